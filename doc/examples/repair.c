@@ -1,0 +1,45 @@
+#include <mapseg.h>
+#include <stdio.h>
+
+/* Two accounts; whatever happens, their sum stays 100. */
+struct accounts {
+    long from;
+    long to;
+};
+
+static int
+fail(mapseg *seg)
+{
+    fprintf(stderr, "%s\n", mapseg_error_string(seg));
+    mapseg_free(seg);
+    return 1;
+}
+
+int
+main(int argc, char **argv)
+{
+    bool created;
+    mapseg *seg = mapseg_new_with_key(argc > 1 ? argv[1] : "accounts");
+    if (seg == NULL)
+        return 1;
+    if (mapseg_create_or_attach(seg, sizeof(struct accounts), MAPSEG_READ_WRITE, &created) !=
+        MAPSEG_OK)
+        return fail(seg);
+    struct accounts *accounts = mapseg_data(seg);
+
+    mapseg_result result = mapseg_lock(seg);
+    if (!mapseg_holds_lock(result))
+        return fail(seg);
+    if (result == MAPSEG_OWNER_DIED) {
+        accounts->to = 100 - accounts->from; /* repair */
+        mapseg_consistent(seg);
+    }
+    if (accounts->from + accounts->to == 0)
+        accounts->from = 100; /* a new segment is all zero */
+    accounts->from -= 1;
+    accounts->to += 1;
+    printf("%ld + %ld\n", accounts->from, accounts->to);
+    mapseg_unlock(seg);
+    mapseg_free(seg);
+    return 0;
+}

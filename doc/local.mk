@@ -1,0 +1,86 @@
+# doc/local.mk - what users read.
+
+manual_pages = \
+	doc/mapseg_create.3 \
+	doc/mapseg_data.3 \
+	doc/mapseg_error.3 \
+	doc/mapseg_export_fd.3 \
+	doc/mapseg_info.3 \
+	doc/mapseg_ipc_key.3 \
+	doc/mapseg_key.3 \
+	doc/mapseg_lock.3 \
+	doc/mapseg_new.3 \
+	doc/mapseg_remove.3 \
+	doc/mapseg-format.5 \
+	doc/mapseg-fork.7 \
+	doc/mapseg.7
+dist_man_MANS += $(manual_pages)
+
+# A call that shares its page with others is found under its own name too:
+# each link leads to the page whose NAME section has the call.
+link_pages = \
+	doc/links/mapseg_attach.3 \
+	doc/links/mapseg_attach_with.3 \
+	doc/links/mapseg_consistent.3 \
+	doc/links/mapseg_const_data.3 \
+	doc/links/mapseg_create_or_attach.3 \
+	doc/links/mapseg_create_with.3 \
+	doc/links/mapseg_default_key_type.3 \
+	doc/links/mapseg_detach.3 \
+	doc/links/mapseg_digest.3 \
+	doc/links/mapseg_error_string.3 \
+	doc/links/mapseg_free.3 \
+	doc/links/mapseg_holds_lock.3 \
+	doc/links/mapseg_information_free.3 \
+	doc/links/mapseg_ipc_key_derive.3 \
+	doc/links/mapseg_ipc_key_equal.3 \
+	doc/links/mapseg_ipc_key_free.3 \
+	doc/links/mapseg_ipc_key_from_text.3 \
+	doc/links/mapseg_ipc_key_id.3 \
+	doc/links/mapseg_ipc_key_is_empty.3 \
+	doc/links/mapseg_ipc_key_is_valid.3 \
+	doc/links/mapseg_ipc_key_legacy_key.3 \
+	doc/links/mapseg_ipc_key_name.3 \
+	doc/links/mapseg_ipc_key_new.3 \
+	doc/links/mapseg_ipc_key_text.3 \
+	doc/links/mapseg_ipc_key_type.3 \
+	doc/links/mapseg_is_attached.3 \
+	doc/links/mapseg_key_type_is_supported.3 \
+	doc/links/mapseg_list_count.3 \
+	doc/links/mapseg_list_free.3 \
+	doc/links/mapseg_list_get.3 \
+	doc/links/mapseg_list_new.3 \
+	doc/links/mapseg_lock_for.3 \
+	doc/links/mapseg_native_key.3 \
+	doc/links/mapseg_new_with_key.3 \
+	doc/links/mapseg_reclaim.3 \
+	doc/links/mapseg_result_name.3 \
+	doc/links/mapseg_set_key.3 \
+	doc/links/mapseg_set_native_key.3 \
+	doc/links/mapseg_size.3 \
+	doc/links/mapseg_try_lock.3 \
+	doc/links/mapseg_unlock.3 \
+	doc/links/mapseg_version.3
+nodist_man_MANS = $(link_pages)
+CLEANFILES += $(link_pages)
+
+$(link_pages): $(manual_pages)
+	$(AM_V_GEN)$(MKDIR_P) doc/links && \
+	call=`basename $@ .3` && \
+	page=`cd $(srcdir)/doc && awk -v call="$$call" ' \
+		/^\.SH/ { in_name = $$2 == "NAME" } \
+		in_name && (" " $$0 " ") ~ ("[ ]" call "[, ]") { print FILENAME; exit }' *.3` && \
+	test -n "$$page" && echo ".so man3/$$page" >$@
+
+# Programs that the pages and README.md show; tests/docs.sh keeps them equal.
+EXTRA_DIST += \
+	README.md \
+	doc/examples/export.c \
+	doc/examples/fork.c \
+	doc/examples/hello.c \
+	doc/examples/key_to_path.sh \
+	doc/examples/list.c \
+	doc/examples/read_segment.py \
+	doc/examples/repair.c
+
+scripts += tests/docs.sh

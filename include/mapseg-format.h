@@ -1,0 +1,130 @@
+/*
+ * mapseg-format.h - the byte layout of a formatted segment.
+ *
+ * This file needs no library: a program that maps the file itself includes
+ * it for the offsets and the constants. doc/mapseg-format.5 says the same in
+ * words. All numbers are in host byte order; every offset is the same in
+ * 32-bit and 64-bit programs.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef MAPSEG_FORMAT_H
+#define MAPSEG_FORMAT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** The first eight bytes of every formatted segment. */
+#define MAPSEG_MAGIC "\x89MAPSEG\n"
+#define MAPSEG_MAGIC_BYTES 8
+
+/** The only format version there is. */
+#define MAPSEG_FORMAT_VERSION 1
+
+/** Bytes that the header takes at the start of the file. */
+#define MAPSEG_HEADER_BYTES 4096
+
+/** Bytes 0 to 71 are what the checksum (XXH3-64, seed 0) covers. */
+#define MAPSEG_CHECKSUM_COVERS 72
+
+/**
+ * Bytes 0 to 79 never change once the segment has its name. Everything that
+ * decides where memory is accessed lies among them.
+ */
+#define MAPSEG_CONSTANT_BYTES 80
+
+/*
+ * Header flags come in three ranges, so that a program knows what to do with
+ * a bit it does not know: refuse the segment (0 to 15), attach without
+ * writing (16 to 31), or ignore it (32 to 63).
+ */
+#define MAPSEG_HEADER_INCOMPATIBLE UINT64_C(0x000000000000ffff)
+#define MAPSEG_HEADER_READ_ONLY_COMPATIBLE UINT64_C(0x00000000ffff0000)
+
+/** The last attachment to leave does not remove the segment. */
+#define MAPSEG_HEADER_PERSISTENT (UINT64_C(1) << 0)
+/** The creator asked for a fair lock; whoever ignores it still excludes. */
+#define MAPSEG_HEADER_FAIR (UINT64_C(1) << 32)
+
+/*
+ * The lock word. 0 is free; it is also free, but not 0, when only the bits
+ * above the owner are set.
+ */
+/** Bits that name the owner's presence slot; 0: nobody holds the lock. */
+#define MAPSEG_LOCK_OWNER UINT32_C(0x3fffffff)
+/** An owner died and nobody has declared the data consistent since. */
+#define MAPSEG_LOCK_DIED UINT32_C(0x40000000)
+/** Somebody sleeps on the word: the one who frees it wakes one. */
+#define MAPSEG_LOCK_SLEEPERS UINT32_C(0x80000000)
+
+/*
+ * Presence: open-file-description locks on bytes of the segment's file, far
+ * past any data. Byte BASE is read-locked by those who cannot write the lock
+ * word; BASE + slot is write-locked by one attachment each; BASE +
+ * MAPSEG_NAME_BYTE by whoever unlinks or replaces the name. All of them
+ * together, BASE to BASE + MAPSEG_NAME_BYTE inclusive, by the last one out.
+ */
+#define MAPSEG_PRESENCE_BASE (INT64_C(1) << 62)
+#define MAPSEG_FIRST_SLOT UINT32_C(1)
+#define MAPSEG_LAST_SLOT UINT32_C(0xfffff)
+#define MAPSEG_NAME_BYTE (INT64_C(1) << 20)
+/** The lock of a raw segment: a write lock on BASE + this. */
+#define MAPSEG_RAW_LOCK_BYTE ((INT64_C(1) << 20) + 1)
+
+/** The header. Bytes that no field names are zero and reserved. */
+struct mapseg_header {
+    uint8_t magic[8];     /**< 0: MAPSEG_MAGIC */
+    uint32_t format;      /**< 8: MAPSEG_FORMAT_VERSION */
+    uint32_t header_size; /**< 12: MAPSEG_HEADER_BYTES */
+    uint64_t data_offset; /**< 16: where the data begins, in bytes */
+    uint64_t data_size;   /**< 24: exactly the bytes the creator asked for */
+    uint64_t flags;       /**< 32: MAPSEG_HEADER_... */
+    uint64_t created;     /**< 40: nanoseconds since 1970-01-01 UTC */
+    uint8_t id[16];       /**< 48: random; names this segment's life */
+    uint64_t user_tag;    /**< 64: the creator's own mark for its data */
+    uint64_t checksum;    /**< 72: XXH3-64 of bytes 0 to 71 */
+    uint8_t reserved_80[48];
+    uint32_t lock;      /**< 128: the lock word, MAPSEG_LOCK_... */
+    uint32_t owner_pid; /**< 132: for people; never decides anything */
+    uint32_t owner_tid; /**< 136: the same */
+    uint32_t reserved_140;
+    uint64_t recoveries; /**< 144: how often a dead owner was replaced */
+    uint8_t reserved_152[104];
+    uint64_t sequence; /**< 256: even is stable, odd is being written */
+    uint8_t reserved_264[3832];
+};
+
+#if defined(__cplusplus) && __cplusplus >= 201103L
+#define MAPSEG_FORMAT_ASSERT(what, name) static_assert(what, #name)
+#elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+#define MAPSEG_FORMAT_ASSERT(what, name) _Static_assert(what, #name)
+#else
+#define MAPSEG_FORMAT_ASSERT(what, name) \
+    typedef char mapseg_format_assert_##name[(what) ? 1 : -1]
+#endif
+#define MAPSEG_FORMAT_OFFSET(field, offset) \
+    MAPSEG_FORMAT_ASSERT(offsetof(struct mapseg_header, field) == (offset), \
+                         field##_lies_at_##offset)
+
+MAPSEG_FORMAT_OFFSET(magic, 0);
+MAPSEG_FORMAT_OFFSET(format, 8);
+MAPSEG_FORMAT_OFFSET(header_size, 12);
+MAPSEG_FORMAT_OFFSET(data_offset, 16);
+MAPSEG_FORMAT_OFFSET(data_size, 24);
+MAPSEG_FORMAT_OFFSET(flags, 32);
+MAPSEG_FORMAT_OFFSET(created, 40);
+MAPSEG_FORMAT_OFFSET(id, 48);
+MAPSEG_FORMAT_OFFSET(user_tag, 64);
+MAPSEG_FORMAT_OFFSET(checksum, 72);
+MAPSEG_FORMAT_OFFSET(lock, 128);
+MAPSEG_FORMAT_OFFSET(owner_pid, 132);
+MAPSEG_FORMAT_OFFSET(owner_tid, 136);
+MAPSEG_FORMAT_OFFSET(recoveries, 144);
+MAPSEG_FORMAT_OFFSET(sequence, 256);
+MAPSEG_FORMAT_ASSERT(sizeof(struct mapseg_header) == MAPSEG_HEADER_BYTES,
+                     header_is_one_page);
+
+#undef MAPSEG_FORMAT_OFFSET
+#undef MAPSEG_FORMAT_ASSERT
+
+#endif

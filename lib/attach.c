@@ -1,0 +1,486 @@
+/*
+ * attach.c - attaching to what exists.
+ *
+ * The order matters: all that can fail comes first, then presence, then one
+ * more look at the name. An attachment that is present while its name leads to
+ * its file cannot be removed behind its back by the last one out.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "attach.h"
+
+#include "fork.h"
+#include "header.h"
+#include "key.h"
+#include "os.h"
+#include "place.h"
+#include "trust.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --------------------------------------------------------------- options -- */
+
+#define KNOWN_FLAGS                                                                               \
+    ((uint32_t)MAPSEG_PERSISTENT | (uint32_t)MAPSEG_LAZY | (uint32_t)MAPSEG_RECLAIM |             \
+     (uint32_t)MAPSEG_FAIR | (uint32_t)MAPSEG_NO_FORK | (uint32_t)MAPSEG_REQUIRE_TAG |            \
+     (uint32_t)MAPSEG_ALLOW_OTHER_OWNER | (uint32_t)MAPSEG_ALLOW_SHARED_WRITE)
+
+mapseg_result
+mapseg_options_read(const mapseg_options *given, mapseg_options *options,
+                    struct mapseg_failure *failure)
+{
+    const mapseg_options defaults = MAPSEG_OPTIONS_INIT;
+    const unsigned char *bytes = (const unsigned char *)given;
+
+    *options = defaults;
+    if (given == NULL)
+        return MAPSEG_OK;
+    if (given->size < sizeof given->size)
+        return mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
+                             "the options do not give their size; begin with MAPSEG_OPTIONS_INIT");
+    for (size_t i = sizeof *options; i < given->size; i++)
+        if (bytes[i] != 0)
+            return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                                 "the options ask for what only a newer library knows; upgrade it");
+    memcpy(options, given, given->size < sizeof *options ? given->size : sizeof *options);
+    options->size = sizeof *options;
+    if (options->flags & ~KNOWN_FLAGS)
+        return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                             "this library does not know the flags %#x; upgrade it",
+                             (unsigned)(options->flags & ~KNOWN_FLAGS));
+    if (options->mode & ~0666U)
+        return mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
+                             "mode %04o has bits outside 0666; give read and write bits alone",
+                             (unsigned)options->mode);
+    return MAPSEG_OK;
+}
+
+int64_t
+mapseg_patience_ends(int64_t timeout_ns)
+{
+    int64_t now = mapseg_os.monotonic_ns();
+
+    if (timeout_ns == 0)
+        timeout_ns = MAPSEG_REMOVER_PATIENCE_NS;
+    return timeout_ns < 0 || timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
+}
+
+bool
+mapseg_wait_for_remover(int64_t *pause_ns, int64_t deadline)
+{
+    const int64_t longest = 10000000;
+    int64_t left = deadline - mapseg_os.monotonic_ns();
+
+    if (left <= 0)
+        return false;
+    *pause_ns = *pause_ns == 0 ? 20000 : *pause_ns * 2 > longest ? longest : *pause_ns * 2;
+    mapseg_os.nap(*pause_ns < left ? *pause_ns : left);
+    return true;
+}
+
+/* ------------------------------------------------------------ attachments -- */
+
+void
+mapseg_attachment_clear(struct mapseg_attachment *attachment)
+{
+    memset(attachment, 0, sizeof *attachment);
+    attachment->fd = -1;
+}
+
+void
+mapseg_attachment_forget(struct mapseg_attachment *attachment)
+{
+    char *path = attachment->path;
+
+    mapseg_attachment_clear(attachment);
+    attachment->path = path;
+}
+
+void
+mapseg_attachment_drop(struct mapseg_attachment *attachment)
+{
+    if (attachment->header_apart)
+        mapseg_os.unmap(attachment->header, MAPSEG_HEADER_BYTES);
+    if (attachment->base != NULL)
+        mapseg_os.unmap(attachment->base, attachment->bytes);
+    if (attachment->fd >= 0)
+        mapseg_os.close(attachment->fd);
+    free(attachment->path);
+    mapseg_attachment_clear(attachment);
+}
+
+/** Maps the header apart from data that is mapped read-only. */
+static int
+map_header_apart(struct mapseg_attachment *attachment)
+{
+    int error = 0;
+    void *header = mapseg_os.map(attachment->fd, MAPSEG_HEADER_BYTES, 0, MAPSEG_MAP_WRITE, &error);
+
+    if (header == NULL)
+        /* Seals that let nobody write any more leave a reader who cannot lock. */
+        return error == -EPERM || error == -EACCES ? 0 : error;
+    attachment->header = header;
+    attachment->header_apart = true;
+    return 0;
+}
+
+mapseg_result
+mapseg_attachment_map(struct mapseg_attachment *attachment, mapseg_access access, bool can_lock,
+                      bool no_fork, struct mapseg_failure *failure)
+{
+    bool writes = access == MAPSEG_READ_WRITE;
+    int error = 0;
+
+    attachment->bytes = attachment->data_offset + attachment->data_size;
+    attachment->base = mapseg_os.map(attachment->fd, attachment->bytes, 0,
+                                     writes ? MAPSEG_MAP_WRITE : MAPSEG_MAP_READ, &error);
+    if (attachment->base != NULL && writes)
+        attachment->header = (struct mapseg_header *)(void *)attachment->base;
+    else if (attachment->base != NULL && can_lock)
+        error = map_header_apart(attachment);
+    if (error >= 0 && no_fork)
+        error = mapseg_os.hide_from_children(attachment->base, attachment->bytes);
+    if (error >= 0 && no_fork && attachment->header_apart)
+        error = mapseg_os.hide_from_children(attachment->header, MAPSEG_HEADER_BYTES);
+    if (error < 0)
+        return mapseg_system_failed(failure, -error,
+                                    "its %zu bytes cannot be mapped; check the address space and "
+                                    "the seals",
+                                    attachment->bytes);
+    return MAPSEG_OK;
+}
+
+int
+mapseg_attachment_appear(struct mapseg_attachment *attachment)
+{
+    int error = mapseg_presence_claim(&attachment->presence, attachment->fd, attachment->path,
+                                      attachment->header != NULL, attachment->path == NULL);
+
+    if (error >= 0)
+        error = mapseg_presence_hide(&attachment->presence);
+    if (error < 0)
+        mapseg_presence_release(&attachment->presence, attachment->fd);
+    else if (attachment->header != NULL)
+        mapseg_lock_heal(attachment->header, attachment->presence.slot);
+    return error;
+}
+
+void
+mapseg_attachment_adopt(mapseg *seg, mapseg_access access, bool no_fork)
+{
+    struct mapseg_attachment *attachment = &seg->attachment;
+
+    mapseg_lock_begin(&seg->lock, attachment->header, attachment->presence.slot, attachment->fd,
+                      attachment->path, (attachment->flags & MAPSEG_HEADER_FAIR) != 0);
+    seg->read_only = access == MAPSEG_READ_ONLY;
+    seg->no_fork = no_fork;
+    seg->attached = true;
+    mapseg_fork_belong(seg);
+}
+
+int
+mapseg_name_leads_to(const char *path, dev_t device, ino_t inode)
+{
+    struct stat status;
+    int error = mapseg_os.status_of_name(path, &status);
+
+    if (error < 0)
+        return error;
+    return status.st_dev == device && status.st_ino == inode;
+}
+
+void
+mapseg_handle_settle(mapseg *seg)
+{
+    if (seg->attached && !mapseg_fork_orphaned(seg))
+        return;
+    /* Neither presence nor lock is ours to release. */
+    mapseg_attachment_drop(&seg->attachment);
+    mapseg_lock_clear(&seg->lock);
+    seg->attached = false;
+}
+
+/* --------------------------------------------------------------- opening -- */
+
+mapseg_result
+mapseg_open_failed(int error, struct mapseg_failure *failure)
+{
+    switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+        return mapseg_failed(failure, MAPSEG_NOT_FOUND, error,
+                             "there is no such segment; create it first, or check the key");
+    case ELOOP:
+        return mapseg_failed(failure, MAPSEG_UNTRUSTED, error,
+                             "its name is a symbolic link, which could lead anywhere; name the "
+                             "file itself");
+    case EISDIR:
+        return mapseg_failed(failure, MAPSEG_NOT_A_SEGMENT, error,
+                             "it is a directory; use another key");
+    case ENXIO:
+        return mapseg_failed(failure, MAPSEG_NOT_A_SEGMENT, error,
+                             "it is a socket or a device; use another key");
+    case EACCES:
+        return mapseg_failed(failure, MAPSEG_PERMISSION_DENIED, error,
+                             "the file may not be opened; ask its owner, or attach read-only");
+    default:
+        return mapseg_system_failed(failure, error, "the file cannot be opened");
+    }
+}
+
+/** Opens for writing, or for reading where that is all that is wanted. */
+static int
+open_name(const char *path, mapseg_access access)
+{
+    int fd = mapseg_os.open(path, O_RDWR);
+
+    if ((fd == -EACCES || fd == -EROFS || fd == -EPERM) && access == MAPSEG_READ_ONLY)
+        fd = mapseg_os.open(path, O_RDONLY);
+    return fd;
+}
+
+/** A descriptor of our own for the file behind another's number. */
+static mapseg_result
+open_descriptor(int given, int *fd, bool *writable, struct mapseg_failure *failure)
+{
+    int mode = mapseg_os.access_mode(given);
+
+    if (mode < 0)
+        return mapseg_failed(failure, MAPSEG_NOT_FOUND, -mode,
+                             "descriptor %d is not open in this process; check that it was "
+                             "inherited",
+                             given);
+    if (mode == O_WRONLY)
+        return mapseg_failed(failure, MAPSEG_PERMISSION_DENIED, 0,
+                             "descriptor %d is open for writing alone; open it for reading too",
+                             given);
+    /* Never more than the descriptor has: it may have been opened for reading
+     * only so that we cannot write. */
+    *writable = mode == O_RDWR;
+    *fd = mapseg_os.reopen(given, mode);
+    if (*fd < 0)
+        *fd = mapseg_os.duplicate(given);
+    if (*fd < 0)
+        return mapseg_system_failed(failure, -*fd, "descriptor %d cannot be duplicated", given);
+    return MAPSEG_OK;
+}
+
+/* ------------------------------------------------------------- attaching -- */
+
+/** One call of attach. */
+struct request {
+    mapseg *seg;
+    mapseg_access access;
+    mapseg_options options;
+    bool again; /**< the failure is one that passes */
+};
+
+/** Opens the handle's key. */
+static mapseg_result
+open_key(struct request *request, struct mapseg_attachment *attachment, bool *writable,
+         struct mapseg_failure *failure)
+{
+    const mapseg_ipc_key *key = request->seg->key;
+    mapseg_result result;
+
+    if (mapseg_ipc_key_type(key) == MAPSEG_KEY_MEMFD)
+        return open_descriptor(mapseg_key_descriptor(key), &attachment->fd, writable, failure);
+    result = mapseg_place_path(key, false, &attachment->path, failure);
+    if (result != MAPSEG_OK)
+        return result;
+    attachment->fd = open_name(attachment->path, request->access);
+    if (attachment->fd == -EAGAIN) {
+        request->again = true;
+        return mapseg_failed(failure, MAPSEG_TIMED_OUT, EAGAIN,
+                             "somebody holds a lease on the file; end that process");
+    }
+    if (attachment->fd < 0)
+        return mapseg_open_failed(-attachment->fd, failure);
+    *writable = mapseg_os.access_mode(attachment->fd) == O_RDWR;
+    return MAPSEG_OK;
+}
+
+/** Whether the segment is the one that the caller asked for. */
+static mapseg_result
+check_demands(const struct request *request, const struct mapseg_header *header,
+              struct mapseg_failure *failure)
+{
+    const char *wanted = mapseg_ipc_key_id(request->seg->key);
+    char id[33];
+
+    mapseg_hexadecimal(header->id, id);
+    if (*wanted != '\0' && strcmp(wanted, id) != 0)
+        return mapseg_failed(failure, MAPSEG_NOT_FOUND, 0,
+                             "that descriptor is another segment (id %s); check which one was "
+                             "handed over",
+                             id);
+    if (request->options.flags & MAPSEG_REQUIRE_TAG && header->user_tag != request->options.user_tag)
+        return mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
+                             "its user tag is %#llx and %#llx was demanded; the programs do not "
+                             "share one data format",
+                             (unsigned long long)header->user_tag,
+                             (unsigned long long)request->options.user_tag);
+    return MAPSEG_OK;
+}
+
+/** Judges the open file, and reads its geometry. */
+static mapseg_result
+examine(const struct request *request, struct mapseg_attachment *attachment, bool *can_lock,
+        struct mapseg_failure *failure)
+{
+    struct mapseg_header header;
+    struct stat status;
+    mapseg_result result;
+    int error = mapseg_os.status(attachment->fd, &status);
+
+    if (error < 0)
+        return mapseg_system_failed(failure, -error, "the file cannot be examined");
+    result = mapseg_trust_file(&status, request->options.flags, failure);
+    if (result == MAPSEG_OK)
+        result = mapseg_place_check(mapseg_ipc_key_type(request->seg->key), attachment->fd, failure);
+    if (result == MAPSEG_OK)
+        result = mapseg_header_read(attachment->fd, (uint64_t)status.st_size, &header, failure);
+    if (result == MAPSEG_OK)
+        result = check_demands(request, &header, failure);
+    if (result != MAPSEG_OK)
+        return result;
+    if (mapseg_header_forbids_writing(&header)) {
+        if (request->access == MAPSEG_READ_WRITE)
+            return mapseg_failed(failure, MAPSEG_TOO_NEW, 0,
+                                 "it has features (flags %#llx) that this library may only read; "
+                                 "attach read-only or upgrade it",
+                                 (unsigned long long)header.flags);
+        *can_lock = false;
+    }
+    attachment->data_offset = (size_t)header.data_offset;
+    attachment->data_size = (size_t)header.data_size;
+    attachment->flags = header.flags;
+    memcpy(attachment->id, header.id, sizeof attachment->id);
+    attachment->device = status.st_dev;
+    attachment->inode = status.st_ino;
+    return MAPSEG_OK;
+}
+
+/** Takes presence and looks once more whether the name leads here. */
+static mapseg_result
+appear(struct request *request, struct mapseg_attachment *attachment,
+       struct mapseg_failure *failure)
+{
+    int error = mapseg_attachment_appear(attachment);
+    int leads;
+
+    if (error == -EAGAIN) {
+        request->again = true;
+        return mapseg_failed(failure, MAPSEG_TIMED_OUT, 0,
+                             "another process is removing it and does not finish; see whether it "
+                             "is stopped");
+    }
+    if (error == -EBUSY)
+        return mapseg_failed(failure, MAPSEG_OUT_OF_RESOURCES, EBUSY,
+                             "it has no free presence slot; somebody holds far too many");
+    if (error < 0)
+        return mapseg_system_failed(failure, -error, "its presence cannot be recorded");
+    leads = attachment->path == NULL ? 1
+                                     : mapseg_name_leads_to(attachment->path, attachment->device,
+                                                            attachment->inode);
+    if (leads == 1)
+        return MAPSEG_OK;
+    mapseg_presence_release(&attachment->presence, attachment->fd);
+    request->again = true;
+    return mapseg_failed(failure, MAPSEG_TIMED_OUT, 0,
+                         "its name changes hands again and again; see who replaces it");
+}
+
+/** One try, with the fork list locked. */
+static mapseg_result
+attach_once(struct request *request, struct mapseg_failure *failure)
+{
+    struct mapseg_attachment attachment;
+    bool no_fork = (request->options.flags & MAPSEG_NO_FORK) != 0;
+    bool can_lock = false;
+    mapseg_result result;
+
+    request->again = false;
+    mapseg_attachment_clear(&attachment);
+    result = open_key(request, &attachment, &can_lock, failure);
+    if (result == MAPSEG_OK)
+        result = examine(request, &attachment, &can_lock, failure);
+    if (result == MAPSEG_OK && request->access == MAPSEG_READ_WRITE && !can_lock)
+        result = mapseg_failed(failure, MAPSEG_PERMISSION_DENIED, 0,
+                               "its descriptor is open for reading alone; attach read-only");
+    if (result == MAPSEG_OK)
+        result = mapseg_attachment_map(&attachment, request->access, can_lock, no_fork, failure);
+    if (result == MAPSEG_OK)
+        result = appear(request, &attachment, failure);
+    if (result != MAPSEG_OK) {
+        mapseg_attachment_drop(&attachment);
+        return result;
+    }
+    request->seg->attachment = attachment;
+    mapseg_fork_enlist(request->seg);
+    mapseg_attachment_adopt(request->seg, request->access, no_fork);
+    return MAPSEG_OK;
+}
+
+static mapseg_result
+attach(struct request *request, struct mapseg_failure *failure)
+{
+    int64_t deadline = mapseg_patience_ends(request->options.timeout_ns);
+    int64_t pause_ns = 0;
+    mapseg_result result;
+
+    do {
+        if (mapseg_fork_lock() < 0)
+            return mapseg_system_failed(failure, ENOMEM, "no memory for the fork handlers");
+        result = attach_once(request, failure);
+        mapseg_fork_unlock();
+    } while (result != MAPSEG_OK && request->again &&
+             mapseg_wait_for_remover(&pause_ns, deadline));
+    return result;
+}
+
+/** Whether the handle's key can be attached to. */
+static mapseg_result
+check_key(const mapseg *seg, struct mapseg_failure *failure)
+{
+    if (seg->key == NULL || mapseg_ipc_key_is_empty(seg->key)) {
+        if (seg->key != NULL && mapseg_ipc_key_type(seg->key) == MAPSEG_KEY_MEMFD)
+            return mapseg_failed(failure, MAPSEG_KEY_ERROR, 0,
+                                 "the key names no descriptor; use \"memfd:\" and its number");
+        return mapseg_failed(failure, MAPSEG_KEY_ERROR, 0, "there is no key; set one first");
+    }
+    return MAPSEG_OK;
+}
+
+mapseg_result
+mapseg_attach_with(mapseg *seg, mapseg_access access, const mapseg_options *options)
+{
+    struct request request = {.seg = seg, .access = access};
+    struct mapseg_failure failure;
+    mapseg_result result = check_key(seg, &failure);
+
+    if (result == MAPSEG_OK && access != MAPSEG_READ_ONLY && access != MAPSEG_READ_WRITE)
+        result = mapseg_failed(&failure, MAPSEG_INVALID_ARGUMENT, 0,
+                               "there is no access mode %d; use MAPSEG_READ_ONLY or "
+                               "MAPSEG_READ_WRITE",
+                               (int)access);
+    if (result == MAPSEG_OK)
+        result = mapseg_options_read(options, &request.options, &failure);
+    if (result == MAPSEG_OK) {
+        mapseg_handle_settle(seg);
+        if (seg->attached)
+            return mapseg_refuse(seg, "attach", MAPSEG_ALREADY_ATTACHED,
+                                 "this handle is attached already; detach first");
+        result = attach(&request, &failure);
+    }
+    return result == MAPSEG_OK ? mapseg_succeed(seg) : mapseg_report(seg, "attach", &failure);
+}
+
+mapseg_result
+mapseg_attach(mapseg *seg, mapseg_access access)
+{
+    return mapseg_attach_with(seg, access, NULL);
+}

@@ -1,0 +1,486 @@
+/*
+ * create.c - making a segment that nobody ever sees half made.
+ *
+ * The file has no name while it is sized, reserved and given its header and
+ * its creator's presence; the name comes last, in one step that fails if the
+ * name is taken. Where a file cannot be without a name it has a private one.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "attach.h"
+#include "fork.h"
+#include "header.h"
+#include "key.h"
+#include "os.h"
+#include "place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/** The seals of a memfd that its holders share. */
+#define SHARED_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+/** How often a name that comes and goes is tried for. */
+#define NAME_TRIES 16
+
+/** One call of create. */
+struct request {
+    mapseg *seg;
+    size_t size;
+    mapseg_access access;
+    mapseg_options options;
+    char *path;         /**< NULL: memfd */
+    char *private_path; /**< the name until the segment is complete; NULL: none */
+};
+
+/* ---------------------------------------------------------------- limits -- */
+
+static uint64_t
+file_bytes(const struct request *request)
+{
+    return mapseg_header_data_offset() + request->size;
+}
+
+static mapseg_result
+check_size(const struct request *request, struct mapseg_failure *failure)
+{
+    if (request->size == 0)
+        return mapseg_failed(failure, MAPSEG_INVALID_SIZE, 0,
+                             "the size is 0; a segment has at least one byte");
+    if (request->size > (size_t)PTRDIFF_MAX)
+        return mapseg_failed(failure, MAPSEG_INVALID_SIZE, 0,
+                             "the size, %zu bytes, is more than any object can have (or was "
+                             "negative); give a smaller one",
+                             request->size);
+    return MAPSEG_OK;
+}
+
+/** What would kill this process, or the whole machine, if it were tried. */
+static mapseg_result
+check_limits(const struct request *request, struct mapseg_failure *failure)
+{
+    uint64_t bytes = file_bytes(request);
+    uint64_t limit = mapseg_os.file_size_limit();
+
+    if (bytes > (uint64_t)PTRDIFF_MAX)
+        return mapseg_failed(failure, MAPSEG_OUT_OF_RESOURCES, 0,
+                             "%zu bytes do not fit into the address space; give a smaller size",
+                             request->size);
+    if (bytes > limit)
+        return mapseg_failed(failure, MAPSEG_OUT_OF_RESOURCES, EFBIG,
+                             "its %llu bytes are above this process's file size limit of %llu; "
+                             "raise it (ulimit -f)",
+                             (unsigned long long)bytes, (unsigned long long)limit);
+    return MAPSEG_OK;
+}
+
+static mapseg_result
+check_room(const struct request *request, int fd, struct mapseg_failure *failure)
+{
+    struct mapseg_file_system file_system;
+    uint64_t bytes = file_bytes(request);
+    int error = mapseg_os.file_system(fd, &file_system);
+
+    if (error < 0)
+        return mapseg_system_failed(failure, -error, "its file system cannot be examined");
+    if (request->options.flags & MAPSEG_LAZY)
+        return MAPSEG_OK;
+    /* Reserving step by step would fill the file system up before it fails,
+     * and everybody else's would fail meanwhile. */
+    if (file_system.limited && bytes > file_system.available)
+        return mapseg_failed(failure, MAPSEG_OUT_OF_RESOURCES, ENOSPC,
+                             "its %llu bytes do not fit into the %llu that its file system has "
+                             "left; free some, or give a smaller size",
+                             (unsigned long long)bytes, (unsigned long long)file_system.available);
+    /* Above this the kernel does not refuse memory, it kills. */
+    if (file_system.ram_backed && bytes > mapseg_os.memory_limit())
+        return mapseg_failed(failure, MAPSEG_OUT_OF_RESOURCES, ENOMEM,
+                             "its %llu bytes are more memory than this process may ever have; "
+                             "give a smaller size",
+                             (unsigned long long)bytes);
+    return MAPSEG_OK;
+}
+
+/* -------------------------------------------------------------- the file -- */
+
+/** The directory of a path, which the caller frees. */
+static char *
+directory_of(const char *path)
+{
+    char *directory = mapseg_copy_string(path);
+
+    if (directory != NULL) {
+        char *last = strrchr(directory, '/');
+
+        last[last == directory] = '\0';
+    }
+    return directory;
+}
+
+/** Opens a new file with a private name in the directory. */
+static int
+open_private(struct request *request, const char *directory, mode_t mode)
+{
+    uint64_t number;
+    char name[40];
+    int error = mapseg_os.random(&number, sizeof number);
+
+    if (error < 0)
+        return error;
+    snprintf(name, sizeof name, MAPSEG_PRIVATE_PREFIX "%016llx", (unsigned long long)number);
+    request->private_path = mapseg_place_join(directory, name);
+    if (request->private_path == NULL)
+        return -ENOMEM;
+    return mapseg_os.open_new(request->private_path, mode);
+}
+
+/** Opens a new file that nobody can open by the key; `named`: not without any
+ *  name either. */
+static int
+open_file(struct request *request, bool named)
+{
+    char *directory;
+    int fd = -EOPNOTSUPP;
+
+    if (request->path == NULL)
+        return mapseg_os.memory_file("mapseg");
+    directory = directory_of(request->path);
+    if (directory == NULL)
+        return -ENOMEM;
+    if (!named)
+        fd = mapseg_os.open_unnamed(directory, 0600);
+    /* Old kernels and some file systems; each says it in its own way. */
+    if (fd == -EOPNOTSUPP || fd == -EISDIR || fd == -EINVAL)
+        fd = open_private(request, directory, 0600);
+    free(directory);
+    return fd;
+}
+
+/** What the options say, for the header. */
+static uint64_t
+header_flags(const struct request *request)
+{
+    return (request->options.flags & MAPSEG_PERSISTENT ? MAPSEG_HEADER_PERSISTENT : 0) |
+           (request->options.flags & MAPSEG_FAIR ? MAPSEG_HEADER_FAIR : 0);
+}
+
+/** Sizes and reserves the file, and writes its header. */
+static mapseg_result
+fill_file(const struct request *request, int fd, struct mapseg_failure *failure)
+{
+    int64_t bytes = (int64_t)file_bytes(request);
+    struct mapseg_header header;
+    int64_t put;
+    int error;
+
+    error = mapseg_header_make(&header, request->size, header_flags(request),
+                               request->options.user_tag);
+    if (error < 0)
+        return mapseg_system_failed(failure, -error, "the system gives no random bytes");
+    error = mapseg_os.set_mode(fd, request->options.mode != 0 ? request->options.mode : 0600);
+    if (error < 0)
+        return mapseg_system_failed(failure, -error, "its mode cannot be set");
+    error = mapseg_os.resize(fd, bytes);
+    if (error >= 0 && !(request->options.flags & MAPSEG_LAZY))
+        error = mapseg_os.reserve(fd, 0, bytes);
+    if (error < 0)
+        return mapseg_system_failed(failure, -error,
+                                    "its %lld bytes cannot be reserved; free some memory, or give "
+                                    "a smaller size",
+                                    (long long)bytes);
+    put = mapseg_os.write(fd, &header, sizeof header, 0);
+    if (put != (int64_t)sizeof header)
+        return mapseg_system_failed(failure, put < 0 ? (int)-put : ENOSPC,
+                                    "its header cannot be written");
+    return MAPSEG_OK;
+}
+
+/** Seals a memfd, and believes it only when the kernel says so. */
+static mapseg_result
+seal(int fd, struct mapseg_failure *failure)
+{
+    int error = mapseg_os.add_seals(fd, SHARED_SEALS);
+    int seals = error < 0 ? error : mapseg_os.seals(fd);
+
+    if (seals < 0)
+        return mapseg_system_failed(failure, -seals, "the memory file cannot be sealed");
+    if ((seals & SHARED_SEALS) != SHARED_SEALS)
+        return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                             "the memory file did not get its seals; use another type of key");
+    return MAPSEG_OK;
+}
+
+/* -------------------------------------------------------------- the name -- */
+
+/** Gives the complete file its name. */
+static int
+publish(struct request *request, int fd)
+{
+    int error;
+
+    if (request->path == NULL)
+        return 0;
+    if (request->private_path == NULL)
+        return mapseg_os.link(fd, request->path);
+    error = mapseg_os.rename_new(request->private_path, request->path);
+    if (error >= 0) {
+        free(request->private_path);
+        request->private_path = NULL;
+    }
+    return error;
+}
+
+static mapseg_result
+name_is_taken(struct mapseg_failure *failure)
+{
+    return mapseg_failed(failure, MAPSEG_ALREADY_EXISTS, EEXIST,
+                         "there is a file of that name; attach to it, or create with "
+                         "MAPSEG_RECLAIM if nobody uses it");
+}
+
+/* --------------------------------------------------------------- creating -- */
+
+/** Gives up an unfinished attachment; the fork list is locked. */
+static void
+abandon(struct request *request)
+{
+    struct mapseg_attachment *attachment = &request->seg->attachment;
+
+    if (request->private_path != NULL && attachment->fd >= 0)
+        (void)mapseg_os.unlink(request->private_path);
+    free(request->private_path);
+    request->private_path = NULL;
+    mapseg_fork_delist(request->seg);
+    mapseg_presence_release(&attachment->presence, attachment->fd);
+    mapseg_attachment_drop(attachment);
+}
+
+/** Opens the file. From here on a fork by another thread closes it in the
+ *  child. The fork list is locked. */
+static mapseg_result
+begin(struct request *request, bool named, struct mapseg_failure *failure)
+{
+    struct mapseg_attachment *attachment = &request->seg->attachment;
+    struct stat status;
+    int error;
+
+    attachment->fd = open_file(request, named);
+    mapseg_fork_enlist(request->seg);
+    if (attachment->fd < 0)
+        return mapseg_system_failed(failure, -attachment->fd,
+                                    "no file can be made in its place; check that the directory "
+                                    "exists and may be written");
+    error = mapseg_os.status(attachment->fd, &status);
+    if (error < 0)
+        return mapseg_system_failed(failure, -error, "the new file cannot be examined");
+    attachment->device = status.st_dev;
+    attachment->inode = status.st_ino;
+    attachment->data_offset = (size_t)mapseg_header_data_offset();
+    attachment->data_size = request->size;
+    return MAPSEG_OK;
+}
+
+/** Maps the filled file, appears and publishes. The fork list is locked.
+ *  *needs_name: only a file that has a name can do it here. */
+static mapseg_result
+finish(struct request *request, bool *needs_name, struct mapseg_failure *failure)
+{
+    struct mapseg_attachment *attachment = &request->seg->attachment;
+    bool no_fork = (request->options.flags & MAPSEG_NO_FORK) != 0;
+    mapseg_result result;
+    int error;
+
+    result = mapseg_attachment_map(attachment, request->access, true, no_fork, failure);
+    if (result != MAPSEG_OK)
+        return result;
+    attachment->path = request->private_path;
+    error = mapseg_attachment_appear(attachment);
+    attachment->path = NULL;
+    if (error < 0)
+        return mapseg_system_failed(failure, -error, "its presence cannot be recorded");
+    if (request->path == NULL) {
+        result = seal(attachment->fd, failure);
+    } else if (attachment->presence.on_working_descriptor && request->private_path == NULL) {
+        *needs_name = true;
+        return MAPSEG_UNKNOWN_ERROR;
+    } else {
+        error = publish(request, attachment->fd);
+        if (error == -EEXIST)
+            return name_is_taken(failure);
+        *needs_name = error == -ENOENT || error == -EPERM || error == -ENOSYS || error == -EXDEV;
+        if (error < 0)
+            result = mapseg_system_failed(failure, -error, "the new file cannot be named");
+    }
+    return result;
+}
+
+/** One try. */
+static mapseg_result
+create_file(struct request *request, bool named, bool *needs_name, struct mapseg_failure *failure)
+{
+    mapseg *seg = request->seg;
+    mapseg_result result;
+
+    if (mapseg_fork_lock() < 0)
+        return mapseg_system_failed(failure, ENOMEM, "no memory for the fork handlers");
+    result = begin(request, named, failure);
+    mapseg_fork_unlock();
+
+    /* Unlocked: a large segment takes a while, and others may want to fork. */
+    if (result == MAPSEG_OK)
+        result = mapseg_place_check(mapseg_ipc_key_type(seg->key), seg->attachment.fd, failure);
+    if (result == MAPSEG_OK)
+        result = check_room(request, seg->attachment.fd, failure);
+    if (result == MAPSEG_OK)
+        result = fill_file(request, seg->attachment.fd, failure);
+
+    (void)mapseg_fork_lock();
+    if (result == MAPSEG_OK)
+        result = finish(request, needs_name, failure);
+    if (result == MAPSEG_OK) {
+        seg->attachment.path = request->path;
+        request->path = NULL;
+        seg->attachment.flags = header_flags(request);
+        memcpy(seg->attachment.id, seg->attachment.base + offsetof(struct mapseg_header, id),
+               sizeof seg->attachment.id);
+        mapseg_attachment_adopt(seg, request->access, (request->options.flags & MAPSEG_NO_FORK) != 0);
+    } else {
+        abandon(request);
+    }
+    mapseg_fork_unlock();
+    return result;
+}
+
+/** Sees that the name is free, or makes it so if that was asked for. */
+static mapseg_result
+free_name(const struct request *request, struct mapseg_failure *failure)
+{
+    struct stat status;
+    mapseg_result result;
+
+    if (request->path == NULL || mapseg_os.status_of_name(request->path, &status) < 0)
+        return MAPSEG_OK;
+    if (!(request->options.flags & MAPSEG_RECLAIM))
+        return name_is_taken(failure);
+    result = mapseg_name_remove(request->path, false, request->options.flags, true, failure);
+    if (result == MAPSEG_IN_USE)
+        return mapseg_failed(failure, MAPSEG_ALREADY_EXISTS, EEXIST,
+                             "there is a segment of that name, and somebody is attached to it; "
+                             "attach instead");
+    return result == MAPSEG_NOT_FOUND ? MAPSEG_OK : result;
+}
+
+static mapseg_result
+create(struct request *request, struct mapseg_failure *failure)
+{
+    bool reclaims = (request->options.flags & MAPSEG_RECLAIM) != 0;
+    bool named = false;
+    mapseg_result result;
+
+    for (int i = 0; i < NAME_TRIES; i++) {
+        bool needs_name = false;
+
+        result = free_name(request, failure);
+        if (result == MAPSEG_OK)
+            result = create_file(request, named, &needs_name, failure);
+        if (needs_name && result != MAPSEG_OK)
+            named = true;
+        else if (result != MAPSEG_ALREADY_EXISTS || !reclaims)
+            return result;
+    }
+    return result;
+}
+
+/** Whether the handle's key can be created. */
+static mapseg_result
+check_key(const mapseg *seg, struct mapseg_failure *failure)
+{
+    if (seg->key == NULL)
+        return mapseg_failed(failure, MAPSEG_KEY_ERROR, 0, "there is no key; set one first");
+    if (mapseg_ipc_key_type(seg->key) == MAPSEG_KEY_MEMFD) {
+        if (!mapseg_ipc_key_is_empty(seg->key))
+            return mapseg_failed(failure, MAPSEG_KEY_ERROR, 0,
+                                 "the number of a new memory file is not ours to choose; use "
+                                 "\"memfd:\"");
+    } else if (mapseg_ipc_key_is_empty(seg->key)) {
+        return mapseg_failed(failure, MAPSEG_KEY_ERROR, 0, "the key has no name; set one first");
+    }
+    return MAPSEG_OK;
+}
+
+/** What can be said without touching the system. */
+static mapseg_result
+check_request(struct request *request, const mapseg_options *options,
+              struct mapseg_failure *failure)
+{
+    mapseg_result result = check_key(request->seg, failure);
+
+    if (result == MAPSEG_OK)
+        result = check_size(request, failure);
+    if (result == MAPSEG_OK && request->access != MAPSEG_READ_ONLY &&
+        request->access != MAPSEG_READ_WRITE)
+        result = mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
+                               "there is no access mode %d; use MAPSEG_READ_ONLY or "
+                               "MAPSEG_READ_WRITE",
+                               (int)request->access);
+    if (result == MAPSEG_OK)
+        result = mapseg_options_read(options, &request->options, failure);
+    if (result == MAPSEG_OK) {
+        mapseg_handle_settle(request->seg);
+        if (request->seg->attached)
+            result = mapseg_failed(failure, MAPSEG_ALREADY_EXISTS, 0,
+                                   "this handle is attached already; detach first");
+    }
+    return result;
+}
+
+mapseg_result
+mapseg_create_with(mapseg *seg, size_t size, mapseg_access access, const mapseg_options *options)
+{
+    struct request request = {.seg = seg, .size = size, .access = access};
+    struct mapseg_failure failure;
+    mapseg_result result = check_request(&request, options, &failure);
+
+    if (result == MAPSEG_OK)
+        result = mapseg_place_path(seg->key, true, &request.path, &failure);
+    if (result == MAPSEG_OK)
+        result = check_limits(&request, &failure);
+    if (result == MAPSEG_OK)
+        result = create(&request, &failure);
+    free(request.path);
+    return result == MAPSEG_OK ? mapseg_succeed(seg) : mapseg_report(seg, "create", &failure);
+}
+
+mapseg_result
+mapseg_create(mapseg *seg, size_t size, mapseg_access access)
+{
+    return mapseg_create_with(seg, size, access, NULL);
+}
+
+mapseg_result
+mapseg_create_or_attach(mapseg *seg, size_t size, mapseg_access access, bool *created)
+{
+    int64_t deadline = mapseg_patience_ends(0);
+    int64_t pause_ns = 0;
+    bool nameless = seg->key != NULL && mapseg_ipc_key_type(seg->key) == MAPSEG_KEY_MEMFD &&
+                    mapseg_ipc_key_is_empty(seg->key);
+    mapseg_result result;
+
+    if (created != NULL)
+        *created = false;
+    for (;;) {
+        /* "memfd:" leads to nothing yet. */
+        result = nameless ? MAPSEG_NOT_FOUND : mapseg_attach(seg, access);
+        if (result != MAPSEG_NOT_FOUND)
+            return result;
+        result = mapseg_create(seg, size, access);
+        if (created != NULL)
+            *created = result == MAPSEG_OK;
+        /* Somebody was faster. By the time we attach it may be gone again. */
+        if (result != MAPSEG_ALREADY_EXISTS || !mapseg_wait_for_remover(&pause_ns, deadline))
+            return result;
+    }
+}

@@ -1,0 +1,227 @@
+/*
+ * error.c - results and the sentences that go with them.
+ *
+ * The result lies in the handle; the sentence belongs to the thread that met
+ * the failure, so that two threads on one handle never read half of each
+ * other's.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "error.h"
+
+#include "handle.h"
+#include "os.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static _Thread_local struct {
+    const mapseg *seg;
+    char text[768];
+} words;
+
+static const struct {
+    mapseg_result result;
+    const char *name;
+    const char *meaning;
+} results[] = {
+    {MAPSEG_OK, "MAPSEG_OK", ""},
+    {MAPSEG_PERMISSION_DENIED, "MAPSEG_PERMISSION_DENIED", "permission denied"},
+    {MAPSEG_INVALID_SIZE, "MAPSEG_INVALID_SIZE", "invalid size"},
+    {MAPSEG_KEY_ERROR, "MAPSEG_KEY_ERROR", "no key, or not a well-formed one"},
+    {MAPSEG_ALREADY_EXISTS, "MAPSEG_ALREADY_EXISTS", "the segment exists already"},
+    {MAPSEG_NOT_FOUND, "MAPSEG_NOT_FOUND", "there is no such segment"},
+    {MAPSEG_LOCK_ERROR, "MAPSEG_LOCK_ERROR", "the lock cannot be used"},
+    {MAPSEG_OUT_OF_RESOURCES, "MAPSEG_OUT_OF_RESOURCES", "out of resources"},
+    {MAPSEG_UNKNOWN_ERROR, "MAPSEG_UNKNOWN_ERROR", "the system failed"},
+    {MAPSEG_TIMED_OUT, "MAPSEG_TIMED_OUT", "the time was up"},
+    {MAPSEG_WOULD_BLOCK, "MAPSEG_WOULD_BLOCK", "somebody else holds the lock"},
+    {MAPSEG_OWNER_DIED, "MAPSEG_OWNER_DIED", "the lock's owner died; repair the data"},
+    {MAPSEG_ALREADY_LOCKED, "MAPSEG_ALREADY_LOCKED", "this thread holds the lock already"},
+    {MAPSEG_NOT_LOCKED, "MAPSEG_NOT_LOCKED", "this handle does not hold the lock"},
+    {MAPSEG_NOT_ATTACHED, "MAPSEG_NOT_ATTACHED", "the handle is not attached"},
+    {MAPSEG_ALREADY_ATTACHED, "MAPSEG_ALREADY_ATTACHED", "the handle is attached already"},
+    {MAPSEG_NOT_A_SEGMENT, "MAPSEG_NOT_A_SEGMENT", "the file is not a segment"},
+    {MAPSEG_CORRUPT, "MAPSEG_CORRUPT", "the segment is damaged"},
+    {MAPSEG_TOO_NEW, "MAPSEG_TOO_NEW", "the segment needs a newer mapseg"},
+    {MAPSEG_UNTRUSTED, "MAPSEG_UNTRUSTED", "others could interfere with the file"},
+    {MAPSEG_FILE_SHRUNK, "MAPSEG_FILE_SHRUNK", "the file became shorter"},
+    {MAPSEG_INVALID_ARGUMENT, "MAPSEG_INVALID_ARGUMENT", "an argument makes no sense"},
+    {MAPSEG_NOT_SUPPORTED, "MAPSEG_NOT_SUPPORTED", "not supported here"},
+    {MAPSEG_IN_USE, "MAPSEG_IN_USE", "somebody is attached"},
+};
+
+const char *
+mapseg_result_name(mapseg_result result)
+{
+    for (size_t i = 0; i < sizeof results / sizeof *results; i++)
+        if (results[i].result == result)
+            return results[i].name;
+    return "MAPSEG_?";
+}
+
+static const char *
+meaning(mapseg_result result)
+{
+    for (size_t i = 0; i < sizeof results / sizeof *results; i++)
+        if (results[i].result == result)
+            return results[i].meaning;
+    return "unknown";
+}
+
+bool
+mapseg_holds_lock(mapseg_result result)
+{
+    return result == MAPSEG_OK || result == MAPSEG_OWNER_DIED || result == MAPSEG_ALREADY_LOCKED;
+}
+
+static mapseg_result
+result_of_errno(int error)
+{
+    switch (error) {
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return MAPSEG_PERMISSION_DENIED;
+    case EEXIST:
+        return MAPSEG_ALREADY_EXISTS;
+    case ENOENT:
+    case ENOTDIR:
+        return MAPSEG_NOT_FOUND;
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+    case EOVERFLOW:
+    case ENOLCK:
+        return MAPSEG_OUT_OF_RESOURCES;
+    case ENAMETOOLONG:
+        return MAPSEG_KEY_ERROR;
+    case ENOSYS:
+    case EOPNOTSUPP:
+        return MAPSEG_NOT_SUPPORTED;
+    default:
+        return MAPSEG_UNKNOWN_ERROR;
+    }
+}
+
+static mapseg_result
+fill(struct mapseg_failure *failure, mapseg_result result, int system_error, const char *reason,
+     va_list arguments)
+{
+    failure->result = result;
+    failure->system_error = system_error;
+    vsnprintf(failure->reason, sizeof failure->reason, reason, arguments);
+    return result;
+}
+
+mapseg_result
+mapseg_failed(struct mapseg_failure *failure, mapseg_result result, int system_error,
+              const char *reason, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, reason);
+    fill(failure, result, system_error, reason, arguments);
+    va_end(arguments);
+    return result;
+}
+
+mapseg_result
+mapseg_system_failed(struct mapseg_failure *failure, int system_error, const char *reason, ...)
+{
+    mapseg_result result = result_of_errno(system_error);
+    va_list arguments;
+
+    va_start(arguments, reason);
+    fill(failure, result, system_error, reason, arguments);
+    va_end(arguments);
+    return result;
+}
+
+/** The key for people: one line, not too long, nothing a terminal obeys. */
+static void
+describe_key(const mapseg *seg, char *to, size_t bytes)
+{
+    const char *native = mapseg_native_key(seg);
+    const char *plain = mapseg_key(seg);
+    size_t used = 0;
+
+    if (native == NULL) {
+        snprintf(to, bytes, "a segment without a key");
+        return;
+    }
+    if (plain != NULL) {
+        to[used++] = '"';
+        for (; *plain != '\0' && used < 64; plain++)
+            to[used++] = (unsigned char)*plain < 0x20 || *plain == 0x7f ? '?' : *plain;
+        used += (size_t)snprintf(to + used, bytes - used, "%s\" (", *plain == '\0' ? "" : "...");
+    }
+    snprintf(to + used, bytes - used - 1, "%.200s%s", native, strlen(native) > 200 ? "..." : "");
+    if (plain != NULL)
+        strcat(to, ")");
+}
+
+static void
+speak(const mapseg *seg, const char *operation, int system_error, const char *reason)
+{
+    char key[320];
+    char said[128] = "";
+    size_t until = strcspn(reason, ";");
+
+    describe_key(seg, key, sizeof key);
+    if (system_error != 0)
+        mapseg_os.describe(system_error, said, sizeof said);
+    words.seg = seg;
+    snprintf(words.text, sizeof words.text, "cannot %s %s: %.*s%s%s%s%s", operation, key,
+             (int)until, reason, system_error != 0 ? " (" : "", said,
+             system_error != 0 ? ")" : "", reason + until);
+}
+
+mapseg_result
+mapseg_report(mapseg *seg, const char *operation, const struct mapseg_failure *failure)
+{
+    atomic_store_explicit(&seg->error, failure->result, memory_order_relaxed);
+    speak(seg, operation, failure->system_error, failure->reason);
+    return failure->result;
+}
+
+mapseg_result
+mapseg_refuse(mapseg *seg, const char *operation, mapseg_result result, const char *reason)
+{
+    speak(seg, operation, 0, reason);
+    return result;
+}
+
+mapseg_result
+mapseg_succeed(mapseg *seg)
+{
+    atomic_store_explicit(&seg->error, MAPSEG_OK, memory_order_relaxed);
+    mapseg_forget_words(seg);
+    return MAPSEG_OK;
+}
+
+void
+mapseg_forget_words(const mapseg *seg)
+{
+    if (words.seg == seg)
+        words.seg = NULL;
+}
+
+mapseg_result
+mapseg_error(const mapseg *seg)
+{
+    return (mapseg_result)atomic_load_explicit(&seg->error, memory_order_relaxed);
+}
+
+const char *
+mapseg_error_string(const mapseg *seg)
+{
+    if (words.seg == seg)
+        return words.text;
+    return meaning(mapseg_error(seg));
+}

@@ -1,0 +1,45 @@
+/*
+ * error.h - how a call reports that it failed.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef MAPSEG_ERROR_H
+#define MAPSEG_ERROR_H
+
+#include "mapseg.h"
+
+/** A failure on its way up: what it is, what the system said, and a sentence
+ *  for people: the reason, then after "; " what to do. */
+struct mapseg_failure {
+    mapseg_result result;
+    int system_error; /**< errno; 0: the system said nothing */
+    char reason[224];
+};
+
+/** Fills *failure in and returns its result. */
+mapseg_result mapseg_failed(struct mapseg_failure *failure, mapseg_result result,
+                            int system_error, const char *reason, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/** The same, with the result that fits the (positive) errno. */
+mapseg_result mapseg_system_failed(struct mapseg_failure *failure, int system_error,
+                                   const char *reason, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/** Leaves the failure of `operation` ("attach") in the handle and in this
+ *  thread's words, and returns its result. */
+mapseg_result mapseg_report(mapseg *seg, const char *operation,
+                            const struct mapseg_failure *failure);
+
+/** The same, but the handle's result stays as it was: for refusals that, as
+ *  in Qt, leave error() alone. */
+mapseg_result mapseg_refuse(mapseg *seg, const char *operation, mapseg_result result,
+                            const char *reason);
+
+/** A call on the handle succeeded. */
+mapseg_result mapseg_succeed(mapseg *seg);
+
+/** Forgets this thread's words about a handle: a new one may get its address. */
+void mapseg_forget_words(const mapseg *seg);
+
+#endif

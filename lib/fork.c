@@ -1,0 +1,236 @@
+/*
+ * fork.c - attached handles across fork().
+ *
+ * A child is an attachment of its own, and there is no instant at which
+ * neither it nor its parent is present: the parent claims and maps the child's
+ * presence before the fork, then drops it on its side; the child finds it
+ * mapped. Nothing is opened in the child.
+ *
+ * Children in which no handler runs (a bare clone, _Fork) are told by a page
+ * that the kernel wipes in every child: its handles belong to no process then.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "fork.h"
+
+#include "os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+static pthread_mutex_t list_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct mapseg *list;
+/** Holds the generation; the kernel makes it zero in a child. */
+static _Atomic uint32_t *_Atomic life_page;
+static uint32_t generation; /**< numbers the lives: one more in each such child */
+
+/** Before the fork: claims what the child will need. */
+static void
+prepare_child_of(struct mapseg *seg)
+{
+    const struct mapseg_attachment *attachment = &seg->attachment;
+    bool writes = attachment->header != NULL;
+
+    seg->child.fd = -1;
+    if (seg->no_fork)
+        return;
+    seg->child.fd = mapseg_description_new(attachment->fd, attachment->path,
+                                           writes ? O_RDWR : O_RDONLY);
+    if (seg->child.fd < 0)
+        return;
+    if (mapseg_presence_claim(&seg->child.presence, seg->child.fd, attachment->path, writes, false) <
+            0 ||
+        seg->child.presence.page == NULL) {
+        mapseg_os.close(seg->child.fd);
+        seg->child.fd = -1;
+        return;
+    }
+    if (writes)
+        mapseg_lock_heal(attachment->header, seg->child.presence.slot);
+}
+
+static void
+prepare(void)
+{
+    /* Cannot fail: these handlers are set, so a life has begun. */
+    (void)mapseg_fork_lock();
+    for (struct mapseg *seg = list; seg != NULL; seg = seg->next) {
+        if (!seg->attached)
+            continue;
+        /* No thread may hold a dead owner's byte now: the child would inherit
+         * a copy of the descriptor that holds it. */
+        pthread_mutex_lock(&seg->lock.recovering);
+        prepare_child_of(seg);
+    }
+}
+
+/** After the fork, in the parent: what the child has is none of its business. */
+static void
+resume_parent(void)
+{
+    for (struct mapseg *seg = list; seg != NULL; seg = seg->next) {
+        if (!seg->attached)
+            continue;
+        if (seg->child.fd >= 0) {
+            mapseg_presence_release(&seg->child.presence, seg->child.fd);
+            mapseg_os.close(seg->child.fd);
+            seg->child.fd = -1;
+        }
+        pthread_mutex_unlock(&seg->lock.recovering);
+    }
+    pthread_mutex_unlock(&list_mutex);
+}
+
+/** Makes the parent's attachment the child's own. */
+static void
+adopt(struct mapseg *seg)
+{
+    mapseg_os.close(seg->attachment.fd);
+    seg->attachment.fd = seg->child.fd;
+    seg->attachment.presence = seg->child.presence;
+    (void)mapseg_presence_hide(&seg->attachment.presence);
+    seg->child.fd = -1;
+    seg->lock.fd = seg->attachment.fd;
+    seg->lock.slot = seg->attachment.presence.slot;
+    atomic_store_explicit(&seg->lock.owner_thread, 0, memory_order_relaxed);
+}
+
+/** Makes the handle one whose process is gone. */
+static void
+orphan(struct mapseg *seg)
+{
+    mapseg_fork_delist(seg);
+    seg->lock.generation = 0;
+    if (seg->attached && !seg->no_fork)
+        return;
+    /* Its mappings were left out of the child; or it is one that another
+     * thread of the parent is just creating, and has a descriptor alone. */
+    mapseg_os.close(seg->attachment.fd);
+    mapseg_attachment_forget(&seg->attachment);
+    seg->attached = false;
+    mapseg_lock_clear(&seg->lock);
+}
+
+/** After the fork, in the child. */
+static void
+resume_child(void)
+{
+    struct mapseg *next;
+
+    mapseg_lock_forked();
+    atomic_store_explicit(life_page, generation, memory_order_relaxed);
+    for (struct mapseg *seg = list; seg != NULL; seg = next) {
+        next = seg->next;
+        if (seg->attached)
+            pthread_mutex_unlock(&seg->lock.recovering);
+        if (seg->attached && seg->child.fd >= 0)
+            adopt(seg);
+        else
+            orphan(seg);
+    }
+    pthread_mutex_unlock(&list_mutex);
+}
+
+/** Whether this is a child in which no handler ran. It has one thread, and
+ *  what it copied of the list belongs to its parent. */
+static bool
+is_stray_child(void)
+{
+    _Atomic uint32_t *page = atomic_load_explicit(&life_page, memory_order_acquire);
+
+    return page != NULL && atomic_load_explicit(page, memory_order_relaxed) == 0;
+}
+
+/** The first time in this process. */
+static int
+begin(void)
+{
+    _Atomic uint32_t *page = mapseg_os.wiped_page();
+    int error;
+
+    if (page == NULL)
+        return -ENOMEM;
+    error = pthread_atfork(prepare, resume_parent, resume_child);
+    if (error != 0) {
+        mapseg_os.unmap((void *)(uintptr_t)page, mapseg_os.page_size());
+        return -error;
+    }
+    generation = 1;
+    atomic_store_explicit(page, generation, memory_order_relaxed);
+    /* Released to is_stray_child, which must never find the page still zero. */
+    atomic_store_explicit(&life_page, page, memory_order_release);
+    return 0;
+}
+
+/** A new life in a stray child. */
+static void
+begin_again(void)
+{
+    static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+
+    /* A thread of the parent may have held it. */
+    memcpy(&list_mutex, &fresh, sizeof fresh);
+    list = NULL;
+    generation++;
+    mapseg_lock_forked();
+    atomic_store_explicit(life_page, generation, memory_order_relaxed);
+}
+
+int
+mapseg_fork_lock(void)
+{
+    int error = 0;
+
+    if (is_stray_child())
+        begin_again();
+    pthread_mutex_lock(&list_mutex);
+    if (life_page == NULL)
+        error = begin();
+    if (error < 0)
+        pthread_mutex_unlock(&list_mutex);
+    return error;
+}
+
+void
+mapseg_fork_unlock(void)
+{
+    pthread_mutex_unlock(&list_mutex);
+}
+
+void
+mapseg_fork_enlist(struct mapseg *seg)
+{
+    seg->child.fd = -1;
+    seg->previous = NULL;
+    seg->next = list;
+    if (list != NULL)
+        list->previous = seg;
+    list = seg;
+}
+
+void
+mapseg_fork_belong(struct mapseg *seg)
+{
+    seg->lock.life = life_page;
+    seg->lock.generation = generation;
+}
+
+void
+mapseg_fork_delist(struct mapseg *seg)
+{
+    if (seg->previous != NULL)
+        seg->previous->next = seg->next;
+    else if (list == seg)
+        list = seg->next;
+    if (seg->next != NULL)
+        seg->next->previous = seg->previous;
+    seg->next = NULL;
+    seg->previous = NULL;
+}
+
+bool
+mapseg_fork_orphaned(const struct mapseg *seg)
+{
+    return seg->attached && !mapseg_lock_lives(&seg->lock);
+}

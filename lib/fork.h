@@ -1,0 +1,29 @@
+/*
+ * fork.h - attached handles across fork().
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef MAPSEG_FORK_H
+#define MAPSEG_FORK_H
+
+#include "handle.h"
+
+/** Keeps this process from forking, so that nothing which is half done can be
+ *  copied. 0, or -ENOMEM where the fork handlers could not be set up. */
+int mapseg_fork_lock(void);
+void mapseg_fork_unlock(void);
+
+/** Puts a handle on the list of those that children inherit, and takes it off.
+ *  One that is not attached yet loses its descriptor in the child. Call all
+ *  three with the list locked. */
+void mapseg_fork_enlist(struct mapseg *seg);
+void mapseg_fork_delist(struct mapseg *seg);
+
+/** Makes the handle this process's, see mapseg_lock_lives. */
+void mapseg_fork_belong(struct mapseg *seg);
+
+/** Whether the handle says it is attached, but this process is a child in
+ *  which no fork handler ran or could: only its data pointer is good. */
+bool mapseg_fork_orphaned(const struct mapseg *seg);
+
+#endif

@@ -1,0 +1,62 @@
+/*
+ * handle.h - what a handle is made of.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef MAPSEG_HANDLE_H
+#define MAPSEG_HANDLE_H
+
+#include "lock.h"
+#include "mapseg-format.h"
+#include "mapseg.h"
+#include "presence.h"
+
+#include <stdatomic.h>
+#include <sys/types.h>
+
+/** What an attachment consists of besides its lock. */
+struct mapseg_attachment {
+    int fd; /**< the working descriptor; carries no presence where it can be helped */
+    struct mapseg_presence presence;
+    char *base;                   /**< the whole file as the data is mapped */
+    size_t bytes;                 /**< of that mapping */
+    struct mapseg_header *header; /**< to write the lock; NULL: may not */
+    bool header_apart;            /**< a mapping of its own, of one page */
+    size_t data_offset;
+    size_t data_size;
+    uint64_t flags; /**< of the header */
+    uint8_t id[16];
+    char *path; /**< what the name is; NULL: none */
+    dev_t device;
+    ino_t inode;
+};
+
+struct mapseg {
+    /* What the lock's fast path reads comes first, in one cache line. */
+    struct mapseg_lock lock;
+    _Atomic int error; /**< a mapseg_result */
+    bool attached;     /**< see mapseg_handle_is_orphan before believing it */
+    bool read_only;    /**< the data may not be written through this handle */
+    bool no_fork;
+    struct mapseg_attachment attachment;
+
+    mapseg_ipc_key *key; /**< NULL: none */
+    char *plain_key;     /**< NULL: none, or a native one */
+
+    /* fork.c: the list of attached handles, and the attachment that a child
+     * is about to adopt. */
+    struct mapseg *next;
+    struct mapseg *previous;
+    struct {
+        int fd; /**< -1: the child gets none */
+        struct mapseg_presence presence;
+    } child;
+};
+
+/** Unmaps and closes all of an attachment but its presence. */
+void mapseg_attachment_drop(struct mapseg_attachment *attachment);
+
+/** Only forgets that there was anything mapped or open. */
+void mapseg_attachment_forget(struct mapseg_attachment *attachment);
+
+#endif

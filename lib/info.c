@@ -1,0 +1,361 @@
+/*
+ * info.c - what can be seen of segments without attaching to them.
+ *
+ * Looking takes no lock and no presence: a test that took the bytes and gave
+ * them back would make somebody's last detach believe it is not the last.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "attach.h"
+#include "header.h"
+#include "key.h"
+#include "os.h"
+#include "place.h"
+#include "trust.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+/** The library's own part of an information: what its pointers lead to. */
+struct information {
+    mapseg_information seen; /* first: what the caller gets is a pointer to it */
+    char file_system[24];
+    char verdict_text[sizeof((struct mapseg_failure *)NULL)->reason];
+};
+
+struct mapseg_list {
+    size_t count;
+    size_t room;
+    mapseg_information **entries;
+};
+
+/* ------------------------------------------------------------- one file -- */
+
+/** Reads the file's header, of which any part may be nonsense. */
+static void
+see_header(mapseg_information *seen, int fd, const struct mapseg_header *copy)
+{
+    struct mapseg_header header;
+
+    seen->data_size = copy->data_size;
+    seen->data_offset = copy->data_offset;
+    seen->header_flags = copy->flags;
+    seen->created_ns = copy->created;
+    seen->user_tag = copy->user_tag;
+    seen->format = copy->format;
+    memcpy(seen->id, copy->id, sizeof seen->id);
+    if (mapseg_os.read(fd, &header, sizeof header, 0) != (int64_t)sizeof header)
+        return;
+    seen->recoveries = header.recoveries;
+    seen->sequence = header.sequence;
+    seen->lock_slot = header.lock & MAPSEG_LOCK_OWNER;
+    seen->lock_sleepers = (header.lock & MAPSEG_LOCK_SLEEPERS) != 0;
+    seen->lock_inconsistent = (header.lock & MAPSEG_LOCK_DIED) != 0;
+    if (seen->lock_slot != 0) {
+        seen->lock_pid = header.owner_pid;
+        seen->lock_tid = header.owner_tid;
+        seen->lock = seen->lock_slot <= MAPSEG_LAST_SLOT &&
+                             mapseg_presence_is_held(fd, seen->lock_slot)
+                         ? MAPSEG_LOCK_STATE_HELD
+                         : MAPSEG_LOCK_STATE_OWNER_DIED;
+    } else {
+        seen->lock = seen->lock_inconsistent ? MAPSEG_LOCK_STATE_INCONSISTENT
+                                             : MAPSEG_LOCK_STATE_FREE;
+    }
+}
+
+/** What default options would make of it. */
+static void
+judge(struct information *information, int fd, const struct stat *status)
+{
+    mapseg_information *seen = &information->seen;
+    struct mapseg_failure failure = {.result = MAPSEG_OK};
+    struct mapseg_header copy;
+    mapseg_result trusted = mapseg_trust_file(status, 0, &failure);
+    mapseg_result readable = MAPSEG_NOT_A_SEGMENT;
+    struct mapseg_failure unreadable;
+
+    seen->lock = MAPSEG_LOCK_STATE_UNKNOWN;
+    if (trusted == MAPSEG_OK)
+        trusted = mapseg_place_check(seen->type, fd, &failure);
+    if (S_ISREG(status->st_mode)) {
+        readable = mapseg_header_read(fd, (uint64_t)status->st_size, &copy, &unreadable);
+        if (readable == MAPSEG_OK || readable == MAPSEG_NOT_SUPPORTED)
+            see_header(seen, fd, &copy);
+        else
+            seen->format = copy.format;
+    }
+    if (trusted == MAPSEG_OK && readable != MAPSEG_OK)
+        failure = unreadable;
+    seen->verdict = trusted != MAPSEG_OK ? trusted : readable;
+    memcpy(information->verdict_text, failure.reason, sizeof information->verdict_text);
+    if (seen->verdict == MAPSEG_OK)
+        information->verdict_text[0] = '\0';
+    if (readable != MAPSEG_OK)
+        seen->use = MAPSEG_USE_DAMAGED;
+    else if (seen->attached != 0)
+        seen->use = MAPSEG_USE_LIVE;
+    else
+        seen->use = seen->header_flags & MAPSEG_HEADER_PERSISTENT ? MAPSEG_USE_PERSISTENT
+                                                                  : MAPSEG_USE_STALE;
+}
+
+static void
+see_file(struct information *information, int fd, const struct stat *status, const char *lock_table)
+{
+    mapseg_information *seen = &information->seen;
+    struct mapseg_file_system file_system;
+    struct mapseg_census census;
+
+    seen->seals = mapseg_os.seals(fd);
+    if (seen->seals < 0)
+        seen->seals = -1;
+    if (mapseg_os.file_system(fd, &file_system) >= 0)
+        memcpy(information->file_system, file_system.name, sizeof information->file_system);
+    if (seen->type == MAPSEG_KEY_MEMFD && seen->seals >= 0)
+        memcpy(information->file_system, "memfd", sizeof "memfd");
+    seen->file_size = (uint64_t)status->st_size;
+    seen->file_bytes = (uint64_t)status->st_blocks * 512;
+    seen->mode = (uint32_t)status->st_mode & 07777;
+    seen->uid = (uint32_t)status->st_uid;
+    seen->gid = (uint32_t)status->st_gid;
+    seen->links = (uint32_t)status->st_nlink;
+    mapseg_presence_count(lock_table, fd, status->st_dev, status->st_ino, &census);
+    seen->attached = census.attached;
+    seen->readers = census.readers;
+    judge(information, fd, status);
+}
+
+/** An information about the file behind `fd`, which stays the caller's. */
+static mapseg_information *
+describe(const mapseg_ipc_key *key, const char *path, int fd, const struct stat *status,
+         const char *lock_table)
+{
+    struct information *information = calloc(1, sizeof *information);
+    mapseg_information *seen = &information->seen;
+
+    if (information == NULL)
+        return NULL;
+    seen->type = mapseg_ipc_key_type(key);
+    seen->native_key = mapseg_copy_string(mapseg_ipc_key_text(key));
+    seen->path = mapseg_copy_string(path);
+    seen->file_system = information->file_system;
+    seen->verdict_text = information->verdict_text;
+    if (seen->native_key == NULL || seen->path == NULL) {
+        mapseg_information_free(seen);
+        return NULL;
+    }
+    see_file(information, fd, status, lock_table);
+    return seen;
+}
+
+void
+mapseg_information_free(mapseg_information *information)
+{
+    if (information == NULL)
+        return;
+    free((void *)(uintptr_t)information->native_key);
+    free((void *)(uintptr_t)information->path);
+    free(information);
+}
+
+/* -------------------------------------------------------------- one key -- */
+
+/** Opens the handle's file to look at it. */
+static mapseg_result
+open_to_see(const mapseg *seg, char **path, int *fd, struct mapseg_failure *failure)
+{
+    bool nameless = mapseg_ipc_key_type(seg->key) == MAPSEG_KEY_MEMFD;
+    mapseg_result result;
+
+    if (nameless && mapseg_is_attached(seg)) {
+        *fd = mapseg_os.duplicate(seg->attachment.fd);
+    } else if (nameless) {
+        *fd = mapseg_os.duplicate(mapseg_key_descriptor(seg->key));
+    } else {
+        result = mapseg_place_path(seg->key, false, path, failure);
+        if (result != MAPSEG_OK)
+            return result;
+        *fd = mapseg_os.open(*path, O_RDONLY);
+    }
+    if (*fd == -EBADF)
+        return mapseg_failed(failure, MAPSEG_NOT_FOUND, EBADF,
+                             "that descriptor is not open in this process");
+    return *fd < 0 ? mapseg_open_failed(-*fd, failure) : MAPSEG_OK;
+}
+
+static mapseg_result
+see_key(mapseg *seg, mapseg_information **information, struct mapseg_failure *failure)
+{
+    struct stat status;
+    char *lock_table = NULL;
+    char *path = NULL;
+    int fd = -1;
+    mapseg_result result = open_to_see(seg, &path, &fd, failure);
+    int error = result == MAPSEG_OK ? mapseg_os.status(fd, &status) : 0;
+
+    if (error < 0)
+        result = mapseg_system_failed(failure, -error, "the file cannot be examined");
+    if (result == MAPSEG_OK) {
+        if (mapseg_os.lock_table(&lock_table) < 0)
+            lock_table = NULL;
+        *information = describe(seg->key, path == NULL ? "" : path, fd, &status, lock_table);
+        if (*information == NULL)
+            result = mapseg_system_failed(failure, ENOMEM, "no memory");
+    }
+    if (fd >= 0)
+        mapseg_os.close(fd);
+    free(lock_table);
+    free(path);
+    return result;
+}
+
+mapseg_result
+mapseg_info(mapseg *seg, mapseg_information **information)
+{
+    struct mapseg_failure failure;
+    mapseg_result result;
+
+    *information = NULL;
+    if (seg->key == NULL ||
+        (mapseg_ipc_key_is_empty(seg->key) && !(mapseg_is_attached(seg) && seg->attachment.path == NULL)))
+        result = mapseg_failed(&failure, MAPSEG_KEY_ERROR, 0, "there is no key; set one first");
+    else
+        result = see_key(seg, information, &failure);
+    return result == MAPSEG_OK ? mapseg_succeed(seg) : mapseg_report(seg, "examine", &failure);
+}
+
+/* ------------------------------------------------------------- the list -- */
+
+/** Appends an entry, which the list then owns. */
+static int
+append(mapseg_list *list, mapseg_information *entry)
+{
+    if (entry == NULL)
+        return -ENOMEM;
+    if (list->count == list->room) {
+        size_t room = list->room == 0 ? 32 : list->room * 2;
+        mapseg_information **larger = realloc(list->entries, room * sizeof *larger);
+
+        if (larger == NULL) {
+            mapseg_information_free(entry);
+            return -ENOMEM;
+        }
+        list->entries = larger;
+        list->room = room;
+    }
+    list->entries[list->count++] = entry;
+    return 0;
+}
+
+/** Where the names that a directory has go to. */
+struct listing {
+    mapseg_list *list;
+    mapseg_key_type type;
+    const char *directory;
+    const char *lock_table;
+};
+
+/** Adds the file to the list if it is a segment, or one half made. */
+static int
+list_file(void *context, const char *name)
+{
+    const struct listing *listing = context;
+    bool private_name = strncmp(name, MAPSEG_PRIVATE_PREFIX, strlen(MAPSEG_PRIVATE_PREFIX)) == 0;
+    char *path = mapseg_place_join(listing->directory, name);
+    mapseg_ipc_key *key = mapseg_ipc_key_new(listing->type, name);
+    struct stat status;
+    int error = path == NULL || key == NULL ? -ENOMEM : 0;
+    int fd = -1;
+
+    /* Looked at before it is opened: to open a device or a FIFO is to use it. */
+    if (error >= 0 && mapseg_os.status_of_name(path, &status) >= 0 && S_ISREG(status.st_mode))
+        fd = mapseg_os.open(path, O_RDONLY);
+    if (fd >= 0 && mapseg_os.status(fd, &status) >= 0 &&
+        (private_name || mapseg_header_is_ours(fd))) {
+        mapseg_information *entry = describe(key, path, fd, &status, listing->lock_table);
+
+        /* Half made, or given up half way: damage is no surprise there. */
+        if (entry != NULL && private_name)
+            entry->use = entry->attached != 0 ? MAPSEG_USE_LIVE : MAPSEG_USE_STALE;
+        error = append(listing->list, entry);
+    }
+    if (fd >= 0)
+        mapseg_os.close(fd);
+    mapseg_ipc_key_free(key);
+    free(path);
+    return error;
+}
+
+static int
+list_directory(mapseg_list *list, mapseg_key_type type, const char *lock_table)
+{
+    char *directory = mapseg_place_directory(type);
+    struct listing listing = {list, type, directory, lock_table};
+    int error = 0;
+
+    if (directory != NULL)
+        error = mapseg_os.each_name(directory, list_file, &listing);
+    free(directory);
+    return error == -ENOENT ? 0 : error;
+}
+
+static int
+compare(const void *a, const void *b)
+{
+    const mapseg_information *const *first = a;
+    const mapseg_information *const *second = b;
+
+    return strcmp((*first)->native_key, (*second)->native_key);
+}
+
+mapseg_result
+mapseg_list_new(mapseg_list **list)
+{
+    mapseg_list *made = calloc(1, sizeof *made);
+    char *lock_table = NULL;
+    int error = made == NULL ? -ENOMEM : 0;
+
+    *list = NULL;
+    if (mapseg_os.lock_table(&lock_table) < 0)
+        lock_table = NULL;
+    if (error >= 0)
+        error = list_directory(made, MAPSEG_KEY_SHM, lock_table);
+    if (error >= 0)
+        error = list_directory(made, MAPSEG_KEY_RUNTIME, lock_table);
+    free(lock_table);
+    if (error < 0) {
+        mapseg_list_free(made);
+        return error == -ENOMEM || error == -EMFILE || error == -ENFILE ? MAPSEG_OUT_OF_RESOURCES
+                                                                        : MAPSEG_UNKNOWN_ERROR;
+    }
+    if (made->count > 1)
+        qsort(made->entries, made->count, sizeof *made->entries, compare);
+    *list = made;
+    return MAPSEG_OK;
+}
+
+size_t
+mapseg_list_count(const mapseg_list *list)
+{
+    return list->count;
+}
+
+const mapseg_information *
+mapseg_list_get(const mapseg_list *list, size_t index)
+{
+    return index < list->count ? list->entries[index] : NULL;
+}
+
+void
+mapseg_list_free(mapseg_list *list)
+{
+    if (list == NULL)
+        return;
+    for (size_t i = 0; i < list->count; i++)
+        mapseg_information_free(list->entries[i]);
+    free(list->entries);
+    free(list);
+}

@@ -1,0 +1,27 @@
+/*
+ * key.h - native keys, as the rest of the library sees them.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef MAPSEG_KEY_H
+#define MAPSEG_KEY_H
+
+#include "mapseg.h"
+
+/** A copy of a string; the caller frees it. NULL: no memory. */
+char *mapseg_copy_string(const char *text);
+
+/** Why the name cannot be one of its type's; NULL if it can (also if it is
+ *  empty, or of a type that this build does not support). Static. */
+const char *mapseg_key_objection(const mapseg_ipc_key *key);
+
+/** The descriptor that a memfd key names; -1: none. */
+int mapseg_key_descriptor(const mapseg_ipc_key *key);
+
+/** 16 bytes as 32 lower-case hexadecimal digits and a NUL. */
+void mapseg_hexadecimal(const uint8_t bytes[16], char text[33]);
+
+/** Names that the library gives to files under construction begin so. */
+#define MAPSEG_PRIVATE_PREFIX ".mapseg-"
+
+#endif

@@ -1,0 +1,541 @@
+/*
+ * lock.c - the lock: spin, sleep, and what to do when its owner dies.
+ *
+ * The whole state is one word in shared memory: the owner's presence slot,
+ * "somebody sleeps", "an owner died". Because one store changes all of it, a
+ * process that is killed between any two instructions leaves a word that is
+ * true. Whether an owner lives is asked of the kernel, which keeps the byte
+ * of its slot locked until the process has ended.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "lock.h"
+
+#include "error.h"
+#include "fork.h"
+#include "handle.h"
+#include "os.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Measured: with these, two processes that fight for the lock move three times
+ * as much as with a plain spin, and nobody spins longer than some 10 us. */
+#define SPIN_STEP 64   /**< pauses between two looks, at the most */
+#define SPIN_TOTAL 400 /**< pauses before sleeping */
+/** Pauses a fair lock's releaser waits for somebody else to take it. */
+#define FAIR_PAUSES 40
+
+#define FIRST_SLICE_NS INT64_C(1000000)
+#define LAST_SLICE_NS INT64_C(64000000)
+
+/* -------------------------------------------------------- this thread -- */
+
+/* Initial-exec: one load on the fast path, where the general model calls a
+ * function. It takes eight bytes of the space that libc keeps for the likes. */
+static _Thread_local struct {
+    uint32_t number; /**< of this thread in this process, never reused; 0: none yet */
+    uint32_t tid;    /**< the kernel's, cached: asking costs 200 ns */
+} thread __attribute__((tls_model("initial-exec")));
+
+static _Atomic uint32_t last_number;
+static _Atomic uint32_t process_id;
+
+static void
+know_this_thread(void)
+{
+    if (thread.number == 0)
+        thread.number = atomic_fetch_add_explicit(&last_number, 1, memory_order_relaxed) + 1;
+    if (thread.tid == 0) {
+        thread.tid = mapseg_os.thread_id();
+        atomic_store_explicit(&process_id, mapseg_os.process_id(), memory_order_relaxed);
+    }
+}
+
+void
+mapseg_lock_forked(void)
+{
+    thread.tid = 0;
+}
+
+/* ------------------------------------------------------ the lock word -- */
+
+static inline uint32_t
+owner_of(uint32_t word)
+{
+    return word & MAPSEG_LOCK_OWNER;
+}
+
+static inline uint32_t
+look(const struct mapseg_lock *lock)
+{
+    /* Acquire: who finds its own slot here and then reads owner_thread sees
+     * what the last unlocker of this process cleared. */
+    return atomic_load_explicit(lock->word, memory_order_acquire);
+}
+
+/** Swaps the word from `seen` (updated on failure) to one that this
+ *  attachment owns. Acquire: the data that the last owner wrote before its
+ *  release becomes visible to the caller. */
+static inline bool
+swap_to_own(const struct mapseg_lock *lock, uint32_t *seen, uint32_t own)
+{
+    return atomic_compare_exchange_strong_explicit(lock->word, seen, own, memory_order_acquire,
+                                                   memory_order_relaxed);
+}
+
+/** Swaps the word from `seen` (updated on failure) to one that nobody owns.
+ *  Release: all that the caller wrote becomes visible to the next owner. */
+static inline bool
+swap_to_free(_Atomic uint32_t *word, uint32_t *seen, uint32_t freed)
+{
+    return atomic_compare_exchange_strong_explicit(word, seen, freed, memory_order_release,
+                                                   memory_order_relaxed);
+}
+
+static void
+wake_one(const _Atomic uint32_t *word)
+{
+    mapseg_os.wake_one((const uint32_t *)word);
+}
+
+/** Notes who owns: for lock() by the same thread, and for people. */
+static inline void
+note_owner(struct mapseg_lock *lock)
+{
+    atomic_store_explicit(&lock->owner_thread, thread.number, memory_order_relaxed);
+    atomic_store_explicit((_Atomic uint32_t *)&lock->header->owner_pid,
+                          atomic_load_explicit(&process_id, memory_order_relaxed),
+                          memory_order_relaxed);
+    atomic_store_explicit((_Atomic uint32_t *)&lock->header->owner_tid, thread.tid,
+                          memory_order_relaxed);
+}
+
+static inline void
+relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__) || defined(__arm__)
+    __asm__ volatile("yield");
+#else
+    atomic_signal_fence(memory_order_seq_cst);
+#endif
+}
+
+/** One more dead owner was replaced or cleared away. In halves, so that 32-bit
+ *  programs can do it too. */
+static void
+count_recovery(struct mapseg_header *header)
+{
+    _Atomic uint32_t *halves = (_Atomic uint32_t *)(void *)&header->recoveries;
+    const int low = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 0 : 1;
+
+    if (atomic_fetch_add_explicit(&halves[low], 1, memory_order_relaxed) == UINT32_MAX)
+        atomic_fetch_add_explicit(&halves[1 - low], 1, memory_order_relaxed);
+}
+
+/* ------------------------------------------------------- owner's death -- */
+
+void
+mapseg_lock_heal(struct mapseg_header *header, uint32_t slot)
+{
+    _Atomic uint32_t *word = mapseg_lock_word(header);
+    uint32_t seen = atomic_load_explicit(word, memory_order_relaxed);
+
+    /* The caller holds the slot's byte, so whoever the word means is dead. */
+    while (owner_of(seen) == slot)
+        if (swap_to_free(word, &seen, MAPSEG_LOCK_DIED | (seen & MAPSEG_LOCK_SLEEPERS))) {
+            count_recovery(header);
+            wake_one(word);
+            return;
+        }
+}
+
+/** Swaps the word from the dead owner to this attachment, as long as it names
+ *  that owner. `bits`: to set besides. */
+static bool
+replace_owner(struct mapseg_lock *lock, uint32_t dead, uint32_t bits)
+{
+    uint32_t seen = look(lock);
+
+    bits |= lock->slot | MAPSEG_LOCK_DIED;
+    while (owner_of(seen) == dead)
+        if (swap_to_own(lock, &seen, bits | (seen & MAPSEG_LOCK_SLEEPERS))) {
+            count_recovery(lock->header);
+            return true;
+        }
+    return false;
+}
+
+/** Takes the lock over if the owner that was seen is dead. */
+static bool
+recover(struct mapseg_lock *lock, uint32_t dead, uint32_t bits)
+{
+    struct mapseg_hold hold;
+    bool replaced = false;
+
+    /* The own slot: another thread of this handle owns. Its byte is ours. */
+    if (dead == lock->slot || dead == 0)
+        return false;
+    /* No slot at all: a hostile peer wrote it, and it has no byte to ask. */
+    if (dead > MAPSEG_LAST_SLOT)
+        return replace_owner(lock, dead, bits);
+    if (mapseg_presence_is_held(lock->fd, dead) || pthread_mutex_trylock(&lock->recovering) != 0)
+        return false;
+    /* Only with its byte in hand: else a newcomer could get the slot, and the
+     * lock, between the test and the swap. */
+    if (mapseg_presence_take_dead(&hold, lock->fd, lock->path, dead) >= 0) {
+        replaced = replace_owner(lock, dead, bits);
+        mapseg_presence_let_go(&hold);
+    }
+    pthread_mutex_unlock(&lock->recovering);
+    return replaced;
+}
+
+/* -------------------------------------------------------------- taking -- */
+
+/** One attempt to get the lock. */
+struct attempt {
+    int64_t deadline;  /**< INT64_MAX: none */
+    int64_t slice;     /**< how long to wait until the owner is looked at */
+    int64_t slice_end; /**< 0: not waiting yet */
+    bool wait;
+    bool slept;
+};
+
+/** Takes the word if nobody owns it. Who has slept does not know whether
+ *  others still do, so it says that they do. */
+static bool
+take_if_free(struct mapseg_lock *lock, const struct attempt *attempt, mapseg_result *result)
+{
+    uint32_t seen = look(lock);
+
+    while (owner_of(seen) == 0) {
+        uint32_t own = lock->slot | (seen & (MAPSEG_LOCK_DIED | MAPSEG_LOCK_SLEEPERS)) |
+                       (attempt->slept ? MAPSEG_LOCK_SLEEPERS : 0);
+
+        if (swap_to_own(lock, &seen, own)) {
+            *result = own & MAPSEG_LOCK_DIED ? MAPSEG_OWNER_DIED : MAPSEG_OK;
+            return true;
+        }
+    }
+    return false;
+}
+
+/** Looks at the word for a bounded while. */
+static bool
+spin(struct mapseg_lock *lock, const struct attempt *attempt, mapseg_result *result)
+{
+    int step = 1;
+
+    for (int total = 0; total < SPIN_TOTAL; total += step) {
+        if (take_if_free(lock, attempt, result))
+            return true;
+        for (int i = 0; i < step; i++)
+            relax();
+        if (step < SPIN_STEP && !lock->fair)
+            step *= 2;
+    }
+    return take_if_free(lock, attempt, result);
+}
+
+/** Says in the word that somebody is about to sleep. Returns the word to sleep
+ *  on; 0: it is not owned any more. */
+static uint32_t
+announce_sleeper(struct mapseg_lock *lock)
+{
+    uint32_t seen = look(lock);
+
+    while (owner_of(seen) != 0 && !(seen & MAPSEG_LOCK_SLEEPERS))
+        if (atomic_compare_exchange_weak_explicit(lock->word, &seen, seen | MAPSEG_LOCK_SLEEPERS,
+                                                  memory_order_relaxed, memory_order_relaxed))
+            return seen | MAPSEG_LOCK_SLEEPERS;
+    return owner_of(seen) != 0 ? seen : 0;
+}
+
+/** Sleeps until woken, or for what is left of the slice or the time. */
+static void
+sleep_a_while(struct mapseg_lock *lock, struct attempt *attempt, int64_t now)
+{
+    uint32_t word = announce_sleeper(lock);
+    int64_t until = attempt->deadline < attempt->slice_end ? attempt->deadline : attempt->slice_end;
+
+    if (word == 0)
+        return;
+    attempt->slept = true;
+    mapseg_os.sleep_on((const uint32_t *)lock->word, word, until - now);
+}
+
+/** Whether the owner is to be looked at now. By the clock, so that neither
+ *  signals nor stray wake-ups can put it off. */
+static bool
+slice_is_over(struct attempt *attempt, int64_t now)
+{
+    bool over = attempt->slice_end != 0 && now >= attempt->slice_end;
+
+    if (over && attempt->slice < LAST_SLICE_NS)
+        attempt->slice *= 2;
+    if (over || attempt->slice_end == 0)
+        attempt->slice_end = now + attempt->slice;
+    return over;
+}
+
+/** Gets the lock or says why not. */
+static mapseg_result
+take(struct mapseg_lock *lock, struct attempt *attempt)
+{
+    mapseg_result result;
+
+    if (owner_of(look(lock)) == lock->slot &&
+        atomic_load_explicit(&lock->owner_thread, memory_order_relaxed) == thread.number)
+        return MAPSEG_ALREADY_LOCKED;
+    if (lock->fair && attempt->wait)
+        (void)announce_sleeper(lock);
+    for (;;) {
+        int64_t now;
+        bool late;
+
+        if (attempt->wait ? spin(lock, attempt, &result) : take_if_free(lock, attempt, &result))
+            break;
+        now = mapseg_os.monotonic_ns();
+        late = !attempt->wait || now >= attempt->deadline;
+        if (slice_is_over(attempt, now) || late) {
+            if (recover(lock, owner_of(look(lock)), attempt->slept ? MAPSEG_LOCK_SLEEPERS : 0)) {
+                result = MAPSEG_OWNER_DIED;
+                break;
+            }
+            if (late) {
+                /* The wake that may have been meant for us goes on. */
+                if (attempt->slept)
+                    wake_one(lock->word);
+                return attempt->wait ? MAPSEG_TIMED_OUT : MAPSEG_WOULD_BLOCK;
+            }
+        }
+        sleep_a_while(lock, attempt, now);
+    }
+    note_owner(lock);
+    return result;
+}
+
+/* ----------------------------------------------------------- releasing -- */
+
+/** After a fair lock was freed with sleepers in the word: lets somebody who
+ *  spins have it, who then owes the wake; else wakes a sleeper. */
+static void
+hand_over(_Atomic uint32_t *word)
+{
+    uint32_t seen = atomic_load_explicit(word, memory_order_relaxed);
+
+    for (int i = 0; i < FAIR_PAUSES && owner_of(seen) == 0; i++) {
+        relax();
+        seen = atomic_load_explicit(word, memory_order_relaxed);
+    }
+    /* The bit comes off with the wake: the one who wakes puts it on again if
+     * it has to. */
+    while (owner_of(seen) == 0 && seen & MAPSEG_LOCK_SLEEPERS)
+        if (atomic_compare_exchange_weak_explicit(word, &seen, seen & ~MAPSEG_LOCK_SLEEPERS,
+                                                  memory_order_relaxed, memory_order_relaxed)) {
+            wake_one(word);
+            return;
+        }
+}
+
+/** Frees the lock; false: this attachment does not hold it. Always from the
+ *  very word that was seen with the own slot in it: a blind exchange could
+ *  free what another has taken since. */
+static inline bool
+release(struct mapseg_lock *lock)
+{
+    uint32_t seen = atomic_load_explicit(lock->word, memory_order_relaxed);
+
+    while (owner_of(seen) == lock->slot) {
+        uint32_t keep = lock->fair ? MAPSEG_LOCK_DIED | MAPSEG_LOCK_SLEEPERS : MAPSEG_LOCK_DIED;
+
+        /* Cleared before the release: after it, the note is the next owner's. */
+        atomic_store_explicit(&lock->owner_thread, 0, memory_order_relaxed);
+        if (!swap_to_free(lock->word, &seen, seen & keep))
+            continue;
+        if (seen & MAPSEG_LOCK_SLEEPERS) {
+            if (lock->fair)
+                hand_over(lock->word);
+            else
+                wake_one(lock->word);
+        }
+        return true;
+    }
+    return false;
+}
+
+/* ---------------------------------------------------------- life cycle -- */
+
+void
+mapseg_lock_clear(struct mapseg_lock *lock)
+{
+    memset(lock, 0, sizeof *lock);
+    lock->fd = -1;
+}
+
+void
+mapseg_lock_begin(struct mapseg_lock *lock, struct mapseg_header *header, uint32_t slot, int fd,
+                  const char *path, bool fair)
+{
+    static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+
+    mapseg_lock_clear(lock);
+    memcpy(&lock->recovering, &fresh, sizeof fresh);
+    if (header == NULL)
+        return;
+    lock->header = header;
+    lock->word = mapseg_lock_word(header);
+    lock->slot = slot;
+    lock->fd = fd;
+    lock->path = path;
+    lock->fair = fair;
+    mapseg_lock_heal(header, slot);
+}
+
+void
+mapseg_lock_end(struct mapseg_lock *lock)
+{
+    if (lock->word != NULL)
+        (void)release(lock);
+    mapseg_lock_clear(lock);
+}
+
+/* ------------------------------------------------------------ interface -- */
+
+/** Why the handle cannot lock at all. */
+static mapseg_result
+refuse_lock(mapseg *seg, const char *operation)
+{
+    struct mapseg_failure failure;
+
+    if (mapseg_fork_orphaned(seg))
+        mapseg_failed(&failure, MAPSEG_NOT_ATTACHED, 0,
+                      "this process is a child that did not inherit the attachment; attach anew");
+    else if (!seg->attached)
+        mapseg_failed(&failure, MAPSEG_LOCK_ERROR, 0,
+                      "the handle is not attached; create or attach first");
+    else
+        mapseg_failed(&failure, MAPSEG_PERMISSION_DENIED, 0,
+                      "the segment could only be opened for reading, and the lock has to be "
+                      "written; ask its owner for write permission");
+    return mapseg_report(seg, operation, &failure);
+}
+
+static mapseg_result
+report_taken(mapseg *seg, const char *operation, mapseg_result result)
+{
+    struct mapseg_failure failure;
+
+    switch (result) {
+    case MAPSEG_OK:
+        return mapseg_succeed(seg);
+    case MAPSEG_OWNER_DIED:
+        mapseg_failed(&failure, result, 0,
+                      "an owner died while it held the lock, which this handle now holds; repair "
+                      "the data, call mapseg_consistent and unlock");
+        break;
+    case MAPSEG_ALREADY_LOCKED:
+        mapseg_failed(&failure, result, 0, "this thread holds the lock already; unlock once");
+        break;
+    case MAPSEG_WOULD_BLOCK:
+        mapseg_failed(&failure, result, 0, "somebody else holds the lock; try again later");
+        break;
+    default:
+        mapseg_failed(&failure, result, 0,
+                      "the lock's owner did not release it in time; try again, or see who it is "
+                      "with \"mapseg show\"");
+    }
+    return mapseg_report(seg, operation, &failure);
+}
+
+/** All that is not the fast path; apart, so that that one stays short. */
+static __attribute__((noinline)) mapseg_result
+take_slowly(mapseg *seg, const char *operation, bool wait, int64_t timeout_ns)
+{
+    struct attempt attempt = {
+        .deadline = INT64_MAX,
+        .slice = FIRST_SLICE_NS,
+        .wait = wait,
+    };
+
+    if (seg->lock.word == NULL || !mapseg_lock_lives(&seg->lock))
+        return refuse_lock(seg, operation);
+    know_this_thread();
+    if (timeout_ns >= 0) {
+        int64_t now = mapseg_os.monotonic_ns();
+
+        attempt.deadline = timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
+    }
+    return report_taken(seg, operation, take(&seg->lock, &attempt));
+}
+
+/** The fast path: one compare-and-swap, and what cannot be left out. */
+static inline bool
+take_fast(mapseg *seg)
+{
+    struct mapseg_lock *lock = &seg->lock;
+    uint32_t free_word = 0;
+
+    if (lock->word == NULL || !mapseg_lock_lives(lock) || thread.tid == 0 ||
+        !swap_to_own(lock, &free_word, lock->slot))
+        return false;
+    note_owner(lock);
+    return true;
+}
+
+mapseg_result
+mapseg_lock(mapseg *seg)
+{
+    return take_fast(seg) ? MAPSEG_OK : take_slowly(seg, "lock", true, -1);
+}
+
+mapseg_result
+mapseg_try_lock(mapseg *seg)
+{
+    return take_fast(seg) ? MAPSEG_OK : take_slowly(seg, "lock", false, 0);
+}
+
+mapseg_result
+mapseg_lock_for(mapseg *seg, int64_t timeout_ns)
+{
+    return take_fast(seg) ? MAPSEG_OK : take_slowly(seg, "lock", true, timeout_ns);
+}
+
+static __attribute__((noinline)) mapseg_result
+refuse_unlock(mapseg *seg, const char *operation)
+{
+    if (mapseg_fork_orphaned(seg))
+        return refuse_lock(seg, operation);
+    return mapseg_refuse(seg, operation, MAPSEG_NOT_LOCKED,
+                         "this handle does not hold the lock; nothing was changed");
+}
+
+mapseg_result
+mapseg_unlock(mapseg *seg)
+{
+    struct mapseg_lock *lock = &seg->lock;
+
+    if (lock->word != NULL && mapseg_lock_lives(lock) && release(lock))
+        return MAPSEG_OK;
+    return refuse_unlock(seg, "unlock");
+}
+
+mapseg_result
+mapseg_consistent(mapseg *seg)
+{
+    struct mapseg_lock *lock = &seg->lock;
+    uint32_t seen;
+
+    if (lock->word == NULL || !mapseg_lock_lives(lock))
+        return refuse_unlock(seg, "declare consistent");
+    seen = look(lock);
+    /* Relaxed: the repair becomes visible with the release of the lock. */
+    while (owner_of(seen) == lock->slot)
+        if (atomic_compare_exchange_weak_explicit(lock->word, &seen, seen & ~MAPSEG_LOCK_DIED,
+                                                  memory_order_relaxed, memory_order_relaxed))
+            return mapseg_succeed(seg);
+    return refuse_unlock(seg, "declare consistent");
+}

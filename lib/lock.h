@@ -1,0 +1,60 @@
+/*
+ * lock.h - the lock word of one attachment.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef MAPSEG_LOCK_H
+#define MAPSEG_LOCK_H
+
+#include "mapseg-format.h"
+#include "mapseg.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct mapseg_lock {
+    _Atomic uint32_t *word;              /**< NULL: this attachment cannot lock */
+    const _Atomic uint32_t *life;        /**< zero in a child that no fork handler ran in */
+    uint32_t generation;                 /**< what *life is while the handle is good */
+    uint32_t slot;                       /**< this attachment's, what the word holds when it owns */
+    _Atomic uint32_t owner_thread;       /**< of this process, see mapseg_lock_thread; 0: none */
+    bool fair;
+    int fd;                              /**< to test and take presence bytes */
+    const char *path;                    /**< of the segment; may be NULL */
+    struct mapseg_header *header;
+    pthread_mutex_t recovering;          /**< one thread of a handle recovers at a time */
+};
+
+/** Prepares the lock of a new attachment and heals the word if it still names
+ *  the slot that this attachment has just claimed. */
+void mapseg_lock_begin(struct mapseg_lock *lock, struct mapseg_header *header, uint32_t slot,
+                       int fd, const char *path, bool fair);
+
+/** Heals the word if it names a slot that the caller has just claimed. */
+void mapseg_lock_heal(struct mapseg_header *header, uint32_t slot);
+
+/** Releases the lock if this attachment holds it, and makes it unusable. */
+void mapseg_lock_end(struct mapseg_lock *lock);
+
+/** Makes the lock of a detached handle: one that cannot lock. */
+void mapseg_lock_clear(struct mapseg_lock *lock);
+
+/** The lock word of a header. */
+static inline _Atomic uint32_t *
+mapseg_lock_word(struct mapseg_header *header)
+{
+    return (_Atomic uint32_t *)&header->lock;
+}
+
+/** Whether the process is the one that attached, or a child made by fork(). */
+static inline bool
+mapseg_lock_lives(const struct mapseg_lock *lock)
+{
+    return lock->life != NULL &&
+           atomic_load_explicit(lock->life, memory_order_relaxed) == lock->generation;
+}
+
+/** This process's threads, cached here, are others after a fork. */
+void mapseg_lock_forked(void);
+
+#endif

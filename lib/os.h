@@ -1,0 +1,113 @@
+/*
+ * os.h - the operations of the operating system that mapseg needs, and the
+ * only way it reaches them. They stand in one table so that tests can replace
+ * any of them and force the faults that a healthy system never shows.
+ *
+ * Unless said otherwise an operation returns 0 or more on success and a
+ * negative errno on failure.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef MAPSEG_OS_H
+#define MAPSEG_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+/** How a byte range of a file is locked. */
+enum mapseg_range_kind { MAPSEG_RANGE_FREE, MAPSEG_RANGE_SHARED, MAPSEG_RANGE_EXCLUSIVE };
+
+/** A lock that stands in the way; `bytes` is 0 where it reaches the end. */
+struct mapseg_range {
+    enum mapseg_range_kind kind;
+    int64_t start;
+    int64_t bytes;
+};
+
+/** What holds a file. */
+struct mapseg_file_system {
+    char name[24];        /**< "tmpfs", "ext4", or its magic number */
+    bool ram_backed;      /**< never written to a disk but by swapping */
+    bool limited;         /**< `available` means something */
+    uint64_t available;   /**< bytes that this user can still take */
+};
+
+/** Protection of a mapping. */
+enum mapseg_protection { MAPSEG_MAP_NONE, MAPSEG_MAP_READ, MAPSEG_MAP_WRITE };
+
+struct mapseg_os_operations {
+    /* Names. Every open is close-on-exec, never blocks, never follows a
+     * symbolic link in the last part, never takes a terminal. */
+    int (*open)(const char *path, int flags);
+    int (*open_directory)(const char *path);
+    int (*open_new)(const char *path, mode_t mode);           /**< must not exist yet */
+    int (*open_unnamed)(const char *directory, mode_t mode);  /**< a file without a name */
+    int (*status_of_name)(const char *path, struct stat *status);
+    int (*link)(int fd, const char *path);                    /**< names an unnamed file */
+    int (*rename_new)(const char *from, const char *to);      /**< fails if `to` exists */
+    int (*unlink)(const char *path);
+    int (*make_directory)(const char *path, mode_t mode);
+    /** Visits each name of a directory, until a visit returns less than 0. */
+    int (*each_name)(const char *directory, int (*visit)(void *context, const char *name),
+                     void *context);
+
+    /* Descriptors. */
+    int (*reopen)(int fd, int flags);  /**< a new description of the same file */
+    int (*duplicate)(int fd);          /**< the same description */
+    void (*close)(int fd);
+    int (*access_mode)(int fd);        /**< O_RDONLY, O_WRONLY or O_RDWR */
+    int (*status)(int fd, struct stat *status);
+    int (*file_system)(int fd, struct mapseg_file_system *file_system);
+    int (*set_mode)(int fd, mode_t mode);
+    int (*resize)(int fd, int64_t bytes);
+    int (*reserve)(int fd, int64_t offset, int64_t bytes);
+    int64_t (*read)(int fd, void *to, size_t bytes, int64_t offset);
+    int64_t (*write)(int fd, const void *from, size_t bytes, int64_t offset);
+    int (*memory_file)(const char *name);
+    int (*add_seals)(int fd, int seals);
+    int (*seals)(int fd);
+
+    /* Locks of an open file description on a range of bytes; they never wait.
+     * lock_range: -EAGAIN if it conflicts. test_range: what conflicts. */
+    int (*lock_range)(int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes);
+    int (*test_range)(int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes,
+                      struct mapseg_range *found);
+    /** The kernel's table of locks as text; the caller frees it. */
+    int (*lock_table)(char **text);
+
+    /* Memory. map: NULL and *error. */
+    void *(*map)(int fd, size_t bytes, int64_t offset, enum mapseg_protection protection,
+                 int *error);
+    void (*unmap)(void *address, size_t bytes);
+    int (*hide_from_children)(void *address, size_t bytes);
+    /** A page that a child made by fork() finds zeroed; NULL: no memory. */
+    void *(*wiped_page)(void);
+    size_t (*page_size)(void);
+
+    /* Waiting. sleep_on returns when woken, when *word is not `value`, after
+     * `ns` nanoseconds, or for no reason at all. */
+    void (*sleep_on)(const uint32_t *word, uint32_t value, int64_t ns);
+    void (*wake_one)(const uint32_t *word);
+    void (*nap)(int64_t ns);
+    int64_t (*monotonic_ns)(void);
+    int64_t (*real_ns)(void);
+
+    /* The process and its machine. */
+    int (*random)(void *to, size_t bytes);
+    uint32_t (*process_id)(void);
+    uint32_t (*thread_id)(void);
+    uint32_t (*user_id)(void);
+    uint64_t (*file_size_limit)(void); /**< RLIMIT_FSIZE; UINT64_MAX: none */
+    uint64_t (*memory_limit)(void);    /**< memory and swap, or the control group's limit */
+    const char *(*runtime_directory)(void); /**< NULL: not set, or a set-id program */
+    const char *(*shared_directory)(void);  /**< "/dev/shm" */
+    /** The system's words for an errno, into `to`. */
+    void (*describe)(int error, char *to, size_t bytes);
+};
+
+extern struct mapseg_os_operations mapseg_os;
+
+#endif

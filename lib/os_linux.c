@@ -1,0 +1,668 @@
+/*
+ * os_linux.c - the operations of os.h on Linux.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "os.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
+#include <time.h>
+#include <unistd.h>
+
+_Static_assert(sizeof(off_t) == 8, "without large-file support the kernel would be asked for "
+                                   "locks on byte 0 instead of byte 2^62");
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+/* O_NONBLOCK: neither a FIFO nor somebody's lease may make us wait.
+ * O_NOCTTY: a terminal at the name must not become ours. */
+#define OPEN_FLAGS (O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+
+/** An int result with errno folded in. */
+static int
+result_of(int result)
+{
+    return result < 0 ? -errno : result;
+}
+
+static int
+linux_open(const char *path, int flags)
+{
+    return result_of(open(path, flags | OPEN_FLAGS | O_NOFOLLOW));
+}
+
+static int
+linux_open_directory(const char *path)
+{
+    return result_of(open(path, O_RDONLY | O_DIRECTORY | OPEN_FLAGS));
+}
+
+static int
+linux_open_new(const char *path, mode_t mode)
+{
+    return result_of(open(path, O_RDWR | O_CREAT | O_EXCL | OPEN_FLAGS | O_NOFOLLOW, mode));
+}
+
+static int
+linux_open_unnamed(const char *directory, mode_t mode)
+{
+    return result_of(open(directory, O_RDWR | O_TMPFILE | OPEN_FLAGS, mode));
+}
+
+static int
+linux_status_of_name(const char *path, struct stat *status)
+{
+    return result_of(lstat(path, status));
+}
+
+/** The /proc name of a descriptor. */
+static void
+descriptor_name(int fd, char *to, size_t bytes)
+{
+    snprintf(to, bytes, "/proc/self/fd/%d", fd);
+}
+
+static int
+linux_link(int fd, const char *path)
+{
+    char name[40];
+
+    descriptor_name(fd, name, sizeof name);
+    if (linkat(AT_FDCWD, name, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0)
+        return 0;
+    if (errno != ENOENT)
+        return -errno;
+    /* No /proc. New kernels let the file's opener link it directly. The old
+     * ones say ENOENT to whoever lacks CAP_DAC_READ_SEARCH. */
+    return result_of(linkat(fd, "", AT_FDCWD, path, AT_EMPTY_PATH));
+}
+
+static int
+linux_rename_new(const char *from, const char *to)
+{
+    return result_of(renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE));
+}
+
+static int
+linux_unlink(const char *path)
+{
+    return result_of(unlink(path));
+}
+
+static int
+linux_make_directory(const char *path, mode_t mode)
+{
+    return result_of(mkdir(path, mode));
+}
+
+static int
+linux_each_name(const char *directory, int (*visit)(void *context, const char *name), void *context)
+{
+    DIR *stream = opendir(directory);
+    int error = 0;
+
+    if (stream == NULL)
+        return -errno;
+    while (error >= 0) {
+        const struct dirent *entry;
+
+        errno = 0;
+        entry = readdir(stream);
+        if (entry == NULL) {
+            error = -errno;
+            break;
+        }
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            error = visit(context, entry->d_name);
+    }
+    closedir(stream);
+    return error;
+}
+
+static int
+linux_reopen(int fd, int flags)
+{
+    char name[40];
+
+    descriptor_name(fd, name, sizeof name);
+    /* Not O_NOFOLLOW: the /proc name is itself a link. */
+    return result_of(open(name, flags | OPEN_FLAGS));
+}
+
+static int
+linux_duplicate(int fd)
+{
+    return result_of(fcntl(fd, F_DUPFD_CLOEXEC, 3));
+}
+
+static void
+linux_close(int fd)
+{
+    /* Linux frees the descriptor whatever close() says; nothing here has
+     * unwritten data whose loss it could report. */
+    (void)close(fd);
+}
+
+static int
+linux_access_mode(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags < 0)
+        return -errno;
+    if (flags & O_PATH)
+        return -EBADF;
+    return flags & O_ACCMODE;
+}
+
+static int
+linux_status(int fd, struct stat *status)
+{
+    return result_of(fstat(fd, status));
+}
+
+static int
+linux_file_system(int fd, struct mapseg_file_system *file_system)
+{
+    static const struct {
+        uint32_t magic;
+        bool ram_backed;
+        const char *name;
+    } known[] = {
+        {0x01021994, true, "tmpfs"},    {0x858458f6, true, "ramfs"},
+        {0x958458f6, true, "hugetlbfs"}, {0x0000ef53, false, "ext4"},
+        {0x58465342, false, "xfs"},     {0x9123683e, false, "btrfs"},
+        {0x794c7630, false, "overlayfs"}, {0x00006969, false, "nfs"},
+        {0x65735546, false, "fuse"},    {0xff534d42, false, "cifs"},
+        {0xf2f52010, false, "f2fs"},    {0x2fc12fc1, false, "zfs"},
+    };
+    struct statfs status;
+    uint32_t magic;
+
+    if (fstatfs(fd, &status) < 0)
+        return -errno;
+    magic = (uint32_t)status.f_type;
+    snprintf(file_system->name, sizeof file_system->name, "0x%08x", (unsigned)magic);
+    file_system->ram_backed = false;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (known[i].magic == magic) {
+            snprintf(file_system->name, sizeof file_system->name, "%s", known[i].name);
+            file_system->ram_backed = known[i].ram_backed;
+        }
+    /* A tmpfs mounted without a limit says that it has no blocks at all. */
+    file_system->limited = status.f_blocks != 0;
+    file_system->available = (uint64_t)status.f_bavail * (uint64_t)status.f_bsize;
+    return 0;
+}
+
+static int
+linux_set_mode(int fd, mode_t mode)
+{
+    return result_of(fchmod(fd, mode));
+}
+
+static int
+linux_resize(int fd, int64_t bytes)
+{
+    int result;
+
+    do
+        result = ftruncate(fd, bytes);
+    while (result < 0 && errno == EINTR);
+    return result_of(result);
+}
+
+/** Reserves the range, in steps: a signal undoes the step it interrupts, so
+ *  each step that a program with a busy timer loses makes the next smaller. */
+static int
+linux_reserve(int fd, int64_t offset, int64_t bytes)
+{
+    const int64_t smallest = 64 * 1024;
+    int64_t step = 64 * 1024 * 1024;
+
+    while (bytes > 0) {
+        int64_t now = bytes < step ? bytes : step;
+
+        if (fallocate(fd, 0, offset, now) == 0) {
+            offset += now;
+            bytes -= now;
+        } else if (errno == EINTR) {
+            step = step / 2 < smallest ? smallest : step / 2;
+        } else if (errno == EOPNOTSUPP) {
+            /* The C library then writes to each block in turn. */
+            int error = posix_fallocate(fd, offset, bytes);
+
+            if (error != EINTR)
+                return -error;
+        } else {
+            return -errno;
+        }
+    }
+    return 0;
+}
+
+static int64_t
+linux_read(int fd, void *to, size_t bytes, int64_t offset)
+{
+    ssize_t got;
+
+    do
+        got = pread(fd, to, bytes, offset);
+    while (got < 0 && errno == EINTR);
+    return got < 0 ? -errno : got;
+}
+
+static int64_t
+linux_write(int fd, const void *from, size_t bytes, int64_t offset)
+{
+    ssize_t put;
+
+    do
+        put = pwrite(fd, from, bytes, offset);
+    while (put < 0 && errno == EINTR);
+    return put < 0 ? -errno : put;
+}
+
+static int
+linux_memory_file(const char *name)
+{
+    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+
+    /* Before Linux 6.3 there is no MFD_NOEXEC_SEAL; sealing is older. */
+    if (fd < 0 && errno == EINVAL)
+        fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    return result_of(fd);
+}
+
+static int
+linux_add_seals(int fd, int seals)
+{
+    return result_of(fcntl(fd, F_ADD_SEALS, seals));
+}
+
+static int
+linux_seals(int fd)
+{
+    return result_of(fcntl(fd, F_GET_SEALS));
+}
+
+static short
+range_type(enum mapseg_range_kind kind)
+{
+    return kind == MAPSEG_RANGE_EXCLUSIVE ? F_WRLCK : kind == MAPSEG_RANGE_SHARED ? F_RDLCK : F_UNLCK;
+}
+
+static int
+linux_lock_range(int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes)
+{
+    struct flock lock = {.l_type = range_type(kind), .l_whence = SEEK_SET};
+    int result;
+
+    lock.l_start = start;
+    lock.l_len = bytes;
+    do
+        result = fcntl(fd, F_OFD_SETLK, &lock);
+    while (result < 0 && errno == EINTR);
+    if (result < 0)
+        return errno == EACCES ? -EAGAIN : -errno;
+    return 0;
+}
+
+static int
+linux_test_range(int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes,
+                 struct mapseg_range *found)
+{
+    struct flock lock = {.l_type = range_type(kind), .l_whence = SEEK_SET};
+
+    lock.l_start = start;
+    lock.l_len = bytes;
+    if (fcntl(fd, F_OFD_GETLK, &lock) < 0)
+        return -errno;
+    found->kind = lock.l_type == F_WRLCK   ? MAPSEG_RANGE_EXCLUSIVE
+                  : lock.l_type == F_RDLCK ? MAPSEG_RANGE_SHARED
+                                           : MAPSEG_RANGE_FREE;
+    found->start = lock.l_start;
+    found->bytes = lock.l_len;
+    return 0;
+}
+
+/** Reads a whole file of /proc or /sys; the caller frees *text. */
+static int
+read_text(const char *path, char **text)
+{
+    size_t room = 16384;
+    size_t used = 0;
+    char *buffer = malloc(room);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int error = fd < 0 ? errno : buffer == NULL ? ENOMEM : 0;
+
+    while (error == 0) {
+        ssize_t got = read(fd, buffer + used, room - used - 1);
+
+        if (got < 0 && errno != EINTR)
+            error = errno;
+        if (got == 0)
+            break;
+        if (got > 0)
+            used += (size_t)got;
+        if (room - used < 2) {
+            char *larger = realloc(buffer, room * 2);
+
+            if (larger == NULL) {
+                error = ENOMEM;
+            } else {
+                buffer = larger;
+                room *= 2;
+            }
+        }
+    }
+    if (fd >= 0)
+        close(fd);
+    if (error != 0) {
+        free(buffer);
+        return -error;
+    }
+    buffer[used] = '\0';
+    *text = buffer;
+    return 0;
+}
+
+static int
+linux_lock_table(char **text)
+{
+    return read_text("/proc/locks", text);
+}
+
+static void *
+linux_map(int fd, size_t bytes, int64_t offset, enum mapseg_protection protection, int *error)
+{
+    int flags = protection == MAPSEG_MAP_WRITE  ? PROT_READ | PROT_WRITE
+                : protection == MAPSEG_MAP_READ ? PROT_READ
+                                                : PROT_NONE;
+    void *address = mmap(NULL, bytes, flags, MAP_SHARED, fd, offset);
+
+    if (address == MAP_FAILED) {
+        *error = -errno;
+        return NULL;
+    }
+    return address;
+}
+
+static void
+linux_unmap(void *address, size_t bytes)
+{
+    (void)munmap(address, bytes);
+}
+
+static int
+linux_hide_from_children(void *address, size_t bytes)
+{
+    return result_of(madvise(address, bytes, MADV_DONTFORK));
+}
+
+static size_t
+linux_page_size(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static void *
+linux_wiped_page(void)
+{
+    size_t bytes = linux_page_size();
+    void *page = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (page == MAP_FAILED)
+        return NULL;
+    /* Before Linux 4.14 this fails, and children made by a bare clone() are
+     * not noticed; those made by fork() still are. */
+    (void)madvise(page, bytes, MADV_WIPEONFORK);
+    return page;
+}
+
+static void
+linux_sleep_on(const uint32_t *word, uint32_t value, int64_t ns)
+{
+    struct timespec timeout = {.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
+
+    /* Not FUTEX_PRIVATE: that would never match across processes. */
+    (void)syscall(SYS_futex, word, FUTEX_WAIT, value, &timeout, NULL, 0);
+}
+
+static void
+linux_wake_one(const uint32_t *word)
+{
+    (void)syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+static void
+linux_nap(int64_t ns)
+{
+    struct timespec time = {.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
+
+    (void)nanosleep(&time, NULL);
+}
+
+static int64_t
+clock_ns(clockid_t clock)
+{
+    struct timespec now;
+
+    if (clock_gettime(clock, &now) < 0)
+        return 0;
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int64_t
+linux_monotonic_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+static int64_t
+linux_real_ns(void)
+{
+    return clock_ns(CLOCK_REALTIME);
+}
+
+static int
+linux_random(void *to, size_t bytes)
+{
+    ssize_t got;
+
+    do
+        got = getrandom(to, bytes, 0);
+    while (got < 0 && errno == EINTR);
+    return got < 0 ? -errno : (size_t)got == bytes ? 0 : -EIO;
+}
+
+static uint32_t
+linux_process_id(void)
+{
+    return (uint32_t)getpid();
+}
+
+static uint32_t
+linux_thread_id(void)
+{
+    return (uint32_t)syscall(SYS_gettid);
+}
+
+static uint32_t
+linux_user_id(void)
+{
+    return (uint32_t)geteuid();
+}
+
+static uint64_t
+linux_file_size_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+        return UINT64_MAX;
+    return (uint64_t)limit.rlim_cur;
+}
+
+/** The number in a control group's limit file; UINT64_MAX: none. */
+static uint64_t
+limit_in_file(const char *path)
+{
+    uint64_t limit = UINT64_MAX;
+    char *text;
+
+    if (read_text(path, &text) < 0)
+        return UINT64_MAX;
+    if (text[0] >= '0' && text[0] <= '9')
+        limit = strtoull(text, NULL, 10);
+    free(text);
+    return limit;
+}
+
+/** The smallest limit of a control group and all those above it. */
+static uint64_t
+limit_of_group(const char *root, char *group, const char *file)
+{
+    uint64_t smallest = UINT64_MAX;
+    char path[PATH_MAX];
+
+    for (;;) {
+        char *slash = strrchr(group, '/');
+        int length = snprintf(path, sizeof path, "%s%s/%s", root, group, file);
+        uint64_t limit = length < (int)sizeof path ? limit_in_file(path) : UINT64_MAX;
+
+        if (limit < smallest)
+            smallest = limit;
+        if (slash == NULL)
+            return smallest;
+        *slash = '\0';
+    }
+}
+
+/** The control groups' limit on this process's memory; UINT64_MAX: none. */
+static uint64_t
+control_group_limit(void)
+{
+    uint64_t smallest = UINT64_MAX;
+    char *text;
+    char *rest;
+
+    if (read_text("/proc/self/cgroup", &text) < 0)
+        return UINT64_MAX;
+    for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+        char *controllers = strchr(line, ':');
+        char *group = controllers == NULL ? NULL : strchr(controllers + 1, ':');
+        uint64_t limit = UINT64_MAX;
+
+        if (group == NULL)
+            continue;
+        *group++ = '\0';
+        if (controllers[1] == '\0')
+            limit = limit_of_group("/sys/fs/cgroup", group, "memory.max");
+        else if (strstr(controllers, "memory") != NULL)
+            limit = limit_of_group("/sys/fs/cgroup/memory", group, "memory.limit_in_bytes");
+        if (limit < smallest)
+            smallest = limit;
+    }
+    free(text);
+    return smallest;
+}
+
+static uint64_t
+linux_memory_limit(void)
+{
+    struct sysinfo machine;
+    uint64_t limit = control_group_limit();
+
+    if (sysinfo(&machine) == 0) {
+        uint64_t memory = ((uint64_t)machine.totalram + machine.totalswap) * machine.mem_unit;
+
+        if (memory < limit)
+            limit = memory;
+    }
+    return limit;
+}
+
+static const char *
+linux_runtime_directory(void)
+{
+    return secure_getenv("XDG_RUNTIME_DIR");
+}
+
+static const char *
+linux_shared_directory(void)
+{
+    return "/dev/shm";
+}
+
+static void
+linux_describe(int error, char *to, size_t bytes)
+{
+    char room[128];
+
+    snprintf(to, bytes, "%s", strerror_r(error, room, sizeof room));
+}
+
+struct mapseg_os_operations mapseg_os = {
+    .open = linux_open,
+    .open_directory = linux_open_directory,
+    .open_new = linux_open_new,
+    .open_unnamed = linux_open_unnamed,
+    .status_of_name = linux_status_of_name,
+    .link = linux_link,
+    .rename_new = linux_rename_new,
+    .unlink = linux_unlink,
+    .make_directory = linux_make_directory,
+    .each_name = linux_each_name,
+    .reopen = linux_reopen,
+    .duplicate = linux_duplicate,
+    .close = linux_close,
+    .access_mode = linux_access_mode,
+    .status = linux_status,
+    .file_system = linux_file_system,
+    .set_mode = linux_set_mode,
+    .resize = linux_resize,
+    .reserve = linux_reserve,
+    .read = linux_read,
+    .write = linux_write,
+    .memory_file = linux_memory_file,
+    .add_seals = linux_add_seals,
+    .seals = linux_seals,
+    .lock_range = linux_lock_range,
+    .test_range = linux_test_range,
+    .lock_table = linux_lock_table,
+    .map = linux_map,
+    .unmap = linux_unmap,
+    .hide_from_children = linux_hide_from_children,
+    .wiped_page = linux_wiped_page,
+    .page_size = linux_page_size,
+    .sleep_on = linux_sleep_on,
+    .wake_one = linux_wake_one,
+    .nap = linux_nap,
+    .monotonic_ns = linux_monotonic_ns,
+    .real_ns = linux_real_ns,
+    .random = linux_random,
+    .process_id = linux_process_id,
+    .thread_id = linux_thread_id,
+    .user_id = linux_user_id,
+    .file_size_limit = linux_file_size_limit,
+    .memory_limit = linux_memory_limit,
+    .runtime_directory = linux_runtime_directory,
+    .shared_directory = linux_shared_directory,
+    .describe = linux_describe,
+};

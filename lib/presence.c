@@ -1,0 +1,289 @@
+/*
+ * presence.c - who is attached, as the kernel knows it.
+ *
+ * An attachment is present while it holds its byte, and the kernel lets go of
+ * the byte when the process ends, however it ends. The byte is held by an
+ * open file description that nothing refers to but one inaccessible page
+ * mapped from it, which children do not inherit: so no copy of a descriptor,
+ * in a child or in another process, can keep a dead attachment alive.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "presence.h"
+
+#include "os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+/** How many slots a claim tries. Of a million slots few are ever taken, so
+ *  more only helps somebody who holds them all to stop us for longer. */
+#define CLAIM_TRIES 256
+
+int
+mapseg_description_new(int fd, const char *path, int flags)
+{
+    struct stat wanted;
+    struct stat found;
+    int description = mapseg_os.reopen(fd, flags);
+    int error;
+
+    if (description >= 0 || path == NULL || description == -EMFILE || description == -ENFILE)
+        return description;
+    /* No /proc. The name may lead elsewhere by now. */
+    error = mapseg_os.status(fd, &wanted);
+    if (error < 0)
+        return error;
+    description = mapseg_os.open(path, flags);
+    if (description < 0)
+        return description;
+    error = mapseg_os.status(description, &found);
+    if (error < 0 || found.st_dev != wanted.st_dev || found.st_ino != wanted.st_ino) {
+        mapseg_os.close(description);
+        return error < 0 ? error : -ESTALE;
+    }
+    return description;
+}
+
+/* ------------------------------------------------------------- claiming -- */
+
+/** Numbers that differ between attachments and tries. */
+static uint32_t
+guess(uint64_t *state)
+{
+    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
+
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return (uint32_t)((z ^ (z >> 31)) >> 32);
+}
+
+/** Write-locks a free slot's byte and returns the slot. */
+static int
+claim_slot(int description, const struct mapseg_presence *presence)
+{
+    static _Atomic uint32_t claims;
+    uint64_t state = (uint64_t)mapseg_os.process_id() << 32 ^ (uint64_t)(uintptr_t)presence ^
+                     (uint64_t)mapseg_os.monotonic_ns() ^
+                     (uint64_t)atomic_fetch_add_explicit(&claims, 1, memory_order_relaxed) << 48;
+
+    for (int i = 0; i < CLAIM_TRIES; i++) {
+        uint32_t slot = MAPSEG_FIRST_SLOT + guess(&state) % MAPSEG_LAST_SLOT;
+        int64_t byte = MAPSEG_PRESENCE_BASE + slot;
+        struct mapseg_range found;
+        int error = mapseg_os.lock_range(description, MAPSEG_RANGE_EXCLUSIVE, byte, 1);
+
+        if (error >= 0)
+            return (int)slot;
+        if (error != -EAGAIN)
+            return error;
+        error = mapseg_os.test_range(description, MAPSEG_RANGE_EXCLUSIVE, byte, 1, &found);
+        if (error < 0)
+            return error;
+        /* One byte is a slot in use; more is somebody who removes the segment. */
+        if (found.kind != MAPSEG_RANGE_FREE && found.bytes != 1)
+            return -EAGAIN;
+    }
+    return -EBUSY;
+}
+
+/** Takes the byte, on whatever description. Returns the slot; 0: shared. */
+static int
+claim_on(int description, const struct mapseg_presence *presence, bool writes)
+{
+    if (writes)
+        return claim_slot(description, presence);
+    return mapseg_os.lock_range(description, MAPSEG_RANGE_SHARED, MAPSEG_PRESENCE_BASE, 1);
+}
+
+/** Maps the page that holds the description from now on. Its offset tells the
+ *  slot to whoever reads /proc/PID/maps. */
+static int
+hold_by_page(struct mapseg_presence *presence, int description, uint32_t slot)
+{
+    size_t page_size = mapseg_os.page_size();
+    int error = 0;
+
+    presence->page = mapseg_os.map(description, page_size, (int64_t)slot * (int64_t)page_size,
+                                   MAPSEG_MAP_NONE, &error);
+    return presence->page == NULL ? error : 0;
+}
+
+int
+mapseg_presence_claim(struct mapseg_presence *presence, int fd, const char *path, bool writes,
+                      bool nameless)
+{
+    int description = mapseg_description_new(fd, path, writes ? O_RDWR : O_RDONLY);
+    int slot;
+    int error;
+
+    memset(presence, 0, sizeof *presence);
+    if (description == -EMFILE || description == -ENFILE || description == -ENOMEM)
+        return description;
+    presence->on_working_descriptor = description < 0;
+    slot = claim_on(description < 0 ? fd : description, presence, writes);
+    if (slot >= 0 && description >= 0) {
+        error = hold_by_page(presence, description, (uint32_t)slot);
+        if (error < 0)
+            slot = error;
+    }
+    if (description >= 0)
+        mapseg_os.close(description);
+    if (slot >= 0) {
+        presence->slot = (uint32_t)slot;
+        return 0;
+    }
+    presence->on_working_descriptor = false;
+    if (nameless && !writes && slot != -EAGAIN && slot != -ENOMEM) {
+        /* A sandbox. Reading needs no presence, and there is no name that
+         * anybody could take away. */
+        presence->refused = true;
+        return 0;
+    }
+    return slot;
+}
+
+int
+mapseg_presence_hide(const struct mapseg_presence *presence)
+{
+    if (presence->page == NULL)
+        return 0;
+    return mapseg_os.hide_from_children(presence->page, mapseg_os.page_size());
+}
+
+void
+mapseg_presence_release(struct mapseg_presence *presence, int fd)
+{
+    if (presence->page != NULL)
+        mapseg_os.unmap(presence->page, mapseg_os.page_size());
+    else if (presence->on_working_descriptor)
+        (void)mapseg_os.lock_range(fd, MAPSEG_RANGE_FREE, MAPSEG_PRESENCE_BASE + presence->slot, 1);
+    memset(presence, 0, sizeof *presence);
+}
+
+/* -------------------------------------------------------------- holding -- */
+
+bool
+mapseg_presence_is_held(int fd, uint32_t slot)
+{
+    struct mapseg_range found;
+
+    if (mapseg_os.test_range(fd, MAPSEG_RANGE_EXCLUSIVE, MAPSEG_PRESENCE_BASE + slot, 1, &found) < 0)
+        return true;
+    return found.kind != MAPSEG_RANGE_FREE;
+}
+
+static int
+take(struct mapseg_hold *hold, int fd, const char *path, int64_t start, int64_t bytes)
+{
+    int error;
+
+    hold->description = mapseg_description_new(fd, path, O_RDWR);
+    hold->own = hold->description >= 0;
+    hold->start = start;
+    hold->bytes = bytes;
+    /* Without a description of our own (no descriptor left, no /proc) the
+     * working one has to do: nobody else locks through it at this moment. */
+    if (!hold->own)
+        hold->description = fd;
+    error = mapseg_os.lock_range(hold->description, MAPSEG_RANGE_EXCLUSIVE, start, bytes);
+    if (error < 0 && hold->own)
+        mapseg_os.close(hold->description);
+    return error;
+}
+
+int
+mapseg_presence_take_dead(struct mapseg_hold *hold, int fd, const char *path, uint32_t slot)
+{
+    return take(hold, fd, path, MAPSEG_PRESENCE_BASE + slot, 1);
+}
+
+int
+mapseg_presence_take_all(struct mapseg_hold *hold, int fd, const char *path)
+{
+    return take(hold, fd, path, MAPSEG_PRESENCE_BASE, MAPSEG_NAME_BYTE + 1);
+}
+
+int
+mapseg_presence_take_name(struct mapseg_hold *hold, int fd, const char *path)
+{
+    return take(hold, fd, path, MAPSEG_PRESENCE_BASE + MAPSEG_NAME_BYTE, 1);
+}
+
+void
+mapseg_presence_let_go(struct mapseg_hold *hold)
+{
+    if (hold->own)
+        mapseg_os.close(hold->description);
+    else
+        (void)mapseg_os.lock_range(hold->description, MAPSEG_RANGE_FREE, hold->start, hold->bytes);
+}
+
+/* ------------------------------------------------------------- counting -- */
+
+/** Adds what one line of the kernel's table says of the file. */
+static void
+count_line(const char *line, dev_t device, ino_t inode, struct mapseg_census *census)
+{
+    char class[16];
+    char kind[16];
+    unsigned major_number;
+    unsigned minor_number;
+    unsigned long long number;
+    unsigned long long start;
+
+    if (sscanf(line, "%*d: %15s %*s %15s %*d %x:%x:%llu %llu", class, kind, &major_number,
+               &minor_number, &number, &start) != 6)
+        return;
+    if (strcmp(class, "OFDLCK") != 0 || major_number != major(device) ||
+        minor_number != minor(device) || number != inode)
+        return;
+    if (start == (unsigned long long)MAPSEG_PRESENCE_BASE && strcmp(kind, "READ") == 0) {
+        census->attached++;
+        census->readers++;
+    } else if (start > (unsigned long long)MAPSEG_PRESENCE_BASE &&
+               start <= (unsigned long long)MAPSEG_PRESENCE_BASE + MAPSEG_LAST_SLOT) {
+        census->attached++;
+    }
+}
+
+/** Counts the locks from `start` to before `end`: one conflict, then what lies
+ *  on either side of it. */
+static void
+count_between(int fd, int64_t start, int64_t end, struct mapseg_census *census)
+{
+    while (start < end) {
+        struct mapseg_range found;
+
+        if (mapseg_os.test_range(fd, MAPSEG_RANGE_EXCLUSIVE, start, end - start, &found) < 0 ||
+            found.kind == MAPSEG_RANGE_FREE || found.start < start || found.bytes < 1)
+            return;
+        census->attached++;
+        if (found.start == MAPSEG_PRESENCE_BASE && found.kind == MAPSEG_RANGE_SHARED)
+            census->readers++;
+        count_between(fd, start, found.start, census);
+        start = found.start + found.bytes;
+    }
+}
+
+void
+mapseg_presence_count(const char *table, int fd, dev_t device, ino_t inode,
+                      struct mapseg_census *census)
+{
+    memset(census, 0, sizeof *census);
+    if (table == NULL)
+        count_between(fd, MAPSEG_PRESENCE_BASE, MAPSEG_PRESENCE_BASE + MAPSEG_LAST_SLOT + 1, census);
+    while (table != NULL && *table != '\0') {
+        size_t length = strcspn(table, "\n");
+        char line[160];
+
+        /* A copy: sscanf would measure the rest of the table for each line. */
+        snprintf(line, sizeof line, "%.*s", (int)length, table);
+        count_line(line, device, inode, census);
+        table += length + (table[length] == '\n');
+    }
+}

@@ -1,0 +1,76 @@
+/*
+ * presence.h - who is attached, as the kernel knows it.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef MAPSEG_PRESENCE_H
+#define MAPSEG_PRESENCE_H
+
+#include "mapseg-format.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/** One attachment's presence. */
+struct mapseg_presence {
+    void *page;    /**< holds the description that holds the byte; NULL: none */
+    uint32_t slot; /**< 0: the shared byte of those who cannot lock */
+    bool on_working_descriptor; /**< the file could not be opened anew */
+    bool refused;               /**< the system allows no lock at all */
+};
+
+/** A new open file description of the file behind `fd`: through /proc, or by
+ *  `path` (may be NULL) if that still leads to the same file. Negative errno. */
+int mapseg_description_new(int fd, const char *path, int flags);
+
+/** Makes the attachment present: `writes` with a slot of its own, else with
+ *  the shared byte. `nameless` segments accept a refusal. -EAGAIN: somebody
+ *  holds all of presence, and is removing the segment. Call it with the fork
+ *  list locked (fork.h), or a child keeps the presence alive. */
+int mapseg_presence_claim(struct mapseg_presence *presence, int fd, const char *path, bool writes,
+                          bool nameless);
+
+/** Keeps the page that holds the presence out of children. */
+int mapseg_presence_hide(const struct mapseg_presence *presence);
+
+/** The attachment is no longer present. */
+void mapseg_presence_release(struct mapseg_presence *presence, int fd);
+
+/** Whether somebody living holds the slot. An error counts as living. */
+bool mapseg_presence_is_held(int fd, uint32_t slot);
+
+/** Presence bytes held for a moment, to act on what they prove. */
+struct mapseg_hold {
+    int description; /**< of its own, or, where none could be made, the working one */
+    bool own;
+    int64_t start;
+    int64_t bytes;
+};
+
+/** Takes the byte of a slot whose owner is dead. -EAGAIN: somebody has it. */
+int mapseg_presence_take_dead(struct mapseg_hold *hold, int fd, const char *path, uint32_t slot);
+
+/** Takes all of presence and the name byte: proof that nobody is attached, and
+ *  that nobody else removes or replaces the name. -EAGAIN: somebody is. */
+int mapseg_presence_take_all(struct mapseg_hold *hold, int fd, const char *path);
+
+/** Takes the name byte. -EAGAIN: somebody has it. */
+int mapseg_presence_take_name(struct mapseg_hold *hold, int fd, const char *path);
+
+/** Lets go of what a take got. */
+void mapseg_presence_let_go(struct mapseg_hold *hold);
+
+/** How many are present on a file. */
+struct mapseg_census {
+    uint32_t attached;
+    uint32_t readers;
+};
+
+/** Counts in a table of locks (os.h lock_table); `fd` is asked instead where
+ *  `table` is NULL, and then sees all readers as one. */
+void mapseg_presence_count(const char *table, int fd, dev_t device, ino_t inode,
+                           struct mapseg_census *census);
+
+#endif

@@ -1,0 +1,159 @@
+/*
+ * remove.c - taking names away.
+ *
+ * Whoever removes a name holds the name byte of the file it leads to, from
+ * before the comparison until after the unlink, so that no two can do it at
+ * once and none hits the name of a newer segment.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "attach.h"
+#include "header.h"
+#include "key.h"
+#include "os.h"
+#include "place.h"
+#include "trust.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+/** Whether the name is that of a file under construction, whose header may
+ *  never have been written. */
+static bool
+is_private_name(const char *path)
+{
+    const char *last = strrchr(path, '/');
+
+    return strncmp(last + 1, MAPSEG_PRIVATE_PREFIX, strlen(MAPSEG_PRIVATE_PREFIX)) == 0;
+}
+
+/** Opens what is to be removed. `trusting`: as create does, no file of doubtful
+ *  owner or mode is touched. */
+static mapseg_result
+open_victim(const char *path, uint32_t trust_flags, bool trusting, int *fd, struct stat *status,
+            struct mapseg_failure *failure)
+{
+    const uint32_t any = (uint32_t)MAPSEG_ALLOW_OTHER_OWNER | (uint32_t)MAPSEG_ALLOW_SHARED_WRITE;
+    mapseg_result result;
+    int error;
+
+    *fd = mapseg_os.open(path, O_RDWR);
+    if (*fd < 0)
+        return mapseg_open_failed(-*fd, failure);
+    error = mapseg_os.status(*fd, status);
+    if (error < 0)
+        result = mapseg_system_failed(failure, -error, "the file cannot be examined");
+    else
+        result = mapseg_trust_file(status, trusting ? trust_flags : any, failure);
+    if (result == MAPSEG_OK && !mapseg_header_is_ours(*fd) && !is_private_name(path))
+        result = mapseg_failed(failure, MAPSEG_NOT_A_SEGMENT, 0,
+                               "the file does not begin like a segment; if it is to go, remove "
+                               "it by other means");
+    if (result != MAPSEG_OK)
+        mapseg_os.close(*fd);
+    return result;
+}
+
+/** Unlinks the name if it still leads to the file. *again: it leads to another
+ *  one by now. */
+static mapseg_result
+unlink_held(const char *path, const struct stat *status, bool *again,
+            struct mapseg_failure *failure)
+{
+    int leads = mapseg_name_leads_to(path, status->st_dev, status->st_ino);
+
+    *again = leads == 0;
+    if (leads > 0)
+        leads = mapseg_os.unlink(path);
+    else if (leads == 0)
+        return mapseg_failed(failure, MAPSEG_TIMED_OUT, 0,
+                             "its name changes hands again and again; see who replaces it");
+    if (leads < 0)
+        return mapseg_open_failed(-leads, failure);
+    return MAPSEG_OK;
+}
+
+/** One try. */
+static mapseg_result
+remove_once(const char *path, bool force, uint32_t trust_flags, bool trusting, bool *again,
+            struct mapseg_failure *failure)
+{
+    struct mapseg_hold hold;
+    struct stat status;
+    mapseg_result result;
+    int error;
+    int fd;
+
+    *again = false;
+    result = open_victim(path, trust_flags, trusting, &fd, &status, failure);
+    if (result != MAPSEG_OK)
+        return result;
+    error = force ? mapseg_presence_take_name(&hold, fd, path) : mapseg_presence_take_all(&hold, fd, path);
+    if (error >= 0) {
+        result = unlink_held(path, &status, again, failure);
+        mapseg_presence_let_go(&hold);
+    } else if (error != -EAGAIN) {
+        result = mapseg_system_failed(failure, -error, "its presence bytes cannot be held");
+    } else if (force) {
+        *again = true;
+        result = mapseg_failed(failure, MAPSEG_TIMED_OUT, 0,
+                               "another process is removing it and does not finish; see whether "
+                               "it is stopped");
+    } else {
+        result = mapseg_failed(failure, MAPSEG_IN_USE, 0,
+                               "somebody is attached to it; wait until they leave, or remove it "
+                               "all the same (mapseg_remove)");
+    }
+    mapseg_os.close(fd);
+    return result;
+}
+
+mapseg_result
+mapseg_name_remove(const char *path, bool force, uint32_t trust_flags, bool trusting,
+                   struct mapseg_failure *failure)
+{
+    int64_t deadline = mapseg_patience_ends(0);
+    int64_t pause_ns = 0;
+    mapseg_result result;
+    bool again;
+
+    do
+        result = remove_once(path, force, trust_flags, trusting, &again, failure);
+    while (again && mapseg_wait_for_remover(&pause_ns, deadline));
+    return result;
+}
+
+static mapseg_result
+remove_key(mapseg *seg, const char *operation, bool force)
+{
+    struct mapseg_failure failure;
+    mapseg_result result;
+    char *path = NULL;
+
+    if (seg->key == NULL ||
+        (mapseg_ipc_key_is_empty(seg->key) && mapseg_ipc_key_type(seg->key) != MAPSEG_KEY_MEMFD))
+        result = mapseg_failed(&failure, MAPSEG_KEY_ERROR, 0, "there is no key; set one first");
+    else
+        result = mapseg_place_path(seg->key, false, &path, &failure);
+    if (result == MAPSEG_OK && path == NULL)
+        result = mapseg_failed(&failure, MAPSEG_NOT_SUPPORTED, 0,
+                               "a memory file has no name; it ends with its last descriptor");
+    if (result == MAPSEG_OK)
+        result = mapseg_name_remove(path, force, 0, false, &failure);
+    free(path);
+    return result == MAPSEG_OK ? mapseg_succeed(seg) : mapseg_report(seg, operation, &failure);
+}
+
+mapseg_result
+mapseg_remove(mapseg *seg)
+{
+    return remove_key(seg, "remove", true);
+}
+
+mapseg_result
+mapseg_reclaim(mapseg *seg)
+{
+    return remove_key(seg, "reclaim", false);
+}

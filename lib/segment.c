@@ -1,0 +1,215 @@
+/*
+ * segment.c - handles: their keys, their state, and leaving.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "attach.h"
+#include "fork.h"
+#include "key.h"
+#include "os.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --------------------------------------------------------------- handles -- */
+
+mapseg *
+mapseg_new(void)
+{
+    mapseg *seg = calloc(1, sizeof *seg);
+
+    if (seg == NULL)
+        return NULL;
+    mapseg_attachment_clear(&seg->attachment);
+    mapseg_lock_clear(&seg->lock);
+    mapseg_forget_words(seg);
+    return seg;
+}
+
+mapseg *
+mapseg_new_with_key(const char *key)
+{
+    mapseg *seg = mapseg_new();
+
+    if (seg != NULL && mapseg_set_key(seg, key) != MAPSEG_OK) {
+        mapseg_free(seg);
+        return NULL;
+    }
+    return seg;
+}
+
+void
+mapseg_free(mapseg *seg)
+{
+    if (seg == NULL)
+        return;
+    mapseg_handle_settle(seg);
+    if (seg->attached)
+        (void)mapseg_detach(seg);
+    mapseg_forget_words(seg);
+    mapseg_ipc_key_free(seg->key);
+    free(seg->plain_key);
+    free(seg);
+}
+
+/* ------------------------------------------------------------------ keys -- */
+
+/** Gives the handle another key, which it then owns as well as plain_key. */
+static mapseg_result
+change_key(mapseg *seg, mapseg_ipc_key *key, char *plain_key)
+{
+    mapseg_handle_settle(seg);
+    if (seg->attached)
+        (void)mapseg_detach(seg);
+    mapseg_ipc_key_free(seg->key);
+    free(seg->plain_key);
+    seg->key = key;
+    seg->plain_key = plain_key;
+    return mapseg_succeed(seg);
+}
+
+static mapseg_result
+no_memory_for_key(mapseg *seg)
+{
+    struct mapseg_failure failure;
+
+    mapseg_system_failed(&failure, ENOMEM, "no memory for another key");
+    return mapseg_report(seg, "change the key of", &failure);
+}
+
+mapseg_result
+mapseg_set_key(mapseg *seg, const char *key)
+{
+    mapseg_ipc_key *derived;
+    char *copy;
+
+    if (key == NULL || *key == '\0')
+        return change_key(seg, NULL, NULL);
+    if (seg->plain_key != NULL && strcmp(seg->plain_key, key) == 0)
+        return mapseg_succeed(seg);
+    derived = mapseg_ipc_key_derive(key, mapseg_default_key_type());
+    copy = mapseg_copy_string(key);
+    if (derived == NULL || copy == NULL) {
+        mapseg_ipc_key_free(derived);
+        free(copy);
+        return no_memory_for_key(seg);
+    }
+    return change_key(seg, derived, copy);
+}
+
+/** Whether the handle has that native key, and no plain one. */
+static bool
+has_native_key(const mapseg *seg, const mapseg_ipc_key *key)
+{
+    return seg->key != NULL && seg->plain_key == NULL && mapseg_ipc_key_equal(seg->key, key);
+}
+
+mapseg_result
+mapseg_set_native_key(mapseg *seg, const char *native_key)
+{
+    struct mapseg_failure failure;
+    const char *objection;
+    mapseg_ipc_key *key;
+
+    if (native_key == NULL || *native_key == '\0')
+        return change_key(seg, NULL, NULL);
+    key = mapseg_ipc_key_from_text(native_key);
+    if (key == NULL)
+        return no_memory_for_key(seg);
+    objection = mapseg_key_objection(key);
+    if (objection != NULL || has_native_key(seg, key)) {
+        mapseg_ipc_key_free(key);
+        if (objection == NULL)
+            return mapseg_succeed(seg);
+        mapseg_failed(&failure, MAPSEG_KEY_ERROR, 0, "the new key cannot be used: %s", objection);
+        return mapseg_report(seg, "change the key of", &failure);
+    }
+    return change_key(seg, key, NULL);
+}
+
+const char *
+mapseg_key(const mapseg *seg)
+{
+    return seg->plain_key;
+}
+
+const char *
+mapseg_native_key(const mapseg *seg)
+{
+    return seg->key == NULL ? NULL : mapseg_ipc_key_text(seg->key);
+}
+
+/* --------------------------------------------------------------- leaving -- */
+
+/** Removes the name if nobody else is present. Holding all of presence proves
+ *  it, and keeps anybody from appearing until the name is gone. */
+static void
+leave_as_last(const struct mapseg_attachment *attachment)
+{
+    struct mapseg_hold hold;
+
+    if (mapseg_presence_take_all(&hold, attachment->fd, attachment->path) < 0)
+        return;
+    if (mapseg_name_leads_to(attachment->path, attachment->device, attachment->inode) == 1)
+        (void)mapseg_os.unlink(attachment->path);
+    mapseg_presence_let_go(&hold);
+}
+
+mapseg_result
+mapseg_detach(mapseg *seg)
+{
+    struct mapseg_attachment *attachment = &seg->attachment;
+
+    if (!mapseg_is_attached(seg))
+        return mapseg_refuse(seg, "detach from", MAPSEG_NOT_ATTACHED,
+                             "this handle is not attached; nothing was changed");
+    (void)mapseg_fork_lock();
+    mapseg_fork_delist(seg);
+    seg->attached = false;
+    /* In this order: the lock first, while its slot is still ours; and presence
+     * before the question whether anybody else is there. */
+    mapseg_lock_end(&seg->lock);
+    mapseg_presence_release(&attachment->presence, attachment->fd);
+    if (attachment->path != NULL && !(attachment->flags & MAPSEG_HEADER_PERSISTENT))
+        leave_as_last(attachment);
+    mapseg_attachment_drop(attachment);
+    mapseg_fork_unlock();
+    return mapseg_succeed(seg);
+}
+
+/* ----------------------------------------------------------------- state -- */
+
+bool
+mapseg_is_attached(const mapseg *seg)
+{
+    return seg->attached && !mapseg_fork_orphaned(seg);
+}
+
+void *
+mapseg_data(mapseg *seg)
+{
+    struct mapseg_attachment *attachment = &seg->attachment;
+
+    return seg->attached && !seg->read_only ? attachment->base + attachment->data_offset : NULL;
+}
+
+const void *
+mapseg_const_data(const mapseg *seg)
+{
+    const struct mapseg_attachment *attachment = &seg->attachment;
+
+    return seg->attached ? attachment->base + attachment->data_offset : NULL;
+}
+
+size_t
+mapseg_size(const mapseg *seg)
+{
+    return seg->attached ? seg->attachment.data_size : 0;
+}
+
+const char *
+mapseg_version(void)
+{
+    return PACKAGE_VERSION;
+}

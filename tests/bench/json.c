@@ -1,0 +1,175 @@
+/*
+ * json.c - the report for programs: one object; times in nanoseconds.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <config.h>
+
+#include "report.h"
+
+static void
+print_string(const char *text, FILE *out)
+{
+    fputc('"', out);
+    for (; *text != '\0'; text++) {
+        unsigned char byte = (unsigned char)*text;
+        if (byte == '"' || byte == '\\')
+            fprintf(out, "\\%c", byte);
+        else if (byte < 0x20)
+            fprintf(out, "\\u%04x", byte);
+        else
+            fputc(byte, out);
+    }
+    fputc('"', out);
+}
+
+static void
+print_member(const char *name, const char *text, FILE *out)
+{
+    fprintf(out, "\"%s\":", name);
+    print_string(text, out);
+}
+
+static void
+print_spread(const char *name, const struct spread *spread, FILE *out)
+{
+    fprintf(out, "\"%s\":{\"median\":%.4f,\"p10\":%.4f,\"p90\":%.4f}", name, spread->median,
+            spread->low, spread->high);
+}
+
+/** Between the members of a list. */
+static void
+separate(size_t index, FILE *out)
+{
+    fputs(index > 0 ? ",\n    " : "\n    ", out);
+}
+
+static void
+print_about(const struct report *report, FILE *out)
+{
+    const struct machine *machine = &report->machine;
+
+    fputs("{\n  \"machine\":{", out);
+    print_member("processor", machine->processor, out);
+    fprintf(out, ",\"cpus\":%d,", machine->cpus);
+    print_member("kernel", machine->kernel, out);
+    fputc(',', out);
+    print_member("c_library", machine->c_library, out);
+    fputc(',', out);
+    print_member("library", machine->library, out);
+    fputs("},\n  \"skipped\":[", out);
+    for (size_t i = 0; i < report->skipped_count; i++) {
+        separate(i, out);
+        fputc('{', out);
+        print_member("name", report->skipped[i].name, out);
+        fputc(',', out);
+        print_member("reason", report->skipped[i].reason, out);
+        fputc('}', out);
+    }
+    fputs("],\n  \"used_by_others_percent\":[", out);
+    for (int i = 0; i < MEASURES; i++)
+        fprintf(out, "%s%.1f", i > 0 ? "," : "", report->used_by_others[i]);
+    fputc(']', out);
+}
+
+static void
+print_table(const char *name, const struct table *table, FILE *out)
+{
+    fprintf(out, ",\n  \"%s\":[", name);
+    for (size_t i = 0; i < table->count; i++) {
+        const struct row *row = &table->rows[i];
+        separate(i, out);
+        fputc('{', out);
+        print_member("name", row->name, out);
+        fputc(',', out);
+        print_member("what", row->what, out);
+        fputc(',', out);
+        print_spread("ns", &row->time, out);
+        fprintf(out, ",\"ratio\":%.4f}", row->ratio);
+    }
+    fputc(']', out);
+}
+
+static void
+print_contended_row(const struct setting *setting, const struct contended_row *row, FILE *out)
+{
+    fputc('{', out);
+    print_member("setting", setting->name, out);
+    fprintf(out, ",\"processes\":%d,\"hold_ns\":%.0f,\"pause_ns\":%.0f,", setting->processes,
+            setting->hold_ns, setting->pause_ns);
+    print_member("name", row->name, out);
+    fputc(',', out);
+    print_spread("million_per_second", &row->million_per_second, out);
+    fputc(',', out);
+    print_spread("slowest_to_fastest", &row->fairness, out);
+    fprintf(out, ",\"ratio_to_glibc_robust\":%.4f,\"wait_p99_ns\":%.0f,\"wait_max_ns\":%.0f}",
+            row->ratio, row->wait_p99_ns, row->wait_max_ns);
+}
+
+static void
+print_contended(const struct report *report, FILE *out)
+{
+    size_t printed = 0;
+
+    fputs(",\n  \"contended\":[", out);
+    for (size_t i = 0; i < report->contended_count; i++) {
+        const struct contended_table *table = &report->contended[i];
+        for (size_t j = 0; j < table->count; j++) {
+            separate(printed++, out);
+            print_contended_row(&table->setting, &table->rows[j], out);
+        }
+    }
+    fputc(']', out);
+}
+
+static void
+print_takeover(const struct takeover_table *table, FILE *out)
+{
+    fputs(",\n  \"takeover\":[", out);
+    for (size_t i = 0; i < table->count; i++) {
+        const struct takeover_row *row = &table->rows[i];
+        separate(i, out);
+        fputc('{', out);
+        print_member("name", row->name, out);
+        fprintf(out, ",\"owner_resident_bytes\":%zu,\"kills\":%d,\"told\":%d,", row->resident,
+                row->kills, row->told);
+        print_spread("after_kill_ns", &row->after_kill_ns, out);
+        fprintf(out,
+                ",\"worst_after_kill_ns\":%.0f,\"median_after_death_ns\":%.0f,"
+                "\"worst_after_death_ns\":%.0f}",
+                row->worst_after_kill_ns, row->median_after_death_ns, row->worst_after_death_ns);
+    }
+    fputc(']', out);
+}
+
+static void
+print_sleeper(const struct sleeper_table *table, FILE *out)
+{
+    fputs(",\n  \"sleeper\":[", out);
+    for (size_t i = 0; i < table->count; i++) {
+        separate(i, out);
+        fputc('{', out);
+        print_member("name", table->rows[i].name, out);
+        fprintf(out, ",\"cpu_percent\":%.3f}", table->rows[i].cpu_percent);
+    }
+    fputc(']', out);
+}
+
+void
+print_json(const struct report *report, FILE *out)
+{
+    print_about(report, out);
+    if (report->measured & MEASURE_PAIR)
+        print_table("pair", &report->pair, out);
+    if (report->measured & MEASURE_CONTENDED)
+        print_contended(report, out);
+    if (report->measured & MEASURE_TAKEOVER)
+        print_takeover(&report->takeover, out);
+    if (report->measured & MEASURE_SLEEPER)
+        print_sleeper(&report->sleeper, out);
+    if (report->measured & MEASURE_REACH)
+        print_table("attach_detach", &report->reach, out);
+    if (report->measured & MEASURE_FILL)
+        print_table("create_fill", &report->fill, out);
+    fputs("\n}\n", out);
+}

@@ -1,0 +1,173 @@
+/*
+ * report.h - what the measures find out, and the forms it is shown in.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef BENCH_REPORT_H
+#define BENCH_REPORT_H
+
+#include "peer.h"
+#include "statistics.h"
+
+#include <stdint.h>
+#include <stdio.h>
+
+#define PEERS_MAX 16
+#define SETTINGS_MAX 8
+
+/** The measures, as bits of a choice. */
+enum measure {
+    MEASURE_PAIR = 1,
+    MEASURE_CONTENDED = 2,
+    MEASURE_TAKEOVER = 4,
+    MEASURE_SLEEPER = 8,
+    MEASURE_REACH = 16,
+    MEASURE_FILL = 32,
+    MEASURE_ALL = 63
+};
+#define MEASURES 6
+
+/** How much of everything is done. */
+struct effort {
+    int pair_rounds;
+    int contended_rounds;
+    long contended_ms;
+    int kills;
+    long sleeper_ms;
+    int reach_rounds;
+    int fill_rounds;
+};
+
+struct machine {
+    char processor[128];
+    char kernel[128];
+    char c_library[64];
+    char library[512];
+    int cpus;
+};
+
+/** Nanoseconds of one operation; `ratio` is the median of what the rounds gave, each against the
+ *  first row's time in the same round. */
+struct row {
+    const char *name;
+    const char *what;
+    struct spread time;
+    double ratio;
+};
+struct table {
+    struct row rows[PEERS_MAX];
+    size_t count;
+};
+
+/** Who wants the lock, and how soon again. */
+struct setting {
+    const char *name;
+    const char *what;
+    int processes;
+    double hold_ns;
+    double pause_ns;
+};
+struct contended_row {
+    const char *name;
+    struct spread million_per_second;
+    /** The slowest process' share of the fastest one's. */
+    struct spread fairness;
+    /** Against glibc's robust mutex, the median of the rounds; 0: that was not measured. */
+    double ratio;
+    double wait_p99_ns;
+    double wait_max_ns;
+};
+struct contended_table {
+    struct setting setting;
+    struct contended_row rows[PEERS_MAX];
+    size_t count;
+};
+
+struct takeover_row {
+    const char *name;
+    /** Memory that the killed owner has to give back first. */
+    size_t resident;
+    int kills;
+    /** How often the next owner was told of the death. */
+    int told;
+    /** From the kill, and from when the kernel reported the owner gone. */
+    struct spread after_kill_ns;
+    double worst_after_kill_ns;
+    double median_after_death_ns;
+    double worst_after_death_ns;
+};
+struct takeover_table {
+    struct takeover_row rows[PEERS_MAX];
+    size_t count;
+};
+
+struct sleeper_row {
+    const char *name;
+    double cpu_percent;
+};
+struct sleeper_table {
+    struct sleeper_row rows[PEERS_MAX];
+    size_t count;
+};
+
+struct skipped {
+    const char *name;
+    const char *reason;
+};
+
+struct report {
+    unsigned measured;
+    struct machine machine;
+    struct effort effort;
+    struct skipped skipped[PEERS_MAX];
+    size_t skipped_count;
+    /** Of all CPUs, in percent, while each measure ran, in the order of their bits. */
+    double used_by_others[MEASURES];
+    struct table pair;
+    struct contended_table contended[SETTINGS_MAX];
+    size_t contended_count;
+    struct takeover_table takeover;
+    struct sleeper_table sleeper;
+    struct table reach;
+    size_t reach_bytes;
+    struct table fill;
+    size_t fill_bytes;
+};
+
+/** The peers to measure. */
+struct choice {
+    const struct peer *peers[PEERS_MAX];
+    size_t peer_count;
+    const struct memory *memories[PEERS_MAX];
+    size_t memory_count;
+};
+
+/* The measures. False: something failed, and the error stream says what. */
+bool measure_pair(struct report *report, const struct choice *choice);
+bool measure_contended(struct report *report, const struct choice *choice);
+bool measure_takeover(struct report *report, const struct choice *choice);
+bool measure_sleeper(struct report *report, const struct choice *choice);
+bool measure_reach(struct report *report, const struct choice *choice);
+bool measure_fill(struct report *report, const struct choice *choice);
+
+void describe_machine(struct machine *machine);
+
+/** CPU time, of this program with its children and of all. */
+struct cpu_use {
+    int64_t at;
+    double own;
+    double all;
+};
+struct cpu_use cpu_use_now(void);
+/** Of all CPUs since then, in percent: what other programs used. */
+double used_by_others(const struct cpu_use *since);
+
+/* As text, each part when it is there. */
+void print_machine(const struct report *report, FILE *out);
+void print_measure(const struct report *report, enum measure measure, FILE *out);
+/* As one JSON object. */
+void print_json(const struct report *report, FILE *out);
+/* As a picture. False: it could not be drawn, and the error stream says why. */
+bool draw_svg(const struct report *report, const char *path);
+
+#endif

@@ -1,0 +1,110 @@
+/*
+ * text.c - the report for people.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <config.h>
+
+#include "report.h"
+
+void
+print_machine(const struct report *report, FILE *out)
+{
+    const struct machine *machine = &report->machine;
+
+    fprintf(out, "%s, %d CPUs, %s, %s\n%s\n", machine->processor, machine->cpus, machine->kernel,
+            machine->c_library, machine->library);
+    for (size_t i = 0; i < report->skipped_count; i++)
+        fprintf(out, "skipped: %s (%s)\n", report->skipped[i].name, report->skipped[i].reason);
+}
+
+static void
+print_rows(const struct table *table, double unit, const char *unit_name, FILE *out)
+{
+    fprintf(out, "%-14s %9s %9s %9s  %8s\n", "", unit_name, "10 %", "90 %", "ratio");
+    for (size_t i = 0; i < table->count; i++) {
+        const struct row *row = &table->rows[i];
+        fprintf(out, "%-14s %9.2f %9.2f %9.2f  %8.2f  %s\n", row->name, row->time.median / unit,
+                row->time.low / unit, row->time.high / unit, row->ratio, row->what);
+    }
+}
+
+static void
+print_contended(const struct contended_table *table, FILE *out)
+{
+    fprintf(out, "\nContended: %s, %.0f ns under the lock\n", table->setting.what,
+            table->setting.hold_ns);
+    fprintf(out, "%-14s %9s %9s %9s %9s %17s %12s %12s\n", "", "million/s", "10 %", "90 %",
+            "x robust", "slowest/fastest", "p99 wait us", "max wait ms");
+    for (size_t i = 0; i < table->count; i++) {
+        const struct contended_row *row = &table->rows[i];
+        fprintf(out, "%-14s %9.2f %9.2f %9.2f %9.2f %17.2f %12.2f %12.2f\n", row->name,
+                row->million_per_second.median, row->million_per_second.low,
+                row->million_per_second.high, row->ratio, row->fairness.median,
+                row->wait_p99_ns / 1e3, row->wait_max_ns / 1e6);
+    }
+}
+
+static void
+print_takeover(const struct takeover_table *table, FILE *out)
+{
+    fprintf(out, "\nTake-over: the owner is killed, another process sleeps on the lock; in ms\n");
+    fprintf(out, "%-14s %6s %6s %9s %9s %9s %14s %9s\n", "", "kills", "told", "from kill", "90 %",
+            "worst", "from its death", "worst");
+    for (size_t i = 0; i < table->count; i++) {
+        const struct takeover_row *row = &table->rows[i];
+        fprintf(out, "%-14s %6d %6d %9.2f %9.2f %9.2f %14.2f %9.2f", row->name, row->kills,
+                row->told, row->after_kill_ns.median / 1e6, row->after_kill_ns.high / 1e6,
+                row->worst_after_kill_ns / 1e6, row->median_after_death_ns / 1e6,
+                row->worst_after_death_ns / 1e6);
+        if (row->resident > 0)
+            fprintf(out, "  the owner has %zu MiB", row->resident >> 20);
+        fputc('\n', out);
+    }
+}
+
+static void
+print_sleeper(const struct sleeper_table *table, FILE *out)
+{
+    fprintf(out, "\nWaiting for a lock that is held: CPU of one waiter\n");
+    for (size_t i = 0; i < table->count; i++)
+        fprintf(out, "%-14s %8.2f %%\n", table->rows[i].name, table->rows[i].cpu_percent);
+}
+
+void
+print_measure(const struct report *report, enum measure measure, FILE *out)
+{
+    switch (measure) {
+    case MEASURE_PAIR:
+        fprintf(out, "\nUncontended: one lock and one unlock, %d rounds of 1 ms each\n",
+                report->effort.pair_rounds);
+        print_rows(&report->pair, 1, "ns", out);
+        break;
+    case MEASURE_CONTENDED:
+        for (size_t i = 0; i < report->contended_count; i++)
+            print_contended(&report->contended[i], out);
+        break;
+    case MEASURE_TAKEOVER:
+        print_takeover(&report->takeover, out);
+        break;
+    case MEASURE_SLEEPER:
+        print_sleeper(&report->sleeper, out);
+        break;
+    case MEASURE_REACH:
+        fprintf(out, "\nAttach and detach: %zu KiB\n", report->reach_bytes >> 10);
+        print_rows(&report->reach, 1e3, "us", out);
+        break;
+    case MEASURE_FILL:
+        fprintf(out, "\nCreate and fill: %zu MiB\n", report->fill_bytes >> 20);
+        print_rows(&report->fill, 1e6, "ms", out);
+        break;
+    case MEASURE_ALL:
+        break;
+    }
+    for (int i = 0; i < MEASURES; i++) {
+        if (measure == 1u << i && report->used_by_others[i] > 1)
+            fprintf(out, "(other programs used %.0f %% of the CPUs meanwhile)\n",
+                    report->used_by_others[i]);
+    }
+    fflush(out);
+}

@@ -1,0 +1,499 @@
+/* check_bits.c - a 64-bit and a 32-bit program share one segment. */
+
+#include "process.h"
+#include "record.h"
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define DATA_BYTES 70001 /* no multiple of anything */
+
+extern char **environ;
+
+/** A running peer32. */
+struct peer {
+    pid_t pid;
+    FILE *to;
+    FILE *from;
+    char answer[300];
+};
+
+/* ------------------------------------------------------------------ peer -- */
+
+static const char *
+peer_program(void)
+{
+    static char path[4096];
+    const char *directory = getenv("abs_top_builddir");
+
+    (void)snprintf(path, sizeof(path), "%s/tests/peer32", directory != NULL ? directory : ".");
+    return path;
+}
+
+/** Starts a peer; NULL: there is none, or it does not run here. */
+static struct peer *
+start_peer(void)
+{
+    struct peer *peer = calloc(1, sizeof(*peer));
+    char *arguments[] = {(char[]){"peer32"}, NULL};
+    posix_spawn_file_actions_t actions;
+    int to[2];
+    int from[2];
+    bool started;
+
+    if (peer == NULL || pipe2(to, O_CLOEXEC) != 0 || pipe2(from, O_CLOEXEC) != 0)
+        return NULL;
+    (void)posix_spawn_file_actions_init(&actions);
+    (void)posix_spawn_file_actions_adddup2(&actions, to[0], STDIN_FILENO);
+    (void)posix_spawn_file_actions_adddup2(&actions, from[1], STDOUT_FILENO);
+    started = posix_spawn(&peer->pid, peer_program(), &actions, NULL, arguments, environ) == 0;
+    (void)posix_spawn_file_actions_destroy(&actions);
+    (void)close(to[0]);
+    (void)close(from[1]);
+    peer->to = fdopen(to[1], "w");
+    peer->from = fdopen(from[0], "r");
+    return started ? peer : NULL;
+}
+
+/** Tells the peer what to do, and does not wait for it. */
+static void tell(struct peer *peer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void
+tell(struct peer *peer, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vfprintf(peer->to, format, arguments);
+    va_end(arguments);
+    need(fputc('\n', peer->to) == '\n' && fflush(peer->to) == 0);
+}
+
+/** The peer's next answer. */
+static const char *
+hear(struct peer *peer)
+{
+    if (fgets(peer->answer, sizeof(peer->answer), peer->from) == NULL)
+        return "(nothing: it is gone)";
+    peer->answer[strcspn(peer->answer, "\n")] = '\0';
+    return peer->answer;
+}
+
+static void
+need_answer_at(int line, struct peer *peer, const char *expected)
+{
+    const char *answer = hear(peer);
+
+    if (strcmp(answer, expected) != 0)
+        broken(__FILE__, line, "the peer says '%s', not '%s'", answer, expected);
+}
+
+#define need_answer(peer, expected) need_answer_at(__LINE__, peer, expected)
+
+/** Tells, and hears what is expected. */
+#define need_said(peer, expected, ...) (tell(peer, __VA_ARGS__), need_answer(peer, expected))
+
+/** A peer whose handle has the stage's key. */
+static struct peer *
+peer_at(const struct stage *stage)
+{
+    struct peer *peer = start_peer();
+
+    need(peer != NULL);
+    need_said(peer, "32", "bits");
+    need_said(peer, "MAPSEG_OK", "key %s", stage->place.key);
+    return peer;
+}
+
+/** Closes the peer's input and sees it end well. */
+static void
+end_peer(struct peer *peer)
+{
+    (void)fclose(peer->to);
+    finish(peer->pid);
+    (void)fclose(peer->from);
+    free(peer);
+}
+
+static void
+kill_peer(struct peer *peer)
+{
+    kill_and_reap(peer->pid);
+    (void)fclose(peer->to);
+    (void)fclose(peer->from);
+    free(peer);
+}
+
+/* ------------------------------------------------------------------ data -- */
+
+static void
+fill(mapseg *seg, uint8_t seed)
+{
+    uint8_t *data = mapseg_data(seg);
+
+    for (size_t i = 0; i < mapseg_size(seg); i++)
+        data[i] = (uint8_t)(seed + i * 7);
+}
+
+static bool
+is_filled(mapseg *seg, uint8_t seed)
+{
+    const uint8_t *data = mapseg_const_data(seg);
+
+    for (size_t i = 0; i < mapseg_size(seg); i++)
+        if (data[i] != (uint8_t)(seed + i * 7))
+            return false;
+    return true;
+}
+
+/** What peer32's describe says, of this side. */
+static void
+describe(mapseg *seg, char *text, size_t bytes)
+{
+    mapseg_information *information;
+    int length;
+
+    need_result(MAPSEG_OK, mapseg_info(seg, &information));
+    length =
+        snprintf(text, bytes, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu32 " %d ",
+                 information->data_size, information->data_offset, information->created_ns,
+                 information->user_tag, information->attached, (int)information->use);
+    for (size_t i = 0; i < sizeof(information->id); i++)
+        length += snprintf(text + length, bytes - (size_t)length, "%02x", information->id[i]);
+    mapseg_information_free(information);
+}
+
+START_TEST(data_made_here_is_read_there)
+{
+    struct stage *stage = new_stage();
+    struct peer *peer = peer_at(stage);
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+    mapseg *seg = handle_of(stage->place.key);
+    char text[200];
+
+    options.user_tag = UINT64_C(0xfedcba9876543210);
+    need_result(MAPSEG_OK, mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
+    fill(seg, 3);
+    need_said(peer, "MAPSEG_OK", "attach");
+    need_said(peer, "70001", "size");
+    need_said(peer, "yes", "compare 3");
+    need_said(peer, "no", "compare 4");
+    need_said(peer, "70001", "fill 5");
+    need(is_filled(seg, 5));
+    describe(seg, text, sizeof(text));
+    need_said(peer, text, "describe");
+    mapseg_free(seg);
+    end_peer(peer);
+    need(!name_exists(stage->place.path));
+}
+END_TEST
+
+START_TEST(data_made_there_is_read_here)
+{
+    struct stage *stage = new_stage();
+    struct peer *peer = peer_at(stage);
+    mapseg *seg = handle_of(stage->place.key);
+    char text[200];
+
+    need_said(peer, "MAPSEG_OK", "create %d", DATA_BYTES);
+    need_said(peer, "70001", "fill 9");
+    need_result(MAPSEG_OK, mapseg_attach(seg, MAPSEG_READ_WRITE));
+    need_number(DATA_BYTES, mapseg_size(seg));
+    need(is_filled(seg, 9));
+    describe(seg, text, sizeof(text));
+    need_said(peer, text, "describe");
+    need_said(peer, "MAPSEG_ALREADY_EXISTS", "create 1");
+    need_said(peer, "MAPSEG_OK", "detach");
+    need(name_exists(stage->place.path));
+    mapseg_free(seg);
+    need(!name_exists(stage->place.path));
+    end_peer(peer);
+}
+END_TEST
+
+START_TEST(plain_keys_meet)
+{
+    char longest[201];
+    const char *const keys[] = {"a", "a key, with \xc3\xbcmlaut", "/x/../y", longest};
+    struct peer *peer = start_peer();
+    mapseg *seg = mapseg_new();
+
+    need(peer != NULL && seg != NULL);
+    memset(longest, 'l', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = '\0';
+    for (size_t i = 0; i < 4; i++) {
+        need_result(MAPSEG_OK, mapseg_set_key(seg, keys[i]));
+        need_said(peer, mapseg_native_key(seg), "plain %s", keys[i]);
+    }
+    mapseg_free(seg);
+    end_peer(peer);
+}
+END_TEST
+
+/** More than 32 bits can address: there it is seen, but not attached. */
+START_TEST(too_large_for_one_of_them)
+{
+    struct stage *stage = new_stage();
+    struct peer *peer = peer_at(stage);
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+    mapseg *seg = handle_of(stage->place.key);
+    char text[200];
+    mapseg_result result;
+
+    options.flags = MAPSEG_LAZY;
+    result = mapseg_create_with(seg, (size_t)UINT64_C(0x140000000), MAPSEG_READ_WRITE, &options);
+    if (result != MAPSEG_OUT_OF_RESOURCES) {
+        need_result(MAPSEG_OK, result);
+        describe(seg, text, sizeof(text));
+        need_said(peer, text, "describe");
+        need_said(peer, "MAPSEG_OUT_OF_RESOURCES", "attach");
+        need_said(peer, "0", "size");
+        need_number(1, count_attached(stage->place.key));
+    }
+    end_peer(peer);
+    mapseg_free(seg);
+    need(!name_exists(stage->place.path));
+}
+END_TEST
+
+/* ------------------------------------------------------------------ lock -- */
+
+#define ROUNDS 20000
+
+static void
+count_up(mapseg *seg)
+{
+    for (int round = 0; round < ROUNDS; round++) {
+        need_result(MAPSEG_OK, mapseg_lock(seg));
+        need(record_add(mapseg_data(seg)));
+        need_result(MAPSEG_OK, mapseg_unlock(seg));
+    }
+}
+
+START_TEST(both_count)
+{
+    struct stage *stage = new_stage();
+    struct peer *peers[2] = {peer_at(stage), peer_at(stage)};
+    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    struct mapseg_header *header = map_header(stage->place.path);
+
+    record_init(mapseg_data(seg));
+    for (int i = 0; i < 2; i++)
+        need_said(peers[i], "MAPSEG_OK", "attach");
+    tell(peers[0], "count %d", ROUNDS);
+    tell(peers[1], "fork %d", ROUNDS);
+    count_up(seg);
+    need_answer(peers[0], "yes");
+    need_answer(peers[1], "yes");
+    need_number(3 * ROUNDS, ((struct record *)mapseg_data(seg))->count);
+    need_number(0, lock_word(header));
+    need_number(0, recoveries_of(header));
+    for (int i = 0; i < 2; i++)
+        end_peer(peers[i]);
+    mapseg_free(seg);
+}
+END_TEST
+
+START_TEST(each_waits_for_the_other)
+{
+    struct stage *stage = new_stage();
+    struct peer *peer = peer_at(stage);
+    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    struct mapseg_header *header = map_header(stage->place.path);
+
+    need_said(peer, "MAPSEG_OK", "attach");
+    need_result(MAPSEG_OK, mapseg_lock(seg));
+    need_said(peer, "MAPSEG_WOULD_BLOCK", "try_lock");
+    need_said(peer, "MAPSEG_NOT_LOCKED", "unlock");
+    tell(peer, "lock");
+    await_word(header, MAPSEG_LOCK_SLEEPERS);
+    need_result(MAPSEG_OK, mapseg_unlock(seg));
+    need_answer(peer, "MAPSEG_OK");
+    need_number(slot_in_maps(peer->pid, stage->place.path), lock_word(header) & MAPSEG_LOCK_OWNER);
+    need_result(MAPSEG_WOULD_BLOCK, mapseg_try_lock(seg));
+    need_result(MAPSEG_NOT_LOCKED, mapseg_unlock(seg));
+    tell(peer, "unlock");
+    need_result(MAPSEG_OK, mapseg_lock(seg));
+    need_answer(peer, "MAPSEG_OK");
+    need_result(MAPSEG_OK, mapseg_unlock(seg));
+    end_peer(peer);
+    mapseg_free(seg);
+}
+END_TEST
+
+static void *
+lock_in_thread(void *argument)
+{
+    need_result(MAPSEG_OWNER_DIED, mapseg_lock(argument));
+    need_result(MAPSEG_OK, mapseg_consistent(argument));
+    need_result(MAPSEG_OK, mapseg_unlock(argument));
+    return NULL;
+}
+
+START_TEST(owner_dies_there)
+{
+    struct stage *stage = new_stage();
+    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    struct mapseg_header *header = map_header(stage->place.path);
+
+    for (int round = 1; round <= 5; round++) {
+        struct peer *peer = peer_at(stage);
+        pthread_t thread;
+
+        need_said(peer, "MAPSEG_OK", "attach");
+        need_said(peer, "MAPSEG_OK", "lock");
+        need(pthread_create(&thread, NULL, lock_in_thread, seg) == 0);
+        await_word(header, MAPSEG_LOCK_SLEEPERS);
+        kill_peer(peer);
+        need(pthread_join(thread, NULL) == 0);
+        need_number(round, recoveries_of(header));
+        need_number(0, lock_word(header));
+    }
+    mapseg_free(seg);
+}
+END_TEST
+
+/** Holds the lock until it is killed. */
+static void
+hold(struct stage *stage)
+{
+    mapseg *seg = attached_to(stage->place.key);
+
+    need(mapseg_holds_lock(mapseg_lock(seg)));
+    atomic_fetch_add(&stage->ready, 1);
+    for (;;)
+        (void)pause();
+}
+
+START_TEST(owner_dies_here)
+{
+    struct stage *stage = new_stage();
+    struct peer *peer = peer_at(stage);
+    struct mapseg_header *header;
+
+    make_segment(&stage->place, DATA_BYTES, 0);
+    header = map_header(stage->place.path);
+    need_said(peer, "MAPSEG_OK", "attach");
+    for (int round = 1; round <= 5; round++) {
+        pid_t holder = start(hold, stage);
+
+        await(&stage->ready, round);
+        tell(peer, "lock");
+        await_word(header, MAPSEG_LOCK_SLEEPERS);
+        kill_and_reap(holder);
+        need_answer(peer, "MAPSEG_OWNER_DIED");
+        need_number(round, recoveries_of(header));
+        need_said(peer, "MAPSEG_OK", "consistent");
+        need_said(peer, "MAPSEG_OK", "unlock");
+        need_number(0, lock_word(header));
+    }
+    end_peer(peer);
+    remove_segment(&stage->place);
+}
+END_TEST
+
+/* -------------------------------------------------------------- presence -- */
+
+START_TEST(both_are_counted)
+{
+    struct stage *stage = new_stage();
+    struct peer *peers[2] = {peer_at(stage), peer_at(stage)};
+    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    uint32_t slots[2];
+
+    for (int i = 0; i < 2; i++) {
+        need_said(peers[i], "MAPSEG_OK", "attach");
+        need_number(2 + i, count_attached(stage->place.key));
+        slots[i] = slot_in_maps(peers[i]->pid, stage->place.path);
+        need(slots[i] >= MAPSEG_FIRST_SLOT && slots[i] <= MAPSEG_LAST_SLOT);
+    }
+    need(slots[0] != slots[1]);
+    kill_peer(peers[0]);
+    need_number(2, count_attached(stage->place.key));
+    need_result(MAPSEG_OK, mapseg_detach(seg));
+    need(name_exists(stage->place.path));
+    need_result(MAPSEG_IN_USE, mapseg_reclaim(seg));
+    need_said(peers[1], "MAPSEG_OK", "detach");
+    need(!name_exists(stage->place.path));
+    need_said(peers[1], "MAPSEG_OK", "create 100");
+    kill_peer(peers[1]);
+    need_number(MAPSEG_USE_STALE, use_of(stage->place.key));
+    need_result(MAPSEG_OK, mapseg_reclaim(seg));
+    mapseg_free(seg);
+}
+END_TEST
+
+/* ------------------------------------------------------------------ main -- */
+
+static TCase *
+new_case(Suite *suite, const char *name)
+{
+    TCase *tcase = tcase_create(name);
+
+    tcase_set_timeout(tcase, TEST_TIMEOUT);
+    suite_add_tcase(suite, tcase);
+    return tcase;
+}
+
+/** Whether there are 32-bit programs here. */
+static bool
+peer_runs(void)
+{
+    struct peer *peer;
+    bool runs = false;
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (access(peer_program(), X_OK) != 0)
+        return false;
+    peer = start_peer();
+    if (peer != NULL) {
+        (void)fputs("bits\n", peer->to);
+        (void)fflush(peer->to);
+        runs = strcmp(hear(peer), "32") == 0;
+        (void)fclose(peer->to);
+        (void)waitpid(peer->pid, NULL, 0);
+    }
+    return runs;
+}
+
+int
+main(void)
+{
+    Suite *suite = suite_create("bits");
+    TCase *data = new_case(suite, "data");
+    TCase *lock = new_case(suite, "lock");
+    SRunner *runner;
+    int failures;
+
+    if (sizeof(void *) != 8 || !peer_runs()) {
+        (void)puts("no 32-bit program could be built or run: skipped");
+        return 77;
+    }
+    suite_begin("bits");
+    tcase_add_test(data, data_made_here_is_read_there);
+    tcase_add_test(data, data_made_there_is_read_here);
+    tcase_add_test(data, plain_keys_meet);
+    tcase_add_test(data, too_large_for_one_of_them);
+    tcase_add_test(lock, both_count);
+    tcase_add_test(lock, each_waits_for_the_other);
+    tcase_add_test(lock, owner_dies_there);
+    tcase_add_test(lock, owner_dies_here);
+    tcase_add_test(new_case(suite, "presence"), both_are_counted);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    failures = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return suite_end(failures);
+}

@@ -1,0 +1,355 @@
+/*
+ * check_lock_rules.c - rules of the lock that no outside view shows for sure:
+ * who wakes whom, what is held while, and when an owner is looked at. The
+ * operating system is replaced where that makes the rule visible.
+ */
+
+#include "os.h"
+#include "process.h"
+
+#include <check.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define DATA_BYTES 4096
+
+static struct mapseg_os_operations real;
+static struct mapseg_header *header;
+static struct place place;
+static mapseg *seg;
+
+/** A slot that nobody holds. */
+static uint32_t
+free_slot(void)
+{
+    return slot_in_maps(getpid(), place.path) % MAPSEG_LAST_SLOT + 1;
+}
+
+static void
+set_up(void)
+{
+    real = mapseg_os;
+    new_place(&place);
+    seg = created_at(place.key, DATA_BYTES, 0);
+    header = map_header(place.path);
+}
+
+static void
+tear_down(void)
+{
+    mapseg_os = real;
+    mapseg_free(seg);
+    need(!name_exists(place.path));
+}
+
+/* ---------------------------------------------------------------- waking -- */
+
+static int wakes;
+
+static void
+count_wake(const uint32_t *word)
+{
+    wakes++;
+    real.wake_one(word);
+}
+
+START_TEST(release_wakes_one_if_somebody_sleeps)
+{
+    mapseg_os.wake_one = count_wake;
+    need_result(MAPSEG_OK, mapseg_lock(seg));
+    need_result(MAPSEG_OK, mapseg_unlock(seg));
+    need_number(0, wakes);
+    need_result(MAPSEG_OK, mapseg_lock(seg));
+    set_lock_word(header, lock_word(header) | MAPSEG_LOCK_SLEEPERS);
+    need_result(MAPSEG_OK, mapseg_unlock(seg));
+    need_number(1, wakes);
+    need_number(0, lock_word(header));
+    need_result(MAPSEG_OK, mapseg_lock(seg));
+    set_lock_word(header, lock_word(header) | MAPSEG_LOCK_SLEEPERS);
+    need_result(MAPSEG_OK, mapseg_detach(seg));
+    need_number(2, wakes);
+}
+END_TEST
+
+START_TEST(who_gives_up_passes_the_wake_on)
+{
+    mapseg *other = attached_to(place.key);
+
+    mapseg_os.wake_one = count_wake;
+    need_result(MAPSEG_OK, mapseg_lock(seg));
+    need_result(MAPSEG_TIMED_OUT, mapseg_lock_for(other, 5 * MILLISECOND));
+    need_number(1, wakes);
+    need_result(MAPSEG_WOULD_BLOCK, mapseg_try_lock(other));
+    need_number(1, wakes);
+    mapseg_free(other);
+}
+END_TEST
+
+START_TEST(who_has_slept_speaks_for_the_others)
+{
+    uint32_t own = slot_in_maps(getpid(), place.path);
+
+    /* A dead owner is found after a sleep, during which others may have begun
+     * to sleep too: the bit must not get lost. */
+    set_lock_word(header, free_slot());
+    need_result(MAPSEG_OWNER_DIED, mapseg_lock(seg));
+    need_number(own | MAPSEG_LOCK_DIED | MAPSEG_LOCK_SLEEPERS, lock_word(header));
+    need_result(MAPSEG_OK, mapseg_unlock(seg));
+}
+END_TEST
+
+/* --------------------------------------------------------------- healing -- */
+
+static bool haunted;
+
+/** Has the word name every slot that is claimed, as if its last owner had died
+ *  with the lock. */
+static int
+claim_haunted_slot(int fd, enum mapseg_range_kind kind, int64_t first, int64_t bytes)
+{
+    int result = real.lock_range(fd, kind, first, bytes);
+    int64_t slot = first - MAPSEG_PRESENCE_BASE;
+
+    if (haunted && result >= 0 && kind == MAPSEG_RANGE_EXCLUSIVE && bytes == 1 &&
+        slot >= MAPSEG_FIRST_SLOT && slot <= MAPSEG_LAST_SLOT) {
+        set_lock_word(header, (uint32_t)slot | MAPSEG_LOCK_SLEEPERS);
+        haunted = false;
+    }
+    return result;
+}
+
+START_TEST(newcomer_heals_the_word_that_names_its_slot)
+{
+    mapseg *other = handle_of(place.key);
+
+    mapseg_os.lock_range = claim_haunted_slot;
+    mapseg_os.wake_one = count_wake;
+    haunted = true;
+    need_result(MAPSEG_OK, mapseg_attach(other, MAPSEG_READ_WRITE));
+    need(!haunted);
+    need_number(MAPSEG_LOCK_DIED, lock_word(header) & ~MAPSEG_LOCK_SLEEPERS);
+    need_number(1, wakes);
+    need_number(1, recoveries_of(header));
+    need_result(MAPSEG_OWNER_DIED, mapseg_lock(_i == 0 ? other : seg));
+    need_result(MAPSEG_OK, mapseg_consistent(_i == 0 ? other : seg));
+    need_result(MAPSEG_OK, mapseg_unlock(_i == 0 ? other : seg));
+    mapseg_free(other);
+}
+END_TEST
+
+START_TEST(fork_heals_the_word_that_names_the_childs_slot)
+{
+    pid_t pid;
+
+    mapseg_os.lock_range = claim_haunted_slot;
+    mapseg_os.wake_one = count_wake;
+    haunted = true;
+    pid = fork();
+    need(pid >= 0);
+    if (pid == 0) {
+        become_child();
+        need_result(MAPSEG_NOT_LOCKED, mapseg_unlock(seg));
+        need_result(MAPSEG_OWNER_DIED, mapseg_lock(seg));
+        need_result(MAPSEG_OK, mapseg_unlock(seg));
+        need_result(MAPSEG_OK, mapseg_detach(seg));
+        _exit(0);
+    }
+    need(!haunted);
+    need_number(1, wakes);
+    finish(pid);
+    need_result(MAPSEG_OWNER_DIED, mapseg_lock(seg));
+    need_result(MAPSEG_OK, mapseg_consistent(seg));
+    need_result(MAPSEG_OK, mapseg_unlock(seg));
+}
+END_TEST
+
+/* -------------------------------------------------------- taking over -- */
+
+static uint32_t dead_slot;
+static int dead_description = -1;
+static bool swapped_in_hand;
+
+/** Notes who holds the dead owner's byte, and that the word still names it. */
+static int
+watch_hold(int fd, enum mapseg_range_kind kind, int64_t first, int64_t bytes)
+{
+    int result = real.lock_range(fd, kind, first, bytes);
+
+    if (result >= 0 && kind == MAPSEG_RANGE_EXCLUSIVE &&
+        first == MAPSEG_PRESENCE_BASE + (int64_t)dead_slot) {
+        need_number(dead_slot, lock_word(header) & MAPSEG_LOCK_OWNER);
+        dead_description = fd;
+    }
+    return result;
+}
+
+/** The word has changed hands before the byte is let go. */
+static void
+watch_close(int fd)
+{
+    if (fd == dead_description) {
+        swapped_in_hand = (lock_word(header) & MAPSEG_LOCK_OWNER) != dead_slot;
+        dead_description = -1;
+    }
+    real.close(fd);
+}
+
+START_TEST(swap_has_the_dead_owners_byte_in_hand)
+{
+    dead_slot = free_slot();
+    mapseg_os.lock_range = watch_hold;
+    mapseg_os.close = watch_close;
+    set_lock_word(header, dead_slot);
+    need_result(MAPSEG_OWNER_DIED, mapseg_try_lock(seg));
+    need(dead_description == -1);
+    need(swapped_in_hand);
+    need_result(MAPSEG_OK, mapseg_unlock(seg));
+}
+END_TEST
+
+/** Somebody else has got the dead owner's slot and the lock meanwhile. */
+static int
+lose_the_race(int fd, enum mapseg_range_kind kind, int64_t first, int64_t bytes)
+{
+    int result = real.lock_range(fd, kind, first, bytes);
+
+    if (kind == MAPSEG_RANGE_EXCLUSIVE && first == MAPSEG_PRESENCE_BASE + (int64_t)dead_slot)
+        set_lock_word(header, dead_slot + 1);
+    return result;
+}
+
+START_TEST(word_is_read_again_with_the_byte_in_hand)
+{
+    int held;
+
+    dead_slot = free_slot();
+    held = hold_bytes(place.path, dead_slot + 1, 1);
+    mapseg_os.lock_range = lose_the_race;
+    set_lock_word(header, dead_slot);
+    need_result(MAPSEG_WOULD_BLOCK, mapseg_try_lock(seg));
+    need_number(dead_slot + 1, lock_word(header) & MAPSEG_LOCK_OWNER);
+    set_lock_word(header, 0);
+    (void)close(held);
+}
+END_TEST
+
+static int
+no_description(int fd, int flags)
+{
+    (void)fd;
+    (void)flags;
+    return -EMFILE;
+}
+
+START_TEST(take_over_without_a_descriptor_to_spare)
+{
+    mapseg_os.reopen = no_description;
+    set_lock_word(header, free_slot());
+    need_result(MAPSEG_OWNER_DIED, mapseg_try_lock(seg));
+    need_result(MAPSEG_OK, mapseg_consistent(seg));
+    need_result(MAPSEG_OK, mapseg_unlock(seg));
+    mapseg_os.reopen = real.reopen;
+    /* The byte has been given back, and the own one kept. */
+    need_number(1, count_attached(place.key));
+}
+END_TEST
+
+/* ------------------------------------------------------------- the clock -- */
+
+static int64_t fake_time;
+static int64_t longest_sleep;
+static int sleeps;
+
+static int64_t
+read_fake_clock(void)
+{
+    return fake_time;
+}
+
+/** Time passes in sleep alone, and every sleep is cut short. */
+static void
+sleep_badly(const uint32_t *word, uint32_t value, int64_t ns)
+{
+    (void)word;
+    (void)value;
+    sleeps++;
+    if (ns > longest_sleep)
+        longest_sleep = ns;
+    fake_time += ns < 50 * MICROSECOND ? ns : 50 * MICROSECOND;
+}
+
+/** Time passes in sleep alone, and every sleep is as long as was asked for. */
+static void
+sleep_well(const uint32_t *word, uint32_t value, int64_t ns)
+{
+    (void)word;
+    (void)value;
+    sleeps++;
+    if (ns > longest_sleep)
+        longest_sleep = ns;
+    fake_time += ns;
+}
+
+START_TEST(interrupted_sleeps_do_not_put_off_the_look)
+{
+    fake_time = SECOND;
+    mapseg_os.monotonic_ns = read_fake_clock;
+    mapseg_os.sleep_on = sleep_badly;
+    set_lock_word(header, free_slot());
+    need_result(MAPSEG_OWNER_DIED, mapseg_lock(seg));
+    need(fake_time - SECOND <= 2 * MILLISECOND);
+    need_result(MAPSEG_OK, mapseg_unlock(seg));
+}
+END_TEST
+
+START_TEST(an_owner_is_looked_at_often_enough)
+{
+    mapseg *owner = attached_to(place.key);
+    int64_t timeout = 10 * SECOND;
+
+    fake_time = SECOND;
+    mapseg_os.monotonic_ns = read_fake_clock;
+    mapseg_os.sleep_on = sleep_well;
+    need_result(MAPSEG_OK, mapseg_lock(owner));
+    need_result(MAPSEG_TIMED_OUT, mapseg_lock_for(seg, timeout));
+    /* Take-over within 100 ms needs looks at least that often; and a waiter
+     * that looks all the time costs the machine. */
+    need(longest_sleep <= 64 * MILLISECOND);
+    need(sleeps < 250);
+    need_number(SECOND + timeout, fake_time);
+    mapseg_free(owner);
+}
+END_TEST
+
+/* ------------------------------------------------------------------ main -- */
+
+int
+main(void)
+{
+    Suite *suite = suite_create("lock rules");
+    TCase *tcase = tcase_create("rules");
+    SRunner *runner;
+    int failures;
+
+    suite_begin("rules");
+    tcase_set_timeout(tcase, TEST_TIMEOUT);
+    tcase_add_checked_fixture(tcase, set_up, tear_down);
+    tcase_add_test(tcase, release_wakes_one_if_somebody_sleeps);
+    tcase_add_test(tcase, who_gives_up_passes_the_wake_on);
+    tcase_add_test(tcase, who_has_slept_speaks_for_the_others);
+    tcase_add_loop_test(tcase, newcomer_heals_the_word_that_names_its_slot, 0, 2);
+    tcase_add_test(tcase, fork_heals_the_word_that_names_the_childs_slot);
+    tcase_add_test(tcase, swap_has_the_dead_owners_byte_in_hand);
+    tcase_add_test(tcase, word_is_read_again_with_the_byte_in_hand);
+    tcase_add_test(tcase, take_over_without_a_descriptor_to_spare);
+    tcase_add_test(tcase, interrupted_sleeps_do_not_put_off_the_look);
+    tcase_add_test(tcase, an_owner_is_looked_at_often_enough);
+    suite_add_tcase(suite, tcase);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    failures = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return suite_end(failures);
+}

@@ -1,0 +1,516 @@
+/* check_owner.c - the lock's owners that die, and words that name none. */
+
+#include "locking.h"
+#include "record.h"
+
+#include <check.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define DATA_BYTES 4096
+
+/* ----------------------------------------------------------- owner death -- */
+
+START_TEST(next_owner_is_told_until_one_repairs)
+{
+    struct stage *stage = new_stage();
+    struct mapseg_header *header;
+    pid_t holder;
+    pid_t sleeper;
+    mapseg *seg;
+    uint32_t slot;
+
+    make_segment(&stage->place, DATA_BYTES, 0);
+    header = map_header(stage->place.path);
+    holder = start_holder(stage);
+    sleeper = start_sleeper(wait_and_leave, stage, header);
+    kill_and_reap(holder);
+    finish(sleeper);
+    need_number(1, stage->told[MAPSEG_OWNER_DIED]);
+    need_number(1, recoveries_of(header));
+    need_number(MAPSEG_LOCK_DIED, lock_word(header));
+    need_number(MAPSEG_LOCK_STATE_INCONSISTENT, lock_state_of(stage->place.key));
+
+    finish(start(wait_and_leave, stage));
+    need_number(2, stage->told[MAPSEG_OWNER_DIED]);
+    need_number(MAPSEG_LOCK_DIED, lock_word(header));
+
+    seg = attached_to(stage->place.key);
+    slot = slot_in_maps(getpid(), stage->place.path);
+    need_result(MAPSEG_OWNER_DIED, mapseg_lock(seg));
+    need_number(slot | MAPSEG_LOCK_DIED, lock_word(header));
+    need_result(MAPSEG_ALREADY_LOCKED, mapseg_lock(seg));
+    need_result(MAPSEG_OK, mapseg_consistent(seg));
+    need_number(slot, lock_word(header));
+    need_result(MAPSEG_OK, mapseg_unlock(seg));
+    need_number(0, lock_word(header));
+    need_result(MAPSEG_NOT_LOCKED, mapseg_consistent(seg));
+    need_result(MAPSEG_OK, mapseg_lock(seg));
+    need_result(MAPSEG_OK, mapseg_unlock(seg));
+    need_number(1, recoveries_of(header));
+    mapseg_free(seg);
+    finish(start(wait_and_leave, stage));
+    need_number(1, stage->told[MAPSEG_OK]);
+    remove_segment(&stage->place);
+}
+END_TEST
+
+START_TEST(the_dead_show_in_info)
+{
+    struct stage *stage = new_stage();
+    struct mapseg_header *header;
+    mapseg_information *information;
+    mapseg *seg;
+
+    make_segment(&stage->place, DATA_BYTES, 0);
+    header = map_header(stage->place.path);
+    let_owner_die(stage);
+    need((lock_word(header) & MAPSEG_LOCK_OWNER) != 0);
+    need_number(MAPSEG_LOCK_STATE_OWNER_DIED, lock_state_of(stage->place.key));
+    seg = attached_to(stage->place.key);
+    need_result(MAPSEG_OWNER_DIED, mapseg_lock(seg));
+    need_result(MAPSEG_OK, mapseg_info(seg, &information));
+    need_number(MAPSEG_LOCK_STATE_HELD, information->lock);
+    need(information->lock_inconsistent);
+    need_number(1, information->recoveries);
+    mapseg_information_free(information);
+    /* Detaching without repair keeps the mark as unlocking does. */
+    mapseg_free(seg);
+    need_number(MAPSEG_LOCK_DIED, lock_word(header));
+    remove_segment(&stage->place);
+}
+END_TEST
+
+/** Calls that do not wait, or hardly. */
+static const int64_t short_deadlines[] = {0, 1, 10 * MICROSECOND, 300 * MICROSECOND,
+                                          2 * MILLISECOND};
+#define SHORT_DEADLINES 5
+
+static void
+take_from_the_dead(struct stage *stage)
+{
+    mapseg *seg = attached_to(stage->place.key);
+
+    need_result(MAPSEG_OWNER_DIED, stage->number == SHORT_DEADLINES
+                                       ? mapseg_try_lock(seg)
+                                       : mapseg_lock_for(seg, short_deadlines[stage->number]));
+    need_result(MAPSEG_OK, mapseg_consistent(seg));
+    need_result(MAPSEG_OK, mapseg_unlock(seg));
+    need_result(MAPSEG_OK, mapseg_try_lock(seg));
+    need_result(MAPSEG_OK, mapseg_unlock(seg));
+    mapseg_free(seg);
+}
+
+START_TEST(short_deadlines_replace_the_dead)
+{
+    struct stage *stage = new_stage();
+    struct mapseg_header *header;
+
+    stage->number = _i;
+    make_segment(&stage->place, DATA_BYTES, 0);
+    header = map_header(stage->place.path);
+    for (int round = 1; round <= 10; round++) {
+        let_owner_die(stage);
+        finish(start(take_from_the_dead, stage));
+        need_number(round, recoveries_of(header));
+        need_number(0, lock_word(header));
+    }
+    remove_segment(&stage->place);
+}
+END_TEST
+
+/** Tries again and again with a deadline shorter than any sleep. */
+static void
+poll_for_the_dead(struct stage *stage)
+{
+    mapseg *seg = attached_to(stage->place.key);
+    mapseg_result result = MAPSEG_TIMED_OUT;
+    int64_t deadline = now() + HANG;
+
+    while (result == MAPSEG_TIMED_OUT && now() < deadline) {
+        result = mapseg_lock_for(seg, 100 * MICROSECOND);
+        atomic_fetch_add(&stage->ready, 1);
+    }
+    need_result(MAPSEG_OWNER_DIED, result);
+    mapseg_free(seg);
+}
+
+START_TEST(owner_dies_under_a_poller)
+{
+    struct stage *stage = new_stage();
+    pid_t holder;
+    pid_t poller;
+
+    make_segment(&stage->place, DATA_BYTES, 0);
+    holder = start_holder(stage);
+    poller = start(poll_for_the_dead, stage);
+    await(&stage->ready, 20);
+    kill_and_reap(holder);
+    finish(poller);
+    remove_segment(&stage->place);
+}
+END_TEST
+
+#define MANY 12
+
+static void (*const after_death[])(struct stage *) = {wait_and_leave, wait_and_repair};
+
+START_TEST(all_sleepers_get_through_after_a_death)
+{
+    struct stage *stage = new_stage();
+    struct mapseg_header *header;
+    bool repair = after_death[_i] == wait_and_repair;
+
+    make_segment(&stage->place, DATA_BYTES, 0);
+    header = map_header(stage->place.path);
+    for (int round = 1; round <= 4; round++) {
+        pid_t holder = start_holder(stage);
+        pid_t sleepers[MANY];
+
+        for (int i = 0; i < MANY; i++)
+            sleepers[i] = start_sleeper(after_death[_i], stage, header);
+        kill_and_reap(holder);
+        for (int i = 0; i < MANY; i++)
+            finish(sleepers[i]);
+        need_number(round, recoveries_of(header));
+        need_number(repair ? round : round * MANY, stage->told[MAPSEG_OWNER_DIED]);
+        need_number(repair ? round * (MANY - 1) : 0, stage->told[MAPSEG_OK]);
+        need_number(repair ? 0 : MAPSEG_LOCK_DIED, lock_word(header));
+    }
+    remove_segment(&stage->place);
+}
+END_TEST
+
+/** Takes the lock from the dead, then dies with it. */
+static void
+inherit_and_die(struct stage *stage)
+{
+    mapseg *seg = attached_to(stage->place.key);
+
+    atomic_fetch_add(&stage->ready, 1);
+    need(mapseg_holds_lock(mapseg_lock(seg)));
+    (void)kill(getpid(), SIGKILL);
+}
+
+START_TEST(owners_die_in_a_row)
+{
+    struct stage *stage = new_stage();
+    struct mapseg_header *header;
+    pid_t sleepers[8];
+    pid_t last;
+
+    make_segment(&stage->place, DATA_BYTES, 0);
+    header = map_header(stage->place.path);
+    sleepers[0] = start_holder(stage);
+    for (int i = 1; i < 8; i++)
+        sleepers[i] = start_sleeper(inherit_and_die, stage, header);
+    last = start_sleeper(wait_and_repair, stage, header);
+    kill_and_reap(sleepers[0]);
+    for (int i = 1; i < 8; i++)
+        need(WIFSIGNALED(reap(sleepers[i])));
+    finish(last);
+    if ((lock_word(header) & MAPSEG_LOCK_OWNER) != 0)
+        finish(start(wait_and_repair, stage));
+    need_number(8, recoveries_of(header));
+    need_number(0, lock_word(header));
+    remove_segment(&stage->place);
+}
+END_TEST
+
+/** One of several threads of a handle. */
+struct heir {
+    mapseg *seg;
+    atomic_int entered;
+    bool told;
+};
+
+static void *
+take_over_in_thread(void *argument)
+{
+    struct heir *heir = argument;
+    mapseg_result result;
+
+    atomic_store(&heir->entered, 1);
+    result = mapseg_lock(heir->seg);
+    need(mapseg_holds_lock(result));
+    heir->told = result == MAPSEG_OWNER_DIED;
+    need(record_add(mapseg_data(heir->seg)));
+    need_result(MAPSEG_OK, mapseg_consistent(heir->seg));
+    need_result(MAPSEG_OK, mapseg_unlock(heir->seg));
+    return NULL;
+}
+
+/** Four threads of one handle wait for an owner that dies. */
+static void
+take_over_with_threads(struct stage *stage)
+{
+    mapseg *seg = attached_to(stage->place.key);
+    struct heir heirs[4];
+    pthread_t threads[4];
+    int told = 0;
+
+    memset(heirs, 0, sizeof(heirs));
+    record_init(mapseg_data(seg));
+    for (int i = 0; i < 4; i++) {
+        heirs[i].seg = seg;
+        need(pthread_create(&threads[i], NULL, take_over_in_thread, &heirs[i]) == 0);
+        await(&heirs[i].entered, 1);
+    }
+    atomic_fetch_add(&stage->ready, 1);
+    for (int i = 0; i < 4; i++) {
+        need(pthread_join(threads[i], NULL) == 0);
+        told += heirs[i].told;
+    }
+    need_number(1, told);
+    need_number(4, ((struct record *)mapseg_data(seg))->count);
+    mapseg_free(seg);
+}
+
+START_TEST(threads_of_a_handle_take_over_once)
+{
+    struct stage *stage = new_stage();
+    struct mapseg_header *header;
+
+    make_segment(&stage->place, DATA_BYTES, 0);
+    header = map_header(stage->place.path);
+    for (int round = 1; round <= 20; round++) {
+        pid_t holder;
+        pid_t heir;
+
+        atomic_store(&stage->ready, 0);
+        holder = start_holder(stage);
+        heir = start(take_over_with_threads, stage);
+        await(&stage->ready, 2);
+        if (round % 2 == 0)
+            await_word(header, MAPSEG_LOCK_SLEEPERS);
+        kill_and_reap(holder);
+        finish(heir);
+        need_number(round, recoveries_of(header));
+    }
+    remove_segment(&stage->place);
+}
+END_TEST
+
+/* ---------------------------------------------------------- hostile words -- */
+
+/** Owner bits that are no valid slot, the last ones with marks. */
+static const uint32_t no_slots[] = {
+    MAPSEG_LAST_SLOT + 1,
+    MAPSEG_LAST_SLOT + 2,
+    MAPSEG_LAST_SLOT + 3,
+    UINT32_C(0x20000000),
+    MAPSEG_LOCK_OWNER,
+    MAPSEG_LOCK_OWNER | MAPSEG_LOCK_SLEEPERS,
+    MAPSEG_LOCK_OWNER | MAPSEG_LOCK_DIED,
+    UINT32_MAX,
+};
+
+START_TEST(no_slot_counts_as_dead)
+{
+    struct stage *stage = new_stage();
+    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    struct mapseg_header *header = map_header(stage->place.path);
+    int held = hold_bytes(stage->place.path, MAPSEG_NAME_BYTE, 3);
+
+    for (size_t i = 0; i < sizeof(no_slots) / sizeof(no_slots[0]); i++) {
+        for (int way = 0; way < 3; way++) {
+            set_lock_word(header, no_slots[i]);
+            need_number(MAPSEG_LOCK_STATE_OWNER_DIED, lock_state_of(stage->place.key));
+            need_result(MAPSEG_OWNER_DIED, way == 0   ? mapseg_try_lock(seg)
+                                           : way == 1 ? mapseg_lock_for(seg, 0)
+                                                      : mapseg_lock(seg));
+            need_number(slot_in_maps(getpid(), stage->place.path) | MAPSEG_LOCK_DIED,
+                        lock_word(header) & ~MAPSEG_LOCK_SLEEPERS);
+            need_result(MAPSEG_OK, mapseg_consistent(seg));
+            need_result(MAPSEG_OK, mapseg_unlock(seg));
+            need_number(0, lock_word(header));
+        }
+    }
+    (void)close(held);
+    mapseg_free(seg);
+}
+END_TEST
+
+START_TEST(slot_that_nobody_holds_is_dead)
+{
+    struct stage *stage = new_stage();
+    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    struct mapseg_header *header = map_header(stage->place.path);
+    uint32_t own = slot_in_maps(getpid(), stage->place.path);
+    const uint32_t slots[] = {MAPSEG_FIRST_SLOT, MAPSEG_LAST_SLOT, own % MAPSEG_LAST_SLOT + 1};
+
+    for (size_t i = 0; i < 3; i++) {
+        if (slots[i] == own)
+            continue;
+        set_lock_word(header, slots[i]);
+        need_result(MAPSEG_OWNER_DIED, mapseg_try_lock(seg));
+        need_result(MAPSEG_OK, mapseg_consistent(seg));
+        need_result(MAPSEG_OK, mapseg_unlock(seg));
+        set_lock_word(header, slots[i] | MAPSEG_LOCK_SLEEPERS);
+        need_result(MAPSEG_OWNER_DIED, mapseg_lock(seg));
+        need_result(MAPSEG_OK, mapseg_consistent(seg));
+        need_result(MAPSEG_OK, mapseg_unlock(seg));
+        need_number(0, lock_word(header));
+    }
+    mapseg_free(seg);
+}
+END_TEST
+
+START_TEST(words_without_an_owner_are_free)
+{
+    struct stage *stage = new_stage();
+    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    struct mapseg_header *header = map_header(stage->place.path);
+    uint32_t own = slot_in_maps(getpid(), stage->place.path);
+
+    set_lock_word(header, MAPSEG_LOCK_SLEEPERS);
+    need_result(MAPSEG_OK, mapseg_try_lock(seg));
+    need_number(own | MAPSEG_LOCK_SLEEPERS, lock_word(header));
+    need_result(MAPSEG_OK, mapseg_unlock(seg));
+    need_number(0, lock_word(header));
+
+    set_lock_word(header, MAPSEG_LOCK_DIED);
+    need_result(MAPSEG_OWNER_DIED, mapseg_lock_for(seg, 0));
+    need_number(own | MAPSEG_LOCK_DIED, lock_word(header));
+    need_result(MAPSEG_OK, mapseg_unlock(seg));
+    need_number(MAPSEG_LOCK_DIED, lock_word(header));
+
+    set_lock_word(header, MAPSEG_LOCK_DIED | MAPSEG_LOCK_SLEEPERS);
+    need_result(MAPSEG_OWNER_DIED, mapseg_lock(seg));
+    need_number(own | MAPSEG_LOCK_DIED | MAPSEG_LOCK_SLEEPERS, lock_word(header));
+    need_result(MAPSEG_OK, mapseg_consistent(seg));
+    need_number(own | MAPSEG_LOCK_SLEEPERS, lock_word(header));
+    need_result(MAPSEG_OK, mapseg_unlock(seg));
+    need_number(0, lock_word(header));
+    need_number(0, recoveries_of(header));
+    mapseg_free(seg);
+}
+END_TEST
+
+START_TEST(own_slot_is_another_thread)
+{
+    struct stage *stage = new_stage();
+    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    struct mapseg_header *header = map_header(stage->place.path);
+    uint32_t own = slot_in_maps(getpid(), stage->place.path);
+
+    set_lock_word(header, own);
+    need_result(MAPSEG_WOULD_BLOCK, mapseg_try_lock(seg));
+    need_result(MAPSEG_TIMED_OUT, mapseg_lock_for(seg, 200 * MILLISECOND));
+    need_number(own, lock_word(header) & MAPSEG_LOCK_OWNER);
+    need_number(0, recoveries_of(header));
+    /* The byte is still ours: nobody tested it by taking it. */
+    need_number(1, count_attached(stage->place.key));
+    set_lock_word(header, 0);
+    need_result(MAPSEG_OK, mapseg_lock(seg));
+    need_result(MAPSEG_OK, mapseg_unlock(seg));
+    mapseg_free(seg);
+}
+END_TEST
+
+/** Sleeps on a word that a hostile peer then overwrites. */
+START_TEST(sleeper_survives_a_changing_word)
+{
+    struct stage *stage = new_stage();
+    struct mapseg_header *header;
+    pid_t holder;
+    pid_t sleeper;
+
+    make_segment(&stage->place, DATA_BYTES, 0);
+    header = map_header(stage->place.path);
+    holder = start_holder(stage);
+    sleeper = start_sleeper(wait_and_repair, stage, header);
+    set_lock_word(header, MAPSEG_LOCK_OWNER);
+    finish(sleeper);
+    need_number(1, stage->told[MAPSEG_OWNER_DIED]);
+    need_number(0, lock_word(header));
+    kill_and_reap(holder);
+    remove_segment(&stage->place);
+}
+END_TEST
+
+START_TEST(newcomer_heals_the_word_that_names_its_slot)
+{
+    struct stage *stage = new_stage();
+    struct mapseg_header *header;
+    uint32_t slot;
+    mapseg *seg;
+
+    make_segment(&stage->place, DATA_BYTES, 0);
+    header = map_header(stage->place.path);
+    seg = attached_to(stage->place.key);
+    for (int round = 0; round < 50; round++) {
+        slot = slot_in_maps(getpid(), stage->place.path);
+        need_result(MAPSEG_OK, mapseg_detach(seg));
+        set_lock_word(header, slot | (round % 2 == 0 ? 0 : MAPSEG_LOCK_SLEEPERS));
+        need_result(MAPSEG_OK, mapseg_attach(seg, MAPSEG_READ_WRITE));
+        if (slot_in_maps(getpid(), stage->place.path) == slot)
+            need_number(MAPSEG_LOCK_DIED, lock_word(header) & ~MAPSEG_LOCK_SLEEPERS);
+        need_result(MAPSEG_OWNER_DIED, mapseg_lock(seg));
+        need_result(MAPSEG_OK, mapseg_consistent(seg));
+        need_result(MAPSEG_OK, mapseg_unlock(seg));
+    }
+    mapseg_free(seg);
+    remove_segment(&stage->place);
+}
+END_TEST
+
+/* ------------------------------------------------------------------ main -- */
+
+static TCase *
+new_case(Suite *suite, const char *name)
+{
+    TCase *tcase = tcase_create(name);
+
+    tcase_set_timeout(tcase, TEST_TIMEOUT);
+    suite_add_tcase(suite, tcase);
+    return tcase;
+}
+
+static void
+add_owner_death(Suite *suite)
+{
+    TCase *tcase = new_case(suite, "owner death");
+
+    tcase_add_test(tcase, next_owner_is_told_until_one_repairs);
+    tcase_add_test(tcase, the_dead_show_in_info);
+    tcase_add_loop_test(tcase, short_deadlines_replace_the_dead, 0, SHORT_DEADLINES + 1);
+    tcase_add_test(tcase, owner_dies_under_a_poller);
+    tcase_add_loop_test(tcase, all_sleepers_get_through_after_a_death, 0, 2);
+    tcase_add_test(tcase, owners_die_in_a_row);
+    tcase_add_test(tcase, threads_of_a_handle_take_over_once);
+}
+
+static void
+add_hostile_words(Suite *suite)
+{
+    TCase *tcase = new_case(suite, "hostile words");
+
+    tcase_add_test(tcase, no_slot_counts_as_dead);
+    tcase_add_test(tcase, slot_that_nobody_holds_is_dead);
+    tcase_add_test(tcase, words_without_an_owner_are_free);
+    tcase_add_test(tcase, own_slot_is_another_thread);
+    tcase_add_test(tcase, sleeper_survives_a_changing_word);
+    tcase_add_test(tcase, newcomer_heals_the_word_that_names_its_slot);
+}
+
+int
+main(void)
+{
+    Suite *suite = suite_create("owner");
+    SRunner *runner;
+    int failures;
+
+    suite_begin("owner");
+    add_owner_death(suite);
+    add_hostile_words(suite);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    failures = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return suite_end(failures);
+}

@@ -1,0 +1,343 @@
+#!/bin/sh
+# The documentation is true: its examples compile, run, and are the same
+# wherever they are shown; every call, result, flag and field that the headers
+# declare is described, with the same prototype, number or offset.
+#
+# shellcheck disable=SC2154 # the makefile sets abs_top_..., eval the visitors
+set -u
+
+source=$abs_top_srcdir
+build=$abs_top_builddir
+header=$source/include/mapseg.h
+pages=$source/doc
+work=$(mktemp -d) || exit 99
+key=mapseg-docs-$$
+children=
+status=0
+
+# shellcheck disable=SC2317 # the trap calls it
+leave()
+{
+    for child in $children; do
+        kill "$child" 2>/dev/null
+    done
+    rm -rf "$work"
+    rm -f "/dev/shm/mapseg-$key"-*
+}
+trap leave EXIT
+trap 'exit 99' HUP INT TERM
+# A visitor who has died early is a failure of its own.
+trap '' PIPE
+
+fail()
+{
+    echo "FAIL: $*"
+    status=1
+}
+
+pass_over()
+{
+    echo "not tested: $*"
+}
+
+# Whether the standard input has the string in one of its lines.
+has()
+{
+    grep -q -F -e "$1"
+}
+
+# The lines of a page's section, without the page's own comments.
+section()
+{
+    awk -v name="$2" '/^\.SH/ { sub(/^\.SH /, ""); inside = $0 == name; next } inside' "$1"
+}
+
+# The page that describes a call.
+page_of()
+{
+    for page in "$pages"/*.3; do
+        if section "$page" NAME | tr -s ', ' '[\n*]' | grep -q -x -e "$1"; then
+            echo "$page"
+            return
+        fi
+    done
+}
+
+# What is between "enum NAME {" and "}" in the header: names and their values.
+enumerators()
+{
+    awk -v name="$1" '$0 == "typedef enum " name " {" { inside = 1; next }
+        /^}/ { inside = 0 }
+        inside && /^ *MAPSEG_/ && !/RESERVED/ { sub(/,.*/, ""); print $1, $3 }' "$header"
+}
+
+build_example()
+{
+    # shellcheck disable=SC2086 # flags are words
+    "$build/libtool" --silent --mode=link --tag=CC $CC -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror \
+        ${SANITIZER_FLAGS-} -I"$source/include" -no-install -o "$work/$1" \
+        "$pages/examples/$1.c" "$build/lib/libmapseg.la"
+}
+
+# ------------------------------------------------ the same text everywhere --
+
+# The first block of a language in README.md.
+block_of_readme()
+{
+    awk -v begin="\`\`\`$1" '$0 == "```" { if (inside) exit } inside; $0 == begin { inside = 1 }' \
+        "$source/README.md"
+}
+
+check_blocks()
+{
+    block_of_readme c >"$work/block"
+    cmp "$work/block" "$pages/examples/hello.c" || fail "README.md shows another hello.c"
+
+    # A page names the file that a block shows in the comment before it.
+    for page in "$pages"/*.[1357]; do
+        for file in $(sed -n 's/^\.\\" \([a-z_]*\.[a-z]*\)$/\1/p' "$page"); do
+            awk -v file="$file" '/^\.EE/ { inside = 0 } inside
+                $0 == ".\\\" " file { inside = 1 }' "$page" |
+                sed "s/^\\\\&//; s/\\\\-/-/g; s/\\\\(aq/'/g; s/\\\\(ga/\`/g; s/\\\\(ha/^/g
+                    s/\\\\(ti/~/g; s/\\\\e/\\\\/g" >"$work/block"
+            cmp "$work/block" "$pages/examples/$file" || fail "${page##*/} shows another $file"
+            echo "$file" >>"$work/shown"
+        done
+    done
+    echo hello.c >>"$work/shown"
+    for file in "$pages"/examples/*; do
+        grep -q -x -F -e "${file##*/}" "$work/shown" || fail "nothing shows ${file##*/}"
+    done
+}
+
+# ----------------------------------------------------------- what is said --
+
+check_calls()
+{
+    sed -n 's/^MAPSEG_API [^(]*[ *]\(mapseg_[a-z0-9_]*\)(.*/\1/p' "$header" >"$work/calls"
+    [ "$(wc -l <"$work/calls")" -ge 50 ] || fail "found too few calls in mapseg.h"
+    tr -d '\n' <"$header" | sed 's/MAPSEG_API/\n/g' | sed 's/;.*//' | tr -d ' ' >"$work/prototypes"
+
+    while read -r call; do
+        page=$(page_of "$call")
+        [ -n "$page" ] || { fail "no page has $call in its NAME section"; continue; }
+        prototype=$(grep -F -e "$call(" "$work/prototypes" | head -n 1)
+        [ -n "$prototype" ] || fail "found no prototype of $call in mapseg.h"
+        section "$page" SYNOPSIS | sed 's/^\.[A-Z]* //' | tr -d '" \n' | has "$prototype;" ||
+            fail "${page##*/} does not have the prototype $prototype"
+        [ "${page##*/}" = "$call.3" ] && continue
+        [ "$(cat "$build/doc/links/$call.3")" = ".so man3/${page##*/}" ] ||
+            fail "$call.3 does not lead to ${page##*/}"
+    done <"$work/calls"
+
+    for link in "$build"/doc/links/*.3; do
+        call=${link##*/}
+        grep -q -x -e "${call%.3}" "$work/calls" || fail "$call is about no call"
+    done
+}
+
+# $1: the enum; $2: the page that must have each of its names.
+check_names()
+{
+    enumerators "$1" >"$work/names"
+    [ -s "$work/names" ] || fail "found nothing in enum $1"
+    while read -r name _; do
+        grep -q -w -e "$name" "$pages/$2" || fail "$2 does not have $name"
+    done <"$work/names"
+}
+
+check_results()
+{
+    enumerators mapseg_result >"$work/results"
+    [ "$(wc -l <"$work/results")" -ge 24 ] || fail "found too few results in mapseg.h"
+    while read -r name number; do
+        grep -q -x -F -e ".BR $name \" ($number)\"" "$pages/mapseg_error.3" ||
+            fail "mapseg_error.3 does not have $name ($number)"
+    done <"$work/results"
+}
+
+# Every member of a struct has a paragraph in the page.
+check_members()
+{
+    awk -v name="$1" '$0 == "typedef struct " name " {" { inside = 1; next }
+        /^}/ { inside = 0 } inside' "$header" | sed -n 's/^ *[a-z][a-z0-9_ ]*[ *]\([a-z_]*\)[[0-9\]*;.*/\1/p' \
+        >"$work/members"
+    [ -s "$work/members" ] || fail "found no member of struct $1"
+    while read -r member; do
+        awk '/^\.T[PQ]/ { getline; print }' "$pages/$2" | grep -q -w -e "$member" ||
+            fail "$2 does not have $member"
+    done <"$work/members"
+}
+
+check_format()
+{
+    format=$source/include/mapseg-format.h
+    sed -n 's/^MAPSEG_FORMAT_OFFSET(\([a-z_]*\), \([0-9]*\));/\1 \2/p' "$format" >"$work/fields"
+    [ "$(wc -l <"$work/fields")" -eq 15 ] || fail "found other fields than 15 in mapseg-format.h"
+    while read -r field offset; do
+        awk -F '\t' -v field="$field" -v offset="$offset" \
+            '$1 == offset && $3 == field { found = 1 } END { exit !found }' \
+            "$pages/mapseg-format.5" || fail "mapseg-format.5 does not have $field at $offset"
+    done <"$work/fields"
+}
+
+# Pages that others refer to exist, and so do the files that README.md links.
+check_references()
+{
+    for page in "$pages"/*.[1357]; do
+        sed -n 's/^\.BR \(mapseg[a-z_\\-]*\) (\([1357]\)).*/\1.\2/p' "$page" | tr -d '\\' | sort -u |
+            while read -r name; do
+                [ -e "$pages/$name" ] || [ -e "$build/doc/links/$name" ] ||
+                    echo "${page##*/} refers to $name"
+            done
+    done >"$work/broken"
+    grep -o '](\([A-Za-z][A-Za-z0-9_./-]*\))' "$source/README.md" | tr -d '()]' |
+        while read -r file; do
+            [ -e "$source/$file" ] || echo "README.md links $file"
+        done >>"$work/broken"
+    [ ! -s "$work/broken" ] || fail "what does not exist: $(cat "$work/broken")"
+}
+
+check_lint()
+{
+    if ! command -v mandoc >/dev/null; then
+        pass_over "the pages' form: there is no mandoc"
+        return
+    fi
+    for page in "$pages"/*.[1357]; do
+        mandoc -T lint -W warning "$page" >"$work/lint" 2>&1 || fail "$(cat "$work/lint")"
+    done
+}
+
+# ------------------------------------------------------ the examples run --
+
+# Starts hello with its input kept open, as a visitor who stays.
+visit()
+{
+    mkfifo "$work/door$1"
+    "$work/hello" "$key-hello" <"$work/door$1" >"$work/visitor$1" &
+    children="$children $!"
+    eval "visitor$1=$!"
+}
+
+# Waits until a visitor has said something; 20 seconds are a hang.
+until_said()
+{
+    for _ in $(seq 400); do
+        [ ! -s "$work/visitor$1" ] || return 0
+        sleep 0.05
+    done
+    fail "hello says nothing"
+}
+
+check_hello()
+{
+    build_example hello || { fail "hello.c does not compile"; return; }
+    visit 1
+    exec 5>"$work/door1"
+    until_said 1
+    visit 2
+    exec 6>"$work/door2"
+    until_said 2
+    echo >&5
+    wait "$visitor1" || fail "the first visitor failed"
+    echo >&6
+    wait "$visitor2" || fail "the second visitor failed"
+    exec 5>&- 6>&-
+    children=
+    echo 'visitor 1, press Enter to leave' | cmp - "$work/visitor1" || fail "the first visitor is another"
+    echo 'visitor 2, press Enter to leave' | cmp - "$work/visitor2" || fail "the second visitor is another"
+    [ "$("$work/hello" "$key-hello" </dev/null)" = 'visitor 1, press Enter to leave' ] ||
+        fail "the segment outlived its visitors"
+    set -- "/dev/shm/mapseg-$key-hello"-*
+    [ ! -e "$1" ] || fail "the last visitor left $1"
+}
+
+# $1: the example; $2: what it prints; the rest: its arguments.
+check_example()
+{
+    name=$1
+    expected=$2
+    shift 2
+    build_example "$name" || { fail "$name.c does not compile"; return; }
+    said=$("$work/$name" "$@") || fail "$name failed"
+    [ "$said" = "$expected" ] || fail "$name says: $said"
+}
+
+# Those that read a segment: hello makes one and stays.
+check_readers()
+{
+    [ -x "$work/hello" ] || return
+    visit 3
+    exec 5>"$work/door3"
+    until_said 3
+    set -- "/dev/shm/mapseg-$key-hello"-*
+
+    build_example list || fail "list.c does not compile"
+    "$work/list" >"$work/listed" || fail "list failed"
+    has "shm:${1##*/}: $(getconf LONG_BIT | awk '{ print $1 / 8 }') bytes, 1 attached" <"$work/listed" ||
+        fail "list does not show the segment: $(cat "$work/listed")"
+
+    if command -v python3 >/dev/null; then
+        python3 "$pages/examples/read_segment.py" "$1" >"$work/read" || fail "read_segment.py failed"
+        [ "$(od -A n -t dL "$work/read" | tr -d ' ')" = 1 ] || fail "read_segment.py reads something else"
+        ! python3 "$pages/examples/read_segment.py" "$header" >"$work/read" 2>&1 ||
+            fail "read_segment.py takes any file"
+    else
+        pass_over "read_segment.py: there is no python3"
+    fi
+
+    if command -v xxhsum >/dev/null; then
+        sed "s/^key=.*/key=$key-hello/" "$pages/examples/key_to_path.sh" >"$work/key_to_path.sh"
+        [ "$(sh "$work/key_to_path.sh")" = "$1" ] || fail "key_to_path.sh does not lead to $1"
+    else
+        pass_over "key_to_path.sh: there is no xxhsum"
+    fi
+
+    echo >&5
+    exec 5>&-
+    wait "$visitor3" || fail "the third visitor failed"
+    children=
+}
+
+# The lines of README.md, with a key of this run.
+check_command()
+{
+    if [ -z "${MAPSEG-}" ]; then
+        pass_over "the command's lines of README.md: it was not built"
+        return
+    fi
+    awk '/^```/ { inside = $0 == "```sh" } inside && /^mapseg /' "$source/README.md" |
+        sed "s/photos/$key-photos/g" >"$work/commands"
+    [ "$(wc -l <"$work/commands")" -eq 5 ] || fail "README.md has other lines than five"
+    {
+        # shellcheck disable=SC2016 # for the script to expand
+        echo 'mapseg() { "$MAPSEG" "$@"; }'
+        cat "$work/commands"
+    } >"$work/commands.sh"
+    (cd "$source" && sh -e "$work/commands.sh") >"$work/said" 2>&1 ||
+        fail "a command of README.md fails: $(cat "$work/said")"
+    has "$key-photos" <"$work/said" || fail "mapseg ls does not show the segment: $(cat "$work/said")"
+    set -- "/dev/shm/mapseg-$key-photos"-*
+    [ ! -e "$1" ] || fail "mapseg rm left $1"
+}
+
+check_blocks
+check_calls
+check_results
+check_names mapseg_flag mapseg_create.3
+check_names mapseg_lock_state mapseg_info.3
+check_names mapseg_use mapseg_info.3
+check_names mapseg_key_type mapseg_ipc_key.3
+check_members mapseg_options mapseg_create.3
+check_members mapseg_information mapseg_info.3
+check_format
+check_references
+check_lint
+check_hello
+check_example repair '99 + 1' "$key-repair"
+check_example fork 2000
+check_example export 'hello, child'
+check_readers
+check_command
+exit $status

@@ -1,0 +1,133 @@
+# tests/local.mk - the tests.
+#
+# To add tests/check_foo.c:  suites += tests/check_foo
+# To add tests/foo.sh:       scripts += tests/foo.sh        (executable)
+# A suite of internals also: tests_check_foo_LDADD = $(internals_libraries)
+# A program that scripts or suites start: check_PROGRAMS += tests/helper
+
+suites =
+scripts = tests/installed.sh tests/symbols.sh
+
+# Suites of several processes.
+suites += \
+	tests/check_bits \
+	tests/check_fork \
+	tests/check_lock \
+	tests/check_lock_rules \
+	tests/check_owner \
+	tests/check_presence \
+	tests/check_storm
+
+# Suites of the public interface.
+suites += \
+	tests/check_bad_input \
+	tests/check_faults_of_qt \
+	tests/check_info \
+	tests/check_key \
+	tests/check_qt \
+	tests/check_remove
+
+# Programs of every language that mapseg.h is for.
+suites += tests/compile_c99 tests/compile_c11
+if HAVE_CXX17
+suites += tests/compile_cxx
+endif
+
+TESTS = $(suites) $(scripts)
+check_PROGRAMS += $(suites)
+EXTRA_DIST += $(scripts)
+
+LDADD = tests/libsupport.a lib/libmapseg.la $(CHECK_LIBS)
+internals_libraries = tests/libsupport.a lib/libmapseg-core.la $(CHECK_LIBS)
+tests_check_lock_rules_LDADD = $(internals_libraries)
+
+# Segments made by hand need their checksums.
+tests_check_bad_input_LDADD = $(LDADD) $(XXHASH_LIBS)
+tests_check_info_LDADD = $(LDADD) $(XXHASH_LIBS)
+
+tests_compile_c99_CFLAGS = $(AM_CFLAGS) -std=c99
+tests_compile_c99_LDADD = lib/libmapseg.la
+tests_compile_c11_CFLAGS = $(AM_CFLAGS) -std=c11
+tests_compile_c11_LDADD = lib/libmapseg.la
+tests_compile_cxx_SOURCES = tests/compile_cxx.cpp
+tests_compile_cxx_LDADD = lib/libmapseg.la
+
+# What several suites use.
+check_LIBRARIES += tests/libsupport.a
+tests_libsupport_a_SOURCES = \
+	tests/locking.c \
+	tests/locking.h \
+	tests/process.c \
+	tests/process.h \
+	tests/record.h \
+	tests/support.c \
+	tests/support.h
+
+# A test that hangs is a failure.
+TEST_EXTENSIONS = .sh
+LOG_COMPILER = timeout 300
+SH_LOG_COMPILER = timeout 300
+
+# What tests find in their environment. CXX17_FLAGS, M32_FLAGS, SANITIZER_FLAGS
+# and MAPSEG are empty where there is no such compiler, sanitizer or command.
+AM_TESTS_ENVIRONMENT = \
+	abs_top_srcdir='$(abs_top_srcdir)'; export abs_top_srcdir; \
+	abs_top_builddir='$(abs_top_builddir)'; export abs_top_builddir; \
+	CC='$(CC)'; export CC; \
+	CXX='$(CXX)'; export CXX; \
+	NM='$(NM)'; export NM; \
+	CXX17_FLAGS='$(CXX17_FLAGS)'; export CXX17_FLAGS; \
+	M32_FLAGS='$(M32_FLAGS)'; export M32_FLAGS; \
+	SANITIZER_FLAGS='$(SANITIZER_FLAGS)'; export SANITIZER_FLAGS; \
+	CK_DEFAULT_TIMEOUT=$${CK_DEFAULT_TIMEOUT-60}; export CK_DEFAULT_TIMEOUT; \
+	MAPSEG='$(MAPSEG_COMMAND)'; export MAPSEG;
+
+if TOOLS
+MAPSEG_COMMAND = $(abs_top_builddir)/tools/mapseg
+else
+MAPSEG_COMMAND =
+endif
+
+# The whole library for 32-bit programs, where the compiler makes them.
+M32_CFLAGS = $(WARNING_CFLAGS) $(M32_FLAGS)
+if HAVE_M32
+check_LIBRARIES += tests/libmapseg32.a
+endif
+tests_libmapseg32_a_SOURCES = $(mapseg_sources)
+tests_libmapseg32_a_CFLAGS = $(M32_CFLAGS)
+
+# The other side of check_bits, which is skipped without it.
+if HAVE_M32
+check_PROGRAMS += tests/peer32
+endif
+tests_peer32_SOURCES = tests/peer32.c tests/record.h
+tests_peer32_CFLAGS = $(M32_CFLAGS)
+tests_peer32_LDADD = tests/libmapseg32.a
+tests_peer32_LDFLAGS =
+
+# The suites once more, with every read of memory that nobody has written an
+# error. Leaks are the sanitizers' job: valgrind would also report those of
+# processes that a test kills. A suite that starts itself again, or counts its
+# mappings, sees valgrind's instead.
+valgrind_blind = tests/check_fork
+
+check-valgrind:
+	suites=; for suite in $(suites); do \
+		case ' $(valgrind_blind) ' in \
+		*" $$suite "*) ;; \
+		*) suites="$$suites $$suite" ;; \
+		esac; \
+	done; \
+	CK_TIMEOUT_MULTIPLIER=10 $(MAKE) check TESTS="$$suites" \
+		LOG_COMPILER='timeout 900 valgrind -q --error-exitcode=99'
+
+# Without libcheck nearly nothing would be tested; that must not look like
+# success.
+if !HAVE_CHECK
+check-am: no-libcheck
+no-libcheck:
+	@echo 'make check: the tests need libcheck 0.12 or newer; install it and configure again' >&2
+	@exit 1
+endif
+
+include tests/bench/local.mk

@@ -1,0 +1,714 @@
+/*
+ * lock.pml - a model of the lock: of lib/lock.c, and of what presence.c,
+ * attach.c, segment.c and fork.c do to the lock word and to the slots' bytes.
+ * name.pml models names. run.sh runs both.
+ *
+ * What it is made of
+ *   A process has one handle, and one or more threads that use it. Its slot's
+ *   byte is locked by an open file description (presence); recoverers lock
+ *   bytes through descriptions too. As in the kernel, one description never
+ *   conflicts with itself, lives as long as a process refers to it, and lets
+ *   go of its bytes with the last of them; fork() copies the references.
+ *   The killer ends a process between any two steps: its threads stop for
+ *   good, its descriptions go.
+ *
+ * Steps
+ *   Each label is one step of the code, atomic as there: a compare-and-swap
+ *   with the loop around it, one load, one system call. A loop of look and
+ *   compare-and-swap is one step, because what it does depends on the word
+ *   that it swaps alone. Memory order is not modelled: all of the protocol's
+ *   state is in one word and in the kernel, and the words order themselves.
+ *
+ * Time, -DTIME=
+ *   ANY    slices, deadlines and stray wake-ups come whenever they like: the
+ *          most behaviours, for what must never happen
+ *   LAST   slices and deadlines end only when nothing else can move, and then
+ *          the one that wakes must get the lock (`vain`); together with the
+ *          absence of deadlocks and cycles: everybody comes to an end
+ *   NEVER  no slice ever ends (deadlines do): a lost wake-up is a deadlock
+ *
+ * What must hold, and the assertion that says it
+ *   holder == NOBODY         mutual exclusion, at each swap that takes
+ *   holder == me + 1         ... and nobody loses the lock that he holds
+ *   holder_process == p      unlock frees nothing but the own handle's lock
+ *   told == hurt             an owner is told of a death exactly if one
+ *                            happened and nobody has repaired since
+ *   names_dead               of two recoverers (or healers) one wins
+ *   vain <= 1, no deadlock   no sleeper is left while the lock is free; a dead
+ *                            owner is always replaced
+ *   !(knew && names_dead...) ... also by callers with short deadlines
+ *   note[p] ...              lock() by the owning thread says so, and by no other
+ *
+ * Scenes, -DSCENE=
+ *   STRANGERS  three processes
+ *   NEWCOMER   two, and one that attaches meanwhile
+ *   THREADS    one, one with two threads, and one that attaches meanwhile
+ *   FORK       one, one with two threads one of which forks, and the child
+ *   STRAY      two threads of which one unlocks what it may not hold, and
+ *              another process
+ * -DFAIR=1: the fair lock. -DFALLBACK=1: no file can be opened anew, so that
+ * presence and recovery share the handle's working description.
+ *
+ * Broken variants: each macro of the last section below changes one line, and
+ * run.sh shows that the check then fails.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+
+/* ------------------------------------------------------------- settings -- */
+
+#define ANY 1
+#define LAST 2
+#define NEVER 3
+
+#define STRANGERS 1
+#define NEWCOMER 2
+#define THREADS 3
+#define FORK 4
+#define STRAY 5
+
+#ifndef SCENE
+#define SCENE STRANGERS
+#endif
+#ifndef TIME
+#define TIME ANY
+#endif
+#ifndef DEATHS
+#define DEATHS 1 /* at most */
+#endif
+#ifndef ROUNDS
+#define ROUNDS 1 /* how often each thread locks */
+#endif
+#ifndef STRAY_WAKES
+#define STRAY_WAKES 0 /* at most, where TIME is not ANY */
+#endif
+#ifndef FAIR
+#define FAIR 0
+#endif
+#ifndef FALLBACK
+#define FALLBACK 0
+#endif
+
+#define PROCESSES 3
+#define SLOTS 3
+#define MOST_THREADS 4
+/* Descriptions: 1 to PROCESSES hold presence, the rest a recoverer's byte. */
+#define DESCRIPTIONS (PROCESSES + MOST_THREADS)
+
+#define BIT(number) (1 << (number))
+#define NOBODY 0
+
+/* Roles of a thread, or-ed. */
+#define ATTACHES 1 /* its process is not attached yet */
+#define FORKS 2    /* into process CHILD */
+#define CHILD 2
+#define IS_CHILD 4
+#define STRAYS 8   /* unlocks, without having locked */
+#define LIMITED 16 /* its calls have a deadline */
+
+/* ------------------------------------------------------- broken variants -- */
+
+#ifndef TEST_ONLY /* recovery tests the dead owner's byte and does not take it */
+#define TEST_ONLY 0
+#endif
+#ifndef TEST_OWN_SLOT /* a second thread tests its own handle's byte */
+#define TEST_OWN_SLOT 0
+#endif
+#ifndef NO_MUTEX /* two threads of one handle recover at once */
+#define NO_MUTEX 0
+#endif
+#ifndef LET_GO_EARLY /* the dead owner's byte is let go before the swap */
+#define LET_GO_EARLY 0
+#endif
+#ifndef REPLACE_BLINDLY /* recovery stores the word, whoever it names */
+#define REPLACE_BLINDLY 0
+#endif
+#ifndef REPLACE_UNMARKED /* recovery does not set the died bit */
+#define REPLACE_UNMARKED 0
+#endif
+#ifndef NO_HEAL /* a newcomer ignores a word that names its slot */
+#define NO_HEAL 0
+#endif
+#ifndef HEAL_UNMARKED /* a newcomer frees such a word without a mark */
+#define HEAL_UNMARKED 0
+#endif
+#ifndef BLIND_UNLOCK /* unlock stores the free word, whatever is there */
+#define BLIND_UNLOCK 0
+#endif
+#ifndef UNLOCK_UNMARKED /* unlock drops the died bit */
+#define UNLOCK_UNMARKED 0
+#endif
+#ifndef NO_SLEEPERS_BIT /* who has slept takes the lock without that bit */
+#define NO_SLEEPERS_BIT 0
+#endif
+#ifndef NO_WAKE_ON /* who gives up does not pass the wake on */
+#define NO_WAKE_ON 0
+#endif
+#ifndef SLEEP_UNSEEN /* sleeps without comparing the word */
+#define SLEEP_UNSEEN 0
+#endif
+#ifndef NO_RECOVERY /* sleepers never look whether the owner lives */
+#define NO_RECOVERY 0
+#endif
+#ifndef LATE_WITHOUT_LOOK /* a passed deadline returns without that look */
+#define LATE_WITHOUT_LOOK 0
+#endif
+#ifndef NOTE_CLEARED_LATE /* the owner's note is cleared after the release */
+#define NOTE_CLEARED_LATE 0
+#endif
+#ifndef FORK_WITHOUT_MUTEX /* a fork may copy a recoverer's description */
+#define FORK_WITHOUT_MUTEX 0
+#endif
+#ifndef CHILD_KEEPS_SLOT /* a child locks with its parent's slot */
+#define CHILD_KEEPS_SLOT 0
+#endif
+#ifndef CHILD_HEALS_NOT /* the fork ignores a word that names the child's slot */
+#define CHILD_HEALS_NOT 0
+#endif
+#ifndef CLEAR_BIT_UNWOKEN /* fair: the sleepers' bit comes off without a wake */
+#define CLEAR_BIT_UNWOKEN 0
+#endif
+
+/* ---------------------------------------------------------------- state -- */
+
+/* The lock word. */
+byte owner; /* a slot; 0: free */
+bit sleepers;
+bit died;
+
+/* The kernel's: who holds a slot's byte, and which processes refer to a
+ * description. */
+byte held[SLOTS + 1];
+byte refs[DESCRIPTIONS + 1];
+byte alive;  /* processes */
+byte asleep; /* threads, on the lock word */
+
+/* Each process's: what the handle has. */
+byte slot[PROCESSES];
+byte note[PROCESSES]; /* the owning thread's number, from 1 */
+bit recovering[PROCESSES];
+byte working[PROCESSES]; /* threads that have not finished */
+
+/* What only the checks know. */
+byte holder; /* the thread's number, from 1 */
+byte holder_process;
+bit hurt;       /* an owner died, and nobody has declared the data good */
+bit names_dead; /* the word names a process that is dead */
+byte deaths;
+byte vain; /* slices that ended since somebody got the lock */
+byte stray_wakes;
+byte recoveries;
+
+#define presence_of(process) ((process) + 1)
+#define hold_of(thread, process) (FALLBACK -> presence_of(process) : PROCESSES + 1 + (thread))
+
+/* Frees the bytes of descriptions that nobody refers to. */
+inline drop_unreferenced(i)
+{
+    i = 1;
+    do
+    :: i <= SLOTS ->
+        if
+        :: held[i] != 0 && refs[held[i]] == 0 -> held[i] = 0
+        :: else
+        fi;
+        i++
+    :: else -> break
+    od;
+    i = 0
+}
+
+/* The first half of a swap that makes this thread the owner. */
+inline own(mark)
+{
+    owner = slot[p];
+    told = mark;
+    assert(holder == NOBODY);
+    assert(told == hurt);
+    holder = me + 1;
+    holder_process = p;
+    vain = 0
+}
+
+/* FUTEX_WAKE for one: any sleeper. */
+inline wake_one()
+{
+    if
+    :: asleep & BIT(0) -> asleep = asleep & ~BIT(0)
+    :: asleep & BIT(1) -> asleep = asleep & ~BIT(1)
+    :: asleep & BIT(2) -> asleep = asleep & ~BIT(2)
+    :: asleep & BIT(3) -> asleep = asleep & ~BIT(3)
+    :: asleep == 0
+    fi
+}
+
+/* Write-locks the byte of any slot that is free. */
+inline claim(process, by, full)
+{
+    if
+    :: held[1] == 0 -> slot[process] = 1
+    :: held[2] == 0 -> slot[process] = 2
+    :: held[3] == 0 -> slot[process] = 3
+    :: else -> full = 1
+    fi;
+    if
+    :: !full ->
+        held[slot[process]] = presence_of(process);
+        refs[presence_of(process)] = BIT(by)
+    :: else
+    fi
+}
+
+/* The swap of mapseg_lock_heal. */
+inline heal(claimed, unmarked, healed)
+{
+    if
+    :: owner == claimed ->
+        assert(names_dead);
+        names_dead = 0;
+        recoveries++;
+        owner = 0;
+        died = !(unmarked);
+        healed = 1
+    :: else
+    fi
+}
+
+/* -------------------------------------------------------------- threads -- */
+
+proctype thread(byte me, p, role)
+{
+    bit told, slept, over, late, taken, healed, full, had_sleepers, seen_died;
+    bit knew, excused, forked;
+    byte dead, seen_owner, i;
+    byte rounds = ROUNDS;
+
+end_unborn:
+    (alive & BIT(p));
+    {
+        if
+        :: role & ATTACHES ->
+CLAIM:
+            atomic {
+                claim(p, p, full);
+                if
+                :: full -> goto FINISHED
+                :: else
+                fi
+            }
+            if
+            :: !NO_HEAL ->
+HEAL:
+                atomic { heal(slot[p], HEAL_UNMARKED, healed) }
+                if
+                :: healed ->
+HEAL_WAKE:
+                    atomic { wake_one(); healed = 0 }
+                :: else
+                fi
+            :: else
+            fi
+        :: role & IS_CHILD ->
+ADOPT:
+            atomic {
+                note[p] = 0;
+                recovering[p] = 0;
+#if CHILD_KEEPS_SLOT
+                slot[p] = slot[p - 1]
+#endif
+            }
+        :: role & STRAYS -> goto UNLOCK
+        :: else
+        fi;
+
+MAY_FORK:
+        if
+        :: (role & FORKS) && !forked ->
+PREPARE:
+            atomic {
+                FORK_WITHOUT_MUTEX || !recovering[p];
+                if
+                :: !FORK_WITHOUT_MUTEX -> recovering[p] = 1
+                :: else
+                fi;
+                forked = 1
+            }
+CLAIM_FOR_CHILD:
+            atomic { claim(CHILD, p, full) }
+            if
+            :: !full ->
+                if
+                :: !CHILD_HEALS_NOT ->
+HEAL_FOR_CHILD:
+                    atomic { heal(slot[CHILD], 0, healed) }
+                    if
+                    :: healed ->
+HEAL_FOR_CHILD_WAKE:
+                        atomic { wake_one(); healed = 0 }
+                    :: else
+                    fi
+                :: else
+                fi;
+FORK_INSTANT:
+                d_step {
+                    alive = alive | BIT(CHILD);
+                    refs[presence_of(CHILD)] = refs[presence_of(CHILD)] | BIT(CHILD);
+                    /* The copy of every other descriptor; the page of the
+                     * parent's presence is not copied. */
+                    i = PROCESSES + 1;
+                    do
+                    :: i <= DESCRIPTIONS ->
+                        if
+                        :: refs[i] & BIT(p) -> refs[i] = refs[i] | BIT(CHILD)
+                        :: else
+                        fi;
+                        i++
+                    :: else -> break
+                    od;
+                    i = 0;
+                    note[CHILD] = note[p];
+                    recovering[CHILD] = recovering[p]
+                }
+            :: else -> full = 0
+            fi;
+RESUME_PARENT:
+            atomic {
+                refs[presence_of(CHILD)] = refs[presence_of(CHILD)] & ~BIT(p);
+                drop_unreferenced(i);
+                if
+                :: !FORK_WITHOUT_MUTEX -> recovering[p] = 0
+                :: else
+                fi
+            }
+            if
+            :: holder == me + 1 -> goto IN_SECTION
+            :: else
+            fi
+        :: true
+        fi;
+
+        /* One call of lock, lock_for or try_lock. */
+TAKE_FAST:
+        atomic {
+            knew = names_dead;
+            if
+            :: owner == 0 && !sleepers && !died ->
+                own(0);
+                goto NOTE
+            :: else
+            fi
+        }
+ALREADY:
+        if
+        :: owner == slot[p] ->
+ALREADY_NOTE:
+            assert(note[p] != me + 1)
+        :: else
+        fi;
+        if
+        :: FAIR ->
+FAIR_ANNOUNCE:
+            atomic {
+                if
+                :: owner != 0 -> sleepers = 1
+                :: else
+                fi
+            }
+        :: else
+        fi;
+
+AGAIN:
+TAKE_SWAP:
+        atomic {
+            if
+            :: owner == 0 ->
+                sleepers = sleepers | (slept && !NO_SLEEPERS_BIT);
+                own(died);
+                goto NOTE
+            :: else
+            fi;
+#if TIME == ANY
+            if
+            :: true
+            :: over = 1
+            :: over = 1; late = 1
+            fi
+#else
+            if
+            :: true
+            :: (role & LIMITED) -> over = 1; late = 1
+            fi
+#endif
+        }
+        if
+        :: over && !NO_RECOVERY && !(late && LATE_WITHOUT_LOOK) ->
+TEST_OWNER:
+            atomic {
+                dead = owner;
+                over = 0;
+                if
+                :: dead == 0 || (dead == slot[p] && !TEST_OWN_SLOT) -> excused = 1; goto NOT_DEAD
+                :: else
+                fi
+            }
+TEST_BYTE:
+            atomic {
+                if
+                :: held[dead] != 0 && !(FALLBACK && held[dead] == presence_of(p)) ->
+                    excused = 1;
+                    goto NOT_DEAD
+                :: else
+                fi
+            }
+            if
+            :: !NO_MUTEX ->
+TRY_MUTEX:
+                atomic {
+                    if
+                    :: recovering[p] -> excused = 1; goto NOT_DEAD
+                    :: else -> recovering[p] = 1
+                    fi
+                }
+            :: else
+            fi;
+            if
+            :: !TEST_ONLY ->
+TAKE_BYTE:
+                atomic {
+                    if
+                    :: held[dead] == 0 || held[dead] == hold_of(me, p) ->
+                        held[dead] = hold_of(me, p);
+                        refs[hold_of(me, p)] = BIT(p)
+                    :: else -> excused = 1; goto LET_MUTEX_GO
+                    fi
+                }
+            :: else
+            fi;
+#if LET_GO_EARLY
+            atomic { held[dead] = 0 }
+#endif
+REPLACE:
+            atomic {
+                if
+                :: owner == dead || REPLACE_BLINDLY ->
+                    assert(names_dead || holder != NOBODY);
+                    assert(names_dead || !REPLACE_BLINDLY);
+                    sleepers = sleepers | slept;
+                    own(1);
+                    died = !REPLACE_UNMARKED;
+                    names_dead = 0;
+                    recoveries++;
+                    taken = 1
+                :: else -> excused = 1
+                fi
+            }
+LET_GO:
+            atomic {
+                if
+                :: FALLBACK && held[dead] == hold_of(me, p) -> held[dead] = 0
+                :: !FALLBACK ->
+                    refs[hold_of(me, p)] = refs[hold_of(me, p)] & ~BIT(p);
+                    drop_unreferenced(i)
+                :: else
+                fi
+            }
+LET_MUTEX_GO:
+            atomic {
+                if
+                :: !NO_MUTEX -> recovering[p] = 0
+                :: else
+                fi;
+                if
+                :: taken -> goto NOTE
+                :: else
+                fi
+            }
+        :: else
+        fi;
+NOT_DEAD:
+        atomic {
+            dead = 0;
+            over = 0;
+            if
+            :: late ->
+                /* Whoever came while its owner was dead already, and found
+                 * nobody else at it, has replaced it. */
+                assert(!(knew && names_dead && !excused));
+                knew = 0;
+                excused = 0;
+                late = 0;
+                if
+                :: slept && !NO_WAKE_ON -> goto WAKE_ANOTHER
+                :: else -> goto RETURN
+                fi
+            :: else -> knew = 0; excused = 0
+            fi
+        }
+ANNOUNCE:
+        atomic {
+            if
+            :: owner == 0 -> goto AGAIN
+            :: else ->
+                sleepers = 1;
+                seen_owner = owner;
+                seen_died = died;
+                slept = 1
+            fi
+        }
+SLEEP:
+        atomic {
+            if
+            :: (owner == seen_owner && sleepers && died == seen_died) || SLEEP_UNSEEN ->
+                asleep = asleep | BIT(me)
+            :: else
+            fi;
+            seen_owner = 0;
+            seen_died = 0
+        }
+ASLEEP:
+        if
+        :: !(asleep & BIT(me))
+#if TIME == ANY
+        :: atomic { (asleep & BIT(me)) -> asleep = asleep & ~BIT(me) }
+#else
+        :: atomic {
+            (asleep & BIT(me)) && stray_wakes < STRAY_WAKES ->
+            asleep = asleep & ~BIT(me);
+            stray_wakes++
+        }
+        :: atomic {
+            (asleep & BIT(me)) && (role & LIMITED) && TIME == NEVER ->
+            asleep = asleep & ~BIT(me);
+            over = 1;
+            late = 1
+        }
+#endif
+#if TIME == LAST
+        :: atomic {
+            timeout ->
+            asleep = asleep & ~BIT(me);
+            vain++;
+            assert(vain <= 1);
+            over = 1;
+            late = (role & LIMITED) != 0
+        }
+#endif
+        fi;
+        goto AGAIN;
+
+WAKE_ANOTHER:
+        atomic { wake_one(); goto RETURN }
+
+NOTE:
+        atomic {
+            slept = 0;
+            taken = 0;
+            late = 0;
+            over = 0;
+            dead = 0;
+            knew = 0;
+            excused = 0;
+            note[p] = me + 1
+        }
+
+IN_SECTION:
+        atomic {
+            assert(holder == me + 1 || SCENE == STRAY);
+            assert((owner == slot[p] && note[p] == me + 1) || SCENE == STRAY);
+            if
+            :: (role & FORKS) && !forked -> goto MAY_FORK_HOLDING
+            :: told -> goto REPAIR
+            :: true -> goto UNLOCK
+            fi
+        }
+MAY_FORK_HOLDING:
+        goto MAY_FORK_NOW;
+REPAIR:
+        /* mapseg_consistent */
+        atomic {
+            if
+            :: owner == slot[p] -> died = 0; hurt = 0
+            :: else
+            fi;
+            told = 0
+        }
+
+UNLOCK:
+        atomic {
+            told = 0;
+            if
+            :: owner == slot[p]
+            :: else -> assert(SCENE == STRAY); goto RETURN
+            fi
+        }
+        if
+        :: !NOTE_CLEARED_LATE ->
+CLEAR_NOTE:
+            note[p] = 0
+        :: else
+        fi;
+RELEASE:
+        atomic {
+            if
+            :: owner == slot[p] || BLIND_UNLOCK ->
+                assert(holder_process == p && holder != NOBODY);
+                holder = NOBODY;
+                holder_process = 0;
+                had_sleepers = sleepers;
+                owner = 0;
+                sleepers = sleepers && FAIR;
+                died = died && !UNLOCK_UNMARKED
+            :: else -> goto RETURN
+            fi
+        }
+        if
+        :: NOTE_CLEARED_LATE -> note[p] = 0
+        :: else
+        fi;
+        if
+        :: had_sleepers && FAIR ->
+HAND_OVER:
+            atomic {
+                had_sleepers = 0;
+                if
+                :: owner == 0 && sleepers -> sleepers = 0
+                :: else -> goto RETURN
+                fi
+            }
+            if
+            :: !CLEAR_BIT_UNWOKEN ->
+HAND_OVER_WAKE:
+                atomic { wake_one() }
+            :: else
+            fi
+        :: had_sleepers && !FAIR ->
+WAKE:
+            atomic { wake_one(); had_sleepers = 0 }
+        :: else
+        fi;
+
+RETURN:
+        atomic {
+            slept = 0;
+            rounds--;
+            if
+            :: rounds > 0 && !(role & STRAYS) -> goto MAY_FORK
+            :: else
+            fi
+        }
+FINISHED:
+        skip;
+LEAVE:
+        /* The last thread of a handle detaches. */
+        atomic {
+            working[p] = working[p] & ~BIT(me);
+            if
+            :: working[p] == 0 && !full ->
+                refs[presence_of(p)] = refs[presence_of(p)] & ~BIT(p);
+                drop_unreferenced(i)
+            :: else
+            fi
+        }
+    }
+    unless { !(alive & BIT(p)) }
+}

@@ -1,0 +1,102 @@
+#!/bin/sh
+# ls and show, as text.
+#
+# shellcheck source=tests/tool_support.sh
+. "${abs_top_srcdir:-$(dirname "$0")/..}/tests/tool_support.sh"
+
+k=shm:$name-ls
+
+"$tool" create $k-a --size 3M --mode 0640 >/dev/null
+"$tool" create $k-b --size 1536 >/dev/null
+"$tool" create "$k-c with%20space" --size 100 >/dev/null
+hold $k-b
+
+expect_quiet 0 ls
+same "headings" "$(head -n 1 "$work/out" | tr -s ' ' | sed 's/ $//')" \
+    "KEY TYPE SIZE ATTACHED LOCK STATE MODE OWNER CREATED PATH"
+user=$(id -un)
+grep -q "^$k-a *shm *3M *0 *free *persistent *0640 *$user *20[0-9T:+-]* *$(
+    )/dev/shm/${k#shm:}-a *\$" "$work/out" || fail "first line: $(grep $k-a "$work/out")"
+grep -q "^$k-b *shm *1.5K *1 *held *live *0600 *$user " "$work/out" ||
+    fail "second line: $(grep $k-b "$work/out")"
+grep -q "^$k-c with space *shm *100B " "$work/out" || fail "third line: $(grep $k-c "$work/out")"
+
+expect_quiet 0 ls --noheadings
+grep -q '^KEY' "$work/out" && fail "--noheadings left headings"
+grep -q "^$k-a " "$work/out" || fail "--noheadings left the list out"
+expect_quiet 0 ls -rno size,KEY,Attached -b
+grep -q "^3145728 $k-a 0\$" "$work/out" || fail "-rnbo: $(cat "$work/out")"
+grep -q "^1536 $k-b 1\$" "$work/out" || fail "-rnbo: $(cat "$work/out")"
+grep -q "^100 $k-c\\\\x20with\\\\x20space 0\$" "$work/out" || fail "-rnbo: $(cat "$work/out")"
+expect_quiet 0 ls --raw --output SIZE,KEY
+same "raw headings" "$(head -n 1 "$work/out")" "SIZE KEY"
+
+for column in KEY TYPE SIZE ATTACHED LOCK STATE MODE OWNER CREATED PATH; do
+    expect_quiet 0 ls --raw --output $column,KEY
+    same "heading of $column" "$(head -n 1 "$work/out")" "$column KEY"
+    same "fields of $column" "$(awk 'NF != 2' "$work/out")" ""
+done
+
+# What no line may hold raw: a name with a newline and escape sequences.
+odd=$(printf 'shm:%s-ls-odd%%0A%%1B[31m' "$name")
+expect_quiet 0 create "$odd" --size 1
+expect_quiet 0 ls --raw --noheadings --output PATH,KEY
+same "lines of odd names" "$(grep -c -e "$name-ls-odd" "$work/out")" 1
+expect_quiet 0 ls
+expect_quiet 0 show "$odd"
+grep -q "$(printf '\033')" "$work/out" && fail "show prints escape sequences"
+expect_failure "$name-ls-odd" create "$odd" --size 1
+expect_quiet 0 rm "$odd"
+
+# show
+expect_quiet 0 show $k-a
+for line in "Key: *$k-a" "Path: */dev/shm/${k#shm:}-a" "File system: *tmpfs" \
+    "State: *persistent: .*" "Data: *3M (3145728 bytes from byte 4096 of the file on)" \
+    "File: *3149824 bytes long, takes 3M" "Header: *format 1, id [0-9a-f]*, tag 0, persistent" \
+    "Created: *20[0-9T:+-]*" "Access: *mode 0640, owner $user, group [0-9]*, 1 name" \
+    "Attached: *0" "Lock: *free" "Verdict: *good.*"; do
+    grep -q "^$line\$" "$work/out" || fail "show does not say '$line': $(cat "$work/out")"
+done
+expect_quiet 0 show $k-b
+grep -q "^State: *live" "$work/out" || fail "show of a live segment: $(cat "$work/out")"
+grep -q "^Attached: *1\$" "$work/out" || fail "show of a live segment: $(cat "$work/out")"
+grep -q "^Lock: *held, by process $holder " "$work/out" || fail "show: $(cat "$work/out")"
+expect_failure "$k-none" show $k-none
+
+# Looking changes nothing: the last one out still removes its segment.
+hold $k-last
+i=0
+while [ $i -lt 20 ]; do
+    "$tool" ls >/dev/null
+    "$tool" show $k-last >/dev/null
+    i=$((i + 1))
+done
+release
+exists $k-last && fail "a segment outlived its last user"
+
+# A dead owner, before and after the next one.
+kill_holder 2>/dev/null
+hold $k-b
+kill_holder
+same "lock" "$(listed $k-b LOCK)" owner-died
+shown $k-b Lock | grep -q "owner died.*$holder" || fail "show: $(shown $k-b Lock)"
+"$tool" lock $k-b -- true 2>/dev/null
+same "lock" "$(listed $k-b LOCK)" inconsistent
+shown $k-b Lock | grep -q "^free; an earlier owner died" || fail "show: $(shown $k-b Lock)"
+
+# A damaged header, and none.
+printf '\377' | dd of="/dev/shm/${k#shm:}-a" bs=1 seek=20 conv=notrunc 2>/dev/null
+same "state of a damaged segment" "$(listed $k-a STATE)" damaged
+expect_quiet 0 show $k-a
+grep -q "^Verdict: *MAPSEG_CORRUPT: ." "$work/out" || fail "verdict: $(shown $k-a Verdict)"
+
+# $XDG_RUNTIME_DIR/mapseg is listed too, where it is fit.
+if mkdir -m 700 "/dev/shm/$name-runtime" "/dev/shm/$name-runtime/mapseg"; then
+    export XDG_RUNTIME_DIR="/dev/shm/$name-runtime"
+    expect_quiet 0 create "runtime:$name" --size 1
+    expect_quiet 0 ls --raw --noheadings --output TYPE,KEY,PATH
+    has "$work/out" "runtime runtime:$name /dev/shm/$name-runtime/mapseg/$name"
+    expect_quiet 0 rm "runtime:$name"
+fi
+
+finish

@@ -1,0 +1,415 @@
+/*
+ * common.c - what the subcommands share: messages, arguments and keys.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "common.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdio_ext.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+const char *command_name = "mapseg";
+
+static bool plain_keys;
+static uint32_t trust_flags;
+
+/* ------------------------------------------------------------- messages -- */
+
+/* Keys and file names may hold anything; a message stays one line. */
+static void __attribute__((format(printf, 2, 0)))
+print_message(const char *who, const char *format, va_list arguments)
+{
+    char text[4096];
+    vsnprintf(text, sizeof text, format, arguments);
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
+    fflush(stdout);
+    fprintf(stderr, "%s: %s\n", who, text);
+}
+
+void
+usage_error(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    print_message(command_name, format, arguments);
+    va_end(arguments);
+    exit(EXIT_USAGE);
+}
+
+int
+failure(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    print_message("mapseg", format, arguments);
+    va_end(arguments);
+    return EXIT_FAILURE;
+}
+
+int
+segment_failure(const mapseg *seg)
+{
+    return failure("%s", mapseg_error_string(seg));
+}
+
+void
+note(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    print_message("mapseg", format, arguments);
+    va_end(arguments);
+}
+
+int
+finish(int status)
+{
+    bool pending = __fpending(stdout) != 0;
+    bool failed_before = ferror(stdout) != 0;
+    /* A standard output that was closed all along matters only if there was
+     * something to say. */
+    if (fclose(stdout) != 0 && (pending || errno != EBADF))
+        return failure("cannot write to standard output: %s", strerror(errno));
+    if (failed_before)
+        return failure("cannot write to standard output");
+    return status;
+}
+
+/* ------------------------------------------------------------ arguments -- */
+
+void
+common_option(int option, const char *usage)
+{
+    switch (option) {
+    case OPTION_PLAIN:
+        plain_keys = true;
+        return;
+    case OPTION_OTHER_OWNER:
+        trust_flags |= MAPSEG_ALLOW_OTHER_OWNER;
+        return;
+    case OPTION_SHARED_WRITE:
+        trust_flags |= MAPSEG_ALLOW_SHARED_WRITE;
+        return;
+    case 'h':
+        fputs(usage, stdout);
+        exit(finish(EXIT_SUCCESS));
+    case 'V':
+        printf("mapseg %s\n", mapseg_version());
+        exit(finish(EXIT_SUCCESS));
+    default:
+        exit(EXIT_USAGE);
+    }
+}
+
+const char *
+take_argument(int argc, char **argv, const char *name)
+{
+    if (optind >= argc)
+        usage_error("%s is missing", name);
+    return argv[optind++];
+}
+
+void
+no_more_arguments(int argc, char **argv)
+{
+    if (optind < argc)
+        usage_error("there is one argument too many: '%s'", argv[optind]);
+}
+
+static uint64_t
+unit_of(char letter)
+{
+    switch (letter) {
+    case 'K':
+    case 'k':
+        return UINT64_C(1) << 10;
+    case 'M':
+    case 'm':
+        return UINT64_C(1) << 20;
+    case 'G':
+    case 'g':
+        return UINT64_C(1) << 30;
+    default:
+        return 0;
+    }
+}
+
+/* The digits that `text` begins with; `*end` is left behind them, at `text`
+ * itself if there are none. False: they are too many. */
+static bool
+parse_digits(const char *text, uint64_t *value, const char **end)
+{
+    *value = 0;
+    for (*end = text; **end >= '0' && **end <= '9'; (*end)++) {
+        uint64_t digit = (uint64_t)(**end - '0');
+        if (*value > (UINT64_MAX - digit) / 10)
+            return false;
+        *value = *value * 10 + digit;
+    }
+    return true;
+}
+
+size_t
+parse_size(const char *option, const char *text)
+{
+    uint64_t value, unit = 1;
+    const char *end;
+    bool fits = parse_digits(text, &value, &end);
+    if (fits && end != text && *end) {
+        unit = unit_of(*end);
+        end++;
+    }
+    if (fits && (end == text || *end || unit == 0))
+        usage_error("%s takes a number of bytes, with K, M or G if you like, not '%s'", option,
+                    text);
+    if (!fits || value > SIZE_MAX / unit)
+        usage_error("%s %s is more than this machine can count", option, text);
+    return (size_t)(value * unit);
+}
+
+int64_t
+parse_seconds(const char *option, const char *text)
+{
+    const int64_t second = 1000000000;
+    uint64_t whole;
+    const char *end;
+    bool fits = parse_digits(text, &whole, &end);
+    bool digits = end != text;
+    int64_t fraction = 0;
+    if (fits && *end == '.') {
+        int64_t place = second / 10;
+        for (end++; *end >= '0' && *end <= '9'; end++, place /= 10) {
+            fraction += (*end - '0') * place;
+            digits = true;
+        }
+    }
+    if (fits && (!digits || *end))
+        usage_error("%s takes a number of seconds, not '%s'", option, text);
+    if (!fits || whole >= (uint64_t)(INT64_MAX / second))
+        usage_error("%s %s is more seconds than can be counted", option, text);
+    return (int64_t)whole * second + fraction;
+}
+
+int
+parse_number(const char *option, const char *text, int least, int most)
+{
+    uint64_t value;
+    const char *end;
+    bool fits = parse_digits(text, &value, &end);
+    if (!fits || end == text || *end || value > (uint64_t)most || value < (uint64_t)least)
+        usage_error("%s takes a number from %d to %d, not '%s'", option, least, most, text);
+    return (int)value;
+}
+
+uint32_t
+parse_mode(const char *option, const char *text)
+{
+    uint32_t mode = 0;
+    const char *c = text;
+    for (; *c >= '0' && *c <= '7' && mode <= 0777; c++)
+        mode = mode * 8 + (uint32_t)(*c - '0');
+    if (*c || mode == 0 || (mode & ~(uint32_t)0666) != 0)
+        usage_error("%s takes permission bits in octal, out of 0666, not '%s'", option, text);
+    return mode;
+}
+
+/* ----------------------------------------------------------------- keys -- */
+
+static bool
+is_native(const char *key)
+{
+    static const char *const types[] = {"shm", "runtime", "file",    "memfd",
+                                        "raw", "posix",   "systemv", "windows"};
+    const char *colon = strchr(key, ':');
+    if (!colon)
+        return false;
+    size_t length = (size_t)(colon - key);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (strlen(types[i]) == length && strncasecmp(key, types[i], length) == 0)
+            return true;
+    static const char numbered[] = "systemv-";
+    size_t head = sizeof numbered - 1;
+    return length > head && strncasecmp(key, numbered, head) == 0 &&
+           strspn(key + head, "0123456789") == length - head;
+}
+
+mapseg *
+open_key(const char *key)
+{
+    if (!*key)
+        usage_error("KEY is empty");
+    mapseg *seg = mapseg_new();
+    if (!seg) {
+        failure("there is no memory left");
+        return NULL;
+    }
+    bool native = !plain_keys && is_native(key);
+    mapseg_result result = native ? mapseg_set_native_key(seg, key) : mapseg_set_key(seg, key);
+    if (result != MAPSEG_OK) {
+        segment_failure(seg);
+        mapseg_free(seg);
+        return NULL;
+    }
+    return seg;
+}
+
+mapseg_options
+attach_options(void)
+{
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+    options.flags = trust_flags;
+    return options;
+}
+
+mapseg_result
+attach_or_create(mapseg *seg, size_t size, mapseg_access access, uint32_t create_flags,
+                 bool *created)
+{
+    mapseg_options options = attach_options();
+    mapseg_result result = MAPSEG_NOT_FOUND;
+    *created = false;
+    /* Another process may remove it after the one call and create it before
+     * the other; a hundred times in a row it does so on purpose. */
+    for (int attempt = 0; attempt < 100; attempt++) {
+        result = mapseg_attach_with(seg, access, &options);
+        if (result != MAPSEG_NOT_FOUND)
+            return result;
+        mapseg_options create = options;
+        create.flags |= create_flags;
+        result = mapseg_create_with(seg, size, access, &create);
+        *created = result == MAPSEG_OK;
+        if (result != MAPSEG_ALREADY_EXISTS)
+            return result;
+    }
+    return result;
+}
+
+/* ---------------------------------------------------------------- words -- */
+
+char *
+size_in_words(uint64_t bytes, char text[SIZE_TEXT_BYTES])
+{
+    static const char letters[] = "BKMGTPE";
+    size_t power = 0;
+    while (power < 6 && bytes >> (10 * (power + 1)))
+        power++;
+    uint64_t unit = UINT64_C(1) << (10 * power);
+    uint64_t whole = bytes / unit;
+    uint64_t tenths = power == 0 ? 0 : ((bytes % unit) / (unit / 1024) * 10 + 512) / 1024;
+    if (tenths == 10) {
+        whole++;
+        tenths = 0;
+    }
+    if (whole == 1024 && power < 6) {
+        whole = 1;
+        power++;
+    }
+    if (tenths == 0)
+        snprintf(text, SIZE_TEXT_BYTES, "%llu%c", (unsigned long long)whole, letters[power]);
+    else
+        snprintf(text, SIZE_TEXT_BYTES, "%llu.%llu%c", (unsigned long long)whole,
+                 (unsigned long long)tenths, letters[power]);
+    return text;
+}
+
+char *
+time_in_words(uint64_t nanoseconds, char text[TIME_TEXT_BYTES])
+{
+    time_t seconds = (time_t)(nanoseconds / 1000000000);
+    struct tm parts;
+    text[0] = '\0';
+    if (nanoseconds == 0 || !localtime_r(&seconds, &parts))
+        return text;
+    size_t length = strftime(text, TIME_TEXT_BYTES - 1, "%Y-%m-%dT%H:%M:%S%z", &parts);
+    /* +0100 becomes +01:00. */
+    if (length >= 5) {
+        memmove(text + length - 1, text + length - 2, 3);
+        text[length - 2] = ':';
+    }
+    return text;
+}
+
+char *
+user_in_words(uint32_t uid, char text[USER_TEXT_BYTES])
+{
+    const struct passwd *user = getpwuid((uid_t)uid);
+    if (user)
+        snprintf(text, USER_TEXT_BYTES, "%s", user->pw_name);
+    else
+        snprintf(text, USER_TEXT_BYTES, "%lu", (unsigned long)uid);
+    return text;
+}
+
+const char *
+use_in_words(mapseg_use use)
+{
+    switch (use) {
+    case MAPSEG_USE_LIVE:
+        return "live";
+    case MAPSEG_USE_STALE:
+        return "stale";
+    case MAPSEG_USE_PERSISTENT:
+        return "persistent";
+    case MAPSEG_USE_DAMAGED:
+        return "damaged";
+    case MAPSEG_USE_RESERVED:
+        break;
+    }
+    return "unknown";
+}
+
+const char *
+lock_in_words(mapseg_lock_state lock)
+{
+    switch (lock) {
+    case MAPSEG_LOCK_STATE_FREE:
+        return "free";
+    case MAPSEG_LOCK_STATE_HELD:
+        return "held";
+    case MAPSEG_LOCK_STATE_OWNER_DIED:
+        return "owner-died";
+    case MAPSEG_LOCK_STATE_INCONSISTENT:
+        return "inconsistent";
+    case MAPSEG_LOCK_STATE_UNKNOWN:
+    case MAPSEG_LOCK_STATE_RESERVED:
+        break;
+    }
+    return "unknown";
+}
+
+const char *
+type_in_words(mapseg_key_type type)
+{
+    switch (type) {
+    case MAPSEG_KEY_SHM:
+        return "shm";
+    case MAPSEG_KEY_RUNTIME:
+        return "runtime";
+    case MAPSEG_KEY_FILE:
+        return "file";
+    case MAPSEG_KEY_MEMFD:
+        return "memfd";
+    case MAPSEG_KEY_RAW:
+        return "raw";
+    case MAPSEG_KEY_POSIX:
+        return "posix";
+    case MAPSEG_KEY_SYSTEMV:
+        return "systemv";
+    case MAPSEG_KEY_WINDOWS:
+        return "windows";
+    case MAPSEG_KEY_INVALID:
+    case MAPSEG_KEY_TYPE_RESERVED:
+        break;
+    }
+    return "unknown";
+}

@@ -1,0 +1,76 @@
+/*
+ * create.c - mapseg create: makes a segment that stays.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "commands.h"
+#include "common.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char usage[] =
+    "Usage: mapseg create [OPTION...] KEY --size SIZE\n"
+    "\n"
+    "Makes a segment that stays until it is removed, and prints its native key.\n"
+    "\n"
+    "Options:\n"
+    "      --size SIZE          bytes of data; K, M and G stand for powers of 1024\n"
+    "      --mode MODE          permission bits in octal (default: 0600)\n"
+    "      --reclaim            replace a segment of that name that nobody uses\n"
+    "      --lazy               do not reserve the memory now\n" PLAIN_HELP COMMON_HELP;
+
+static const struct option options[] = {
+    {"size", required_argument, NULL, 's'},     {"mode", required_argument, NULL, 'm'},
+    {"reclaim", no_argument, NULL, 'r'},        {"lazy", no_argument, NULL, 'l'},
+    {"plain", no_argument, NULL, OPTION_PLAIN}, {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},        {NULL, 0, NULL, 0},
+};
+
+static int
+create(const char *key, size_t size, const mapseg_options *how)
+{
+    mapseg *seg = open_key(key);
+    if (!seg)
+        return EXIT_FAILURE;
+    int status = EXIT_SUCCESS;
+    if (mapseg_create_with(seg, size, MAPSEG_READ_ONLY, how) != MAPSEG_OK)
+        status = segment_failure(seg);
+    else
+        puts(mapseg_native_key(seg));
+    mapseg_free(seg);
+    return status;
+}
+
+int
+command_create(int argc, char **argv)
+{
+    mapseg_options how = MAPSEG_OPTIONS_INIT;
+    how.flags = MAPSEG_PERSISTENT;
+    const char *size = NULL;
+    int option;
+    while ((option = getopt_long(argc, argv, "hV", options, NULL)) != -1) {
+        switch (option) {
+        case 's':
+            size = optarg;
+            break;
+        case 'm':
+            how.mode = parse_mode("--mode", optarg);
+            break;
+        case 'r':
+            how.flags |= MAPSEG_RECLAIM;
+            break;
+        case 'l':
+            how.flags |= MAPSEG_LAZY;
+            break;
+        default:
+            common_option(option, usage);
+        }
+    }
+    const char *key = take_argument(argc, argv, "KEY");
+    no_more_arguments(argc, argv);
+    if (!size)
+        usage_error("--size is missing");
+    return create(key, parse_size("--size", size), &how);
+}

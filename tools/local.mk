@@ -1,0 +1,38 @@
+# tools/local.mk - the mapseg command.
+
+if TOOLS
+bin_PROGRAMS += tools/mapseg
+endif
+tools_mapseg_SOURCES = \
+	tools/mapseg.c \
+	tools/columns.c \
+	tools/columns.h \
+	tools/commands.h \
+	tools/common.c \
+	tools/common.h \
+	tools/create.c \
+	tools/demo.c \
+	tools/demo.h \
+	tools/demo_actor.c \
+	tools/demo_count.c \
+	tools/demo_role.c \
+	tools/exec.c \
+	tools/lock.c \
+	tools/ls.c \
+	tools/read.c \
+	tools/reclaim.c \
+	tools/rm.c \
+	tools/run.c \
+	tools/run.h \
+	tools/show.c \
+	tools/transfer.c \
+	tools/transfer.h \
+	tools/write.c
+tools_mapseg_CPPFLAGS = $(config_flags) $(SMARTCOLS_CFLAGS)
+tools_mapseg_LDADD = lib/libmapseg.la $(SMARTCOLS_LIBS)
+
+if TOOLS
+dist_man_MANS += doc/mapseg.1
+bashcompletiondir = $(datadir)/bash-completion/completions
+dist_bashcompletion_DATA = tools/completion/mapseg
+endif

@@ -1,0 +1,142 @@
+/*
+ * lock.c - mapseg lock: runs a command while holding a segment's lock.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "commands.h"
+#include "common.h"
+#include "run.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+
+static const char usage[] =
+    "Usage: mapseg lock [OPTION...] KEY [OPTION...] [--] COMMAND [ARGUMENT...]\n"
+    "\n"
+    "Waits for the segment's lock, runs COMMAND, releases the lock, and leaves with\n"
+    "COMMAND's status. If there is no segment, a small one is made for the while.\n"
+    "\n"
+    "Options:\n"
+    "  -w, --timeout SECONDS    wait no longer, fractions allowed\n"
+    "  -n, --no-wait            do not wait at all\n"
+    "  -E, --conflict-exit-code NUMBER\n"
+    "                           status if the lock was not to be had (default: 1)\n"
+    "      --consistent         if an owner of the lock died and COMMAND succeeds, take the\n"
+    "                           data as repaired\n" TRUST_HELP PLAIN_HELP COMMON_HELP;
+
+enum { OPTION_CONSISTENT = OPTION_OWN };
+
+static const struct option options[] = {
+    {"timeout", required_argument, NULL, 'w'},
+    {"wait", required_argument, NULL, 'w'},
+    {"no-wait", no_argument, NULL, 'n'},
+    {"nonblock", no_argument, NULL, 'n'},
+    {"conflict-exit-code", required_argument, NULL, 'E'},
+    {"consistent", no_argument, NULL, OPTION_CONSISTENT},
+    {"allow-other-owner", no_argument, NULL, OPTION_OTHER_OWNER},
+    {"allow-shared-write", no_argument, NULL, OPTION_SHARED_WRITE},
+    {"plain", no_argument, NULL, OPTION_PLAIN},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {NULL, 0, NULL, 0},
+};
+
+struct request {
+    const char *key;
+    char *const *command;
+    int64_t timeout_ns;
+    int conflict_status;
+    bool consistent;
+};
+
+/* Options end at the first argument that is none, because what follows the
+ * key may be the command with options of its own. */
+static void
+parse_options(int argc, char **argv, struct request *request)
+{
+    int option;
+    while ((option = getopt_long(argc, argv, "+w:nE:hV", options, NULL)) != -1) {
+        switch (option) {
+        case 'w':
+            request->timeout_ns = parse_seconds("--timeout", optarg);
+            break;
+        case 'n':
+            request->timeout_ns = 0;
+            break;
+        case 'E':
+            request->conflict_status = parse_number("--conflict-exit-code", optarg, 0, 255);
+            break;
+        case OPTION_CONSISTENT:
+            request->consistent = true;
+            break;
+        default:
+            common_option(option, usage);
+        }
+    }
+}
+
+static mapseg_result
+take_lock(mapseg *seg, int64_t timeout_ns)
+{
+    return timeout_ns == 0 ? mapseg_try_lock(seg) : mapseg_lock_for(seg, timeout_ns);
+}
+
+static int
+run_locked(mapseg *seg, const struct request *request, bool owner_died)
+{
+    if (owner_died)
+        note("an earlier owner of the lock of %s died while it held it; what the lock protects may "
+             "be half done",
+             mapseg_native_key(seg));
+    struct run run = {
+        .arguments = request->command,
+        .variable = "MAPSEG_OWNER_DIED",
+        .value = owner_died ? "1" : NULL,
+        .descriptor = -1,
+        .dies_with_us = true,
+    };
+    pid_t child = run_start(&run);
+    if (child < 0)
+        return EXIT_FAILURE;
+    int status = run_wait(child);
+    if (owner_died && request->consistent && status == EXIT_SUCCESS &&
+        mapseg_consistent(seg) != MAPSEG_OK)
+        return segment_failure(seg);
+    return status;
+}
+
+static int
+lock_and_run(mapseg *seg, const struct request *request)
+{
+    bool created;
+    if (attach_or_create(seg, 1, MAPSEG_READ_ONLY, 0, &created) != MAPSEG_OK)
+        return segment_failure(seg);
+    mapseg_result locked = take_lock(seg, request->timeout_ns);
+    if (!mapseg_holds_lock(locked)) {
+        segment_failure(seg);
+        bool conflict = locked == MAPSEG_TIMED_OUT || locked == MAPSEG_WOULD_BLOCK;
+        return conflict ? request->conflict_status : EXIT_FAILURE;
+    }
+    int status = run_locked(seg, request, locked == MAPSEG_OWNER_DIED);
+    if (mapseg_unlock(seg) != MAPSEG_OK)
+        return segment_failure(seg);
+    return status;
+}
+
+int
+command_lock(int argc, char **argv)
+{
+    struct request request = {.timeout_ns = -1, .conflict_status = EXIT_FAILURE};
+    parse_options(argc, argv, &request);
+    request.key = take_argument(argc, argv, "KEY");
+    parse_options(argc, argv, &request);
+    take_argument(argc, argv, "COMMAND");
+    request.command = &argv[optind - 1];
+
+    mapseg *seg = open_key(request.key);
+    if (!seg)
+        return EXIT_FAILURE;
+    int status = lock_and_run(seg, &request);
+    mapseg_free(seg);
+    return status;
+}

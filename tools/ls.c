@@ -1,0 +1,145 @@
+/*
+ * ls.c - mapseg ls: lists the segments there are.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "columns.h"
+#include "commands.h"
+#include "common.h"
+
+#include <getopt.h>
+#include <libsmartcols.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage[] =
+    "Usage: mapseg ls [OPTION...]\n"
+    "\n"
+    "Lists the segments of /dev/shm and $XDG_RUNTIME_DIR/mapseg that this user may\n"
+    "read.\n"
+    "\n"
+    "Options:\n"
+    "  -J, --json               print JSON\n"
+    "  -r, --raw                print fields without alignment, for scripts\n"
+    "  -n, --noheadings         leave the headings out\n"
+    "  -b, --bytes              print sizes as plain numbers of bytes\n"
+    "  -o, --output COLUMNS     print these columns, separated by commas\n" COMMON_HELP "\n"
+    "Columns:\n"
+    "  KEY       native key\n"
+    "  TYPE      what the key leads to\n"
+    "  SIZE      bytes of data\n"
+    "  ATTACHED  how many attachments there are\n"
+    "  LOCK      free, held, owner-died, inconsistent or unknown\n"
+    "  STATE     live, stale, persistent or damaged\n"
+    "  MODE      permission bits\n"
+    "  OWNER     user who owns it\n"
+    "  CREATED   when it was made\n"
+    "  PATH      its file\n";
+
+static const struct option options[] = {
+    {"json", no_argument, NULL, 'J'},         {"raw", no_argument, NULL, 'r'},
+    {"noheadings", no_argument, NULL, 'n'},   {"bytes", no_argument, NULL, 'b'},
+    {"output", required_argument, NULL, 'o'}, {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},      {NULL, 0, NULL, 0},
+};
+
+/* Enough for anything sensible; a column may be named twice. */
+#define MOST_COLUMNS 64
+
+struct selection {
+    enum column columns[MOST_COLUMNS];
+    size_t count;
+};
+
+static _Noreturn void
+unknown_column(const char *name, size_t name_bytes)
+{
+    char known[256] = "";
+    for (enum column i = 0; i < LISTED_COLUMNS; i++) {
+        strcat(known, " ");
+        strcat(known, column_name(i));
+    }
+    usage_error("there is no column '%.*s'; there are:%s", (int)name_bytes, name, known);
+}
+
+static void
+select_columns(struct selection *selection, const char *names)
+{
+    selection->count = 0;
+    for (const char *name = names;;) {
+        size_t bytes = strcspn(name, ",");
+        enum column column = find_column(name, bytes);
+        if (column == COLUMN_COUNT)
+            unknown_column(name, bytes);
+        if (selection->count == MOST_COLUMNS)
+            usage_error("--output takes no more than %d columns", MOST_COLUMNS);
+        selection->columns[selection->count++] = column;
+        if (!name[bytes])
+            return;
+        name += bytes + 1;
+    }
+}
+
+static void
+select_all(struct selection *selection)
+{
+    selection->count = LISTED_COLUMNS;
+    for (enum column i = 0; i < LISTED_COLUMNS; i++)
+        selection->columns[i] = i;
+}
+
+static int
+print_list(const mapseg_list *list, const struct table_style *style,
+           const struct selection *selection)
+{
+    struct libscols_table *table = new_table(style, selection->columns, selection->count);
+    bool good = table != NULL;
+    for (size_t i = 0; good && i < mapseg_list_count(list); i++)
+        good =
+            add_line(table, style, selection->columns, selection->count, mapseg_list_get(list, i));
+    good = good && scols_print_table(table) == 0;
+    scols_unref_table(table);
+    return good ? EXIT_SUCCESS : failure("cannot print the list: there is no memory left");
+}
+
+int
+command_ls(int argc, char **argv)
+{
+    struct table_style style = {false, false, false, false};
+    struct selection selection;
+    select_all(&selection);
+    int option;
+    while ((option = getopt_long(argc, argv, "Jrnbo:hV", options, NULL)) != -1) {
+        switch (option) {
+        case 'J':
+            style.json = true;
+            break;
+        case 'r':
+            style.raw = true;
+            break;
+        case 'n':
+            style.no_headings = true;
+            break;
+        case 'b':
+            style.bytes = true;
+            break;
+        case 'o':
+            select_columns(&selection, optarg);
+            break;
+        default:
+            common_option(option, usage);
+        }
+    }
+    no_more_arguments(argc, argv);
+    if (style.json && style.raw)
+        usage_error("--json and --raw exclude each other");
+
+    mapseg_list *list;
+    mapseg_result result = mapseg_list_new(&list);
+    if (result != MAPSEG_OK)
+        return failure("cannot list the segments: %s", mapseg_result_name(result));
+    int status = print_list(list, &style, &selection);
+    mapseg_list_free(list);
+    return status;
+}

@@ -1,0 +1,175 @@
+/*
+ * read.c - mapseg read: gets the content of a segment.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "commands.h"
+#include "common.h"
+#include "transfer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char usage[] =
+    "Usage: mapseg read [OPTION...] KEY [FILE]\n"
+    "\n"
+    "Copies a segment's content to FILE, or to standard output, under its lock where\n"
+    "this user may take it.\n"
+    "\n"
+    "Options:\n"
+    "      --offset BYTES       leave out the first BYTES (K, M, G: powers of 1024)\n"
+    "      --size BYTES         copy only so many\n" TRUST_HELP PLAIN_HELP COMMON_HELP;
+
+static const struct option options[] = {
+    {"offset", required_argument, NULL, 'o'},
+    {"size", required_argument, NULL, 's'},
+    {"allow-other-owner", no_argument, NULL, OPTION_OTHER_OWNER},
+    {"allow-shared-write", no_argument, NULL, OPTION_SHARED_WRITE},
+    {"plain", no_argument, NULL, OPTION_PLAIN},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {NULL, 0, NULL, 0},
+};
+
+/* Which bytes; all that follow the offset if no size was given. */
+struct range {
+    size_t offset;
+    size_t size;
+    bool to_the_end;
+};
+
+struct output {
+    const char *name;
+    int descriptor;
+    bool is_file; /* writing to it never waits for another program */
+};
+
+static bool
+fit_range(const mapseg *seg, struct range *range)
+{
+    size_t all = mapseg_size(seg);
+    if (range->offset > all || (!range->to_the_end && range->size > all - range->offset)) {
+        failure("%s has %zu bytes; the range that is asked for ends behind them",
+                mapseg_native_key(seg), all);
+        return false;
+    }
+    if (range->to_the_end)
+        range->size = all - range->offset;
+    return true;
+}
+
+static bool
+open_output(struct output *output, const char *path)
+{
+    *output = (struct output){"standard output", STDOUT_FILENO, false};
+    if (path && strcmp(path, "-") != 0) {
+        output->name = path;
+        output->descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    }
+    struct stat status;
+    if (output->descriptor < 0 || fstat(output->descriptor, &status) != 0) {
+        failure("cannot open %s: %s", output->name, strerror(errno));
+        return false;
+    }
+    output->is_file = S_ISREG(status.st_mode);
+    return true;
+}
+
+static bool
+close_output(struct output *output)
+{
+    if (output->descriptor == STDOUT_FILENO || close(output->descriptor) == 0)
+        return true;
+    failure("cannot write to %s: %s", output->name, strerror(errno));
+    return false;
+}
+
+static bool
+put(const struct output *output, const void *from, size_t bytes)
+{
+    if (write_all(output->descriptor, from, bytes, "reading"))
+        return true;
+    failure("cannot write to %s: %s", output->name, strerror(errno));
+    return false;
+}
+
+static void
+tell_of_lock(const mapseg *seg, mapseg_result locked)
+{
+    if (locked == MAPSEG_OWNER_DIED)
+        note("an earlier owner of the lock of %s died while it held it; the content may be half "
+             "written",
+             mapseg_native_key(seg));
+}
+
+/* Holding the lock while another program takes its time to read would stop
+ * everybody: what does not go to a file is copied first. */
+static bool
+copy_out(mapseg *seg, const struct range *range, const struct output *output)
+{
+    const unsigned char *from = (const unsigned char *)mapseg_const_data(seg) + range->offset;
+    unsigned char *copy = output->is_file ? NULL : malloc(range->size + 1);
+    bool good = true;
+    mapseg_result locked = mapseg_lock(seg);
+    tell_of_lock(seg, locked);
+    if (copy)
+        memcpy(copy, from, range->size);
+    else
+        good = put(output, from, range->size);
+    if (mapseg_holds_lock(locked))
+        mapseg_unlock(seg);
+    if (copy)
+        good = put(output, copy, range->size);
+    free(copy);
+    return good;
+}
+
+static bool
+read_segment(mapseg *seg, struct range *range, const char *path)
+{
+    mapseg_options how = attach_options();
+    if (mapseg_attach_with(seg, MAPSEG_READ_ONLY, &how) != MAPSEG_OK) {
+        segment_failure(seg);
+        return false;
+    }
+    struct output output;
+    if (!fit_range(seg, range) || !open_output(&output, path))
+        return false;
+    bool good = copy_out(seg, range, &output);
+    return close_output(&output) && good;
+}
+
+int
+command_read(int argc, char **argv)
+{
+    struct range range = {0, 0, true};
+    int option;
+    while ((option = getopt_long(argc, argv, "hV", options, NULL)) != -1) {
+        switch (option) {
+        case 'o':
+            range.offset = parse_size("--offset", optarg);
+            break;
+        case 's':
+            range.size = parse_size("--size", optarg);
+            range.to_the_end = false;
+            break;
+        default:
+            common_option(option, usage);
+        }
+    }
+    const char *key = take_argument(argc, argv, "KEY");
+    const char *path = optind < argc ? argv[optind++] : NULL;
+    no_more_arguments(argc, argv);
+
+    mapseg *seg = open_key(key);
+    if (!seg)
+        return EXIT_FAILURE;
+    bool good = read_segment(seg, &range, path);
+    mapseg_free(seg);
+    return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,50 @@
+/*
+ * rm.c - mapseg rm: removes segments, whoever uses them.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "commands.h"
+#include "common.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+
+static const char usage[] =
+    "Usage: mapseg rm [OPTION...] KEY...\n"
+    "\n"
+    "Removes segments. Processes that are attached keep the memory until they leave.\n"
+    "\n"
+    "Options:\n" PLAIN_HELP COMMON_HELP;
+
+static const struct option options[] = {
+    {"plain", no_argument, NULL, OPTION_PLAIN},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {NULL, 0, NULL, 0},
+};
+
+static int
+remove_one(const char *key)
+{
+    mapseg *seg = open_key(key);
+    if (!seg)
+        return EXIT_FAILURE;
+    int status = EXIT_SUCCESS;
+    if (mapseg_remove(seg) != MAPSEG_OK)
+        status = segment_failure(seg);
+    mapseg_free(seg);
+    return status;
+}
+
+int
+command_rm(int argc, char **argv)
+{
+    int option;
+    while ((option = getopt_long(argc, argv, "hV", options, NULL)) != -1)
+        common_option(option, usage);
+    int status = remove_one(take_argument(argc, argv, "KEY"));
+    for (; optind < argc; optind++)
+        if (remove_one(argv[optind]) != EXIT_SUCCESS)
+            status = EXIT_FAILURE;
+    return status;
+}

@@ -1,0 +1,234 @@
+/*
+ * show.c - mapseg show: tells all about one segment.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "columns.h"
+#include "commands.h"
+#include "common.h"
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <libsmartcols.h>
+#include <mapseg-format.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage[] = "Usage: mapseg show [OPTION...] KEY\n"
+                            "\n"
+                            "Tells what there is under KEY, without attaching to it.\n"
+                            "\n"
+                            "Options:\n"
+                            "  -J, --json               print JSON\n" PLAIN_HELP COMMON_HELP;
+
+static const struct option options[] = {
+    {"json", no_argument, NULL, 'J'},
+    {"plain", no_argument, NULL, OPTION_PLAIN},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {NULL, 0, NULL, 0},
+};
+
+/* ----------------------------------------------------------------- text -- */
+
+/* A label and text that may hold anything, on one line. */
+static void
+print_line(const char *label, const char *text)
+{
+    printf("%-13s", label);
+    for (const char *c = text; *c; c++)
+        putchar((unsigned char)*c < ' ' || *c == 0x7f ? '?' : *c);
+    putchar('\n');
+}
+
+static bool
+has_header(const mapseg_information *information)
+{
+    return information->format != 0;
+}
+
+static const char *
+use_explained(mapseg_use use)
+{
+    switch (use) {
+    case MAPSEG_USE_LIVE:
+        return "live: somebody is attached";
+    case MAPSEG_USE_STALE:
+        return "stale: its users died or were killed; attach to it, or remove it with mapseg "
+               "reclaim";
+    case MAPSEG_USE_PERSISTENT:
+        return "persistent: nobody is attached; it stays until mapseg rm removes it";
+    case MAPSEG_USE_DAMAGED:
+        return "damaged: its header cannot be relied on, see the verdict";
+    case MAPSEG_USE_RESERVED:
+        break;
+    }
+    return "unknown";
+}
+
+static void
+print_sizes(const mapseg_information *information)
+{
+    char data[SIZE_TEXT_BYTES], taken[SIZE_TEXT_BYTES];
+    if (has_header(information))
+        printf("Data:        %s (%" PRIu64 " bytes from byte %" PRIu64 " of the file on)\n",
+               size_in_words(information->data_size, data), information->data_size,
+               information->data_offset);
+    printf("File:        %" PRIu64 " bytes long, takes %s\n", information->file_size,
+           size_in_words(information->file_bytes, taken));
+}
+
+static void
+print_header(const mapseg_information *information)
+{
+    char created[TIME_TEXT_BYTES];
+    if (!has_header(information)) {
+        puts("Header:      none that can be read");
+        return;
+    }
+    printf("Header:      format %" PRIu32 ", id ", information->format);
+    for (size_t i = 0; i < sizeof information->id; i++)
+        printf("%02x", information->id[i]);
+    printf(", tag %" PRIu64 "%s%s\n", information->user_tag,
+           information->header_flags & MAPSEG_HEADER_PERSISTENT ? ", persistent" : "",
+           information->header_flags & MAPSEG_HEADER_FAIR ? ", fair lock" : "");
+    printf("Created:     %s\n", time_in_words(information->created_ns, created));
+}
+
+static void
+print_access(const mapseg_information *information)
+{
+    char user[USER_TEXT_BYTES];
+    printf("Access:      mode %04" PRIo32 ", owner %s, group %" PRIu32 ", %" PRIu32 " name%s\n",
+           information->mode & 07777, user_in_words(information->uid, user), information->gid,
+           information->links, information->links == 1 ? "" : "s");
+    if (information->seals < 0)
+        return;
+    printf("Seals:      %s%s%s%s%s%s\n", information->seals == 0 ? " none" : "",
+           information->seals & F_SEAL_SHRINK ? " shrink" : "",
+           information->seals & F_SEAL_GROW ? " grow" : "",
+           information->seals & F_SEAL_WRITE ? " write" : "",
+           information->seals & F_SEAL_FUTURE_WRITE ? " future-write" : "",
+           information->seals & F_SEAL_SEAL ? " seal" : "");
+}
+
+static void
+print_attached(const mapseg_information *information)
+{
+    printf("Attached:    %" PRIu32, information->attached);
+    if (information->readers > 0)
+        printf(", %" PRIu32 " of them without the right to lock", information->readers);
+    putchar('\n');
+}
+
+static void
+print_lock(const mapseg_information *information)
+{
+    fputs("Lock:        ", stdout);
+    switch (information->lock) {
+    case MAPSEG_LOCK_STATE_FREE:
+        fputs("free", stdout);
+        break;
+    case MAPSEG_LOCK_STATE_HELD:
+        printf("held, by process %" PRIu32 " and thread %" PRIu32 " as the owner wrote",
+               information->lock_pid, information->lock_tid);
+        break;
+    case MAPSEG_LOCK_STATE_OWNER_DIED:
+        printf("its owner died, process %" PRIu32 " as it wrote; who locks next is told",
+               information->lock_pid);
+        break;
+    case MAPSEG_LOCK_STATE_INCONSISTENT:
+        fputs("free", stdout);
+        break;
+    case MAPSEG_LOCK_STATE_UNKNOWN:
+    case MAPSEG_LOCK_STATE_RESERVED:
+        fputs("not known, the header cannot be read", stdout);
+        break;
+    }
+    if (information->lock_inconsistent)
+        fputs("; an earlier owner died and nobody has declared the data good since", stdout);
+    if (information->lock_sleepers)
+        fputs("; others wait for it", stdout);
+    putchar('\n');
+    if (information->recoveries > 0)
+        printf("Recoveries:  %" PRIu64 " (times that a dead owner was replaced)\n",
+               information->recoveries);
+}
+
+static void
+print_verdict(const mapseg_information *information)
+{
+    if (information->verdict == MAPSEG_OK) {
+        print_line("Verdict:", "good, programs of this user may attach");
+        return;
+    }
+    printf("Verdict:     %s: ", mapseg_result_name(information->verdict));
+    for (const char *c = information->verdict_text; *c; c++)
+        putchar((unsigned char)*c < ' ' || *c == 0x7f ? '?' : *c);
+    putchar('\n');
+}
+
+static void
+print_text(const mapseg_information *information)
+{
+    print_line("Key:", information->native_key);
+    print_line("Path:", *information->path ? information->path : "none, it has no name");
+    print_line("File system:", information->file_system);
+    print_line("State:", use_explained(information->use));
+    print_sizes(information);
+    print_header(information);
+    print_access(information);
+    print_attached(information);
+    print_lock(information);
+    print_verdict(information);
+}
+
+/* ----------------------------------------------------------------- JSON -- */
+
+static int
+print_json(const mapseg_information *information)
+{
+    const struct table_style style = {.json = true, .bytes = true};
+    enum column columns[COLUMN_COUNT];
+    for (enum column i = 0; i < COLUMN_COUNT; i++)
+        columns[i] = i;
+    struct libscols_table *table = new_table(&style, columns, COLUMN_COUNT);
+    bool good = table && add_line(table, &style, columns, COLUMN_COUNT, information) &&
+                scols_print_table(table) == 0;
+    scols_unref_table(table);
+    return good ? EXIT_SUCCESS : failure("cannot print: there is no memory left");
+}
+
+int
+command_show(int argc, char **argv)
+{
+    bool json = false;
+    int option;
+    while ((option = getopt_long(argc, argv, "JhV", options, NULL)) != -1) {
+        if (option == 'J')
+            json = true;
+        else
+            common_option(option, usage);
+    }
+    const char *key = take_argument(argc, argv, "KEY");
+    no_more_arguments(argc, argv);
+
+    mapseg *seg = open_key(key);
+    if (!seg)
+        return EXIT_FAILURE;
+    int status = EXIT_SUCCESS;
+    mapseg_information *information;
+    if (mapseg_info(seg, &information) != MAPSEG_OK) {
+        status = segment_failure(seg);
+    } else {
+        if (json)
+            status = print_json(information);
+        else
+            print_text(information);
+        mapseg_information_free(information);
+    }
+    mapseg_free(seg);
+    return status;
+}
