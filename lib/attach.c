@@ -28,6 +28,10 @@
      (uint32_t)MAPSEG_FAIR | (uint32_t)MAPSEG_NO_FORK | (uint32_t)MAPSEG_REQUIRE_TAG |            \
      (uint32_t)MAPSEG_ALLOW_OTHER_OWNER | (uint32_t)MAPSEG_ALLOW_SHARED_WRITE)
 
+/** More than any library's options will ever have: such a size is a mistake,
+ *  and what it promises is not there to be read. */
+#define LARGEST_OPTIONS 4096
+
 mapseg_result
 mapseg_options_read(const mapseg_options *given, mapseg_options *options,
                     struct mapseg_failure *failure)
@@ -38,7 +42,7 @@ mapseg_options_read(const mapseg_options *given, mapseg_options *options,
     *options = defaults;
     if (given == NULL)
         return MAPSEG_OK;
-    if (given->size < sizeof given->size)
+    if (given->size < sizeof given->size || given->size > LARGEST_OPTIONS)
         return mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
                              "the options do not give their size; begin with MAPSEG_OPTIONS_INIT");
     for (size_t i = sizeof *options; i < given->size; i++)
@@ -153,6 +157,20 @@ mapseg_attachment_map(struct mapseg_attachment *attachment, mapseg_access access
     return MAPSEG_OK;
 }
 
+/** Where presence had to lie on the working description, the mappings made from
+ *  that would keep it alive in a child after this process has died. */
+static int
+hide_presence(const struct mapseg_attachment *attachment)
+{
+    int error = mapseg_presence_hide(&attachment->presence);
+
+    if (error >= 0 && attachment->presence.on_working_descriptor)
+        error = mapseg_os.hide_from_children(attachment->base, attachment->bytes);
+    if (error >= 0 && attachment->presence.on_working_descriptor && attachment->header_apart)
+        error = mapseg_os.hide_from_children(attachment->header, MAPSEG_HEADER_BYTES);
+    return error;
+}
+
 int
 mapseg_attachment_appear(struct mapseg_attachment *attachment)
 {
@@ -160,7 +178,7 @@ mapseg_attachment_appear(struct mapseg_attachment *attachment)
                                       attachment->header != NULL, attachment->path == NULL);
 
     if (error >= 0)
-        error = mapseg_presence_hide(&attachment->presence);
+        error = hide_presence(attachment);
     if (error < 0)
         mapseg_presence_release(&attachment->presence, attachment->fd);
     else if (attachment->header != NULL)
@@ -176,7 +194,7 @@ mapseg_attachment_adopt(mapseg *seg, mapseg_access access, bool no_fork)
     mapseg_lock_begin(&seg->lock, attachment->header, attachment->presence.slot, attachment->fd,
                       attachment->path, (attachment->flags & MAPSEG_HEADER_FAIR) != 0);
     seg->read_only = access == MAPSEG_READ_ONLY;
-    seg->no_fork = no_fork;
+    seg->no_fork = no_fork || attachment->presence.on_working_descriptor;
     seg->attached = true;
     mapseg_fork_belong(seg);
 }
@@ -464,9 +482,7 @@ mapseg_attach_with(mapseg *seg, mapseg_access access, const mapseg_options *opti
 
     if (result == MAPSEG_OK && access != MAPSEG_READ_ONLY && access != MAPSEG_READ_WRITE)
         result = mapseg_failed(&failure, MAPSEG_INVALID_ARGUMENT, 0,
-                               "there is no access mode %d; use MAPSEG_READ_ONLY or "
-                               "MAPSEG_READ_WRITE",
-                               (int)access);
+                               MAPSEG_NO_SUCH_ACCESS, (int)access);
     if (result == MAPSEG_OK)
         result = mapseg_options_read(options, &request.options, &failure);
     if (result == MAPSEG_OK) {

@@ -14,6 +14,10 @@
 /** How long a remover is waited for where the caller does not say. */
 #define MAPSEG_REMOVER_PATIENCE_NS INT64_C(1000000000)
 
+/** Why an access mode was refused. */
+#define MAPSEG_NO_SUCH_ACCESS \
+    "there is no access mode %d; use MAPSEG_READ_ONLY or MAPSEG_READ_WRITE"
+
 /** Copies the caller's options, of whatever age, into ours. */
 mapseg_result mapseg_options_read(const mapseg_options *given, mapseg_options *options,
                                   struct mapseg_failure *failure);

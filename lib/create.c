@@ -423,9 +423,7 @@ check_request(struct request *request, const mapseg_options *options,
     if (result == MAPSEG_OK && request->access != MAPSEG_READ_ONLY &&
         request->access != MAPSEG_READ_WRITE)
         result = mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
-                               "there is no access mode %d; use MAPSEG_READ_ONLY or "
-                               "MAPSEG_READ_WRITE",
-                               (int)request->access);
+                               MAPSEG_NO_SUCH_ACCESS, (int)request->access);
     if (result == MAPSEG_OK)
         result = mapseg_options_read(options, &request->options, failure);
     if (result == MAPSEG_OK) {

@@ -13,14 +13,24 @@
 #include "os.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static _Thread_local struct {
+/** What a thread was last told. */
+struct words {
     const mapseg *seg;
     char text[768];
-} words;
+};
+
+/* On the heap, made by a thread's first failure: the room that libc keeps for
+ * the thread-local variables of libraries loaded later is small. */
+static _Thread_local struct words *words;
+static pthread_key_t words_key; /**< frees them when their thread ends */
+static pthread_once_t words_once = PTHREAD_ONCE_INIT;
+static bool words_have_key;
 
 static const struct {
     mapseg_result result;
@@ -109,7 +119,7 @@ result_of_errno(int error)
     }
 }
 
-static mapseg_result
+static __attribute__((format(printf, 4, 0))) mapseg_result
 fill(struct mapseg_failure *failure, mapseg_result result, int system_error, const char *reason,
      va_list arguments)
 {
@@ -167,17 +177,55 @@ describe_key(const mapseg *seg, char *to, size_t bytes)
 }
 
 static void
+make_words_key(void)
+{
+    words_have_key = pthread_key_create(&words_key, free) == 0;
+}
+
+/** A library that is unloaded must leave no destructor behind. */
+static __attribute__((destructor)) void
+delete_words_key(void)
+{
+    if (words_have_key)
+        (void)pthread_key_delete(words_key);
+    free(words);
+    words = NULL;
+}
+
+/** This thread's words; NULL: no memory for them. */
+static struct words *
+own_words(void)
+{
+    if (words != NULL)
+        return words;
+    (void)pthread_once(&words_once, make_words_key);
+    if (!words_have_key)
+        return NULL;
+    words = calloc(1, sizeof *words);
+    if (words != NULL && pthread_setspecific(words_key, words) != 0) {
+        free(words);
+        words = NULL;
+    }
+    return words;
+}
+
+/** Makes this thread's words. Without memory for them mapseg_error_string says
+ *  what the result means, and no more. */
+static void
 speak(const mapseg *seg, const char *operation, int system_error, const char *reason)
 {
+    struct words *own = own_words();
     char key[320];
     char said[128] = "";
     size_t until = strcspn(reason, ";");
 
+    if (own == NULL)
+        return;
     describe_key(seg, key, sizeof key);
     if (system_error != 0)
         mapseg_os.describe(system_error, said, sizeof said);
-    words.seg = seg;
-    snprintf(words.text, sizeof words.text, "cannot %s %s: %.*s%s%s%s%s", operation, key,
+    own->seg = seg;
+    snprintf(own->text, sizeof own->text, "cannot %s %s: %.*s%s%s%s%s", operation, key,
              (int)until, reason, system_error != 0 ? " (" : "", said,
              system_error != 0 ? ")" : "", reason + until);
 }
@@ -208,8 +256,8 @@ mapseg_succeed(mapseg *seg)
 void
 mapseg_forget_words(const mapseg *seg)
 {
-    if (words.seg == seg)
-        words.seg = NULL;
+    if (words != NULL && words->seg == seg)
+        words->seg = NULL;
 }
 
 mapseg_result
@@ -221,7 +269,7 @@ mapseg_error(const mapseg *seg)
 const char *
 mapseg_error_string(const mapseg *seg)
 {
-    if (words.seg == seg)
-        return words.text;
+    if (words != NULL && words->seg == seg)
+        return words->text;
     return meaning(mapseg_error(seg));
 }

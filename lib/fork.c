@@ -101,7 +101,7 @@ static void
 orphan(struct mapseg *seg)
 {
     mapseg_fork_delist(seg);
-    seg->lock.generation = 0;
+    seg->lock.generation = MAPSEG_LOCK_NO_GENERATION;
     if (seg->attached && !seg->no_fork)
         return;
     /* Its mappings were left out of the child; or it is one that another

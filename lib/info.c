@@ -75,16 +75,20 @@ judge(struct information *information, int fd, const struct stat *status)
     struct mapseg_header copy;
     mapseg_result trusted = mapseg_trust_file(status, 0, &failure);
     mapseg_result readable = MAPSEG_NOT_A_SEGMENT;
-    struct mapseg_failure unreadable;
+    struct mapseg_failure unreadable = {.result = MAPSEG_OK};
+    bool sound = false;
 
     seen->lock = MAPSEG_LOCK_STATE_UNKNOWN;
     if (trusted == MAPSEG_OK)
         trusted = mapseg_place_check(seen->type, fd, &failure);
     if (S_ISREG(status->st_mode)) {
         readable = mapseg_header_read(fd, (uint64_t)status->st_size, &copy, &unreadable);
-        if (readable == MAPSEG_OK || readable == MAPSEG_NOT_SUPPORTED)
+        /* The last two: whole, but not for this machine or program. */
+        sound = readable == MAPSEG_OK || readable == MAPSEG_NOT_SUPPORTED ||
+                readable == MAPSEG_OUT_OF_RESOURCES;
+        if (sound)
             see_header(seen, fd, &copy);
-        else
+        else if (readable != MAPSEG_NOT_A_SEGMENT)
             seen->format = copy.format;
     }
     if (trusted == MAPSEG_OK && readable != MAPSEG_OK)
@@ -93,7 +97,7 @@ judge(struct information *information, int fd, const struct stat *status)
     memcpy(information->verdict_text, failure.reason, sizeof information->verdict_text);
     if (seen->verdict == MAPSEG_OK)
         information->verdict_text[0] = '\0';
-    if (readable != MAPSEG_OK)
+    if (!sound)
         seen->use = MAPSEG_USE_DAMAGED;
     else if (seen->attached != 0)
         seen->use = MAPSEG_USE_LIVE;
@@ -134,10 +138,11 @@ describe(const mapseg_ipc_key *key, const char *path, int fd, const struct stat 
          const char *lock_table)
 {
     struct information *information = calloc(1, sizeof *information);
-    mapseg_information *seen = &information->seen;
+    mapseg_information *seen;
 
     if (information == NULL)
         return NULL;
+    seen = &information->seen;
     seen->type = mapseg_ipc_key_type(key);
     seen->native_key = mapseg_copy_string(mapseg_ipc_key_text(key));
     seen->path = mapseg_copy_string(path);

@@ -29,6 +29,17 @@
 #define FIRST_SLICE_NS INT64_C(1000000)
 #define LAST_SLICE_NS INT64_C(64000000)
 
+/** From the lock word to those who are noted beside it. */
+#define WORDS_FROM_LOCK(field)                                                                     \
+    ((offsetof(struct mapseg_header, field) - offsetof(struct mapseg_header, lock)) / 4)
+#define PID_FROM_WORD WORDS_FROM_LOCK(owner_pid)
+#define TID_FROM_WORD WORDS_FROM_LOCK(owner_tid)
+
+/* What the lock of a handle that cannot lock points to, so that the fast path
+ * need not ask for it: a word that is never free, and a life that is over. */
+static _Atomic uint32_t never_free = MAPSEG_LOCK_OWNER;
+static const _Atomic uint32_t no_life = 0;
+
 /* -------------------------------------------------------- this thread -- */
 
 /* Initial-exec: one load on the fast path, where the general model calls a
@@ -99,16 +110,18 @@ wake_one(const _Atomic uint32_t *word)
     mapseg_os.wake_one((const uint32_t *)word);
 }
 
-/** Notes who owns: for lock() by the same thread, and for people. */
+/** Notes who owns: for lock() by the same thread, and for people. Reached from
+ *  the word, which is in a register already, and not through the header. */
 static inline void
 note_owner(struct mapseg_lock *lock)
 {
+    _Atomic uint32_t *word = lock->word;
+
     atomic_store_explicit(&lock->owner_thread, thread.number, memory_order_relaxed);
-    atomic_store_explicit((_Atomic uint32_t *)&lock->header->owner_pid,
+    atomic_store_explicit(word + PID_FROM_WORD,
                           atomic_load_explicit(&process_id, memory_order_relaxed),
                           memory_order_relaxed);
-    atomic_store_explicit((_Atomic uint32_t *)&lock->header->owner_tid, thread.tid,
-                          memory_order_relaxed);
+    atomic_store_explicit(word + TID_FROM_WORD, thread.tid, memory_order_relaxed);
 }
 
 static inline void
@@ -344,7 +357,7 @@ hand_over(_Atomic uint32_t *word)
 /** Frees the lock; false: this attachment does not hold it. Always from the
  *  very word that was seen with the own slot in it: a blind exchange could
  *  free what another has taken since. */
-static inline bool
+static __attribute__((noinline)) bool
 release(struct mapseg_lock *lock)
 {
     uint32_t seen = atomic_load_explicit(lock->word, memory_order_relaxed);
@@ -373,6 +386,9 @@ void
 mapseg_lock_clear(struct mapseg_lock *lock)
 {
     memset(lock, 0, sizeof *lock);
+    lock->word = &never_free;
+    lock->life = &no_life;
+    lock->generation = MAPSEG_LOCK_NO_GENERATION;
     lock->fd = -1;
 }
 
@@ -398,8 +414,7 @@ mapseg_lock_begin(struct mapseg_lock *lock, struct mapseg_header *header, uint32
 void
 mapseg_lock_end(struct mapseg_lock *lock)
 {
-    if (lock->word != NULL)
-        (void)release(lock);
+    (void)release(lock);
     mapseg_lock_clear(lock);
 }
 
@@ -461,7 +476,7 @@ take_slowly(mapseg *seg, const char *operation, bool wait, int64_t timeout_ns)
         .wait = wait,
     };
 
-    if (seg->lock.word == NULL || !mapseg_lock_lives(&seg->lock))
+    if (seg->lock.header == NULL || !mapseg_lock_lives(&seg->lock))
         return refuse_lock(seg, operation);
     know_this_thread();
     if (timeout_ns >= 0) {
@@ -479,8 +494,7 @@ take_fast(mapseg *seg)
     struct mapseg_lock *lock = &seg->lock;
     uint32_t free_word = 0;
 
-    if (lock->word == NULL || !mapseg_lock_lives(lock) || thread.tid == 0 ||
-        !swap_to_own(lock, &free_word, lock->slot))
+    if (!mapseg_lock_lives(lock) || thread.tid == 0 || !swap_to_own(lock, &free_word, lock->slot))
         return false;
     note_owner(lock);
     return true;
@@ -517,8 +531,15 @@ mapseg_result
 mapseg_unlock(mapseg *seg)
 {
     struct mapseg_lock *lock = &seg->lock;
+    uint32_t held = lock->slot;
 
-    if (lock->word != NULL && mapseg_lock_lives(lock) && release(lock))
+    if (!mapseg_lock_lives(lock))
+        return refuse_unlock(seg, "unlock");
+    /* The word as it is when nobody sleeps and nobody died, without a look at
+     * it: reading a word that was just swapped was measured to be half of what
+     * the pair cost beyond its two swaps. */
+    atomic_store_explicit(&lock->owner_thread, 0, memory_order_relaxed);
+    if (swap_to_free(lock->word, &held, 0) || release(lock))
         return MAPSEG_OK;
     return refuse_unlock(seg, "unlock");
 }
@@ -529,7 +550,7 @@ mapseg_consistent(mapseg *seg)
     struct mapseg_lock *lock = &seg->lock;
     uint32_t seen;
 
-    if (lock->word == NULL || !mapseg_lock_lives(lock))
+    if (!mapseg_lock_lives(lock))
         return refuse_unlock(seg, "declare consistent");
     seen = look(lock);
     /* Relaxed: the repair becomes visible with the release of the lock. */

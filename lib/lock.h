@@ -12,17 +12,20 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+/** No life has this generation. */
+#define MAPSEG_LOCK_NO_GENERATION UINT32_MAX
+
 struct mapseg_lock {
-    _Atomic uint32_t *word;              /**< NULL: this attachment cannot lock */
-    const _Atomic uint32_t *life;        /**< zero in a child that no fork handler ran in */
-    uint32_t generation;                 /**< what *life is while the handle is good */
-    uint32_t slot;                       /**< this attachment's, what the word holds when it owns */
-    _Atomic uint32_t owner_thread;       /**< of this process, see mapseg_lock_thread; 0: none */
+    _Atomic uint32_t *word;        /**< of one that cannot lock: one that is never free */
+    const _Atomic uint32_t *life;  /**< zero in a child that no fork handler ran in */
+    uint32_t generation;           /**< what *life is while the handle is good */
+    uint32_t slot;                 /**< this attachment's, what the word holds when it owns */
+    _Atomic uint32_t owner_thread; /**< of this process, see mapseg_lock_thread; 0: none */
     bool fair;
-    int fd;                              /**< to test and take presence bytes */
-    const char *path;                    /**< of the segment; may be NULL */
-    struct mapseg_header *header;
-    pthread_mutex_t recovering;          /**< one thread of a handle recovers at a time */
+    int fd;                       /**< to test and take presence bytes */
+    const char *path;             /**< of the segment; may be NULL */
+    struct mapseg_header *header; /**< NULL: this attachment cannot lock */
+    pthread_mutex_t recovering;   /**< one thread of a handle recovers at a time */
 };
 
 /** Prepares the lock of a new attachment and heals the word if it still names
@@ -50,8 +53,7 @@ mapseg_lock_word(struct mapseg_header *header)
 static inline bool
 mapseg_lock_lives(const struct mapseg_lock *lock)
 {
-    return lock->life != NULL &&
-           atomic_load_explicit(lock->life, memory_order_relaxed) == lock->generation;
+    return atomic_load_explicit(lock->life, memory_order_relaxed) == lock->generation;
 }
 
 /** This process's threads, cached here, are others after a fork. */

@@ -21,11 +21,14 @@ mapseg_export_fd(mapseg *seg, mapseg_access access)
         mapseg_report(seg, "export", &failure);
         return -1;
     }
-    if (access != MAPSEG_READ_ONLY && (access != MAPSEG_READ_WRITE || seg->read_only)) {
-        mapseg_failed(&failure,
-                      access == MAPSEG_READ_WRITE ? MAPSEG_PERMISSION_DENIED
-                                                  : MAPSEG_INVALID_ARGUMENT,
-                      0, "a handle that is attached read-only gives read-only descriptors alone");
+    if (access == MAPSEG_READ_WRITE && seg->read_only) {
+        mapseg_failed(&failure, MAPSEG_PERMISSION_DENIED, 0,
+                      "this handle is attached read-only; export a read-only descriptor");
+        mapseg_report(seg, "export", &failure);
+        return -1;
+    }
+    if (access != MAPSEG_READ_ONLY && access != MAPSEG_READ_WRITE) {
+        mapseg_failed(&failure, MAPSEG_INVALID_ARGUMENT, 0, MAPSEG_NO_SUCH_ACCESS, (int)access);
         mapseg_report(seg, "export", &failure);
         return -1;
     }
@@ -33,8 +36,11 @@ mapseg_export_fd(mapseg *seg, mapseg_access access)
     fd = mapseg_description_new(seg->attachment.fd, seg->attachment.path,
                                 access == MAPSEG_READ_WRITE ? O_RDWR : O_RDONLY);
     if (fd < 0) {
-        mapseg_system_failed(&failure, -fd,
-                             "its file cannot be opened anew; see that /proc is mounted");
+        mapseg_failed(&failure,
+                      fd == -EMFILE || fd == -ENFILE ? MAPSEG_OUT_OF_RESOURCES
+                      : fd == -EACCES                ? MAPSEG_PERMISSION_DENIED
+                                                     : MAPSEG_NOT_SUPPORTED,
+                      -fd, "its file cannot be opened anew; see that /proc is mounted");
         mapseg_report(seg, "export", &failure);
         return -1;
     }

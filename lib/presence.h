@@ -21,8 +21,8 @@ struct mapseg_presence {
     bool refused;               /**< the system allows no lock at all */
 };
 
-/** A new open file description of the file behind `fd`: through /proc, or by
- *  `path` (may be NULL) if that still leads to the same file. Negative errno. */
+/** A new open file description of the file behind `fd`: by `path` (may be
+ *  NULL) if that leads to the same file, else through /proc. Negative errno. */
 int mapseg_description_new(int fd, const char *path, int flags);
 
 /** Makes the attachment present: `writes` with a slot of its own, else with
@@ -40,6 +40,10 @@ void mapseg_presence_release(struct mapseg_presence *presence, int fd);
 
 /** Whether somebody living holds the slot. An error counts as living. */
 bool mapseg_presence_is_held(int fd, uint32_t slot);
+
+/** Whether anybody is present, or somebody removes the name just now. An error
+ *  counts as nobody: taking presence then tells. */
+bool mapseg_presence_is_anybody(int fd);
 
 /** Presence bytes held for a moment, to act on what they prove. */
 struct mapseg_hold {

@@ -32,10 +32,11 @@ is_private_name(const char *path)
 /** Opens what is to be removed. `trusting`: as create does, no file of doubtful
  *  owner or mode is touched. */
 static mapseg_result
-open_victim(const char *path, uint32_t trust_flags, bool trusting, int *fd, struct stat *status,
-            struct mapseg_failure *failure)
+open_victim(const char *path, bool force, uint32_t trust_flags, bool trusting, int *fd,
+            struct stat *status, struct mapseg_failure *failure)
 {
     const uint32_t any = (uint32_t)MAPSEG_ALLOW_OTHER_OWNER | (uint32_t)MAPSEG_ALLOW_SHARED_WRITE;
+    struct mapseg_header header;
     mapseg_result result;
     int error;
 
@@ -47,7 +48,11 @@ open_victim(const char *path, uint32_t trust_flags, bool trusting, int *fd, stru
         result = mapseg_system_failed(failure, -error, "the file cannot be examined");
     else
         result = mapseg_trust_file(status, trusting ? trust_flags : any, failure);
-    if (result == MAPSEG_OK && !mapseg_header_is_ours(*fd) && !is_private_name(path))
+    if (result == MAPSEG_OK && !force &&
+        mapseg_header_read(*fd, (uint64_t)status->st_size, &header, failure) == MAPSEG_TOO_NEW)
+        /* Its users may show their presence in a way that is not known here. */
+        result = MAPSEG_TOO_NEW;
+    else if (result == MAPSEG_OK && !mapseg_header_is_ours(*fd) && !is_private_name(path))
         result = mapseg_failed(failure, MAPSEG_NOT_A_SEGMENT, 0,
                                "the file does not begin like a segment; if it is to go, remove "
                                "it by other means");
@@ -65,13 +70,17 @@ unlink_held(const char *path, const struct stat *status, bool *again,
     int leads = mapseg_name_leads_to(path, status->st_dev, status->st_ino);
 
     *again = leads == 0;
-    if (leads > 0)
-        leads = mapseg_os.unlink(path);
-    else if (leads == 0)
+    if (leads == 0)
         return mapseg_failed(failure, MAPSEG_TIMED_OUT, 0,
                              "its name changes hands again and again; see who replaces it");
+    if (leads > 0)
+        leads = mapseg_os.unlink(path);
+    if (leads == -ENOENT)
+        return mapseg_open_failed(ENOENT, failure);
     if (leads < 0)
-        return mapseg_open_failed(-leads, failure);
+        return mapseg_system_failed(failure, -leads,
+                                    "its name cannot be removed; ask the owner of the file or of "
+                                    "its directory");
     return MAPSEG_OK;
 }
 
@@ -87,7 +96,7 @@ remove_once(const char *path, bool force, uint32_t trust_flags, bool trusting, b
     int fd;
 
     *again = false;
-    result = open_victim(path, trust_flags, trusting, &fd, &status, failure);
+    result = open_victim(path, force, trust_flags, trusting, &fd, &status, failure);
     if (result != MAPSEG_OK)
         return result;
     error = force ? mapseg_presence_take_name(&hold, fd, path) : mapseg_presence_take_all(&hold, fd, path);

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/statvfs.h>
@@ -1192,13 +1193,20 @@ check_attach_options_refused(const mapseg_options *options, mapseg_result expect
 
 START_TEST(options_of_a_size_that_cannot_be)
 {
-    static const size_t sizes[] = {0, 1, sizeof(size_t) - 1, SIZE_MAX, SIZE_MAX / 2};
-    const mapseg_result expected = _i < 3 ? MAPSEG_INVALID_ARGUMENT : MAPSEG_NOT_SUPPORTED;
-    mapseg_options options = MAPSEG_OPTIONS_INIT;
+    static const size_t sizes[] = {0, 1, sizeof(size_t) - 1, SIZE_MAX / 2, SIZE_MAX};
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    mapseg_options *options;
+    char *memory;
 
-    options.size = sizes[_i];
-    check_options_refused(&options, expected);
-    check_attach_options_refused(&options, expected);
+    /* They end where memory ends: nothing past them may be read. */
+    memory = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ck_assert_ptr_ne(memory, MAP_FAILED);
+    ck_assert_int_eq(mprotect(memory + page, page, PROT_NONE), 0);
+    options = (mapseg_options *)(void *)(memory + page - sizeof *options);
+    options->size = sizes[_i];
+    check_options_refused(options, MAPSEG_INVALID_ARGUMENT);
+    check_attach_options_refused(options, MAPSEG_INVALID_ARGUMENT);
+    ck_assert_int_eq(munmap(memory, 2 * page), 0);
 }
 END_TEST
 
@@ -1360,6 +1368,11 @@ new_group(Suite *suite, const char *name)
     return group;
 }
 
+/*
+ * Valgrind maps memory in its own way: what the kernel refuses for want of address space has
+ * another reason there.
+ */
+
 static void
 add_sizes(Suite *suite)
 {
@@ -1367,7 +1380,8 @@ add_sizes(Suite *suite)
 
     tcase_add_loop_test(group, size_that_cannot_be, 0, 4);
     tcase_add_loop_test(group, size_that_no_machine_has, 0, 4);
-    tcase_add_test(group, size_that_no_machine_maps);
+    if (!under_valgrind())
+        tcase_add_test(group, size_that_no_machine_maps);
     tcase_add_test(group, size_on_a_disk_that_no_disk_has);
     tcase_add_loop_test(group, size_above_the_limit_of_files, 0, 2);
     if (need(can_mount(), "full_file_system_leaves_nothing_behind: no private mounts here")) {
@@ -1412,7 +1426,8 @@ add_headers(Suite *suite)
     tcase_add_loop_test(group, format_from_the_future, 0, 5);
     tcase_add_loop_test(group, header_that_makes_no_sense, 0, 7);
     tcase_add_loop_test(group, geometry_that_makes_no_sense, 0, 23);
-    tcase_add_test(group, segment_too_large_to_map);
+    if (!under_valgrind())
+        tcase_add_test(group, segment_too_large_to_map);
     tcase_add_loop_test(group, unknown_incompatible_flag, 1, 16);
     tcase_add_loop_test(group, unknown_read_only_compatible_flag, 16, 32);
     tcase_add_loop_test(group, unknown_compatible_flag, 33, 64);

@@ -551,12 +551,16 @@ come_and_go(int channel, void *argument)
     seg = attached(key, MAPSEG_READ_WRITE);
     say(channel, 'a');
     word = hear(channel);
+    if (word == 'd' && mapseg_detach(seg) != MAPSEG_OK)
+        return 2;
     if (word == 'f')
         mapseg_free(seg);
-    else if (mapseg_detach(seg) != MAPSEG_OK)
-        return 2;
     say(channel, 'y');
-    return hear(channel) == 'q' ? 0 : 3;
+    if (hear(channel) != 'q')
+        return 3;
+    if (word == 'd')
+        mapseg_free(seg);
+    return 0;
 }
 
 static void

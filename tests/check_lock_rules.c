@@ -252,7 +252,7 @@ START_TEST(take_over_without_a_descriptor_to_spare)
     need_result(MAPSEG_OK, mapseg_unlock(seg));
     mapseg_os.reopen = real.reopen;
     /* The byte has been given back, and the own one kept. */
-    need_number(1, count_attached(place.key));
+    need_attached(1, place.key);
 }
 END_TEST
 

@@ -404,7 +404,7 @@ START_TEST(own_slot_is_another_thread)
     need_number(own, lock_word(header) & MAPSEG_LOCK_OWNER);
     need_number(0, recoveries_of(header));
     /* The byte is still ours: nobody tested it by taking it. */
-    need_number(1, count_attached(stage->place.key));
+    need_attached(1, stage->place.key);
     set_lock_word(header, 0);
     need_result(MAPSEG_OK, mapseg_lock(seg));
     need_result(MAPSEG_OK, mapseg_unlock(seg));

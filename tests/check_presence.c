@@ -84,14 +84,14 @@ START_TEST(thousand_attachments)
 
     need(raise_descriptor_limit());
     make_segment(&stage->place, DATA_BYTES, 0);
-    need_number(0, count_attached(stage->place.key));
+    need_attached(0, stage->place.key);
     for (int i = 0; i < CROWD; i++)
         pids[i] = start(stay_with_many, stage);
     await(&stage->ready, CROWD);
-    need_number(CROWD * CROWD_HANDLES, count_attached(stage->place.key));
+    need_attached(CROWD * CROWD_HANDLES, stage->place.key);
     for (int i = 0; i < MANY; i++)
         segs[i] = attached_to(stage->place.key);
-    need_number(MANY + CROWD * CROWD_HANDLES, count_attached(stage->place.key));
+    need_attached(MANY + CROWD * CROWD_HANDLES, stage->place.key);
     need_result(MAPSEG_OK, mapseg_info(segs[0], &information));
     need_number(0, information->readers);
     need_number(MAPSEG_USE_LIVE, information->use);
@@ -103,15 +103,15 @@ START_TEST(thousand_attachments)
     need_result(MAPSEG_OK, mapseg_unlock(segs[MANY - 1]));
     for (int i = 0; i < MANY; i += 2)
         mapseg_free(segs[i]);
-    need_number(MANY / 2 + CROWD * CROWD_HANDLES, count_attached(stage->place.key));
+    need_attached(MANY / 2 + CROWD * CROWD_HANDLES, stage->place.key);
     kill_and_reap(pids[0]);
-    need_number(MANY / 2 + (CROWD - 1) * CROWD_HANDLES, count_attached(stage->place.key));
+    need_attached(MANY / 2 + (CROWD - 1) * CROWD_HANDLES, stage->place.key);
     atomic_store(&stage->go, 1);
     for (int i = 1; i < CROWD; i++)
         finish(pids[i]);
     for (int i = 1; i < MANY; i += 2)
         mapseg_free(segs[i]);
-    need_number(0, count_attached(stage->place.key));
+    need_attached(0, stage->place.key);
     remove_segment(&stage->place);
 }
 END_TEST
@@ -177,7 +177,7 @@ START_TEST(last_one_out_removes)
                     mapseg_attach(other, way < 2 ? MAPSEG_READ_WRITE : MAPSEG_READ_ONLY));
         need_result(MAPSEG_OK, mapseg_detach(way % 2 == 0 ? creator : other));
         need(name_exists(stage->place.path));
-        need_number(1, count_attached(stage->place.key));
+        need_attached(1, stage->place.key);
         need_result(MAPSEG_OK, mapseg_detach(way % 2 == 0 ? other : creator));
         need(!name_exists(stage->place.path));
         mapseg_free(creator);
@@ -193,7 +193,7 @@ START_TEST(last_process_out_removes)
     mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
 
     await(&stage->ready, 1);
-    need_number(2, count_attached(stage->place.key));
+    need_attached(2, stage->place.key);
     if (_i == 0)
         need_result(MAPSEG_OK, mapseg_detach(seg));
     need(name_exists(stage->place.path));
@@ -243,7 +243,7 @@ START_TEST(killed_last_one_leaves_it_stale)
     need_result(MAPSEG_IN_USE, mapseg_reclaim(seg));
     kill_and_reap(pid);
     need_number(MAPSEG_USE_STALE, use_of(stage->place.key));
-    need_number(0, count_attached(stage->place.key));
+    need_attached(0, stage->place.key);
     need_result(MAPSEG_ALREADY_EXISTS, mapseg_create(seg, DATA_BYTES, MAPSEG_READ_WRITE));
     if (_i == 0) {
         need_result(MAPSEG_OK, mapseg_attach(seg, MAPSEG_READ_WRITE));
@@ -274,7 +274,7 @@ START_TEST(reclaiming_create_spares_the_living)
     need_result(MAPSEG_ALREADY_EXISTS,
                 mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
     need(inode_of(stage->place.path) == inode);
-    need_number(1, count_attached(stage->place.key));
+    need_attached(1, stage->place.key);
     mapseg_free(other);
     mapseg_free(seg);
 }
@@ -295,7 +295,7 @@ START_TEST(removed_segment_lives_on_beside_its_successor)
     need_result(MAPSEG_NOT_FOUND, mapseg_attach(new, MAPSEG_READ_WRITE));
     need_result(MAPSEG_OK, mapseg_create(new, 2 * DATA_BYTES, MAPSEG_READ_WRITE));
     inode = inode_of(stage->place.path);
-    need_number(1, count_attached(stage->place.key));
+    need_attached(1, stage->place.key);
     need(strcmp(mapseg_const_data(second_old), "old") == 0);
     need(((const char *)mapseg_const_data(new))[0] == '\0');
     need_result(MAPSEG_OK, mapseg_lock(old));
@@ -545,7 +545,7 @@ keep_then_leave(struct stage *stage)
     atomic_fetch_add(&stage->ready, 1);
     await(&stage->go, 1);
     need(inode_of(stage->place.path) == inode_attached(seg));
-    need_number(1, count_attached(stage->place.key));
+    need_attached(1, stage->place.key);
     need_result(MAPSEG_OK, mapseg_detach(seg));
     need(!name_exists(stage->place.path));
     mapseg_free(seg);
@@ -712,7 +712,7 @@ START_TEST(name_byte_keeps_the_name)
     need(name_exists(stage->place.path));
     need_result(MAPSEG_OK, mapseg_attach(other, MAPSEG_READ_WRITE));
     need_result(MAPSEG_OK, mapseg_detach(other));
-    need_number(1, count_attached(stage->place.key));
+    need_attached(1, stage->place.key);
     /* The last one out finds a remover at work and leaves the name to it. */
     need_result(MAPSEG_OK, mapseg_detach(seg));
     need(name_exists(stage->place.path));
@@ -796,8 +796,7 @@ attach_and_have_child(struct stage *stage)
     atomic_store(&stage->pid, child);
     need(mapseg_is_attached(seg));
     /* Between fork and exec a child is an attachment. */
-    while (count_attached(stage->place.key) != 1)
-        nap(MILLISECOND);
+    need_attached(1, stage->place.key);
     atomic_store(&stage->ready, 1);
     for (;;)
         (void)pause();
@@ -815,11 +814,11 @@ START_TEST(children_without_handlers_keep_nothing_alive)
     parent = start(attach_and_have_child, stage);
     await(&stage->ready, 1);
     child = atomic_load(&stage->pid);
-    need_number(1, count_attached(stage->place.key));
+    need_attached(1, stage->place.key);
     need_number(MAPSEG_USE_LIVE, use_of(stage->place.key));
     kill_and_reap(parent);
     need(kill(child, 0) == 0);
-    need_number(0, count_attached(stage->place.key));
+    need_attached(0, stage->place.key);
     need_number(MAPSEG_USE_STALE, use_of(stage->place.key));
     seg = handle_of(stage->place.key);
     need_result(MAPSEG_OK, mapseg_reclaim(seg));

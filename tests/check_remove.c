@@ -174,6 +174,7 @@ detach_when_told(int channel, void *seg)
 {
     if (hear(channel) != 'd' || mapseg_detach(seg) != MAPSEG_OK)
         return 1;
+    mapseg_free(seg);
     say(channel, 'y');
     return 0;
 }
@@ -521,6 +522,7 @@ read_as_nobody(int channel, void *argument)
     if (hear(channel) != 'd')
         return 2;
     expect(MAPSEG_OK, seg, mapseg_detach(seg));
+    mapseg_free(seg);
     say(channel, 'y');
     return 0;
 }

@@ -14,6 +14,7 @@ suites += \
 	tests/check_fork \
 	tests/check_lock \
 	tests/check_lock_rules \
+	tests/check_os \
 	tests/check_owner \
 	tests/check_presence \
 	tests/check_storm
@@ -37,9 +38,25 @@ TESTS = $(suites) $(scripts)
 check_PROGRAMS += $(suites)
 EXTRA_DIST += $(scripts)
 
+# The command.
+scripts += \
+	tests/tool.sh \
+	tests/tool_alone.sh \
+	tests/tool_completion.sh \
+	tests/tool_demo.sh \
+	tests/tool_exec.sh \
+	tests/tool_json.sh \
+	tests/tool_lock.sh \
+	tests/tool_ls.sh \
+	tests/tool_progress.sh \
+	tests/tool_usage.sh \
+	tests/tool_user.sh
+EXTRA_DIST += tests/tool_support.sh
+
 LDADD = tests/libsupport.a lib/libmapseg.la $(CHECK_LIBS)
 internals_libraries = tests/libsupport.a lib/libmapseg-core.la $(CHECK_LIBS)
 tests_check_lock_rules_LDADD = $(internals_libraries)
+tests_check_os_LDADD = $(internals_libraries)
 
 # Segments made by hand need their checksums.
 tests_check_bad_input_LDADD = $(LDADD) $(XXHASH_LIBS)

@@ -320,14 +320,33 @@ describe(const char *key)
     return information;
 }
 
-uint32_t
-count_attached(const char *key)
+void
+need_attached_through_at(const char *file, int line, uint32_t expected, mapseg *seg)
 {
-    mapseg_information *information = describe(key);
-    uint32_t attached = information->attached;
+    int64_t deadline = now() + 2 * SECOND;
+    uint32_t attached;
 
-    mapseg_information_free(information);
-    return attached;
+    for (;;) {
+        mapseg_information *information = NULL;
+
+        need_result_at(file, line, "mapseg_info", MAPSEG_OK, mapseg_info(seg, &information));
+        attached = information->attached;
+        mapseg_information_free(information);
+        if (attached == expected)
+            return;
+        if (now() > deadline)
+            broken(file, line, "%u are attached, not %u", attached, expected);
+        nap(MILLISECOND);
+    }
+}
+
+void
+need_attached_at(const char *file, int line, uint32_t expected, const char *key)
+{
+    mapseg *seg = handle_of(key);
+
+    need_attached_through_at(file, line, expected, seg);
+    mapseg_free(seg);
 }
 
 mapseg_use
@@ -407,6 +426,18 @@ bool
 name_exists(const char *path)
 {
     return inode_of(path) != 0;
+}
+
+void
+await_gone(const char *path)
+{
+    int64_t deadline = now() + HANG;
+
+    while (name_exists(path)) {
+        if (now() > deadline)
+            broken(__FILE__, __LINE__, "%s stays", path);
+        nap(MILLISECOND / 5);
+    }
 }
 
 uint64_t

@@ -131,8 +131,17 @@ mapseg *created_at(const char *key, size_t size, uint32_t flags);
 void make_segment(const struct place *place, size_t size, uint32_t flags);
 void remove_segment(const struct place *place);
 
+/** So many are attached, as mapseg_info tells whoever has the key. The kernel
+ *  shows its table of locks piece by piece, and what unrelated processes lock
+ *  meanwhile shifts it: so a wrong number may be a passing one. */
+#define need_attached(expected, key) need_attached_at(__FILE__, __LINE__, expected, key)
+void need_attached_at(const char *file, int line, uint32_t expected, const char *key);
+/** The same as a handle itself says. */
+#define need_attached_through(expected, seg)                                                       \
+    need_attached_through_at(__FILE__, __LINE__, expected, seg)
+void need_attached_through_at(const char *file, int line, uint32_t expected, mapseg *seg);
+
 /** What mapseg_info says. */
-uint32_t count_attached(const char *key);
 mapseg_use use_of(const char *key);
 mapseg_lock_state lock_state_of(const char *key);
 
@@ -149,6 +158,8 @@ uint64_t recoveries_of(const struct mapseg_header *header);
 void await_word_at(const char *file, int line, const struct mapseg_header *header, uint32_t bits);
 
 bool name_exists(const char *path);
+/** The name goes away, if not at once. */
+void await_gone(const char *path);
 /** The inode that a name leads to; 0: no such name. */
 uint64_t inode_of(const char *path);
 /** The inode that a handle is attached to. */

@@ -339,6 +339,16 @@ become_nobody(void)
         _exit(99);
 }
 
+void
+own_program(char path[PATH_MAX])
+{
+    /* Not run as /proc/self/exe itself, which may be an emulator. */
+    ssize_t length = readlink("/proc/self/exe", path, PATH_MAX - 1);
+
+    ck_assert_int_gt(length, 0);
+    path[length] = '\0';
+}
+
 struct peer
 start_peer(int (*body)(int channel, void *argument), void *argument)
 {
@@ -412,9 +422,11 @@ obey(mapseg *seg, int word)
 int
 obedient_peer(int channel, void *native_key)
 {
-    mapseg *seg = mapseg_new();
+    /* Not lost when the peer quits without detaching. */
+    static mapseg *seg;
     int word;
 
+    seg = mapseg_new();
     if (seg == NULL || mapseg_set_native_key(seg, native_key) != MAPSEG_OK ||
         mapseg_attach(seg, MAPSEG_READ_WRITE) != MAPSEG_OK) {
         say(channel, 'x');
@@ -423,6 +435,8 @@ obedient_peer(int channel, void *native_key)
     say(channel, 'a');
     while ((word = hear(channel)) != -1 && word != 'q')
         say(channel, obey(seg, word) ? 'y' : 'n');
+    if (!mapseg_is_attached(seg))
+        mapseg_free(seg);
     return word == 'q' ? 0 : 1;
 }
 
@@ -640,28 +654,29 @@ check_file_state(struct file_state *state, const char *path)
     free(state->bytes);
 }
 
+static bool
+write_text(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool written = fd != -1 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+    if (fd != -1)
+        close(fd);
+    return written;
+}
+
 /// Leaves the mounts that other processes see; with the help of a user namespace if not root.
 static bool
 leave_mounts(void)
 {
-    char map[64];
-    uid_t user = geteuid();
-    int fd;
+    char users[64], groups[64];
 
+    snprintf(users, sizeof users, "%ld %ld 1", (long)geteuid(), (long)geteuid());
+    snprintf(groups, sizeof groups, "%ld %ld 1", (long)getegid(), (long)getegid());
     if (unshare(CLONE_NEWNS) == 0)
         return true;
-    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
-        return false;
-    fd = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
-    if (fd == -1)
-        return false;
-    snprintf(map, sizeof map, "%ld %ld 1", (long)user, (long)user);
-    if (write(fd, map, strlen(map)) == -1) {
-        close(fd);
-        return false;
-    }
-    close(fd);
-    return true;
+    return unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 && write_text("/proc/self/uid_map", users) &&
+           write_text("/proc/self/setgroups", "deny") && write_text("/proc/self/gid_map", groups);
 }
 
 static bool
@@ -670,7 +685,7 @@ mount_shm(const char *options)
     char data[128];
 
     snprintf(data, sizeof data, "mode=1777,%s", options);
-    return leave_mounts() && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+    return leave_mounts() && mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
            mount("mapsegtest", SHM, "tmpfs", 0, data) == 0;
 }
 

@@ -13,6 +13,7 @@
 #include "mapseg.h"
 
 #include <check.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -92,6 +93,9 @@ int as_ordinary_user(int (*body)(void *argument), void *argument);
 int end_of(pid_t child);
 /** Gives up root for good; ends the process if that fails. */
 void become_nobody(void);
+
+/** The path of the program that runs. */
+void own_program(char path[PATH_MAX]);
 
 /** A process to talk to, over a channel of single letters. Begin it before attaching, or it
  *  inherits the attachment. */

@@ -63,6 +63,8 @@ grep -q "^Attached: *1\$" "$work/out" || fail "show of a live segment: $(cat "$w
 grep -q "^Lock: *held, by process $holder " "$work/out" || fail "show: $(cat "$work/out")"
 expect_failure "$k-none" show $k-none
 
+holder_of_b=$holder
+
 # Looking changes nothing: the last one out still removes its segment.
 hold $k-last
 i=0
@@ -75,11 +77,10 @@ release
 exists $k-last && fail "a segment outlived its last user"
 
 # A dead owner, before and after the next one.
-kill_holder 2>/dev/null
-hold $k-b
-kill_holder
+kill -KILL "$holder_of_b"
+wait "$holder_of_b" 2>/dev/null
 same "lock" "$(listed $k-b LOCK)" owner-died
-shown $k-b Lock | grep -q "owner died.*$holder" || fail "show: $(shown $k-b Lock)"
+shown $k-b Lock | grep -q "owner died.*$holder_of_b" || fail "show: $(shown $k-b Lock)"
 "$tool" lock $k-b -- true 2>/dev/null
 same "lock" "$(listed $k-b LOCK)" inconsistent
 shown $k-b Lock | grep -q "^free; an earlier owner died" || fail "show: $(shown $k-b Lock)"

@@ -25,7 +25,10 @@ time.sleep(1.5)
 size = sum(len(part) for part in iter(lambda: tool.stdout.read(1 << 20), b""))
 assert tool.wait() == 0 and size == int(sys.argv[3]), (tool.returncode, size)
 os.write(slave, b"end")
-print(os.read(master, 65536) if errors == slave else tool.stderr.read())
+text = b"" if errors == slave else tool.stderr.read()
+while errors == slave and not text.endswith(b"end"):
+    text += os.read(master, 65536)
+print(text)
 ' "$tool" $k "$1" "$2" || fail "read of $1 bytes"
 }
 

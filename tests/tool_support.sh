@@ -33,7 +33,7 @@ skip()
 
 fail()
 {
-    echo "FAIL: $*"
+    printf 'FAIL: %s\n' "$*"
     # Not a variable: some checks run at the end of a pipe, in a subshell.
     echo >>"$work/failures"
 }

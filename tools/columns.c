@@ -235,8 +235,9 @@ column_text(enum column column, const mapseg_information *information,
     char text[SIZE_TEXT_BYTES];
     if (kind == TEXT)
         return text_in(column, information, style);
+    /* The library makes false and true of them. */
     if (kind == TRUTH)
-        return strdup(truth_in(column, information) ? "true" : "false");
+        return strdup(truth_in(column, information) ? "1" : "0");
     if (column == COLUMN_SEALS)
         snprintf(text, sizeof text, "%" PRId32, information->seals);
     else if (kind == SIZE && !style->bytes)

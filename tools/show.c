@@ -104,7 +104,8 @@ print_access(const mapseg_information *information)
     printf("Access:      mode %04" PRIo32 ", owner %s, group %" PRIu32 ", %" PRIu32 " name%s\n",
            information->mode & 07777, user_in_words(information->uid, user), information->gid,
            information->links, information->links == 1 ? "" : "s");
-    if (information->seals < 0)
+    /* Files of a tmpfs have the one seal that keeps others away. */
+    if (information->type != MAPSEG_KEY_MEMFD)
         return;
     printf("Seals:      %s%s%s%s%s%s\n", information->seals == 0 ? " none" : "",
            information->seals & F_SEAL_SHRINK ? " shrink" : "",

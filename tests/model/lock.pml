@@ -88,6 +88,10 @@
 #ifndef FALLBACK
 #define FALLBACK 0
 #endif
+#define EXCLUSION 1
+#ifndef UNCHECKED
+#define UNCHECKED 0 /* a property to leave out, so that another one is seen to fail */
+#endif
 
 #define PROCESSES 3
 #define SLOTS 3
@@ -197,7 +201,6 @@ bit names_dead; /* the word names a process that is dead */
 byte deaths;
 byte vain; /* slices that ended since somebody got the lock */
 byte stray_wakes;
-byte recoveries;
 
 #define presence_of(process) ((process) + 1)
 #define hold_of(thread, process) (FALLBACK -> presence_of(process) : PROCESSES + 1 + (thread))
@@ -223,8 +226,8 @@ inline own(mark)
 {
     owner = slot[p];
     told = mark;
-    assert(holder == NOBODY);
-    assert(told == hurt);
+    assert(holder == NOBODY || UNCHECKED == EXCLUSION);
+    assert(told == hurt || UNCHECKED == EXCLUSION);
     holder = me + 1;
     holder_process = p;
     vain = 0
@@ -243,16 +246,16 @@ inline wake_one()
 }
 
 /* Write-locks the byte of any slot that is free. */
-inline claim(process, by, full)
+inline claim(process, by, refused)
 {
     if
     :: held[1] == 0 -> slot[process] = 1
     :: held[2] == 0 -> slot[process] = 2
     :: held[3] == 0 -> slot[process] = 3
-    :: else -> full = 1
+    :: else -> refused = 1
     fi;
     if
-    :: !full ->
+    :: !refused ->
         held[slot[process]] = presence_of(process);
         refs[presence_of(process)] = BIT(by)
     :: else
@@ -266,7 +269,6 @@ inline heal(claimed, unmarked, healed)
     :: owner == claimed ->
         assert(names_dead);
         names_dead = 0;
-        recoveries++;
         owner = 0;
         died = !(unmarked);
         healed = 1
@@ -278,7 +280,7 @@ inline heal(claimed, unmarked, healed)
 
 proctype thread(byte me, p, role)
 {
-    bit told, slept, over, late, taken, healed, full, had_sleepers, seen_died;
+    bit told, slept, over, late, taken, healed, refused, had_sleepers, seen_died;
     bit knew, excused, forked;
     byte dead, seen_owner, i;
     byte rounds = ROUNDS;
@@ -290,9 +292,9 @@ end_unborn:
         :: role & ATTACHES ->
 CLAIM:
             atomic {
-                claim(p, p, full);
+                claim(p, p, refused);
                 if
-                :: full -> goto FINISHED
+                :: refused -> goto FINISHED
                 :: else
                 fi
             }
@@ -334,9 +336,9 @@ PREPARE:
                 forked = 1
             }
 CLAIM_FOR_CHILD:
-            atomic { claim(CHILD, p, full) }
+            atomic { claim(CHILD, p, refused) }
             if
-            :: !full ->
+            :: !refused ->
                 if
                 :: !CHILD_HEALS_NOT ->
 HEAL_FOR_CHILD:
@@ -369,7 +371,7 @@ FORK_INSTANT:
                     note[CHILD] = note[p];
                     recovering[CHILD] = recovering[p]
                 }
-            :: else -> full = 0
+            :: else -> refused = 0
             fi;
 RESUME_PARENT:
             atomic {
@@ -491,14 +493,12 @@ REPLACE:
             atomic {
                 if
                 :: owner == dead || REPLACE_BLINDLY ->
-                    assert(names_dead || holder != NOBODY);
-                    assert(names_dead || !REPLACE_BLINDLY);
                     sleepers = sleepers | slept;
                     own(1);
-                    died = !REPLACE_UNMARKED;
+                    assert(names_dead);
                     names_dead = 0;
-                    recoveries++;
-                    taken = 1
+                    died = !REPLACE_UNMARKED;
+                                taken = 1
                 :: else -> excused = 1
                 fi
             }
@@ -616,13 +616,11 @@ IN_SECTION:
             assert(holder == me + 1 || SCENE == STRAY);
             assert((owner == slot[p] && note[p] == me + 1) || SCENE == STRAY);
             if
-            :: (role & FORKS) && !forked -> goto MAY_FORK_HOLDING
+            :: (role & FORKS) && !forked -> goto PREPARE
             :: told -> goto REPAIR
             :: true -> goto UNLOCK
             fi
         }
-MAY_FORK_HOLDING:
-        goto MAY_FORK_NOW;
 REPAIR:
         /* mapseg_consistent */
         atomic {
@@ -703,7 +701,7 @@ LEAVE:
         atomic {
             working[p] = working[p] & ~BIT(me);
             if
-            :: working[p] == 0 && !full ->
+            :: working[p] == 0 && !refused ->
                 refs[presence_of(p)] = refs[presence_of(p)] & ~BIT(p);
                 drop_unreferenced(i)
             :: else
@@ -711,4 +709,104 @@ LEAVE:
         }
     }
     unless { !(alive & BIT(p)) }
+}
+
+/* ------------------------------------------------------------- the rest -- */
+
+/* Ends a process. */
+inline kill_process(process, i)
+{
+    alive = alive & ~BIT(process);
+    asleep = asleep & ~working[process];
+    if
+    :: holder != NOBODY && holder_process == process ->
+        holder = NOBODY;
+        holder_process = 0;
+        hurt = 1;
+        names_dead = 1
+    :: else
+    fi;
+    i = 1;
+    do
+    :: i <= DESCRIPTIONS -> refs[i] = refs[i] & ~BIT(process); i++
+    :: else -> break
+    od;
+    drop_unreferenced(i);
+    note[process] = 0;
+    recovering[process] = 0;
+    working[process] = 0;
+    deaths++
+}
+
+/* Ends processes, at any moment; or does not. */
+proctype killer()
+{
+    byte i;
+
+    do
+    :: deaths < DEATHS ->
+        if
+        :: d_step { working[0] && (alive & BIT(0)) -> kill_process(0, i) }
+        :: d_step { working[1] && (alive & BIT(1)) -> kill_process(1, i) }
+        :: d_step { working[2] && (alive & BIT(2)) -> kill_process(2, i) }
+        :: true -> break
+        fi
+    :: else -> break
+    od
+}
+
+inline begin(number, process, role)
+{
+    working[process] = working[process] | BIT(number);
+    run thread(number, process, role)
+}
+
+/* A process that lives from the start; its slot is its number, from 1. */
+inline attached(process)
+{
+    alive = alive | BIT(process);
+    slot[process] = process + 1;
+    held[process + 1] = presence_of(process);
+    refs[presence_of(process)] = BIT(process)
+}
+
+init
+{
+    atomic {
+#if DEATHS > 0
+        run killer();
+#endif
+        attached(0);
+#if SCENE == STRANGERS
+        attached(1);
+        attached(2);
+        begin(0, 0, 0);
+        begin(1, 1, LIMITED);
+        begin(2, 2, 0)
+#elif SCENE == NEWCOMER
+        attached(1);
+        alive = alive | BIT(2);
+        begin(0, 0, 0);
+        begin(1, 1, 0);
+        begin(2, 2, ATTACHES)
+#elif SCENE == THREADS
+        attached(1);
+        alive = alive | BIT(2);
+        begin(0, 0, 0);
+        begin(1, 1, 0);
+        begin(2, 1, LIMITED);
+        begin(3, 2, ATTACHES)
+#elif SCENE == FORK
+        attached(1);
+        begin(0, 0, 0);
+        begin(1, 1, FORKS);
+        begin(2, 1, 0);
+        begin(3, CHILD, IS_CHILD)
+#elif SCENE == STRAY
+        attached(1);
+        begin(0, 0, 0);
+        begin(1, 0, STRAYS);
+        begin(2, 1, 0)
+#endif
+    }
 }

@@ -1,0 +1,506 @@
+/*
+ * check_os.c - every call of the operating system fails once.
+ *
+ * For each operation, each call of os.h that it makes, each time it makes it and each of several
+ * errors: the operation fails with a reason and changes nothing, or gets by without; nothing is
+ * leaked; and the next attempt works.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "os.h"
+#include "support.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---------------------------------------------------------- the faults -- */
+
+#define CALLS(each)                                                                                \
+    each(open) each(open_directory) each(open_new) each(open_unnamed) each(status_of_name)         \
+        each(link) each(rename_new) each(unlink) each(make_directory) each(each_name)              \
+            each(reopen) each(duplicate) each(access_mode) each(status) each(file_system)          \
+                each(set_mode) each(resize) each(reserve) each(read) each(write)                   \
+                    each(memory_file) each(add_seals) each(seals) each(lock_range)                 \
+                        each(test_range) each(lock_table) each(map) each(hide_from_children)       \
+                            each(wiped_page) each(random)
+
+enum call {
+#define AS_NUMBER(name) CALL_##name,
+    CALLS(AS_NUMBER) CALL_COUNT
+};
+
+static const char *const call_names[] = {
+#define AS_NAME(name) #name,
+    CALLS(AS_NAME)};
+
+static struct mapseg_os_operations healthy;
+
+static struct {
+    enum call call;
+    int error;   /* positive */
+    int nth;     /* which time; 0: never */
+    int times;   /* made so far */
+    bool struck; /* the fault has happened */
+} plan;
+
+/* What this system is made to lack, whatever the plan. */
+static int lacks[CALL_COUNT];
+
+/** The error that a call is to have now; 0: none. */
+static int
+fault(enum call call)
+{
+    if (lacks[call] != 0)
+        return -lacks[call];
+    if (call != plan.call || plan.nth == 0 || ++plan.times != plan.nth)
+        return 0;
+    plan.struck = true;
+    return -plan.error;
+}
+
+#define WRAP(type, name, parameters, arguments)                                                    \
+    static type faulty_##name parameters                                                           \
+    {                                                                                              \
+        int error = fault(CALL_##name);                                                            \
+                                                                                                   \
+        return error != 0 ? error : healthy.name arguments;                                        \
+    }
+
+WRAP(int, open, (const char *path, int flags), (path, flags))
+WRAP(int, open_directory, (const char *path), (path))
+WRAP(int, open_new, (const char *path, mode_t mode), (path, mode))
+WRAP(int, open_unnamed, (const char *path, mode_t mode), (path, mode))
+WRAP(int, status_of_name, (const char *path, struct stat *status), (path, status))
+WRAP(int, link, (int fd, const char *path), (fd, path))
+WRAP(int, rename_new, (const char *from, const char *to), (from, to))
+WRAP(int, unlink, (const char *path), (path))
+WRAP(int, make_directory, (const char *path, mode_t mode), (path, mode))
+WRAP(int, each_name,
+     (const char *path, int (*visit)(void *context, const char *name), void *context),
+     (path, visit, context))
+WRAP(int, reopen, (int fd, int flags), (fd, flags))
+WRAP(int, duplicate, (int fd), (fd))
+WRAP(int, access_mode, (int fd), (fd))
+WRAP(int, status, (int fd, struct stat *status), (fd, status))
+WRAP(int, file_system, (int fd, struct mapseg_file_system *to), (fd, to))
+WRAP(int, set_mode, (int fd, mode_t mode), (fd, mode))
+WRAP(int, resize, (int fd, int64_t bytes), (fd, bytes))
+WRAP(int, reserve, (int fd, int64_t offset, int64_t bytes), (fd, offset, bytes))
+WRAP(int64_t, read, (int fd, void *to, size_t bytes, int64_t offset), (fd, to, bytes, offset))
+WRAP(int64_t, write, (int fd, const void *from, size_t bytes, int64_t offset),
+     (fd, from, bytes, offset))
+WRAP(int, memory_file, (const char *name), (name))
+WRAP(int, add_seals, (int fd, int seals), (fd, seals))
+WRAP(int, seals, (int fd), (fd))
+WRAP(int, lock_range, (int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes),
+     (fd, kind, start, bytes))
+WRAP(int, test_range,
+     (int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes,
+      struct mapseg_range *found),
+     (fd, kind, start, bytes, found))
+WRAP(int, lock_table, (char **text), (text))
+WRAP(int, hide_from_children, (void *address, size_t bytes), (address, bytes))
+WRAP(int, random, (void *to, size_t bytes), (to, bytes))
+
+static void *
+faulty_map(int fd, size_t bytes, int64_t offset, enum mapseg_protection protection, int *error)
+{
+    int refusal = fault(CALL_map);
+
+    if (refusal == 0)
+        return healthy.map(fd, bytes, offset, protection, error);
+    *error = refusal;
+    return NULL;
+}
+
+static void *
+faulty_wiped_page(void)
+{
+    return fault(CALL_wiped_page) != 0 ? NULL : healthy.wiped_page();
+}
+
+static void
+install_faults(void)
+{
+    healthy = mapseg_os;
+#define AS_REPLACEMENT(name) mapseg_os.name = faulty_##name;
+    CALLS(AS_REPLACEMENT)
+}
+
+/* ------------------------------------------------------ the operations -- */
+
+static char key[KEY_BYTES];
+static char path[KEY_BYTES];
+
+/** One thing that a program does with a handle. `run` returns its result, or TOLERATED where
+ *  success is not required because only an accessory failed. */
+struct operation {
+    const char *name;
+    void (*prepare)(mapseg *seg);
+    mapseg_result (*run)(mapseg *seg);
+    void (*clean_up)(mapseg *seg);
+    bool attaches; /* success means that the handle is attached, failure that it is not */
+};
+
+static void
+keep_key(mapseg *seg)
+{
+    ck_assert_int_eq(mapseg_set_native_key(seg, key), MAPSEG_OK);
+}
+
+static void
+detach_all(mapseg *seg)
+{
+    (void)mapseg_detach(seg);
+    (void)mapseg_remove(seg);
+}
+
+static mapseg_result
+run_create(mapseg *seg)
+{
+    return mapseg_create(seg, 100000, MAPSEG_READ_WRITE);
+}
+
+static mapseg_result
+run_create_read_only(mapseg *seg)
+{
+    return mapseg_create(seg, 1000, MAPSEG_READ_ONLY);
+}
+
+static mapseg_result
+run_create_private(mapseg *seg)
+{
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+
+    options.flags = MAPSEG_NO_FORK;
+    return mapseg_create_with(seg, 1000, MAPSEG_READ_ONLY, &options);
+}
+
+static void
+leave_something(mapseg *seg)
+{
+    keep_key(seg);
+    leave_debris(key, 500, 7);
+}
+
+static mapseg_result
+run_create_over(mapseg *seg)
+{
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+
+    options.flags = MAPSEG_RECLAIM;
+    return mapseg_create_with(seg, 1000, MAPSEG_READ_WRITE, &options);
+}
+
+static void
+memory_key(mapseg *seg)
+{
+    ck_assert_int_eq(mapseg_set_native_key(seg, "memfd:"), MAPSEG_OK);
+}
+
+static void
+leave_for_good(mapseg *seg)
+{
+    keep_key(seg);
+    leave_persistent(key, 5000);
+}
+
+static mapseg_result
+run_attach(mapseg *seg)
+{
+    return mapseg_attach(seg, MAPSEG_READ_WRITE);
+}
+
+static mapseg_result
+run_attach_read_only(mapseg *seg)
+{
+    return mapseg_attach(seg, MAPSEG_READ_ONLY);
+}
+
+static int inherited = -1;
+
+static void
+inherit(mapseg *seg)
+{
+    mapseg *source = handle_for("memfd:");
+    char number[32];
+
+    expect(MAPSEG_OK, source, mapseg_create(source, 300, MAPSEG_READ_WRITE));
+    inherited = mapseg_export_fd(source, MAPSEG_READ_WRITE);
+    ck_assert_int_ge(inherited, 0);
+    mapseg_free(source);
+    snprintf(number, sizeof number, "memfd:%d", inherited);
+    ck_assert_int_eq(mapseg_set_native_key(seg, number), MAPSEG_OK);
+}
+
+static void
+disinherit(mapseg *seg)
+{
+    (void)mapseg_detach(seg);
+    close(inherited);
+}
+
+static mapseg_result
+run_info(mapseg *seg)
+{
+    mapseg_information *information;
+    mapseg_result result = mapseg_info(seg, &information);
+
+    mapseg_information_free(information);
+    return result;
+}
+
+static mapseg_result
+run_list(mapseg *seg)
+{
+    mapseg_list *list;
+    mapseg_result result = mapseg_list_new(&list);
+
+    (void)seg;
+    mapseg_list_free(list);
+    return result;
+}
+
+static void
+attach_for_good(mapseg *seg)
+{
+    leave_for_good(seg);
+    expect(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
+}
+
+static void
+create_it(mapseg *seg)
+{
+    keep_key(seg);
+    expect(MAPSEG_OK, seg, mapseg_create(seg, 100, MAPSEG_READ_WRITE));
+}
+
+static mapseg_result
+run_export(mapseg *seg)
+{
+    int fd = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+
+    if (fd < 0)
+        return mapseg_error(seg);
+    close(fd);
+    return MAPSEG_OK;
+}
+
+static void
+leave_owned(mapseg *seg)
+{
+    pid_t child;
+
+    create_it(seg);
+    child = fork();
+    if (child == 0) {
+        mapseg *own = handle_for(key);
+
+        _exit(mapseg_attach(own, MAPSEG_READ_WRITE) == MAPSEG_OK && mapseg_lock(own) == MAPSEG_OK
+                  ? 0
+                  : 1);
+    }
+    ck_assert_int_eq(end_of(child), 0);
+}
+
+/** A dead owner is replaced although a call failed on the way. */
+static mapseg_result
+run_lock(mapseg *seg)
+{
+    mapseg_result result = mapseg_lock_for(seg, 20 * INT64_C(1000000000));
+
+    ck_assert_msg(result == MAPSEG_OWNER_DIED, "lock: %s: %s", mapseg_result_name(result),
+                  mapseg_error_string(seg));
+    expect(MAPSEG_OK, seg, mapseg_consistent(seg));
+    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
+    return MAPSEG_OK;
+}
+
+/** The parent does not notice; the child is attached, or knows that it is not. */
+static mapseg_result
+run_fork(mapseg *seg)
+{
+    pid_t child = fork();
+
+    if (child == 0) {
+        if (mapseg_const_data(seg) == NULL)
+            _exit(2);
+        if (!mapseg_is_attached(seg))
+            _exit(mapseg_lock(seg) == MAPSEG_NOT_ATTACHED ? 0 : 3);
+        if (mapseg_lock(seg) != MAPSEG_OK || mapseg_unlock(seg) != MAPSEG_OK)
+            _exit(4);
+        _exit(mapseg_detach(seg) == MAPSEG_OK ? 0 : 5);
+    }
+    ck_assert_int_eq(end_of(child), 0);
+    ck_assert(mapseg_is_attached(seg));
+    expect(MAPSEG_OK, seg, mapseg_lock(seg));
+    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
+    return MAPSEG_OK;
+}
+
+static mapseg_result
+run_detach(mapseg *seg)
+{
+    expect(MAPSEG_OK, seg, mapseg_detach(seg));
+    ck_assert(!mapseg_is_attached(seg));
+    return MAPSEG_OK;
+}
+
+static const struct operation operations[] = {
+    {"create", keep_key, run_create, detach_all, true},
+    {"create read-only", keep_key, run_create_read_only, detach_all, true},
+    {"create apart from children", keep_key, run_create_private, detach_all, true},
+    {"create over debris", leave_something, run_create_over, detach_all, true},
+    {"create a memory file", memory_key, run_create, detach_all, true},
+    {"attach", leave_for_good, run_attach, detach_all, true},
+    {"attach read-only", leave_for_good, run_attach_read_only, detach_all, true},
+    {"attach a descriptor", inherit, run_attach, disinherit, true},
+    {"detach", create_it, run_detach, detach_all, false},
+    {"remove", leave_for_good, mapseg_remove, detach_all, false},
+    {"reclaim", leave_something, mapseg_reclaim, detach_all, false},
+    {"info", leave_for_good, run_info, detach_all, false},
+    {"list", leave_for_good, run_list, detach_all, false},
+    {"export", attach_for_good, run_export, detach_all, false},
+    {"lock after a death", leave_owned, run_lock, detach_all, false},
+    {"fork", create_it, run_fork, detach_all, false},
+};
+
+/* ------------------------------------------------------------ the runs -- */
+
+/** What is not a failure of the operation but an answer to it. */
+static bool
+is_tolerated(const struct operation *operation, mapseg_result result)
+{
+    return result == MAPSEG_OK && operation->run != NULL;
+}
+
+/** Runs the operation with the plan's fault; whether that struck. */
+static bool
+run_with_fault(const struct operation *operation, enum call call, int nth, int error)
+{
+    struct footprint before;
+    mapseg_result result;
+    mapseg *seg;
+    bool struck;
+
+    unique_key(key);
+    path_of(path, key);
+    take_footprint(&before, NULL);
+    seg = mapseg_new();
+    operation->prepare(seg);
+
+    plan.call = call;
+    plan.error = error;
+    plan.nth = nth;
+    plan.times = 0;
+    plan.struck = false;
+    result = operation->run(seg);
+    plan.nth = 0;
+    struck = plan.struck;
+
+    if (operation->attaches)
+        ck_assert_msg(mapseg_is_attached(seg) == (result == MAPSEG_OK),
+                      "%s, %s %d fails with %s: %s but attached %d", operation->name,
+                      call_names[call], nth, strerror(error), mapseg_result_name(result),
+                      mapseg_is_attached(seg));
+    if (!is_tolerated(operation, result)) {
+        ck_assert_msg(struck, "%s: %s without a fault: %s", operation->name,
+                      mapseg_result_name(result), mapseg_error_string(seg));
+        if (operation->run != run_list)
+            ck_assert_msg(is_one_line(mapseg_error_string(seg)), "%s, %s: no reason given",
+                          operation->name, call_names[call]);
+        result = operation->run(seg);
+        ck_assert_msg(result == MAPSEG_OK, "%s, after %s %d failed with %s: %s", operation->name,
+                      call_names[call], nth, strerror(error), mapseg_error_string(seg));
+    }
+    operation->clean_up(seg);
+    mapseg_free(seg);
+    ck_assert_msg(!exists(path), "%s, %s %d fails with %s: the name is left", operation->name,
+                  call_names[call], nth, strerror(error));
+    check_footprint(&before, NULL);
+    return struck;
+}
+
+/** Every call that the operation makes, every time, with every error. Returns the count. */
+static int
+run_all_faults(const struct operation *operation)
+{
+    static const int errors[] = {EIO, ENOMEM, EACCES, EMFILE, ENOSPC, EAGAIN, EINVAL, ENOENT};
+    int points = 0;
+
+    for (int call = 0; call < CALL_COUNT; call++)
+        for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
+            for (int nth = 1; run_with_fault(operation, (enum call)call, nth, errors[i]); nth++)
+                points++;
+    return points;
+}
+
+START_TEST(each_call_fails_once)
+{
+    const struct operation *operation = &operations[_i];
+    int points;
+
+    install_faults();
+    points = run_all_faults(operation);
+    printf("%s: %d faults\n", operation->name, points);
+    ck_assert_int_gt(points, 4);
+}
+END_TEST
+
+/* Without /proc nothing can be opened anew but by its name. */
+START_TEST(without_proc)
+{
+    install_faults();
+    lacks[CALL_reopen] = ENOENT;
+    lacks[CALL_link] = ENOENT;
+    lacks[CALL_lock_table] = ENOENT;
+    ck_assert_int_gt(run_all_faults(&operations[_i]), 0);
+}
+END_TEST
+
+/* Where files cannot be without a name they have a private one meanwhile. */
+START_TEST(without_unnamed_files)
+{
+    install_faults();
+    lacks[CALL_open_unnamed] = EOPNOTSUPP;
+    ck_assert_int_gt(run_all_faults(&operations[_i]), 0);
+}
+END_TEST
+
+/* The very first attachment of a process also sets up what forks need. */
+START_TEST(the_first_attachment)
+{
+    mapseg *seg;
+
+    install_faults();
+    unique_key(key);
+    plan.call = CALL_wiped_page;
+    plan.error = ENOMEM;
+    plan.nth = 1;
+    seg = handle_for(key);
+    expect(MAPSEG_OUT_OF_RESOURCES, seg, mapseg_create(seg, 10, MAPSEG_READ_WRITE));
+    ck_assert(plan.struck);
+    expect(MAPSEG_OK, seg, mapseg_create(seg, 10, MAPSEG_READ_WRITE));
+    mapseg_free(seg);
+}
+END_TEST
+
+int
+main(void)
+{
+    const int count = sizeof operations / sizeof *operations;
+    Suite *suite = new_suite("os");
+    TCase *test_case = new_case(suite, "faults", 120);
+
+    tcase_add_test(test_case, the_first_attachment);
+    tcase_add_loop_test(test_case, each_call_fails_once, 0, count);
+    tcase_add_loop_test(test_case, without_proc, 0, 4);
+    tcase_add_loop_test(test_case, without_proc, 5, 7);
+    tcase_add_loop_test(test_case, without_unnamed_files, 0, 4);
+    return run_suite(suite);
+}
