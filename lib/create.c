@@ -241,6 +241,44 @@ name_is_taken(struct mapseg_failure *failure)
                          "MAPSEG_RECLAIM if nobody uses it");
 }
 
+/** Removes what has the name, if nobody uses it. */
+static mapseg_result
+clear_name(const struct request *request, struct mapseg_failure *failure)
+{
+    mapseg_result result =
+        mapseg_name_remove(request->path, false, request->options.flags, true, failure);
+
+    if (result == MAPSEG_IN_USE)
+        return mapseg_failed(failure, MAPSEG_ALREADY_EXISTS, EEXIST,
+                             "there is a segment of that name, and somebody is attached to it; "
+                             "attach instead");
+    return result == MAPSEG_NOT_FOUND ? MAPSEG_OK : result;
+}
+
+/** Gives the file its name, from whoever has it if that was asked for: only
+ *  now, so that a create that fails has removed nothing. *error: of the last
+ *  attempt to name it. */
+static mapseg_result
+take_name(struct request *request, int fd, int *error, struct mapseg_failure *failure)
+{
+    bool reclaims = (request->options.flags & MAPSEG_RECLAIM) != 0;
+    mapseg_result result = MAPSEG_OK;
+
+    for (int i = 0; i < NAME_TRIES && result == MAPSEG_OK; i++) {
+        *error = publish(request, fd);
+        if (*error != -EEXIST)
+            break;
+        result = reclaims ? clear_name(request, failure) : name_is_taken(failure);
+    }
+    if (result != MAPSEG_OK)
+        return result;
+    if (*error == -EEXIST)
+        return name_is_taken(failure);
+    if (*error < 0)
+        return mapseg_system_failed(failure, -*error, "the new file cannot be named");
+    return MAPSEG_OK;
+}
+
 /* --------------------------------------------------------------- creating -- */
 
 /** Gives up an unfinished attachment; the fork list is locked. */
@@ -293,6 +331,7 @@ finish(struct request *request, bool *needs_name, struct mapseg_failure *failure
     mapseg_result result;
     int error;
 
+    *needs_name = false;
     result = mapseg_attachment_map(attachment, request->access, true, no_fork, failure);
     if (result != MAPSEG_OK)
         return result;
@@ -307,12 +346,8 @@ finish(struct request *request, bool *needs_name, struct mapseg_failure *failure
         *needs_name = true;
         return MAPSEG_UNKNOWN_ERROR;
     } else {
-        error = publish(request, attachment->fd);
-        if (error == -EEXIST)
-            return name_is_taken(failure);
+        result = take_name(request, attachment->fd, &error, failure);
         *needs_name = error == -ENOENT || error == -EPERM || error == -ENOSYS || error == -EXDEV;
-        if (error < 0)
-            result = mapseg_system_failed(failure, -error, "the new file cannot be named");
     }
     return result;
 }
@@ -354,43 +389,22 @@ create_file(struct request *request, bool named, bool *needs_name, struct mapseg
     return result;
 }
 
-/** Sees that the name is free, or makes it so if that was asked for. */
-static mapseg_result
-free_name(const struct request *request, struct mapseg_failure *failure)
-{
-    struct stat status;
-    mapseg_result result;
-
-    if (request->path == NULL || mapseg_os.status_of_name(request->path, &status) < 0)
-        return MAPSEG_OK;
-    if (!(request->options.flags & MAPSEG_RECLAIM))
-        return name_is_taken(failure);
-    result = mapseg_name_remove(request->path, false, request->options.flags, true, failure);
-    if (result == MAPSEG_IN_USE)
-        return mapseg_failed(failure, MAPSEG_ALREADY_EXISTS, EEXIST,
-                             "there is a segment of that name, and somebody is attached to it; "
-                             "attach instead");
-    return result == MAPSEG_NOT_FOUND ? MAPSEG_OK : result;
-}
-
 static mapseg_result
 create(struct request *request, struct mapseg_failure *failure)
 {
-    bool reclaims = (request->options.flags & MAPSEG_RECLAIM) != 0;
-    bool named = false;
+    struct stat status;
+    bool needs_name = false;
     mapseg_result result;
 
-    for (int i = 0; i < NAME_TRIES; i++) {
-        bool needs_name = false;
-
-        result = free_name(request, failure);
-        if (result == MAPSEG_OK)
-            result = create_file(request, named, &needs_name, failure);
-        if (needs_name && result != MAPSEG_OK)
-            named = true;
-        else if (result != MAPSEG_ALREADY_EXISTS || !reclaims)
-            return result;
-    }
+    /* Before anything is reserved: most creates that fail do so here. */
+    if (request->path != NULL && !(request->options.flags & MAPSEG_RECLAIM) &&
+        mapseg_os.status_of_name(request->path, &status) >= 0)
+        return name_is_taken(failure);
+    result = create_file(request, false, &needs_name, failure);
+    /* Twice, because a private name can be reclaimed by somebody else in the
+     * instant before its creator is present. */
+    for (int i = 0; i < 2 && needs_name && result != MAPSEG_OK; i++)
+        result = create_file(request, true, &needs_name, failure);
     return result;
 }
 

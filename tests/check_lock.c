@@ -424,6 +424,61 @@ START_TEST(four_processes_count)
 }
 END_TEST
 
+#define DUEL_ROUNDS 20000
+
+/** Two threads that unlock the same lock at the same time. */
+struct duel {
+    mapseg *seg;
+    atomic_int round;
+    atomic_int answers;
+    atomic_int freed;
+};
+
+static void
+count_freed(struct duel *duel)
+{
+    mapseg_result result = mapseg_unlock(duel->seg);
+
+    need(result == MAPSEG_OK || result == MAPSEG_NOT_LOCKED);
+    if (result == MAPSEG_OK)
+        atomic_fetch_add(&duel->freed, 1);
+    atomic_fetch_add(&duel->answers, 1);
+}
+
+static void *
+second_unlocker(void *argument)
+{
+    struct duel *duel = argument;
+
+    for (int round = 1; round <= DUEL_ROUNDS; round++) {
+        for (int look = 0; atomic_load(&duel->round) < round; look++)
+            if (look % 1000 == 999)
+                (void)sched_yield();
+        count_freed(duel);
+    }
+    return NULL;
+}
+
+START_TEST(one_of_two_unlocks_frees)
+{
+    struct stage *stage = new_stage();
+    struct duel duel = {.seg = created_at(stage->place.key, DATA_BYTES, 0)};
+    pthread_t second;
+
+    need(pthread_create(&second, NULL, second_unlocker, &duel) == 0);
+    for (int round = 1; round <= DUEL_ROUNDS; round++) {
+        need_result(MAPSEG_OK, mapseg_lock(duel.seg));
+        atomic_store(&duel.round, round);
+        count_freed(&duel);
+        while (atomic_load(&duel.answers) < 2 * round)
+            (void)sched_yield();
+        need_number(round, atomic_load(&duel.freed));
+    }
+    need(pthread_join(second, NULL) == 0);
+    mapseg_free(duel.seg);
+}
+END_TEST
+
 /* --------------------------------------------------------------- waiting -- */
 
 /** Holds the lock, detaches or frees with it held. */
@@ -682,6 +737,7 @@ add_one_process(Suite *suite)
     tcase_add_test(tcase, any_thread_unlocks);
     tcase_add_test(tcase, two_threads_of_one_handle);
     tcase_add_test(tcase, two_handles_of_one_process);
+    tcase_add_test(tcase, one_of_two_unlocks_frees);
 }
 
 static void

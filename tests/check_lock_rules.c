@@ -87,13 +87,36 @@ START_TEST(who_gives_up_passes_the_wake_on)
 }
 END_TEST
 
+static uint32_t word_after_sleep;
+
+/** While it slept the word has become another, without a sleepers' bit: others
+ *  may still be asleep. */
+static void
+sleep_until_changed(const uint32_t *word, uint32_t value, int64_t ns)
+{
+    (void)word;
+    need((value & MAPSEG_LOCK_SLEEPERS) != 0);
+    need_number(value, lock_word(header));
+    set_lock_word(header, word_after_sleep);
+    real.nap(ns);
+}
+
 START_TEST(who_has_slept_speaks_for_the_others)
 {
-    uint32_t own = slot_in_maps(getpid(), place.path);
+    mapseg *other = attached_to(place.key);
+    uint32_t own;
 
-    /* A dead owner is found after a sleep, during which others may have begun
-     * to sleep too: the bit must not get lost. */
-    set_lock_word(header, free_slot());
+    mapseg_os.sleep_on = sleep_until_changed;
+    need_result(MAPSEG_OK, mapseg_lock(other));
+    word_after_sleep = 0;
+    need_result(MAPSEG_OK, mapseg_lock(seg));
+    need((lock_word(header) & MAPSEG_LOCK_SLEEPERS) != 0);
+    need_result(MAPSEG_OK, mapseg_unlock(seg));
+    mapseg_free(other);
+    /* The same where the lock is taken from a dead owner. */
+    own = slot_in_maps(getpid(), place.path);
+    word_after_sleep = free_slot();
+    set_lock_word(header, word_after_sleep);
     need_result(MAPSEG_OWNER_DIED, mapseg_lock(seg));
     need_number(own | MAPSEG_LOCK_DIED | MAPSEG_LOCK_SLEEPERS, lock_word(header));
     need_result(MAPSEG_OK, mapseg_unlock(seg));
@@ -256,6 +279,41 @@ START_TEST(take_over_without_a_descriptor_to_spare)
 }
 END_TEST
 
+static int
+no_access(int fd, int flags)
+{
+    (void)fd;
+    (void)flags;
+    return -EACCES;
+}
+
+/** Presence lies on the working descriptor, through which the own byte looks
+ *  free: the own slot must not be tested at all. */
+START_TEST(own_byte_is_never_taken)
+{
+    mapseg *memory = handle_of("memfd:");
+    uint32_t own;
+    struct mapseg_header *head;
+
+    mapseg_os.reopen = no_access;
+    need_result(MAPSEG_OK, mapseg_create(memory, DATA_BYTES, MAPSEG_READ_WRITE));
+    need_result(MAPSEG_OK, mapseg_lock(memory));
+    head = (struct mapseg_header *)(void *)((char *)mapseg_data(memory) - MAPSEG_HEADER_BYTES);
+    own = lock_word(head);
+    need(own >= MAPSEG_FIRST_SLOT && own <= MAPSEG_LAST_SLOT);
+    need_result(MAPSEG_OK, mapseg_unlock(memory));
+    /* As another thread of this handle would hold it. */
+    set_lock_word(head, own);
+    need_result(MAPSEG_WOULD_BLOCK, mapseg_try_lock(memory));
+    need_result(MAPSEG_TIMED_OUT, mapseg_lock_for(memory, 20 * MILLISECOND));
+    need_number(own, lock_word(head) & MAPSEG_LOCK_OWNER);
+    set_lock_word(head, 0);
+    mapseg_os.reopen = real.reopen;
+    need_attached_through(1, memory);
+    mapseg_free(memory);
+}
+END_TEST
+
 /* ------------------------------------------------------------- the clock -- */
 
 static int64_t fake_time;
@@ -344,6 +402,7 @@ main(void)
     tcase_add_test(tcase, swap_has_the_dead_owners_byte_in_hand);
     tcase_add_test(tcase, word_is_read_again_with_the_byte_in_hand);
     tcase_add_test(tcase, take_over_without_a_descriptor_to_spare);
+    tcase_add_test(tcase, own_byte_is_never_taken);
     tcase_add_test(tcase, interrupted_sleeps_do_not_put_off_the_look);
     tcase_add_test(tcase, an_owner_is_looked_at_often_enough);
     suite_add_tcase(suite, tcase);

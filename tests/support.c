@@ -520,12 +520,23 @@ count_locks(const char *path)
 {
     struct stat status;
     char text[64];
+    int count = -1, seen = 0;
 
     if (lstat(path, &status) != 0)
         return 0;
+    /*
+     * The kernel shows its table a page at a time, and what others lock meanwhile makes it skip a
+     * line or show one twice: believe what is seen three times in a row.
+     */
     snprintf(text, sizeof text, " %02x:%02x:%" PRIuMAX " ", major(status.st_dev),
              minor(status.st_dev), (uintmax_t)status.st_ino);
-    return count_lines("/proc/locks", text);
+    while (seen < 3) {
+        int now = count_lines("/proc/locks", text);
+
+        seen = now == count ? seen + 1 : 1;
+        count = now;
+    }
+    return count;
 }
 
 void

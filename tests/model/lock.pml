@@ -166,6 +166,9 @@
 #ifndef CHILD_KEEPS_SLOT /* a child locks with its parent's slot */
 #define CHILD_KEEPS_SLOT 0
 #endif
+#ifndef CHILD_COPIES_PRESENCE /* a child has a copy of its parent's presence */
+#define CHILD_COPIES_PRESENCE 0
+#endif
 #ifndef CHILD_HEALS_NOT /* the fork ignores a word that names the child's slot */
 #define CHILD_HEALS_NOT 0
 #endif
@@ -357,7 +360,7 @@ FORK_INSTANT:
                     refs[presence_of(CHILD)] = refs[presence_of(CHILD)] | BIT(CHILD);
                     /* The copy of every other descriptor; the page of the
                      * parent's presence is not copied. */
-                    i = PROCESSES + 1;
+                    i = (CHILD_COPIES_PRESENCE -> 1 : PROCESSES + 1);
                     do
                     :: i <= DESCRIPTIONS ->
                         if
