@@ -38,10 +38,8 @@ extern "C" {
 
 #if defined(__GNUC__)
 #define MAPSEG_API __attribute__((visibility("default")))
-#define MAPSEG_CHECKED __attribute__((warn_unused_result))
 #else
 #define MAPSEG_API
-#define MAPSEG_CHECKED
 #endif
 
 /* ------------------------------------------------------------- results -- */
@@ -283,8 +281,8 @@ typedef struct mapseg_options {
     size_t size;
     /** MAPSEG_PERSISTENT and its like, or-ed. */
     uint32_t flags;
-    /** create: the file's permission bits, out of 0666, whatever the umask;
-     *  0 is 0600. */
+    /** create: the file's permission bits, whatever the umask: 0600 and, for
+     *  others, more out of 0666; 0 is 0600. */
     uint32_t mode;
     /** create: written to the header, for the caller's own use (the type or
      *  version of its data); see MAPSEG_REQUIRE_TAG. */
@@ -303,8 +301,9 @@ typedef struct mapseg_options {
  * it. Other processes may attach at once.
  *
  * KEY_ERROR, INVALID_SIZE (in this order, as in Qt), ALREADY_EXISTS (also
- * when this handle is attached, whose attachment stays usable),
- * PERMISSION_DENIED, OUT_OF_RESOURCES, NOT_SUPPORTED. After a failure the
+ * when this handle is attached, whose attachment stays usable), NOT_FOUND (the
+ * directory is missing), PERMISSION_DENIED, UNTRUSTED (the runtime directory is
+ * not private), OUT_OF_RESOURCES, NOT_SUPPORTED. After a failure the
  * handle is detached and nothing is left behind.
  */
 MAPSEG_API mapseg_result mapseg_create(mapseg *seg, size_t size, mapseg_access access);
@@ -446,6 +445,20 @@ typedef enum mapseg_use {
     MAPSEG_USE_RESERVED = 0x7fffffff
 } mapseg_use;
 
+/** How an attachment shows the others that it is there. */
+typedef enum mapseg_presence_kind {
+    MAPSEG_PRESENCE_NONE = 0,   /**< not attached */
+    MAPSEG_PRESENCE_SLOT = 1,   /**< with a slot of its own, as whoever can lock */
+    MAPSEG_PRESENCE_READER = 2, /**< among those who cannot lock */
+    /** On the very description that was handed over, since the file cannot be
+     *  opened anew. It lasts as long as anybody has that description, and the
+     *  memory is kept out of children if this attachment can lock. */
+    MAPSEG_PRESENCE_RECEIVED = 3,
+    /** Not at all: the system refuses it. Only reading a memfd works so. */
+    MAPSEG_PRESENCE_REFUSED = 4,
+    MAPSEG_PRESENCE_RESERVED = 0x7fffffff
+} mapseg_presence_kind;
+
 /** What can be seen of a segment without attaching to it. Made and freed by
  *  the library; members are only ever added at the end. Nothing of it is
  *  promised to be still true when the call returns. */
@@ -487,6 +500,8 @@ typedef struct mapseg_information {
     uint32_t gid;
     uint32_t links;
     int32_t seals; /**< F_GET_SEALS; -1: the file cannot have any */
+    /** How the handle that was asked is present itself; NONE in a list. */
+    mapseg_presence_kind presence;
 } mapseg_information;
 
 /** Describes the segment of the handle's key, attached or not. The caller

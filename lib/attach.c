@@ -59,7 +59,28 @@ mapseg_options_read(const mapseg_options *given, mapseg_options *options,
         return mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
                              "mode %04o has bits outside 0666; give read and write bits alone",
                              (unsigned)options->mode);
+    /* Without them the owner could neither show its presence nor remove it. */
+    if (options->mode != 0 && (options->mode & 0600U) != 0600)
+        return mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
+                             "mode %04o does not let the owner read and write; give at least 0600",
+                             (unsigned)options->mode);
     return MAPSEG_OK;
+}
+
+mapseg_result
+mapseg_no_key(struct mapseg_failure *failure)
+{
+    return mapseg_failed(failure, MAPSEG_KEY_ERROR, 0, "there is no key; set one first");
+}
+
+mapseg_result
+mapseg_check_access(mapseg_access access, struct mapseg_failure *failure)
+{
+    if (access == MAPSEG_READ_ONLY || access == MAPSEG_READ_WRITE)
+        return MAPSEG_OK;
+    return mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
+                         "there is no access mode %d; use MAPSEG_READ_ONLY or MAPSEG_READ_WRITE",
+                         (int)access);
 }
 
 int64_t
@@ -157,16 +178,18 @@ mapseg_attachment_map(struct mapseg_attachment *attachment, mapseg_access access
     return MAPSEG_OK;
 }
 
-/** Where presence had to lie on the working description, the mappings made from
- *  that would keep it alive in a child after this process has died. */
+/** Keeps what holds presence out of children. Where it had to lie on the working
+ *  description that is every mapping: a child's copy of one would keep its dead
+ *  parent present, and the lock with it. */
 static int
 hide_presence(const struct mapseg_attachment *attachment)
 {
     int error = mapseg_presence_hide(&attachment->presence);
 
-    if (error >= 0 && attachment->presence.on_working_descriptor)
-        error = mapseg_os.hide_from_children(attachment->base, attachment->bytes);
-    if (error >= 0 && attachment->presence.on_working_descriptor && attachment->header_apart)
+    if (error < 0 || !mapseg_presence_is_shared(attachment))
+        return error;
+    error = mapseg_os.hide_from_children(attachment->base, attachment->bytes);
+    if (error >= 0 && attachment->header_apart)
         error = mapseg_os.hide_from_children(attachment->header, MAPSEG_HEADER_BYTES);
     return error;
 }
@@ -194,7 +217,7 @@ mapseg_attachment_adopt(mapseg *seg, mapseg_access access, bool no_fork)
     mapseg_lock_begin(&seg->lock, attachment->header, attachment->presence.slot, attachment->fd,
                       attachment->path, (attachment->flags & MAPSEG_HEADER_FAIR) != 0);
     seg->read_only = access == MAPSEG_READ_ONLY;
-    seg->no_fork = no_fork || attachment->presence.on_working_descriptor;
+    seg->no_fork = no_fork || mapseg_presence_is_shared(attachment);
     seg->attached = true;
     mapseg_fork_belong(seg);
 }
@@ -215,7 +238,13 @@ mapseg_handle_settle(mapseg *seg)
 {
     if (seg->attached && !mapseg_fork_orphaned(seg))
         return;
-    /* Neither presence nor lock is ours to release. */
+    /* Neither presence nor lock is ours to release; and what was left out of a
+     * child is not there to be unmapped. */
+    if (seg->attached && seg->no_fork) {
+        if (seg->attachment.fd >= 0)
+            mapseg_os.close(seg->attachment.fd);
+        mapseg_attachment_forget(&seg->attachment);
+    }
     mapseg_attachment_drop(&seg->attachment);
     mapseg_lock_clear(&seg->lock);
     seg->attached = false;
@@ -244,9 +273,22 @@ mapseg_open_failed(int error, struct mapseg_failure *failure)
     case EACCES:
         return mapseg_failed(failure, MAPSEG_PERMISSION_DENIED, error,
                              "the file may not be opened; ask its owner, or attach read-only");
+    case EAGAIN:
+        return mapseg_failed(failure, MAPSEG_TIMED_OUT, error,
+                             "somebody holds a lease on the file; end that process");
     default:
         return mapseg_system_failed(failure, error, "the file cannot be opened");
     }
+}
+
+mapseg_result
+mapseg_name_look(const char *path, struct stat *status, struct mapseg_failure *failure)
+{
+    int error = mapseg_os.status_of_name(path, status);
+
+    if (error < 0)
+        return mapseg_open_failed(-error, failure);
+    return S_ISREG(status->st_mode) ? MAPSEG_OK : mapseg_trust_file(status, 0, failure);
 }
 
 /** Opens for writing, or for reading where that is all that is wanted. */
@@ -262,10 +304,19 @@ open_name(const char *path, mapseg_access access)
 
 /** A descriptor of our own for the file behind another's number. */
 static mapseg_result
-open_descriptor(int given, int *fd, bool *writable, struct mapseg_failure *failure)
+open_descriptor(int given, struct mapseg_attachment *attachment, bool *writable,
+                struct mapseg_failure *failure)
 {
     int mode = mapseg_os.access_mode(given);
 
+    if (mode == -EPERM || mode == -EACCES || mode == -ENOSYS) {
+        /* A sandbox that refuses even the question. To read, the descriptor as
+         * it is will do. */
+        attachment->fd = given;
+        attachment->borrowed = true;
+        *writable = false;
+        return MAPSEG_OK;
+    }
     if (mode < 0)
         return mapseg_failed(failure, MAPSEG_NOT_FOUND, -mode,
                              "descriptor %d is not open in this process; check that it was "
@@ -278,11 +329,12 @@ open_descriptor(int given, int *fd, bool *writable, struct mapseg_failure *failu
     /* Never more than the descriptor has: it may have been opened for reading
      * only so that we cannot write. */
     *writable = mode == O_RDWR;
-    *fd = mapseg_os.reopen(given, mode);
-    if (*fd < 0)
-        *fd = mapseg_os.duplicate(given);
-    if (*fd < 0)
-        return mapseg_system_failed(failure, -*fd, "descriptor %d cannot be duplicated", given);
+    attachment->fd = mapseg_os.reopen(given, mode);
+    if (attachment->fd < 0)
+        attachment->fd = mapseg_os.duplicate(given);
+    if (attachment->fd < 0)
+        return mapseg_system_failed(failure, -attachment->fd, "descriptor %d cannot be duplicated",
+                                    given);
     return MAPSEG_OK;
 }
 
@@ -302,19 +354,19 @@ open_key(struct request *request, struct mapseg_attachment *attachment, bool *wr
          struct mapseg_failure *failure)
 {
     const mapseg_ipc_key *key = request->seg->key;
+    struct stat status;
     mapseg_result result;
 
     if (mapseg_ipc_key_type(key) == MAPSEG_KEY_MEMFD)
-        return open_descriptor(mapseg_key_descriptor(key), &attachment->fd, writable, failure);
+        return open_descriptor(mapseg_key_descriptor(key), attachment, writable, failure);
     result = mapseg_place_path(key, false, &attachment->path, failure);
+    /* Looked at before it is opened: to open a FIFO or a device is to use it. */
+    if (result == MAPSEG_OK)
+        result = mapseg_name_look(attachment->path, &status, failure);
     if (result != MAPSEG_OK)
         return result;
     attachment->fd = open_name(attachment->path, request->access);
-    if (attachment->fd == -EAGAIN) {
-        request->again = true;
-        return mapseg_failed(failure, MAPSEG_TIMED_OUT, EAGAIN,
-                             "somebody holds a lease on the file; end that process");
-    }
+    request->again = attachment->fd == -EAGAIN;
     if (attachment->fd < 0)
         return mapseg_open_failed(-attachment->fd, failure);
     *writable = mapseg_os.access_mode(attachment->fd) == O_RDWR;
@@ -433,6 +485,8 @@ attach_once(struct request *request, struct mapseg_failure *failure)
         result = mapseg_attachment_map(&attachment, request->access, can_lock, no_fork, failure);
     if (result == MAPSEG_OK)
         result = appear(request, &attachment, failure);
+    if (attachment.borrowed)
+        attachment.fd = -1;
     if (result != MAPSEG_OK) {
         mapseg_attachment_drop(&attachment);
         return result;
@@ -460,29 +514,20 @@ attach(struct request *request, struct mapseg_failure *failure)
     return result;
 }
 
-/** Whether the handle's key can be attached to. */
-static mapseg_result
-check_key(const mapseg *seg, struct mapseg_failure *failure)
-{
-    if (seg->key == NULL || mapseg_ipc_key_is_empty(seg->key)) {
-        if (seg->key != NULL && mapseg_ipc_key_type(seg->key) == MAPSEG_KEY_MEMFD)
-            return mapseg_failed(failure, MAPSEG_KEY_ERROR, 0,
-                                 "the key names no descriptor; use \"memfd:\" and its number");
-        return mapseg_failed(failure, MAPSEG_KEY_ERROR, 0, "there is no key; set one first");
-    }
-    return MAPSEG_OK;
-}
-
 mapseg_result
 mapseg_attach_with(mapseg *seg, mapseg_access access, const mapseg_options *options)
 {
     struct request request = {.seg = seg, .access = access};
     struct mapseg_failure failure;
-    mapseg_result result = check_key(seg, &failure);
+    mapseg_result result;
 
-    if (result == MAPSEG_OK && access != MAPSEG_READ_ONLY && access != MAPSEG_READ_WRITE)
-        result = mapseg_failed(&failure, MAPSEG_INVALID_ARGUMENT, 0,
-                               MAPSEG_NO_SUCH_ACCESS, (int)access);
+    if (mapseg_key_is_nameless(seg->key) && !mapseg_is_attached(seg))
+        result = mapseg_failed(&failure, MAPSEG_KEY_ERROR, 0,
+                               "the key names no descriptor; use \"memfd:\" and its number");
+    else if (seg->key == NULL || (mapseg_ipc_key_is_empty(seg->key) && !mapseg_is_attached(seg)))
+        result = mapseg_no_key(&failure);
+    else
+        result = mapseg_check_access(access, &failure);
     if (result == MAPSEG_OK)
         result = mapseg_options_read(options, &request.options, &failure);
     if (result == MAPSEG_OK) {

@@ -14,9 +14,11 @@
 /** How long a remover is waited for where the caller does not say. */
 #define MAPSEG_REMOVER_PATIENCE_NS INT64_C(1000000000)
 
-/** Why an access mode was refused. */
-#define MAPSEG_NO_SUCH_ACCESS \
-    "there is no access mode %d; use MAPSEG_READ_ONLY or MAPSEG_READ_WRITE"
+/** KEY_ERROR: the handle has no key, or one without a name. */
+mapseg_result mapseg_no_key(struct mapseg_failure *failure);
+
+/** INVALID_ARGUMENT where there is no such access mode. */
+mapseg_result mapseg_check_access(mapseg_access access, struct mapseg_failure *failure);
 
 /** Copies the caller's options, of whatever age, into ours. */
 mapseg_result mapseg_options_read(const mapseg_options *given, mapseg_options *options,
@@ -30,6 +32,18 @@ bool mapseg_wait_for_remover(int64_t *pause_ns, int64_t deadline);
 
 /** Words a failed open of a segment's name; `error` is positive. */
 mapseg_result mapseg_open_failed(int error, struct mapseg_failure *failure);
+
+/** Looks at a name without opening it; refuses all but a regular file. */
+mapseg_result mapseg_name_look(const char *path, struct stat *status,
+                               struct mapseg_failure *failure);
+
+/** Whether presence lies on a description whose mappings and copies would keep
+ *  it alive in children. A nameless segment's reader protects nothing by it. */
+static inline bool
+mapseg_presence_is_shared(const struct mapseg_attachment *attachment)
+{
+    return attachment->presence.on_working_descriptor && attachment->header != NULL;
+}
 
 /** An attachment that has nothing yet. */
 void mapseg_attachment_clear(struct mapseg_attachment *attachment);
@@ -55,8 +69,17 @@ int mapseg_name_leads_to(const char *path, dev_t device, ino_t inode);
  *  own: in a child after a fork. */
 void mapseg_handle_settle(mapseg *seg);
 
-/** Removes the name; `force`: also if somebody is attached. */
-mapseg_result mapseg_name_remove(const char *path, bool force, uint32_t trust_flags, bool trusting,
+/** How a name is to be removed. */
+struct mapseg_removal {
+    bool force;           /**< also if somebody is attached */
+    bool careful;         /**< as create: only what attach would trust */
+    uint32_t trust_flags; /**< then: what relaxes that */
+    bool again;           /**< the failure is one that passes */
+};
+
+/** Tries once to remove the name; the fork list is locked, or a child could
+ *  inherit the descriptor that holds the bytes. */
+mapseg_result mapseg_name_remove(const char *path, struct mapseg_removal *removal,
                                  struct mapseg_failure *failure);
 
 #endif

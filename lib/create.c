@@ -245,14 +245,14 @@ name_is_taken(struct mapseg_failure *failure)
 static mapseg_result
 clear_name(const struct request *request, struct mapseg_failure *failure)
 {
-    mapseg_result result =
-        mapseg_name_remove(request->path, false, request->options.flags, true, failure);
+    struct mapseg_removal removal = {.careful = true, .trust_flags = request->options.flags};
+    mapseg_result result = mapseg_name_remove(request->path, &removal, failure);
 
     if (result == MAPSEG_IN_USE)
         return mapseg_failed(failure, MAPSEG_ALREADY_EXISTS, EEXIST,
                              "there is a segment of that name, and somebody is attached to it; "
                              "attach instead");
-    return result == MAPSEG_NOT_FOUND ? MAPSEG_OK : result;
+    return result == MAPSEG_NOT_FOUND || removal.again ? MAPSEG_OK : result;
 }
 
 /** Gives the file its name, from whoever has it if that was asked for: only
@@ -413,16 +413,14 @@ static mapseg_result
 check_key(const mapseg *seg, struct mapseg_failure *failure)
 {
     if (seg->key == NULL)
-        return mapseg_failed(failure, MAPSEG_KEY_ERROR, 0, "there is no key; set one first");
-    if (mapseg_ipc_key_type(seg->key) == MAPSEG_KEY_MEMFD) {
-        if (!mapseg_ipc_key_is_empty(seg->key))
-            return mapseg_failed(failure, MAPSEG_KEY_ERROR, 0,
-                                 "the number of a new memory file is not ours to choose; use "
-                                 "\"memfd:\"");
-    } else if (mapseg_ipc_key_is_empty(seg->key)) {
-        return mapseg_failed(failure, MAPSEG_KEY_ERROR, 0, "the key has no name; set one first");
-    }
-    return MAPSEG_OK;
+        return mapseg_no_key(failure);
+    if (mapseg_key_is_nameless(seg->key))
+        return MAPSEG_OK;
+    if (mapseg_ipc_key_type(seg->key) == MAPSEG_KEY_MEMFD)
+        return mapseg_failed(failure, MAPSEG_KEY_ERROR, 0,
+                             "the number of a new memory file is not ours to choose; use "
+                             "\"memfd:\"");
+    return mapseg_ipc_key_is_empty(seg->key) ? mapseg_no_key(failure) : MAPSEG_OK;
 }
 
 /** What can be said without touching the system. */
@@ -434,10 +432,8 @@ check_request(struct request *request, const mapseg_options *options,
 
     if (result == MAPSEG_OK)
         result = check_size(request, failure);
-    if (result == MAPSEG_OK && request->access != MAPSEG_READ_ONLY &&
-        request->access != MAPSEG_READ_WRITE)
-        result = mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
-                               MAPSEG_NO_SUCH_ACCESS, (int)request->access);
+    if (result == MAPSEG_OK)
+        result = mapseg_check_access(request->access, failure);
     if (result == MAPSEG_OK)
         result = mapseg_options_read(options, &request->options, failure);
     if (result == MAPSEG_OK) {
@@ -477,15 +473,15 @@ mapseg_create_or_attach(mapseg *seg, size_t size, mapseg_access access, bool *cr
 {
     int64_t deadline = mapseg_patience_ends(0);
     int64_t pause_ns = 0;
-    bool nameless = seg->key != NULL && mapseg_ipc_key_type(seg->key) == MAPSEG_KEY_MEMFD &&
-                    mapseg_ipc_key_is_empty(seg->key);
     mapseg_result result;
 
     if (created != NULL)
         *created = false;
     for (;;) {
-        /* "memfd:" leads to nothing yet. */
-        result = nameless ? MAPSEG_NOT_FOUND : mapseg_attach(seg, access);
+        /* "memfd:" leads to nothing, unless it does already. */
+        result = mapseg_key_is_nameless(seg->key) && !mapseg_is_attached(seg)
+                     ? MAPSEG_NOT_FOUND
+                     : mapseg_attach(seg, access);
         if (result != MAPSEG_NOT_FOUND)
             return result;
         result = mapseg_create(seg, size, access);

@@ -21,7 +21,7 @@
 
 /** What a thread was last told. */
 struct words {
-    const mapseg *seg;
+    uint32_t handle; /**< its number; 0: about none */
     char text[768];
 };
 
@@ -100,6 +100,7 @@ result_of_errno(int error)
     case ENOENT:
     case ENOTDIR:
         return MAPSEG_NOT_FOUND;
+    case EAGAIN: /* mmap: more locked memory than allowed */
     case EMFILE:
     case ENFILE:
     case ENOMEM:
@@ -111,6 +112,7 @@ result_of_errno(int error)
         return MAPSEG_OUT_OF_RESOURCES;
     case ENAMETOOLONG:
         return MAPSEG_KEY_ERROR;
+    case ENODEV: /* mmap: the file system has no mappings */
     case ENOSYS:
     case EOPNOTSUPP:
         return MAPSEG_NOT_SUPPORTED;
@@ -153,27 +155,50 @@ mapseg_system_failed(struct mapseg_failure *failure, int system_error, const cha
     return result;
 }
 
-/** The key for people: one line, not too long, nothing a terminal obeys. */
+/** Copies at most `most` bytes for people: nothing that a terminal obeys, no
+ *  half characters, "..." for what does not fit. Returns the end. */
+static char *
+copy_printable(char *to, const char *from, size_t most)
+{
+    size_t length = strlen(from);
+    bool cut = length > most;
+
+    length = cut ? most : length;
+    while (cut && length > 0 && ((unsigned char)from[length] & 0xc0) == 0x80)
+        length--;
+    for (size_t i = 0; i < length; i++) {
+        unsigned char byte = (unsigned char)from[i];
+        /* U+0080 to U+009F are control characters too. */
+        bool control = byte < 0x20 || byte == 0x7f ||
+                       (byte >= 0x80 && byte <= 0x9f && i > 0 && (unsigned char)from[i - 1] == 0xc2);
+
+        *to++ = control ? '?' : from[i];
+    }
+    if (cut)
+        to = (char *)memcpy(to, "...", 3) + 3;
+    *to = '\0';
+    return to;
+}
+
+/** The key for people; `to` has room for 300 bytes. */
 static void
-describe_key(const mapseg *seg, char *to, size_t bytes)
+describe_key(const mapseg *seg, char *to)
 {
     const char *native = mapseg_native_key(seg);
     const char *plain = mapseg_key(seg);
-    size_t used = 0;
 
     if (native == NULL) {
-        snprintf(to, bytes, "a segment without a key");
+        memcpy(to, "a segment without a key", sizeof "a segment without a key");
         return;
     }
     if (plain != NULL) {
-        to[used++] = '"';
-        for (; *plain != '\0' && used < 64; plain++)
-            to[used++] = (unsigned char)*plain < 0x20 || *plain == 0x7f ? '?' : *plain;
-        used += (size_t)snprintf(to + used, bytes - used, "%s\" (", *plain == '\0' ? "" : "...");
+        *to++ = '"';
+        to = copy_printable(to, plain, 64);
+        to = (char *)memcpy(to, "\" (", 3) + 3;
     }
-    snprintf(to + used, bytes - used - 1, "%.200s%s", native, strlen(native) > 200 ? "..." : "");
+    to = copy_printable(to, native, 200);
     if (plain != NULL)
-        strcat(to, ")");
+        memcpy(to, ")", 2);
 }
 
 static void
@@ -215,16 +240,16 @@ static void
 speak(const mapseg *seg, const char *operation, int system_error, const char *reason)
 {
     struct words *own = own_words();
-    char key[320];
+    char key[300];
     char said[128] = "";
     size_t until = strcspn(reason, ";");
 
     if (own == NULL)
         return;
-    describe_key(seg, key, sizeof key);
+    describe_key(seg, key);
     if (system_error != 0)
         mapseg_os.describe(system_error, said, sizeof said);
-    own->seg = seg;
+    own->handle = seg->number;
     snprintf(own->text, sizeof own->text, "cannot %s %s: %.*s%s%s%s%s", operation, key,
              (int)until, reason, system_error != 0 ? " (" : "", said,
              system_error != 0 ? ")" : "", reason + until);
@@ -249,15 +274,9 @@ mapseg_result
 mapseg_succeed(mapseg *seg)
 {
     atomic_store_explicit(&seg->error, MAPSEG_OK, memory_order_relaxed);
-    mapseg_forget_words(seg);
+    if (words != NULL && words->handle == seg->number)
+        words->handle = 0;
     return MAPSEG_OK;
-}
-
-void
-mapseg_forget_words(const mapseg *seg)
-{
-    if (words != NULL && words->seg == seg)
-        words->seg = NULL;
 }
 
 mapseg_result
@@ -269,7 +288,7 @@ mapseg_error(const mapseg *seg)
 const char *
 mapseg_error_string(const mapseg *seg)
 {
-    if (words != NULL && words->seg == seg)
+    if (words != NULL && words->handle == seg->number)
         return words->text;
     return meaning(mapseg_error(seg));
 }

@@ -39,7 +39,4 @@ mapseg_result mapseg_refuse(mapseg *seg, const char *operation, mapseg_result re
 /** A call on the handle succeeded. */
 mapseg_result mapseg_succeed(mapseg *seg);
 
-/** Forgets this thread's words about a handle: a new one may get its address. */
-void mapseg_forget_words(const mapseg *seg);
-
 #endif

@@ -16,45 +16,65 @@
 #include "os.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 static pthread_mutex_t list_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct mapseg *list;
 /** Holds the generation; the kernel makes it zero in a child. */
 static _Atomic uint32_t *_Atomic life_page;
+static bool handlers_are_set;
 static uint32_t generation; /**< numbers the lives: one more in each such child */
 
-/** Before the fork: claims what the child will need. */
+/** Whether this is a child in which no handler ran. It has one thread, and
+ *  what it copied of the list belongs to its parent. */
+static bool
+is_stray_child(void)
+{
+    _Atomic uint32_t *page = atomic_load_explicit(&life_page, memory_order_acquire);
+
+    return page != NULL && atomic_load_explicit(page, memory_order_relaxed) == 0;
+}
+
+/** A new life in a stray child. */
+static void
+begin_again(void)
+{
+    static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+
+    /* A thread of the parent may have held it. */
+    memcpy(&list_mutex, &fresh, sizeof fresh);
+    list = NULL;
+    generation++;
+    mapseg_lock_forked();
+    atomic_store_explicit(life_page, generation, memory_order_relaxed);
+}
+
+/** Before the fork: claims what the child will need. The working descriptor it
+ *  inherits; nobody ever takes a lock of the description through that. */
 static void
 prepare_child_of(struct mapseg *seg)
 {
     const struct mapseg_attachment *attachment = &seg->attachment;
     bool writes = attachment->header != NULL;
 
-    seg->child.fd = -1;
-    if (seg->no_fork)
-        return;
-    seg->child.fd = mapseg_description_new(attachment->fd, attachment->path,
-                                           writes ? O_RDWR : O_RDONLY);
-    if (seg->child.fd < 0)
-        return;
-    if (mapseg_presence_claim(&seg->child.presence, seg->child.fd, attachment->path, writes, false) <
-            0 ||
-        seg->child.presence.page == NULL) {
-        mapseg_os.close(seg->child.fd);
-        seg->child.fd = -1;
-        return;
+    seg->child.present =
+        !seg->no_fork && mapseg_presence_claim(&seg->child.presence, attachment->fd,
+                                               attachment->path, writes, false) >= 0;
+    if (seg->child.present && seg->child.presence.page == NULL) {
+        /* On the working description it would be the parent's as well. */
+        mapseg_presence_release(&seg->child.presence, attachment->fd);
+        seg->child.present = false;
     }
-    if (writes)
+    if (seg->child.present && writes)
         mapseg_lock_heal(attachment->header, seg->child.presence.slot);
 }
 
 static void
 prepare(void)
 {
-    /* Cannot fail: these handlers are set, so a life has begun. */
-    (void)mapseg_fork_lock();
+    if (is_stray_child())
+        begin_again();
+    pthread_mutex_lock(&list_mutex);
     for (struct mapseg *seg = list; seg != NULL; seg = seg->next) {
         if (!seg->attached)
             continue;
@@ -72,11 +92,9 @@ resume_parent(void)
     for (struct mapseg *seg = list; seg != NULL; seg = seg->next) {
         if (!seg->attached)
             continue;
-        if (seg->child.fd >= 0) {
-            mapseg_presence_release(&seg->child.presence, seg->child.fd);
-            mapseg_os.close(seg->child.fd);
-            seg->child.fd = -1;
-        }
+        if (seg->child.present)
+            mapseg_presence_release(&seg->child.presence, seg->attachment.fd);
+        seg->child.present = false;
         pthread_mutex_unlock(&seg->lock.recovering);
     }
     pthread_mutex_unlock(&list_mutex);
@@ -86,12 +104,9 @@ resume_parent(void)
 static void
 adopt(struct mapseg *seg)
 {
-    mapseg_os.close(seg->attachment.fd);
-    seg->attachment.fd = seg->child.fd;
     seg->attachment.presence = seg->child.presence;
     (void)mapseg_presence_hide(&seg->attachment.presence);
-    seg->child.fd = -1;
-    seg->lock.fd = seg->attachment.fd;
+    seg->child.present = false;
     seg->lock.slot = seg->attachment.presence.slot;
     atomic_store_explicit(&seg->lock.owner_thread, 0, memory_order_relaxed);
 }
@@ -106,7 +121,8 @@ orphan(struct mapseg *seg)
         return;
     /* Its mappings were left out of the child; or it is one that another
      * thread of the parent is just creating, and has a descriptor alone. */
-    mapseg_os.close(seg->attachment.fd);
+    if (seg->attachment.fd >= 0)
+        mapseg_os.close(seg->attachment.fd);
     mapseg_attachment_forget(&seg->attachment);
     seg->attached = false;
     mapseg_lock_clear(&seg->lock);
@@ -119,12 +135,13 @@ resume_child(void)
     struct mapseg *next;
 
     mapseg_lock_forked();
-    atomic_store_explicit(life_page, generation, memory_order_relaxed);
+    if (life_page != NULL)
+        atomic_store_explicit(life_page, generation, memory_order_relaxed);
     for (struct mapseg *seg = list; seg != NULL; seg = next) {
         next = seg->next;
         if (seg->attached)
             pthread_mutex_unlock(&seg->lock.recovering);
-        if (seg->attached && seg->child.fd >= 0)
+        if (seg->attached && seg->child.present)
             adopt(seg);
         else
             orphan(seg);
@@ -132,49 +149,32 @@ resume_child(void)
     pthread_mutex_unlock(&list_mutex);
 }
 
-/** Whether this is a child in which no handler ran. It has one thread, and
- *  what it copied of the list belongs to its parent. */
-static bool
-is_stray_child(void)
+/** When the library is loaded: a fork that another thread makes while the first
+ *  handle is being attached must find the handlers in place. */
+static __attribute__((constructor)) void
+set_handlers(void)
 {
-    _Atomic uint32_t *page = atomic_load_explicit(&life_page, memory_order_acquire);
-
-    return page != NULL && atomic_load_explicit(page, memory_order_relaxed) == 0;
+    handlers_are_set = pthread_atfork(prepare, resume_parent, resume_child) == 0;
 }
 
 /** The first time in this process. */
 static int
 begin(void)
 {
-    _Atomic uint32_t *page = mapseg_os.wiped_page();
-    int error;
+    _Atomic uint32_t *page;
 
+    if (!handlers_are_set)
+        set_handlers();
+    if (!handlers_are_set)
+        return -ENOMEM;
+    page = mapseg_os.wiped_page();
     if (page == NULL)
         return -ENOMEM;
-    error = pthread_atfork(prepare, resume_parent, resume_child);
-    if (error != 0) {
-        mapseg_os.unmap((void *)(uintptr_t)page, mapseg_os.page_size());
-        return -error;
-    }
     generation = 1;
     atomic_store_explicit(page, generation, memory_order_relaxed);
     /* Released to is_stray_child, which must never find the page still zero. */
     atomic_store_explicit(&life_page, page, memory_order_release);
     return 0;
-}
-
-/** A new life in a stray child. */
-static void
-begin_again(void)
-{
-    static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
-
-    /* A thread of the parent may have held it. */
-    memcpy(&list_mutex, &fresh, sizeof fresh);
-    list = NULL;
-    generation++;
-    mapseg_lock_forked();
-    atomic_store_explicit(life_page, generation, memory_order_relaxed);
 }
 
 int
@@ -201,7 +201,7 @@ mapseg_fork_unlock(void)
 void
 mapseg_fork_enlist(struct mapseg *seg)
 {
-    seg->child.fd = -1;
+    seg->child.present = false;
     seg->previous = NULL;
     seg->next = list;
     if (list != NULL)

@@ -22,6 +22,7 @@ struct mapseg_attachment {
     size_t bytes;                 /**< of that mapping */
     struct mapseg_header *header; /**< to write the lock; NULL: may not */
     bool header_apart;            /**< a mapping of its own, of one page */
+    bool borrowed;                /**< fd is the caller's, and only for now */
     size_t data_offset;
     size_t data_size;
     uint64_t flags; /**< of the header */
@@ -35,6 +36,7 @@ struct mapseg {
     /* What the lock's fast path reads comes first, in one cache line. */
     struct mapseg_lock lock;
     _Atomic int error; /**< a mapseg_result */
+    uint32_t number;   /**< another for each handle of this process */
     bool attached;     /**< see mapseg_handle_is_orphan before believing it */
     bool read_only;    /**< the data may not be written through this handle */
     bool no_fork;
@@ -48,7 +50,7 @@ struct mapseg {
     struct mapseg *next;
     struct mapseg *previous;
     struct {
-        int fd; /**< -1: the child gets none */
+        bool present; /**< false: the child gets none */
         struct mapseg_presence presence;
     } child;
 };

@@ -113,10 +113,10 @@ see_file(struct information *information, int fd, const struct stat *status, con
     struct mapseg_file_system file_system;
     struct mapseg_census census;
 
-    seen->seals = mapseg_os.seals(fd);
+    seen->seals = fd < 0 ? -1 : mapseg_os.seals(fd);
     if (seen->seals < 0)
         seen->seals = -1;
-    if (mapseg_os.file_system(fd, &file_system) >= 0)
+    if (fd >= 0 && mapseg_os.file_system(fd, &file_system) >= 0)
         memcpy(information->file_system, file_system.name, sizeof information->file_system);
     if (seen->type == MAPSEG_KEY_MEMFD && seen->seals >= 0)
         memcpy(information->file_system, "memfd", sizeof "memfd");
@@ -168,47 +168,70 @@ mapseg_information_free(mapseg_information *information)
 
 /* -------------------------------------------------------------- one key -- */
 
-/** Opens the handle's file to look at it. */
+/** Opens the handle's file to look at it; *fd is -1 where it is one that is only
+ *  looked at from outside. */
 static mapseg_result
-open_to_see(const mapseg *seg, char **path, int *fd, struct mapseg_failure *failure)
+open_to_see(const mapseg *seg, char **path, int *fd, struct stat *status,
+            struct mapseg_failure *failure)
 {
     bool nameless = mapseg_ipc_key_type(seg->key) == MAPSEG_KEY_MEMFD;
-    mapseg_result result;
+    mapseg_result result = mapseg_place_path(seg->key, false, path, failure);
+    int error = 0;
 
-    if (nameless && mapseg_is_attached(seg)) {
-        *fd = mapseg_os.duplicate(seg->attachment.fd);
-    } else if (nameless) {
-        *fd = mapseg_os.duplicate(mapseg_key_descriptor(seg->key));
+    if (result != MAPSEG_OK)
+        return result;
+    if (nameless) {
+        bool attached = mapseg_is_attached(seg);
+
+        *fd = mapseg_os.duplicate(attached ? seg->attachment.fd : mapseg_key_descriptor(seg->key));
+        if (*fd == -EBADF)
+            return mapseg_failed(failure, MAPSEG_NOT_FOUND, EBADF,
+                                 "that descriptor is not open in this process");
     } else {
-        result = mapseg_place_path(seg->key, false, path, failure);
-        if (result != MAPSEG_OK)
-            return result;
+        error = mapseg_os.status_of_name(*path, status);
+        if (error < 0 || !S_ISREG(status->st_mode))
+            return error < 0 ? mapseg_open_failed(-error, failure) : MAPSEG_OK;
         *fd = mapseg_os.open(*path, O_RDONLY);
     }
-    if (*fd == -EBADF)
-        return mapseg_failed(failure, MAPSEG_NOT_FOUND, EBADF,
-                             "that descriptor is not open in this process");
+    if (*fd >= 0)
+        error = mapseg_os.status(*fd, status);
+    if (error < 0)
+        return mapseg_system_failed(failure, -error, "the file cannot be examined");
     return *fd < 0 ? mapseg_open_failed(-*fd, failure) : MAPSEG_OK;
 }
 
+/** How this very handle is present, if it is attached. */
+static mapseg_presence_kind
+own_presence(const mapseg *seg)
+{
+    const struct mapseg_presence *presence = &seg->attachment.presence;
+
+    if (!mapseg_is_attached(seg))
+        return MAPSEG_PRESENCE_NONE;
+    if (presence->refused)
+        return MAPSEG_PRESENCE_REFUSED;
+    if (presence->on_working_descriptor)
+        return MAPSEG_PRESENCE_RECEIVED;
+    return presence->slot != 0 ? MAPSEG_PRESENCE_SLOT : MAPSEG_PRESENCE_READER;
+}
+
 static mapseg_result
-see_key(mapseg *seg, mapseg_information **information, struct mapseg_failure *failure)
+see_key(const mapseg *seg, mapseg_information **information, struct mapseg_failure *failure)
 {
     struct stat status;
     char *lock_table = NULL;
     char *path = NULL;
     int fd = -1;
-    mapseg_result result = open_to_see(seg, &path, &fd, failure);
-    int error = result == MAPSEG_OK ? mapseg_os.status(fd, &status) : 0;
+    mapseg_result result = open_to_see(seg, &path, &fd, &status, failure);
 
-    if (error < 0)
-        result = mapseg_system_failed(failure, -error, "the file cannot be examined");
     if (result == MAPSEG_OK) {
         if (mapseg_os.lock_table(&lock_table) < 0)
             lock_table = NULL;
         *information = describe(seg->key, path == NULL ? "" : path, fd, &status, lock_table);
         if (*information == NULL)
             result = mapseg_system_failed(failure, ENOMEM, "no memory");
+        else
+            (*information)->presence = own_presence(seg);
     }
     if (fd >= 0)
         mapseg_os.close(fd);
@@ -226,7 +249,7 @@ mapseg_info(mapseg *seg, mapseg_information **information)
     *information = NULL;
     if (seg->key == NULL ||
         (mapseg_ipc_key_is_empty(seg->key) && !(mapseg_is_attached(seg) && seg->attachment.path == NULL)))
-        result = mapseg_failed(&failure, MAPSEG_KEY_ERROR, 0, "there is no key; set one first");
+        result = mapseg_no_key(&failure);
     else
         result = see_key(seg, information, &failure);
     return result == MAPSEG_OK ? mapseg_succeed(seg) : mapseg_report(seg, "examine", &failure);
@@ -268,7 +291,7 @@ static int
 list_file(void *context, const char *name)
 {
     const struct listing *listing = context;
-    bool private_name = strncmp(name, MAPSEG_PRIVATE_PREFIX, strlen(MAPSEG_PRIVATE_PREFIX)) == 0;
+    bool private_name = mapseg_is_private_name(name);
     char *path = mapseg_place_join(listing->directory, name);
     mapseg_ipc_key *key = mapseg_ipc_key_new(listing->type, name);
     struct stat status;

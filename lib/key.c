@@ -358,6 +358,19 @@ mapseg_ipc_key_from_text(const char *text)
     return valid ? key : new_key(MAPSEG_KEY_INVALID, "", "", "");
 }
 
+bool
+mapseg_is_private_name(const char *name)
+{
+    const size_t prefix = strlen(MAPSEG_PRIVATE_PREFIX);
+    size_t digits = 0;
+
+    if (strncmp(name, MAPSEG_PRIVATE_PREFIX, prefix) != 0)
+        return false;
+    while (hexadecimal_value(name[prefix + digits]) >= 0)
+        digits++;
+    return digits == 16 && name[prefix + digits] == '\0';
+}
+
 /* ------------------------------------------------------------- deriving -- */
 
 /** The file name of a plain key: readable, and unique for key and user. */
@@ -479,6 +492,12 @@ mapseg_ipc_key_equal(const mapseg_ipc_key *a, const mapseg_ipc_key *b)
 {
     return a->type == b->type && strcmp(a->name, b->name) == 0 &&
            strcmp(a->legacy_key, b->legacy_key) == 0 && strcmp(a->id, b->id) == 0;
+}
+
+bool
+mapseg_key_is_nameless(const mapseg_ipc_key *key)
+{
+    return key != NULL && key->type == MAPSEG_KEY_MEMFD && key->name[0] == '\0';
 }
 
 int

@@ -18,10 +18,15 @@ const char *mapseg_key_objection(const mapseg_ipc_key *key);
 /** The descriptor that a memfd key names; -1: none. */
 int mapseg_key_descriptor(const mapseg_ipc_key *key);
 
+/** Whether the key is "memfd:", which leads to nothing before create. NULL: no. */
+bool mapseg_key_is_nameless(const mapseg_ipc_key *key);
+
 /** 16 bytes as 32 lower-case hexadecimal digits and a NUL. */
 void mapseg_hexadecimal(const uint8_t bytes[16], char text[33]);
 
-/** Names that the library gives to files under construction begin so. */
+/** Names that the library gives to files under construction: this, and 16
+ *  hexadecimal digits. */
 #define MAPSEG_PRIVATE_PREFIX ".mapseg-"
+bool mapseg_is_private_name(const char *name);
 
 #endif

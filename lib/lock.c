@@ -408,7 +408,6 @@ mapseg_lock_begin(struct mapseg_lock *lock, struct mapseg_header *header, uint32
     lock->fd = fd;
     lock->path = path;
     lock->fair = fair;
-    mapseg_lock_heal(header, slot);
 }
 
 void
@@ -497,6 +496,8 @@ take_fast(mapseg *seg)
     if (!mapseg_lock_lives(lock) || thread.tid == 0 || !swap_to_own(lock, &free_word, lock->slot))
         return false;
     note_owner(lock);
+    if (atomic_load_explicit(&seg->error, memory_order_relaxed) != MAPSEG_OK)
+        (void)mapseg_succeed(seg);
     return true;
 }
 

@@ -28,8 +28,8 @@ struct mapseg_lock {
     pthread_mutex_t recovering;   /**< one thread of a handle recovers at a time */
 };
 
-/** Prepares the lock of a new attachment and heals the word if it still names
- *  the slot that this attachment has just claimed. */
+/** Prepares the lock of a new attachment, which has claimed its slot and healed
+ *  the word. */
 void mapseg_lock_begin(struct mapseg_lock *lock, struct mapseg_header *header, uint32_t slot,
                        int fd, const char *path, bool fair);
 

@@ -70,9 +70,12 @@ struct mapseg_os_operations {
     int (*add_seals)(int fd, int seals);
     int (*seals)(int fd);
 
-    /* Locks of an open file description on a range of bytes; they never wait.
-     * lock_range: -EAGAIN if it conflicts. test_range: what conflicts. */
+    /* Locks on a range of bytes; they never wait. Those of lock_range belong to
+     * the open file description, those of hold_range to the process, which
+     * conflict with the former even on one description; -EAGAIN: conflict.
+     * test_range: what would conflict with a hold_range. */
     int (*lock_range)(int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes);
+    int (*hold_range)(int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes);
     int (*test_range)(int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes,
                       struct mapseg_range *found);
     /** The kernel's table of locks as text; the caller frees it. */

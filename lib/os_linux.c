@@ -308,7 +308,7 @@ range_type(enum mapseg_range_kind kind)
 }
 
 static int
-linux_lock_range(int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes)
+set_range(int fd, int command, enum mapseg_range_kind kind, int64_t start, int64_t bytes)
 {
     struct flock lock = {.l_type = range_type(kind), .l_whence = SEEK_SET};
     int result;
@@ -316,11 +316,23 @@ linux_lock_range(int fd, enum mapseg_range_kind kind, int64_t start, int64_t byt
     lock.l_start = start;
     lock.l_len = bytes;
     do
-        result = fcntl(fd, F_OFD_SETLK, &lock);
+        result = fcntl(fd, command, &lock);
     while (result < 0 && errno == EINTR);
     if (result < 0)
         return errno == EACCES ? -EAGAIN : -errno;
     return 0;
+}
+
+static int
+linux_lock_range(int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes)
+{
+    return set_range(fd, F_OFD_SETLK, kind, start, bytes);
+}
+
+static int
+linux_hold_range(int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes)
+{
+    return set_range(fd, F_SETLK, kind, start, bytes);
 }
 
 static int
@@ -331,7 +343,8 @@ linux_test_range(int fd, enum mapseg_range_kind kind, int64_t start, int64_t byt
 
     lock.l_start = start;
     lock.l_len = bytes;
-    if (fcntl(fd, F_OFD_GETLK, &lock) < 0)
+    /* Not F_OFD_GETLK, which does not see the locks of its own description. */
+    if (fcntl(fd, F_GETLK, &lock) < 0)
         return -errno;
     found->kind = lock.l_type == F_WRLCK   ? MAPSEG_RANGE_EXCLUSIVE
                   : lock.l_type == F_RDLCK ? MAPSEG_RANGE_SHARED
@@ -438,10 +451,11 @@ linux_wiped_page(void)
 static void
 linux_sleep_on(const uint32_t *word, uint32_t value, int64_t ns)
 {
-    struct timespec timeout = {.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
+    /* What SYS_futex takes, also where time_t is wider than that. */
+    const long timeout[2] = {(long)(ns / 1000000000), (long)(ns % 1000000000)};
 
     /* Not FUTEX_PRIVATE: that would never match across processes. */
-    (void)syscall(SYS_futex, word, FUTEX_WAIT, value, &timeout, NULL, 0);
+    (void)syscall(SYS_futex, word, FUTEX_WAIT, value, timeout, NULL, 0);
 }
 
 static void
@@ -644,6 +658,7 @@ struct mapseg_os_operations mapseg_os = {
     .add_seals = linux_add_seals,
     .seals = linux_seals,
     .lock_range = linux_lock_range,
+    .hold_range = linux_hold_range,
     .test_range = linux_test_range,
     .lock_table = linux_lock_table,
     .map = linux_map,

@@ -27,8 +27,7 @@ mapseg_export_fd(mapseg *seg, mapseg_access access)
         mapseg_report(seg, "export", &failure);
         return -1;
     }
-    if (access != MAPSEG_READ_ONLY && access != MAPSEG_READ_WRITE) {
-        mapseg_failed(&failure, MAPSEG_INVALID_ARGUMENT, 0, MAPSEG_NO_SUCH_ACCESS, (int)access);
+    if (mapseg_check_access(access, &failure) != MAPSEG_OK) {
         mapseg_report(seg, "export", &failure);
         return -1;
     }

@@ -70,9 +70,10 @@ guess(uint64_t *state)
     return (uint32_t)((z ^ (z >> 31)) >> 32);
 }
 
-/** Write-locks a free slot's byte and returns the slot. */
+/** Write-locks a free slot's byte and returns the slot. `own`: nobody else has
+ *  this description. */
 static int
-claim_slot(int description, const struct mapseg_presence *presence)
+claim_slot(int description, bool own, const struct mapseg_presence *presence)
 {
     static _Atomic uint32_t claims;
     uint64_t state = (uint64_t)mapseg_os.process_id() << 32 ^ (uint64_t)(uintptr_t)presence ^
@@ -83,17 +84,26 @@ claim_slot(int description, const struct mapseg_presence *presence)
         uint32_t slot = MAPSEG_FIRST_SLOT + guess(&state) % MAPSEG_LAST_SLOT;
         int64_t byte = MAPSEG_PRESENCE_BASE + slot;
         struct mapseg_range found;
-        int error = mapseg_os.lock_range(description, MAPSEG_RANGE_EXCLUSIVE, byte, 1);
+        int error = -EAGAIN;
 
+        /* On a description that others may share their locks do not conflict,
+         * so they are asked for first. */
+        if (own)
+            error = mapseg_os.lock_range(description, MAPSEG_RANGE_EXCLUSIVE, byte, 1);
         if (error >= 0)
             return (int)slot;
         if (error != -EAGAIN)
             return error;
         error = mapseg_os.test_range(description, MAPSEG_RANGE_EXCLUSIVE, byte, 1, &found);
-        if (error < 0)
+        if (error >= 0 && !own && found.kind == MAPSEG_RANGE_FREE) {
+            error = mapseg_os.lock_range(description, MAPSEG_RANGE_EXCLUSIVE, byte, 1);
+            if (error >= 0)
+                return (int)slot;
+        }
+        if (error < 0 && error != -EAGAIN)
             return error;
         /* One byte is a slot in use; more is somebody who removes the segment. */
-        if (found.kind != MAPSEG_RANGE_FREE && found.bytes != 1)
+        if (error >= 0 && found.kind != MAPSEG_RANGE_FREE && found.bytes != 1)
             return -EAGAIN;
     }
     return -EBUSY;
@@ -101,10 +111,10 @@ claim_slot(int description, const struct mapseg_presence *presence)
 
 /** Takes the byte, on whatever description. Returns the slot; 0: shared. */
 static int
-claim_on(int description, const struct mapseg_presence *presence, bool writes)
+claim_on(int description, bool own, const struct mapseg_presence *presence, bool writes)
 {
     if (writes)
-        return claim_slot(description, presence);
+        return claim_slot(description, own, presence);
     return mapseg_os.lock_range(description, MAPSEG_RANGE_SHARED, MAPSEG_PRESENCE_BASE, 1);
 }
 
@@ -133,7 +143,7 @@ mapseg_presence_claim(struct mapseg_presence *presence, int fd, const char *path
     if (description == -EMFILE || description == -ENFILE || description == -ENOMEM)
         return description;
     presence->on_working_descriptor = description < 0;
-    slot = claim_on(description < 0 ? fd : description, presence, writes);
+    slot = claim_on(description < 0 ? fd : description, description >= 0, presence, writes);
     if (slot >= 0 && description >= 0) {
         error = hold_by_page(presence, description, (uint32_t)slot);
         if (error < 0)
@@ -204,14 +214,17 @@ take(struct mapseg_hold *hold, int fd, const char *path, int64_t start, int64_t 
     hold->own = hold->description >= 0;
     hold->start = start;
     hold->bytes = bytes;
+    if (hold->own) {
+        error = mapseg_os.lock_range(hold->description, MAPSEG_RANGE_EXCLUSIVE, start, bytes);
+        if (error < 0)
+            mapseg_os.close(hold->description);
+        return error;
+    }
     /* Without a description of our own (no descriptor left, no /proc) the
-     * working one has to do: nobody else locks through it at this moment. */
-    if (!hold->own)
-        hold->description = fd;
-    error = mapseg_os.lock_range(hold->description, MAPSEG_RANGE_EXCLUSIVE, start, bytes);
-    if (error < 0 && hold->own)
-        mapseg_os.close(hold->description);
-    return error;
+     * working one has to do. Others may have it too, so the lock is the
+     * process's: it conflicts with theirs, and nobody inherits it. */
+    hold->description = fd;
+    return mapseg_os.hold_range(fd, MAPSEG_RANGE_EXCLUSIVE, start, bytes);
 }
 
 int
@@ -235,10 +248,13 @@ mapseg_presence_take_name(struct mapseg_hold *hold, int fd, const char *path)
 void
 mapseg_presence_let_go(struct mapseg_hold *hold)
 {
-    if (hold->own)
-        mapseg_os.close(hold->description);
-    else
+    /* Unlocked first: a child that forked meanwhile may have the descriptor. */
+    if (hold->own) {
         (void)mapseg_os.lock_range(hold->description, MAPSEG_RANGE_FREE, hold->start, hold->bytes);
+        mapseg_os.close(hold->description);
+    } else {
+        (void)mapseg_os.hold_range(hold->description, MAPSEG_RANGE_FREE, hold->start, hold->bytes);
+    }
 }
 
 /* ------------------------------------------------------------- counting -- */
@@ -293,8 +309,6 @@ mapseg_presence_count(const char *table, int fd, dev_t device, ino_t inode,
                       struct mapseg_census *census)
 {
     memset(census, 0, sizeof *census);
-    if (table == NULL)
-        count_between(fd, MAPSEG_PRESENCE_BASE, MAPSEG_PRESENCE_BASE + MAPSEG_LAST_SLOT + 1, census);
     while (table != NULL && *table != '\0') {
         size_t length = strcspn(table, "\n");
         char line[160];
@@ -304,4 +318,7 @@ mapseg_presence_count(const char *table, int fd, dev_t device, ino_t inode,
         count_line(line, device, inode, census);
         table += length + (table[length] == '\n');
     }
+    /* No table, or one that names devices in another way than stat() does. */
+    if (census->attached == 0 && fd >= 0)
+        count_between(fd, MAPSEG_PRESENCE_BASE, MAPSEG_PRESENCE_BASE + MAPSEG_LAST_SLOT + 1, census);
 }

@@ -72,8 +72,8 @@ struct mapseg_census {
     uint32_t readers;
 };
 
-/** Counts in a table of locks (os.h lock_table); `fd` is asked instead where
- *  `table` is NULL, and then sees all readers as one. */
+/** Counts in a table of locks (os.h lock_table). `fd` (-1: none) is asked where
+ *  `table` is NULL or has none of the file's, and then sees all readers as one. */
 void mapseg_presence_count(const char *table, int fd, dev_t device, ino_t inode,
                            struct mapseg_census *census);
 

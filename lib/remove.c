@@ -8,6 +8,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "attach.h"
+#include "fork.h"
 #include "header.h"
 #include "key.h"
 #include "os.h"
@@ -24,22 +25,21 @@
 static bool
 is_private_name(const char *path)
 {
-    const char *last = strrchr(path, '/');
-
-    return strncmp(last + 1, MAPSEG_PRIVATE_PREFIX, strlen(MAPSEG_PRIVATE_PREFIX)) == 0;
+    return mapseg_is_private_name(strrchr(path, '/') + 1);
 }
 
-/** Opens what is to be removed. `trusting`: as create does, no file of doubtful
- *  owner or mode is touched. */
+/** Opens what is to be removed. */
 static mapseg_result
-open_victim(const char *path, bool force, uint32_t trust_flags, bool trusting, int *fd,
-            struct stat *status, struct mapseg_failure *failure)
+open_victim(const char *path, const struct mapseg_removal *removal, int *fd, struct stat *status,
+            struct mapseg_failure *failure)
 {
     const uint32_t any = (uint32_t)MAPSEG_ALLOW_OTHER_OWNER | (uint32_t)MAPSEG_ALLOW_SHARED_WRITE;
+    mapseg_result result = mapseg_name_look(path, status, failure);
     struct mapseg_header header;
-    mapseg_result result;
     int error;
 
+    if (result != MAPSEG_OK)
+        return result;
     *fd = mapseg_os.open(path, O_RDWR);
     if (*fd < 0)
         return mapseg_open_failed(-*fd, failure);
@@ -47,8 +47,8 @@ open_victim(const char *path, bool force, uint32_t trust_flags, bool trusting, i
     if (error < 0)
         result = mapseg_system_failed(failure, -error, "the file cannot be examined");
     else
-        result = mapseg_trust_file(status, trusting ? trust_flags : any, failure);
-    if (result == MAPSEG_OK && !force &&
+        result = mapseg_trust_file(status, removal->careful ? removal->trust_flags : any, failure);
+    if (result == MAPSEG_OK && !removal->force &&
         mapseg_header_read(*fd, (uint64_t)status->st_size, &header, failure) == MAPSEG_TOO_NEW)
         /* Its users may show their presence in a way that is not known here. */
         result = MAPSEG_TOO_NEW;
@@ -84,10 +84,9 @@ unlink_held(const char *path, const struct stat *status, bool *again,
     return MAPSEG_OK;
 }
 
-/** One try. */
-static mapseg_result
-remove_once(const char *path, bool force, uint32_t trust_flags, bool trusting, bool *again,
-            struct mapseg_failure *failure)
+mapseg_result
+mapseg_name_remove(const char *path, struct mapseg_removal *removal,
+                   struct mapseg_failure *failure)
 {
     struct mapseg_hold hold;
     struct stat status;
@@ -95,18 +94,19 @@ remove_once(const char *path, bool force, uint32_t trust_flags, bool trusting, b
     int error;
     int fd;
 
-    *again = false;
-    result = open_victim(path, force, trust_flags, trusting, &fd, &status, failure);
+    removal->again = false;
+    result = open_victim(path, removal, &fd, &status, failure);
     if (result != MAPSEG_OK)
         return result;
-    error = force ? mapseg_presence_take_name(&hold, fd, path) : mapseg_presence_take_all(&hold, fd, path);
+    error = removal->force ? mapseg_presence_take_name(&hold, fd, path)
+                           : mapseg_presence_take_all(&hold, fd, path);
     if (error >= 0) {
-        result = unlink_held(path, &status, again, failure);
+        result = unlink_held(path, &status, &removal->again, failure);
         mapseg_presence_let_go(&hold);
     } else if (error != -EAGAIN) {
         result = mapseg_system_failed(failure, -error, "its presence bytes cannot be held");
-    } else if (force) {
-        *again = true;
+    } else if (removal->force) {
+        removal->again = true;
         result = mapseg_failed(failure, MAPSEG_TIMED_OUT, 0,
                                "another process is removing it and does not finish; see whether "
                                "it is stopped");
@@ -119,18 +119,21 @@ remove_once(const char *path, bool force, uint32_t trust_flags, bool trusting, b
     return result;
 }
 
-mapseg_result
-mapseg_name_remove(const char *path, bool force, uint32_t trust_flags, bool trusting,
-                   struct mapseg_failure *failure)
+/** Tries until it is done or hopeless. */
+static mapseg_result
+remove_path(const char *path, bool force, struct mapseg_failure *failure)
 {
+    struct mapseg_removal removal = {.force = force};
     int64_t deadline = mapseg_patience_ends(0);
     int64_t pause_ns = 0;
     mapseg_result result;
-    bool again;
 
-    do
-        result = remove_once(path, force, trust_flags, trusting, &again, failure);
-    while (again && mapseg_wait_for_remover(&pause_ns, deadline));
+    do {
+        if (mapseg_fork_lock() < 0)
+            return mapseg_system_failed(failure, ENOMEM, "no memory for the fork handlers");
+        result = mapseg_name_remove(path, &removal, failure);
+        mapseg_fork_unlock();
+    } while (removal.again && mapseg_wait_for_remover(&pause_ns, deadline));
     return result;
 }
 
@@ -142,15 +145,15 @@ remove_key(mapseg *seg, const char *operation, bool force)
     char *path = NULL;
 
     if (seg->key == NULL ||
-        (mapseg_ipc_key_is_empty(seg->key) && mapseg_ipc_key_type(seg->key) != MAPSEG_KEY_MEMFD))
-        result = mapseg_failed(&failure, MAPSEG_KEY_ERROR, 0, "there is no key; set one first");
+        (mapseg_ipc_key_is_empty(seg->key) && !mapseg_key_is_nameless(seg->key)))
+        result = mapseg_no_key(&failure);
     else
         result = mapseg_place_path(seg->key, false, &path, &failure);
     if (result == MAPSEG_OK && path == NULL)
         result = mapseg_failed(&failure, MAPSEG_NOT_SUPPORTED, 0,
                                "a memory file has no name; it ends with its last descriptor");
     if (result == MAPSEG_OK)
-        result = mapseg_name_remove(path, force, 0, false, &failure);
+        result = remove_path(path, force, &failure);
     free(path);
     return result == MAPSEG_OK ? mapseg_succeed(seg) : mapseg_report(seg, operation, &failure);
 }

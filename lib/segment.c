@@ -14,6 +14,10 @@
 
 /* --------------------------------------------------------------- handles -- */
 
+/** How many there have been: a handle's words are not those of an earlier one
+ *  at the same address. */
+static _Atomic uint32_t handles;
+
 mapseg *
 mapseg_new(void)
 {
@@ -21,9 +25,9 @@ mapseg_new(void)
 
     if (seg == NULL)
         return NULL;
+    seg->number = atomic_fetch_add_explicit(&handles, 1, memory_order_relaxed) + 1;
     mapseg_attachment_clear(&seg->attachment);
     mapseg_lock_clear(&seg->lock);
-    mapseg_forget_words(seg);
     return seg;
 }
 
@@ -47,7 +51,6 @@ mapseg_free(mapseg *seg)
     mapseg_handle_settle(seg);
     if (seg->attached)
         (void)mapseg_detach(seg);
-    mapseg_forget_words(seg);
     mapseg_ipc_key_free(seg->key);
     free(seg->plain_key);
     free(seg);
@@ -190,12 +193,20 @@ mapseg_is_attached(const mapseg *seg)
     return seg->attached && !mapseg_fork_orphaned(seg);
 }
 
+/** Whether the memory is mapped in this process: also in a child that got it,
+ *  though not the attachment; not in one that it was kept out of. */
+static bool
+has_memory(const mapseg *seg)
+{
+    return seg->attached && !(seg->no_fork && mapseg_fork_orphaned(seg));
+}
+
 void *
 mapseg_data(mapseg *seg)
 {
     struct mapseg_attachment *attachment = &seg->attachment;
 
-    return seg->attached && !seg->read_only ? attachment->base + attachment->data_offset : NULL;
+    return has_memory(seg) && !seg->read_only ? attachment->base + attachment->data_offset : NULL;
 }
 
 const void *
@@ -203,13 +214,13 @@ mapseg_const_data(const mapseg *seg)
 {
     const struct mapseg_attachment *attachment = &seg->attachment;
 
-    return seg->attached ? attachment->base + attachment->data_offset : NULL;
+    return has_memory(seg) ? attachment->base + attachment->data_offset : NULL;
 }
 
 size_t
 mapseg_size(const mapseg *seg)
 {
-    return seg->attached ? seg->attachment.data_size : 0;
+    return has_memory(seg) ? seg->attachment.data_size : 0;
 }
 
 const char *

@@ -34,6 +34,10 @@ mapseg_trust_file(const struct stat *status, uint32_t flags, struct mapseg_failu
 {
     unsigned owner = (unsigned)status->st_uid;
 
+    if (S_ISLNK(status->st_mode))
+        return mapseg_failed(failure, MAPSEG_UNTRUSTED, 0,
+                             "its name is a symbolic link, which could lead anywhere; name the "
+                             "file itself");
     if (!S_ISREG(status->st_mode))
         return mapseg_failed(failure, MAPSEG_NOT_A_SEGMENT, 0, "it is %s; use another key",
                              mapseg_trust_kind(status));

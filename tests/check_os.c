@@ -25,7 +25,7 @@
         each(link) each(rename_new) each(unlink) each(make_directory) each(each_name)              \
             each(reopen) each(duplicate) each(access_mode) each(status) each(file_system)          \
                 each(set_mode) each(resize) each(reserve) each(read) each(write)                   \
-                    each(memory_file) each(add_seals) each(seals) each(lock_range)                 \
+                    each(memory_file) each(add_seals) each(seals) each(lock_range) each(hold_range) \
                         each(test_range) each(lock_table) each(map) each(hide_from_children)       \
                             each(wiped_page) each(random)
 
@@ -98,6 +98,8 @@ WRAP(int, memory_file, (const char *name), (name))
 WRAP(int, add_seals, (int fd, int seals), (fd, seals))
 WRAP(int, seals, (int fd), (fd))
 WRAP(int, lock_range, (int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes),
+     (fd, kind, start, bytes))
+WRAP(int, hold_range, (int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes),
      (fd, kind, start, bytes))
 WRAP(int, test_range,
      (int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes,

@@ -4,7 +4,7 @@
 # shellcheck source=tests/tool_support.sh
 . "${abs_top_srcdir:-$(dirname "$0")/..}/tests/tool_support.sh"
 
-python3 -c 'import json' 2>/dev/null || skip "there is no python3"
+python=$(python3 -c 'import json, sys; print(sys.executable)' 2>/dev/null) || skip "there is no python3"
 
 k=shm:$name-json
 
@@ -14,7 +14,7 @@ holds()
     truth=$1
     shift
     expect_quiet 0 "$@"
-    python3 -c '
+    "$python" -c '
 import json, sys
 whole = json.load(open(sys.argv[1], encoding="utf-8"))
 assert list(whole) == ["segments"], whole
@@ -57,7 +57,7 @@ for odd in 'a "quoted" \\ name' 'tab%09newline%0A' 'grüße 世界' "$(printf 'b
     expect_quiet 0 create "$k-$i $odd" --size $((100 + i))
     holds "[s for s in segments if s['key'].startswith(key + '-$i ')][0]['size'] == $((100 + i))" \
         ls --json --bytes
-    again=$(python3 -c '
+    again=$("$python" -c '
 import json, sys
 print([s["key"] for s in json.load(open(sys.argv[1]))["segments"]
        if s["key"].startswith(sys.argv[2])][0])' "$work/out" "$k-$i ")

@@ -5,7 +5,7 @@
 # shellcheck source=tests/tool_support.sh
 . "${abs_top_srcdir:-$(dirname "$0")/..}/tests/tool_support.sh"
 
-python3 -c 'import pty' 2>/dev/null || skip "there is no python3 to make a terminal"
+python=$(python3 -c 'import pty, sys; print(sys.executable)' 2>/dev/null) || skip "there is no python3 to make a terminal"
 room=$(df -k --output=avail /dev/shm | tail -n 1)
 [ "$room" -gt 100000 ] || skip "there is not enough room in /dev/shm"
 
@@ -16,7 +16,7 @@ k=shm:$name-progress
 read_slowly()
 {
     "$tool" create $k --reclaim --lazy --size "$1" >/dev/null
-    python3 -c '
+    "$python" -c '
 import os, pty, subprocess, sys, time
 master, slave = pty.openpty()
 errors = slave if sys.argv[4] == "terminal" else subprocess.PIPE

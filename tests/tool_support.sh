@@ -173,7 +173,8 @@ kill_holder()
     await gone "$sleeper"
 }
 
+# Whether a process has ended; nobody may have waited for it yet.
 gone()
 {
-    ! kill -0 "$1" 2>/dev/null
+    ! kill -0 "$1" 2>/dev/null || grep -q '^State:.*zombie' "/proc/$1/status"
 }

@@ -486,11 +486,13 @@ OPERATION:
             :: else -> goto FINISHED
             fi
         }
+        /* refs[p]: not while the parent still holds the child's first presence,
+         * because a new one would be another description. */
         if
-        :: !(role & REMOVES) && !opened[p] ->
+        :: !(role & REMOVES) && !opened[p] && refs[p] == 0 ->
 CREATE_FILE:
             create_segment()
-        :: !(role & REMOVES) && !opened[p] ->
+        :: !(role & REMOVES) && !opened[p] && refs[p] == 0 ->
 OPEN:
             attach_segment()
         :: !(role & REMOVES) && opened[p] ->
