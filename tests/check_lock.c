@@ -469,6 +469,9 @@ START_TEST(one_of_two_unlocks_frees)
     for (int round = 1; round <= DUEL_ROUNDS; round++) {
         need_result(MAPSEG_OK, mapseg_lock(duel.seg));
         atomic_store(&duel.round, round);
+        /* Sometimes the one is quicker, sometimes the other. */
+        for (volatile int pause = 0; pause < round % 256; pause++)
+            ;
         count_freed(&duel);
         while (atomic_load(&duel.answers) < 2 * round)
             (void)sched_yield();

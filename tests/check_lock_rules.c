@@ -287,8 +287,8 @@ no_access(int fd, int flags)
     return -EACCES;
 }
 
-/** Presence lies on the working descriptor, through which the own byte looks
- *  free: the own slot must not be tested at all. */
+/** Presence lies on the working descriptor: the own byte must not look free
+ *  through it. */
 START_TEST(own_byte_is_never_taken)
 {
     mapseg *memory = handle_of("memfd:");
