@@ -24,7 +24,7 @@
 #define SPIN_STEP 64   /**< pauses between two looks, at the most */
 #define SPIN_TOTAL 400 /**< pauses before sleeping */
 /** Pauses a fair lock's releaser waits for somebody else to take it. */
-#define FAIR_PAUSES 40
+#define FAIR_PAUSES 20
 
 #define FIRST_SLICE_NS INT64_C(1000000)
 #define LAST_SLICE_NS INT64_C(64000000)
@@ -303,8 +303,6 @@ take(struct mapseg_lock *lock, struct attempt *attempt)
     if (owner_of(look(lock)) == lock->slot &&
         atomic_load_explicit(&lock->owner_thread, memory_order_relaxed) == thread.number)
         return MAPSEG_ALREADY_LOCKED;
-    if (lock->fair && attempt->wait)
-        (void)announce_sleeper(lock);
     for (;;) {
         int64_t now;
         bool late;
@@ -328,28 +326,35 @@ take(struct mapseg_lock *lock, struct attempt *attempt)
         sleep_a_while(lock, attempt, now);
     }
     note_owner(lock);
+    if (lock->fair)
+        atomic_store_explicit(&lock->contended, true, memory_order_relaxed);
     return result;
 }
 
 /* ----------------------------------------------------------- releasing -- */
 
-/** After a fair lock was freed with sleepers in the word: lets somebody who
- *  spins have it, who then owes the wake; else wakes a sleeper. */
+/** After a fair lock was freed: if others were met on the way to it, waits a
+ *  moment for one who spins to have it. That one then owes the wake; if there
+ *  is none, a sleeper is woken. */
 static void
-hand_over(_Atomic uint32_t *word)
+hand_over(struct mapseg_lock *lock, uint32_t freed)
 {
-    uint32_t seen = atomic_load_explicit(word, memory_order_relaxed);
+    uint32_t seen = freed & ~MAPSEG_LOCK_OWNER;
 
+    if (!(freed & MAPSEG_LOCK_SLEEPERS) &&
+        !atomic_load_explicit(&lock->contended, memory_order_relaxed))
+        return;
     for (int i = 0; i < FAIR_PAUSES && owner_of(seen) == 0; i++) {
         relax();
-        seen = atomic_load_explicit(word, memory_order_relaxed);
+        seen = atomic_load_explicit(lock->word, memory_order_relaxed);
     }
-    /* The bit comes off with the wake: the one who wakes puts it on again if
-     * it has to. */
+    if (owner_of(seen) == 0)
+        atomic_store_explicit(&lock->contended, false, memory_order_relaxed);
+    /* The bit comes off with the wake: the one who is woken puts it on again. */
     while (owner_of(seen) == 0 && seen & MAPSEG_LOCK_SLEEPERS)
-        if (atomic_compare_exchange_weak_explicit(word, &seen, seen & ~MAPSEG_LOCK_SLEEPERS,
+        if (atomic_compare_exchange_weak_explicit(lock->word, &seen, seen & ~MAPSEG_LOCK_SLEEPERS,
                                                   memory_order_relaxed, memory_order_relaxed)) {
-            wake_one(word);
+            wake_one(lock->word);
             return;
         }
 }
@@ -369,12 +374,10 @@ release(struct mapseg_lock *lock)
         atomic_store_explicit(&lock->owner_thread, 0, memory_order_relaxed);
         if (!swap_to_free(lock->word, &seen, seen & keep))
             continue;
-        if (seen & MAPSEG_LOCK_SLEEPERS) {
-            if (lock->fair)
-                hand_over(lock->word);
-            else
-                wake_one(lock->word);
-        }
+        if (lock->fair)
+            hand_over(lock, seen);
+        else if (seen & MAPSEG_LOCK_SLEEPERS)
+            wake_one(lock->word);
         return true;
     }
     return false;
@@ -528,21 +531,29 @@ refuse_unlock(mapseg *seg, const char *operation)
                          "this handle does not hold the lock; nothing was changed");
 }
 
+static __attribute__((noinline)) mapseg_result
+unlock_slowly(mapseg *seg)
+{
+    if (mapseg_lock_lives(&seg->lock) && release(&seg->lock))
+        return MAPSEG_OK;
+    return refuse_unlock(seg, "unlock");
+}
+
 mapseg_result
 mapseg_unlock(mapseg *seg)
 {
     struct mapseg_lock *lock = &seg->lock;
     uint32_t held = lock->slot;
 
-    if (!mapseg_lock_lives(lock))
-        return refuse_unlock(seg, "unlock");
+    if (!mapseg_lock_lives(lock) || lock->fair)
+        return unlock_slowly(seg);
     /* The word as it is when nobody sleeps and nobody died, without a look at
      * it: reading a word that was just swapped was measured to be half of what
      * the pair cost beyond its two swaps. */
     atomic_store_explicit(&lock->owner_thread, 0, memory_order_relaxed);
-    if (swap_to_free(lock->word, &held, 0) || release(lock))
+    if (swap_to_free(lock->word, &held, 0))
         return MAPSEG_OK;
-    return refuse_unlock(seg, "unlock");
+    return unlock_slowly(seg);
 }
 
 mapseg_result
