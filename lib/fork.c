@@ -16,6 +16,7 @@
 #include "os.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 static pthread_mutex_t list_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -80,7 +81,8 @@ prepare(void)
             continue;
         /* No thread may hold a dead owner's byte now: the child would inherit
          * a copy of the descriptor that holds it. */
-        pthread_mutex_lock(&seg->lock.recovering);
+        while (!mapseg_lock_begin_recovery(&seg->lock))
+            mapseg_os.nap(10000);
         prepare_child_of(seg);
     }
 }
@@ -95,7 +97,7 @@ resume_parent(void)
         if (seg->child.present)
             mapseg_presence_release(&seg->child.presence, seg->attachment.fd);
         seg->child.present = false;
-        pthread_mutex_unlock(&seg->lock.recovering);
+        mapseg_lock_end_recovery(&seg->lock);
     }
     pthread_mutex_unlock(&list_mutex);
 }
@@ -140,7 +142,7 @@ resume_child(void)
     for (struct mapseg *seg = list; seg != NULL; seg = next) {
         next = seg->next;
         if (seg->attached)
-            pthread_mutex_unlock(&seg->lock.recovering);
+            mapseg_lock_end_recovery(&seg->lock);
         if (seg->attached && seg->child.present)
             adopt(seg);
         else

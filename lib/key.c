@@ -16,12 +16,14 @@
 #include <string.h>
 #include <xxhash.h>
 
+/* One block of memory, all of whose strings lie behind the struct. */
 struct mapseg_ipc_key {
     mapseg_key_type type;
-    char *name;
-    char *legacy_key;
-    char *text; /* NULL: invalid */
-    char id[33];
+    const char *name;
+    const char *legacy_key;
+    const char *id;
+    const char *text; /* NULL: invalid */
+    char room[];
 };
 
 static const struct {
@@ -32,6 +34,9 @@ static const struct {
     {MAPSEG_KEY_MEMFD, "memfd"},     {MAPSEG_KEY_RAW, "raw"},         {MAPSEG_KEY_POSIX, "posix"},
     {MAPSEG_KEY_WINDOWS, "windows"}, {MAPSEG_KEY_SYSTEMV, "systemv"},
 };
+
+/** For any scheme. */
+#define SCHEME_ROOM sizeof "systemv--2147483648"
 
 /** What a readable part of a derived name keeps of the key. */
 #define SLUG_BYTES 32
@@ -197,53 +202,92 @@ mapseg_default_key_type(void)
 
 /* ------------------------------------------------------------ the value -- */
 
-/** Gives the key its text form. False: no memory. */
-static bool
-make_text(mapseg_ipc_key *key)
+/** How much longer a string becomes when it is encoded. */
+static size_t
+growth(const char *text, const char *more)
 {
-    char scheme[16];
-    size_t room = 3 * strlen(key->name) + 3 * strlen(key->legacy_key) + sizeof key->id + 64;
-    char *end;
+    size_t bytes = 0;
 
-    if (key->type == MAPSEG_KEY_INVALID)
-        return true;
-    key->text = malloc(room);
-    if (key->text == NULL)
-        return false;
-    scheme_of_type(key->type, scheme, sizeof scheme);
-    end = key->text + snprintf(key->text, room, "%s:", scheme);
-    if (key->name[0] == '/' && key->name[1] == '/') {
+    for (; *text != '\0'; text++)
+        if (needs_encoding(*text, more))
+            bytes += 2;
+    return bytes;
+}
+
+/** Writes the text form to `to`, which has room for it. Returns where the name
+ *  begins in it. */
+static char *
+write_text(const mapseg_ipc_key *key, const char *scheme, char *to, size_t room)
+{
+    const char *name = key->name;
+    char *end;
+    char *begin;
+
+    begin = to + snprintf(to, room, "%s:", scheme);
+    end = begin;
+    if (name[0] == '/' && name[1] == '/') {
         /* "//" would begin an authority. */
         end += snprintf(end, 5, "/%%2F");
-        end = encode(end, key->name + 2, "");
-    } else {
-        end = encode(end, key->name, "");
+        name += 2;
     }
+    end = encode(end, name, "");
     if (key->legacy_key[0] != '\0') {
         end += snprintf(end, 12, "?legacyKey=");
         end = encode(end, key->legacy_key, "&=");
     }
     if (key->id[0] != '\0')
         snprintf(end, 40, "%cid=%s", key->legacy_key[0] == '\0' ? '?' : '&', key->id);
-    return true;
+    return begin;
+}
+
+/** Copies a string to `to`, and moves that behind it; an empty one needs no
+ *  room. */
+static const char *
+place_string(char **to, const char *text)
+{
+    size_t bytes = strlen(text) + 1;
+    const char *copy;
+
+    if (*text == '\0')
+        return "";
+    copy = memcpy(*to, text, bytes);
+    *to += bytes;
+    return copy;
 }
 
 /** A key that owns copies of its parts; NULL: no memory. */
 static mapseg_ipc_key *
 new_key(mapseg_key_type type, const char *name, const char *legacy_key, const char *id)
 {
-    mapseg_ipc_key *key = calloc(1, sizeof *key);
+    bool valid = is_known(type);
+    size_t more = growth(name, "") + growth(legacy_key, "&=");
+    /* Mostly the text ends with the name as it is, which then is kept once. */
+    bool shared = valid && more == 0 && *legacy_key == '\0' && *id == '\0' &&
+                  strncmp(name, "//", 2) != 0;
+    size_t strings = strlen(name) + strlen(legacy_key) + strlen(id) + 3;
+    char scheme[SCHEME_ROOM];
+    mapseg_ipc_key *key;
+    size_t text_room;
+    char *behind;
 
+    scheme_of_type(type, scheme, sizeof scheme);
+    text_room = strlen(scheme) + sizeof ":" + strlen(name);
+    if (!shared)
+        text_room += strings + more + sizeof "/%2F?legacyKey=&id=";
+    key = malloc(sizeof *key + text_room + (shared ? 0 : strings));
     if (key == NULL)
         return NULL;
-    key->type = is_known(type) ? type : MAPSEG_KEY_INVALID;
-    key->name = mapseg_copy_string(name);
-    key->legacy_key = mapseg_copy_string(legacy_key);
-    for (int i = 0; id[i] != '\0' && i < 32; i++)
-        key->id[i] = lower(id[i]);
-    if (key->name == NULL || key->legacy_key == NULL || !make_text(key)) {
-        mapseg_ipc_key_free(key);
-        return NULL;
+    behind = key->room + text_room;
+    key->type = valid ? type : MAPSEG_KEY_INVALID;
+    key->text = valid ? key->room : NULL;
+    key->name = shared ? name : place_string(&behind, name);
+    key->legacy_key = place_string(&behind, legacy_key);
+    key->id = place_string(&behind, id);
+    if (valid) {
+        char *begin = write_text(key, scheme, key->room, text_room);
+
+        if (shared)
+            key->name = begin;
     }
     return key;
 }
@@ -257,11 +301,6 @@ mapseg_ipc_key_new(mapseg_key_type type, const char *name)
 void
 mapseg_ipc_key_free(mapseg_ipc_key *key)
 {
-    if (key == NULL)
-        return;
-    free(key->name);
-    free(key->legacy_key);
-    free(key->text);
     free(key);
 }
 
@@ -292,6 +331,8 @@ parse_query(char *query, mapseg_key_type type, const char **legacy_key, const ch
             if (!decode(query + 10))
                 return false;
         } else if (type == MAPSEG_KEY_MEMFD && strncmp(query, "id=", 3) == 0 && is_id(query + 3)) {
+            for (char *c = query + 3; *c != '\0'; c++)
+                *c = lower(*c);
             *id = query + 3;
         } else {
             return false;

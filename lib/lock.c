@@ -181,6 +181,18 @@ replace_owner(struct mapseg_lock *lock, uint32_t dead, uint32_t bits)
     return false;
 }
 
+bool
+mapseg_lock_begin_recovery(struct mapseg_lock *lock)
+{
+    return !atomic_exchange_explicit(&lock->recovering, true, memory_order_acquire);
+}
+
+void
+mapseg_lock_end_recovery(struct mapseg_lock *lock)
+{
+    atomic_store_explicit(&lock->recovering, false, memory_order_release);
+}
+
 /** Takes the lock over if the owner that was seen is dead. */
 static bool
 recover(struct mapseg_lock *lock, uint32_t dead, uint32_t bits)
@@ -194,7 +206,7 @@ recover(struct mapseg_lock *lock, uint32_t dead, uint32_t bits)
     /* No slot at all: a hostile peer wrote it, and it has no byte to ask. */
     if (dead > MAPSEG_LAST_SLOT)
         return replace_owner(lock, dead, bits);
-    if (mapseg_presence_is_held(lock->fd, dead) || pthread_mutex_trylock(&lock->recovering) != 0)
+    if (mapseg_presence_is_held(lock->fd, dead) || !mapseg_lock_begin_recovery(lock))
         return false;
     /* Only with its byte in hand: else a newcomer could get the slot, and the
      * lock, between the test and the swap. */
@@ -202,7 +214,7 @@ recover(struct mapseg_lock *lock, uint32_t dead, uint32_t bits)
         replaced = replace_owner(lock, dead, bits);
         mapseg_presence_let_go(&hold);
     }
-    pthread_mutex_unlock(&lock->recovering);
+    mapseg_lock_end_recovery(lock);
     return replaced;
 }
 
@@ -399,10 +411,7 @@ void
 mapseg_lock_begin(struct mapseg_lock *lock, struct mapseg_header *header, uint32_t slot, int fd,
                   const char *path, bool fair)
 {
-    static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
-
     mapseg_lock_clear(lock);
-    memcpy(&lock->recovering, &fresh, sizeof fresh);
     if (header == NULL)
         return;
     lock->header = header;

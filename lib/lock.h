@@ -9,7 +9,6 @@
 #include "mapseg-format.h"
 #include "mapseg.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 /** No life has this generation. */
@@ -26,7 +25,7 @@ struct mapseg_lock {
     int fd;                       /**< to test and take presence bytes */
     const char *path;             /**< of the segment; may be NULL */
     struct mapseg_header *header; /**< NULL: this attachment cannot lock */
-    pthread_mutex_t recovering;   /**< one thread of a handle recovers at a time */
+    atomic_bool recovering;       /**< one thread of a handle recovers at a time */
 };
 
 /** Prepares the lock of a new attachment, which has claimed its slot and healed
@@ -42,6 +41,11 @@ void mapseg_lock_end(struct mapseg_lock *lock);
 
 /** Makes the lock of a detached handle: one that cannot lock. */
 void mapseg_lock_clear(struct mapseg_lock *lock);
+
+/** Keeps all other threads of the handle from recovering; false: one is at it.
+ *  It takes some microseconds. */
+bool mapseg_lock_begin_recovery(struct mapseg_lock *lock);
+void mapseg_lock_end_recovery(struct mapseg_lock *lock);
 
 /** The lock word of a header. */
 static inline _Atomic uint32_t *
