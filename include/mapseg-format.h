@@ -99,11 +99,10 @@ struct mapseg_header {
 #elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
 #define MAPSEG_FORMAT_ASSERT(what, name) _Static_assert(what, #name)
 #else
-#define MAPSEG_FORMAT_ASSERT(what, name) \
-    typedef char mapseg_format_assert_##name[(what) ? 1 : -1]
+#define MAPSEG_FORMAT_ASSERT(what, name) typedef char mapseg_format_assert_##name[(what) ? 1 : -1]
 #endif
-#define MAPSEG_FORMAT_OFFSET(field, offset) \
-    MAPSEG_FORMAT_ASSERT(offsetof(struct mapseg_header, field) == (offset), \
+#define MAPSEG_FORMAT_OFFSET(field, offset)                                                        \
+    MAPSEG_FORMAT_ASSERT(offsetof(struct mapseg_header, field) == (offset),                        \
                          field##_lies_at_##offset)
 
 MAPSEG_FORMAT_OFFSET(magic, 0);
@@ -121,8 +120,7 @@ MAPSEG_FORMAT_OFFSET(owner_pid, 132);
 MAPSEG_FORMAT_OFFSET(owner_tid, 136);
 MAPSEG_FORMAT_OFFSET(recoveries, 144);
 MAPSEG_FORMAT_OFFSET(sequence, 256);
-MAPSEG_FORMAT_ASSERT(sizeof(struct mapseg_header) == MAPSEG_HEADER_BYTES,
-                     header_is_one_page);
+MAPSEG_FORMAT_ASSERT(sizeof(struct mapseg_header) == MAPSEG_HEADER_BYTES, header_is_one_page);
 
 #undef MAPSEG_FORMAT_OFFSET
 #undef MAPSEG_FORMAT_ASSERT

@@ -292,7 +292,9 @@ typedef struct mapseg_options {
     int64_t timeout_ns;
 } mapseg_options;
 
+/* clang-format off */
 #define MAPSEG_OPTIONS_INIT { sizeof(mapseg_options), 0, 0, 0, 0 }
+/* clang-format on */
 
 /**
  * Creates the segment and attaches to it. `size` is in bytes and exactly what

@@ -23,9 +23,9 @@
 
 /* --------------------------------------------------------------- options -- */
 
-#define KNOWN_FLAGS                                                                               \
-    ((uint32_t)MAPSEG_PERSISTENT | (uint32_t)MAPSEG_LAZY | (uint32_t)MAPSEG_RECLAIM |             \
-     (uint32_t)MAPSEG_FAIR | (uint32_t)MAPSEG_NO_FORK | (uint32_t)MAPSEG_REQUIRE_TAG |            \
+#define KNOWN_FLAGS                                                                                \
+    ((uint32_t)MAPSEG_PERSISTENT | (uint32_t)MAPSEG_LAZY | (uint32_t)MAPSEG_RECLAIM |              \
+     (uint32_t)MAPSEG_FAIR | (uint32_t)MAPSEG_NO_FORK | (uint32_t)MAPSEG_REQUIRE_TAG |             \
      (uint32_t)MAPSEG_ALLOW_OTHER_OWNER | (uint32_t)MAPSEG_ALLOW_SHARED_WRITE)
 
 /** More than any library's options will ever have: such a size is a mistake,
@@ -387,7 +387,8 @@ check_demands(const struct request *request, const struct mapseg_header *header,
                              "that descriptor is another segment (id %s); check which one was "
                              "handed over",
                              id);
-    if (request->options.flags & MAPSEG_REQUIRE_TAG && header->user_tag != request->options.user_tag)
+    if (request->options.flags & MAPSEG_REQUIRE_TAG &&
+        header->user_tag != request->options.user_tag)
         return mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
                              "its user tag is %#llx and %#llx was demanded; the programs do not "
                              "share one data format",
@@ -410,7 +411,8 @@ examine(const struct request *request, struct mapseg_attachment *attachment, boo
         return mapseg_system_failed(failure, -error, "the file cannot be examined");
     result = mapseg_trust_file(&status, request->options.flags, failure);
     if (result == MAPSEG_OK)
-        result = mapseg_place_check(mapseg_ipc_key_type(request->seg->key), attachment->fd, failure);
+        result =
+            mapseg_place_check(mapseg_ipc_key_type(request->seg->key), attachment->fd, failure);
     if (result == MAPSEG_OK)
         result = mapseg_header_read(attachment->fd, (uint64_t)status.st_size, &header, failure);
     if (result == MAPSEG_OK)
@@ -453,9 +455,9 @@ appear(struct request *request, struct mapseg_attachment *attachment,
                              "it has no free presence slot; somebody holds far too many");
     if (error < 0)
         return mapseg_system_failed(failure, -error, "its presence cannot be recorded");
-    leads = attachment->path == NULL ? 1
-                                     : mapseg_name_leads_to(attachment->path, attachment->device,
-                                                            attachment->inode);
+    leads = attachment->path == NULL
+                ? 1
+                : mapseg_name_leads_to(attachment->path, attachment->device, attachment->inode);
     if (leads == 1)
         return MAPSEG_OK;
     mapseg_presence_release(&attachment->presence, attachment->fd);
@@ -509,8 +511,7 @@ attach(struct request *request, struct mapseg_failure *failure)
             return mapseg_system_failed(failure, ENOMEM, "no memory for the fork handlers");
         result = attach_once(request, failure);
         mapseg_fork_unlock();
-    } while (result != MAPSEG_OK && request->again &&
-             mapseg_wait_for_remover(&pause_ns, deadline));
+    } while (result != MAPSEG_OK && request->again && mapseg_wait_for_remover(&pause_ns, deadline));
     return result;
 }
 

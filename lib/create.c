@@ -303,6 +303,7 @@ begin(struct request *request, bool named, struct mapseg_failure *failure)
 {
     struct mapseg_attachment *attachment = &request->seg->attachment;
     struct stat status;
+    mapseg_result result;
     int error;
 
     attachment->fd = open_file(request, named);
@@ -318,7 +319,8 @@ begin(struct request *request, bool named, struct mapseg_failure *failure)
     attachment->inode = status.st_ino;
     attachment->data_offset = (size_t)mapseg_header_data_offset();
     attachment->data_size = request->size;
-    return MAPSEG_OK;
+    result = mapseg_place_check(mapseg_ipc_key_type(request->seg->key), attachment->fd, failure);
+    return result == MAPSEG_OK ? check_room(request, attachment->fd, failure) : result;
 }
 
 /** Maps the filled file, appears and publishes. The fork list is locked.
@@ -366,10 +368,6 @@ create_file(struct request *request, bool named, bool *needs_name, struct mapseg
 
     /* Unlocked: a large segment takes a while, and others may want to fork. */
     if (result == MAPSEG_OK)
-        result = mapseg_place_check(mapseg_ipc_key_type(seg->key), seg->attachment.fd, failure);
-    if (result == MAPSEG_OK)
-        result = check_room(request, seg->attachment.fd, failure);
-    if (result == MAPSEG_OK)
         result = fill_file(request, seg->attachment.fd, failure);
 
     (void)mapseg_fork_lock();
@@ -381,7 +379,8 @@ create_file(struct request *request, bool named, bool *needs_name, struct mapseg
         seg->attachment.flags = header_flags(request);
         memcpy(seg->attachment.id, seg->attachment.base + offsetof(struct mapseg_header, id),
                sizeof seg->attachment.id);
-        mapseg_attachment_adopt(seg, request->access, (request->options.flags & MAPSEG_NO_FORK) != 0);
+        mapseg_attachment_adopt(seg, request->access,
+                                (request->options.flags & MAPSEG_NO_FORK) != 0);
     } else {
         abandon(request);
     }

@@ -169,8 +169,9 @@ copy_printable(char *to, const char *from, size_t most)
     for (size_t i = 0; i < length; i++) {
         unsigned char byte = (unsigned char)from[i];
         /* U+0080 to U+009F are control characters too. */
-        bool control = byte < 0x20 || byte == 0x7f ||
-                       (byte >= 0x80 && byte <= 0x9f && i > 0 && (unsigned char)from[i - 1] == 0xc2);
+        bool control =
+            byte < 0x20 || byte == 0x7f ||
+            (byte >= 0x80 && byte <= 0x9f && i > 0 && (unsigned char)from[i - 1] == 0xc2);
 
         *to++ = control ? '?' : from[i];
     }
@@ -250,9 +251,9 @@ speak(const mapseg *seg, const char *operation, int system_error, const char *re
     if (system_error != 0)
         mapseg_os.describe(system_error, said, sizeof said);
     own->handle = seg->number;
-    snprintf(own->text, sizeof own->text, "cannot %s %s: %.*s%s%s%s%s", operation, key,
-             (int)until, reason, system_error != 0 ? " (" : "", said,
-             system_error != 0 ? ")" : "", reason + until);
+    snprintf(own->text, sizeof own->text, "cannot %s %s: %.*s%s%s%s%s", operation, key, (int)until,
+             reason, system_error != 0 ? " (" : "", said, system_error != 0 ? ")" : "",
+             reason + until);
 }
 
 mapseg_result

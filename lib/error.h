@@ -17,14 +17,12 @@ struct mapseg_failure {
 };
 
 /** Fills *failure in and returns its result. */
-mapseg_result mapseg_failed(struct mapseg_failure *failure, mapseg_result result,
-                            int system_error, const char *reason, ...)
-    __attribute__((format(printf, 4, 5)));
+mapseg_result mapseg_failed(struct mapseg_failure *failure, mapseg_result result, int system_error,
+                            const char *reason, ...) __attribute__((format(printf, 4, 5)));
 
 /** The same, with the result that fits the (positive) errno. */
 mapseg_result mapseg_system_failed(struct mapseg_failure *failure, int system_error,
-                                   const char *reason, ...)
-    __attribute__((format(printf, 3, 4)));
+                                   const char *reason, ...) __attribute__((format(printf, 3, 4)));
 
 /** Leaves the failure of `operation` ("attach") in the handle and in this
  *  thread's words, and returns its result. */

@@ -7,6 +7,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "attach.h"
+#include "fork.h"
 #include "header.h"
 #include "key.h"
 #include "os.h"
@@ -56,13 +57,13 @@ see_header(mapseg_information *seen, int fd, const struct mapseg_header *copy)
     if (seen->lock_slot != 0) {
         seen->lock_pid = header.owner_pid;
         seen->lock_tid = header.owner_tid;
-        seen->lock = seen->lock_slot <= MAPSEG_LAST_SLOT &&
-                             mapseg_presence_is_held(fd, seen->lock_slot)
-                         ? MAPSEG_LOCK_STATE_HELD
-                         : MAPSEG_LOCK_STATE_OWNER_DIED;
+        seen->lock =
+            seen->lock_slot <= MAPSEG_LAST_SLOT && mapseg_presence_is_held(fd, seen->lock_slot)
+                ? MAPSEG_LOCK_STATE_HELD
+                : MAPSEG_LOCK_STATE_OWNER_DIED;
     } else {
-        seen->lock = seen->lock_inconsistent ? MAPSEG_LOCK_STATE_INCONSISTENT
-                                             : MAPSEG_LOCK_STATE_FREE;
+        seen->lock =
+            seen->lock_inconsistent ? MAPSEG_LOCK_STATE_INCONSISTENT : MAPSEG_LOCK_STATE_FREE;
     }
 }
 
@@ -107,11 +108,11 @@ judge(struct information *information, int fd, const struct stat *status)
 }
 
 static void
-see_file(struct information *information, int fd, const struct stat *status, const char *lock_table)
+see_file(struct information *information, int fd, const struct stat *status)
 {
     mapseg_information *seen = &information->seen;
     struct mapseg_file_system file_system;
-    struct mapseg_census census;
+    struct mapseg_census census = {0, 0};
 
     seen->seals = fd < 0 ? -1 : mapseg_os.seals(fd);
     if (seen->seals < 0)
@@ -126,7 +127,8 @@ see_file(struct information *information, int fd, const struct stat *status, con
     seen->uid = (uint32_t)status->st_uid;
     seen->gid = (uint32_t)status->st_gid;
     seen->links = (uint32_t)status->st_nlink;
-    mapseg_presence_count(lock_table, fd, status->st_dev, status->st_ino, &census);
+    if (fd >= 0)
+        mapseg_presence_count(fd, status->st_dev, status->st_ino, &census);
     seen->attached = census.attached;
     seen->readers = census.readers;
     judge(information, fd, status);
@@ -134,8 +136,7 @@ see_file(struct information *information, int fd, const struct stat *status, con
 
 /** An information about the file behind `fd`, which stays the caller's. */
 static mapseg_information *
-describe(const mapseg_ipc_key *key, const char *path, int fd, const struct stat *status,
-         const char *lock_table)
+describe(const mapseg_ipc_key *key, const char *path, int fd, const struct stat *status)
 {
     struct information *information = calloc(1, sizeof *information);
     mapseg_information *seen;
@@ -152,7 +153,7 @@ describe(const mapseg_ipc_key *key, const char *path, int fd, const struct stat 
         mapseg_information_free(seen);
         return NULL;
     }
-    see_file(information, fd, status, lock_table);
+    see_file(information, fd, status);
     return seen;
 }
 
@@ -219,15 +220,12 @@ static mapseg_result
 see_key(const mapseg *seg, mapseg_information **information, struct mapseg_failure *failure)
 {
     struct stat status;
-    char *lock_table = NULL;
     char *path = NULL;
     int fd = -1;
     mapseg_result result = open_to_see(seg, &path, &fd, &status, failure);
 
     if (result == MAPSEG_OK) {
-        if (mapseg_os.lock_table(&lock_table) < 0)
-            lock_table = NULL;
-        *information = describe(seg->key, path == NULL ? "" : path, fd, &status, lock_table);
+        *information = describe(seg->key, path == NULL ? "" : path, fd, &status);
         if (*information == NULL)
             result = mapseg_system_failed(failure, ENOMEM, "no memory");
         else
@@ -235,7 +233,6 @@ see_key(const mapseg *seg, mapseg_information **information, struct mapseg_failu
     }
     if (fd >= 0)
         mapseg_os.close(fd);
-    free(lock_table);
     free(path);
     return result;
 }
@@ -247,11 +244,16 @@ mapseg_info(mapseg *seg, mapseg_information **information)
     mapseg_result result;
 
     *information = NULL;
-    if (seg->key == NULL ||
-        (mapseg_ipc_key_is_empty(seg->key) && !(mapseg_is_attached(seg) && seg->attachment.path == NULL)))
+    if (seg->key == NULL || (mapseg_ipc_key_is_empty(seg->key) &&
+                             !(mapseg_is_attached(seg) && seg->attachment.path == NULL)))
         result = mapseg_no_key(&failure);
-    else
+    else if (mapseg_fork_lock() < 0)
+        result = mapseg_system_failed(&failure, ENOMEM, "no memory for the fork handlers");
+    else {
+        /* Locked, or a child would inherit the descriptor. */
         result = see_key(seg, information, &failure);
+        mapseg_fork_unlock();
+    }
     return result == MAPSEG_OK ? mapseg_succeed(seg) : mapseg_report(seg, "examine", &failure);
 }
 
@@ -283,7 +285,6 @@ struct listing {
     mapseg_list *list;
     mapseg_key_type type;
     const char *directory;
-    const char *lock_table;
 };
 
 /** Adds the file to the list if it is a segment, or one half made. */
@@ -303,7 +304,7 @@ list_file(void *context, const char *name)
         fd = mapseg_os.open(path, O_RDONLY);
     if (fd >= 0 && mapseg_os.status(fd, &status) >= 0 &&
         (private_name || mapseg_header_is_ours(fd))) {
-        mapseg_information *entry = describe(key, path, fd, &status, listing->lock_table);
+        mapseg_information *entry = describe(key, path, fd, &status);
 
         /* Half made, or given up half way: damage is no surprise there. */
         if (entry != NULL && private_name)
@@ -318,14 +319,18 @@ list_file(void *context, const char *name)
 }
 
 static int
-list_directory(mapseg_list *list, mapseg_key_type type, const char *lock_table)
+list_directory(mapseg_list *list, mapseg_key_type type)
 {
     char *directory = mapseg_place_directory(type);
-    struct listing listing = {list, type, directory, lock_table};
+    struct listing listing = {list, type, directory};
     int error = 0;
 
     if (directory != NULL)
+        error = mapseg_fork_lock();
+    if (directory != NULL && error >= 0) {
         error = mapseg_os.each_name(directory, list_file, &listing);
+        mapseg_fork_unlock();
+    }
     free(directory);
     return error == -ENOENT ? 0 : error;
 }
@@ -343,17 +348,13 @@ mapseg_result
 mapseg_list_new(mapseg_list **list)
 {
     mapseg_list *made = calloc(1, sizeof *made);
-    char *lock_table = NULL;
     int error = made == NULL ? -ENOMEM : 0;
 
     *list = NULL;
-    if (mapseg_os.lock_table(&lock_table) < 0)
-        lock_table = NULL;
     if (error >= 0)
-        error = list_directory(made, MAPSEG_KEY_SHM, lock_table);
+        error = list_directory(made, MAPSEG_KEY_SHM);
     if (error >= 0)
-        error = list_directory(made, MAPSEG_KEY_RUNTIME, lock_table);
-    free(lock_table);
+        error = list_directory(made, MAPSEG_KEY_RUNTIME);
     if (error < 0) {
         mapseg_list_free(made);
         return error == -ENOMEM || error == -EMFILE || error == -ENFILE ? MAPSEG_OUT_OF_RESOURCES

@@ -262,8 +262,8 @@ new_key(mapseg_key_type type, const char *name, const char *legacy_key, const ch
     bool valid = is_known(type);
     size_t more = growth(name, "") + growth(legacy_key, "&=");
     /* Mostly the text ends with the name as it is, which then is kept once. */
-    bool shared = valid && more == 0 && *legacy_key == '\0' && *id == '\0' &&
-                  strncmp(name, "//", 2) != 0;
+    bool shared =
+        valid && more == 0 && *legacy_key == '\0' && *id == '\0' && strncmp(name, "//", 2) != 0;
     size_t strings = strlen(name) + strlen(legacy_key) + strlen(id) + 3;
     char scheme[SCHEME_ROOM];
     mapseg_ipc_key *key;
@@ -444,7 +444,8 @@ derived_name(const char *plain_key)
         char c = plain_key[i];
         char small = lower(c);
 
-        slug[i] = (small >= 'a' && small <= 'z') || is_digit(c) || strchr("._-", c) != NULL ? c : '_';
+        slug[i] =
+            (small >= 'a' && small <= 'z') || is_digit(c) || strchr("._-", c) != NULL ? c : '_';
     }
     slug[length] = '\0';
     snprintf(name, sizeof "mapseg--" + SLUG_BYTES + 32, "mapseg-%s-%s", slug, digits);

@@ -21,7 +21,7 @@ struct mapseg_lock {
     uint32_t slot;                 /**< this attachment's, what the word holds when it owns */
     _Atomic uint32_t owner_thread; /**< of this process, see mapseg_lock_thread; 0: none */
     bool fair;
-    atomic_bool contended; /**< a fair lock: others were met on the way to it */
+    atomic_bool contended;        /**< a fair lock: others were met on the way to it */
     int fd;                       /**< to test and take presence bytes */
     const char *path;             /**< of the segment; may be NULL */
     struct mapseg_header *header; /**< NULL: this attachment cannot lock */

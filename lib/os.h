@@ -29,10 +29,10 @@ struct mapseg_range {
 
 /** What holds a file. */
 struct mapseg_file_system {
-    char name[24];        /**< "tmpfs", "ext4", or its magic number */
-    bool ram_backed;      /**< never written to a disk but by swapping */
-    bool limited;         /**< `available` means something */
-    uint64_t available;   /**< bytes that this user can still take */
+    char name[24];      /**< "tmpfs", "ext4", or its magic number */
+    bool ram_backed;    /**< never written to a disk but by swapping */
+    bool limited;       /**< `available` means something */
+    uint64_t available; /**< bytes that this user can still take */
 };
 
 /** Protection of a mapping. */
@@ -43,11 +43,11 @@ struct mapseg_os_operations {
      * symbolic link in the last part, never takes a terminal. */
     int (*open)(const char *path, int flags);
     int (*open_directory)(const char *path);
-    int (*open_new)(const char *path, mode_t mode);           /**< must not exist yet */
-    int (*open_unnamed)(const char *directory, mode_t mode);  /**< a file without a name */
+    int (*open_new)(const char *path, mode_t mode);          /**< must not exist yet */
+    int (*open_unnamed)(const char *directory, mode_t mode); /**< a file without a name */
     int (*status_of_name)(const char *path, struct stat *status);
-    int (*link)(int fd, const char *path);                    /**< names an unnamed file */
-    int (*rename_new)(const char *from, const char *to);      /**< fails if `to` exists */
+    int (*link)(int fd, const char *path);               /**< names an unnamed file */
+    int (*rename_new)(const char *from, const char *to); /**< fails if `to` exists */
     int (*unlink)(const char *path);
     int (*make_directory)(const char *path, mode_t mode);
     /** Visits each name of a directory, until a visit returns less than 0. */
@@ -55,10 +55,10 @@ struct mapseg_os_operations {
                      void *context);
 
     /* Descriptors. */
-    int (*reopen)(int fd, int flags);  /**< a new description of the same file */
-    int (*duplicate)(int fd);          /**< the same description */
+    int (*reopen)(int fd, int flags); /**< a new description of the same file */
+    int (*duplicate)(int fd);         /**< the same description */
     void (*close)(int fd);
-    int (*access_mode)(int fd);        /**< O_RDONLY, O_WRONLY or O_RDWR */
+    int (*access_mode)(int fd); /**< O_RDONLY, O_WRONLY or O_RDWR */
     int (*status)(int fd, struct stat *status);
     int (*file_system)(int fd, struct mapseg_file_system *file_system);
     int (*set_mode)(int fd, mode_t mode);
@@ -103,8 +103,8 @@ struct mapseg_os_operations {
     uint32_t (*process_id)(void);
     uint32_t (*thread_id)(void);
     uint32_t (*user_id)(void);
-    uint64_t (*file_size_limit)(void); /**< RLIMIT_FSIZE; UINT64_MAX: none */
-    uint64_t (*memory_limit)(void);    /**< memory and swap, or the control group's limit */
+    uint64_t (*file_size_limit)(void);      /**< RLIMIT_FSIZE; UINT64_MAX: none */
+    uint64_t (*memory_limit)(void);         /**< memory and swap, or the control group's limit */
     const char *(*runtime_directory)(void); /**< NULL: not set, or a set-id program */
     const char *(*shared_directory)(void);  /**< "/dev/shm" */
     /** The system's words for an errno, into `to`. */

@@ -184,12 +184,12 @@ linux_file_system(int fd, struct mapseg_file_system *file_system)
         bool ram_backed;
         const char *name;
     } known[] = {
-        {0x01021994, true, "tmpfs"},    {0x858458f6, true, "ramfs"},
-        {0x958458f6, true, "hugetlbfs"}, {0x0000ef53, false, "ext4"},
-        {0x58465342, false, "xfs"},     {0x9123683e, false, "btrfs"},
+        {0x01021994, true, "tmpfs"},      {0x858458f6, true, "ramfs"},
+        {0x958458f6, true, "hugetlbfs"},  {0x0000ef53, false, "ext4"},
+        {0x58465342, false, "xfs"},       {0x9123683e, false, "btrfs"},
         {0x794c7630, false, "overlayfs"}, {0x00006969, false, "nfs"},
-        {0x65735546, false, "fuse"},    {0xff534d42, false, "cifs"},
-        {0xf2f52010, false, "f2fs"},    {0x2fc12fc1, false, "zfs"},
+        {0x65735546, false, "fuse"},      {0xff534d42, false, "cifs"},
+        {0xf2f52010, false, "f2fs"},      {0x2fc12fc1, false, "zfs"},
     };
     struct statfs status;
     uint32_t magic;
@@ -304,7 +304,9 @@ linux_seals(int fd)
 static short
 range_type(enum mapseg_range_kind kind)
 {
-    return kind == MAPSEG_RANGE_EXCLUSIVE ? F_WRLCK : kind == MAPSEG_RANGE_SHARED ? F_RDLCK : F_UNLCK;
+    return kind == MAPSEG_RANGE_EXCLUSIVE ? F_WRLCK
+           : kind == MAPSEG_RANGE_SHARED  ? F_RDLCK
+                                          : F_UNLCK;
 }
 
 static int
@@ -467,7 +469,8 @@ linux_wake_one(const uint32_t *word)
 static void
 linux_nap(int64_t ns)
 {
-    struct timespec time = {.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
+    struct timespec time = {.tv_sec = (time_t)(ns / 1000000000),
+                            .tv_nsec = (long)(ns % 1000000000)};
 
     (void)nanosleep(&time, NULL);
 }
@@ -578,7 +581,8 @@ control_group_limit(void)
 
     if (read_text("/proc/self/cgroup", &text) < 0)
         return UINT64_MAX;
-    for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+    for (char *line = strtok_r(text, "\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\n", &rest)) {
         char *controllers = strchr(line, ':');
         char *group = controllers == NULL ? NULL : strchr(controllers + 1, ':');
         uint64_t limit = UINT64_MAX;

@@ -29,8 +29,8 @@ static mapseg_result
 check_private(const struct stat *status, const char *directory, struct mapseg_failure *failure)
 {
     if (!S_ISDIR(status->st_mode))
-        return mapseg_failed(failure, MAPSEG_UNTRUSTED, 0, "%.120s is not a directory; move it away",
-                             directory);
+        return mapseg_failed(failure, MAPSEG_UNTRUSTED, 0,
+                             "%.120s is not a directory; move it away", directory);
     if (status->st_uid != mapseg_os.user_id())
         return mapseg_failed(failure, MAPSEG_UNTRUSTED, 0,
                              "%.120s belongs to user %u, not to this one; set XDG_RUNTIME_DIR to "

@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
@@ -190,7 +191,8 @@ mapseg_presence_is_held(int fd, uint32_t slot)
 {
     struct mapseg_range found;
 
-    if (mapseg_os.test_range(fd, MAPSEG_RANGE_EXCLUSIVE, MAPSEG_PRESENCE_BASE + slot, 1, &found) < 0)
+    if (mapseg_os.test_range(fd, MAPSEG_RANGE_EXCLUSIVE, MAPSEG_PRESENCE_BASE + slot, 1, &found) <
+        0)
         return true;
     return found.kind != MAPSEG_RANGE_FREE;
 }
@@ -259,9 +261,9 @@ mapseg_presence_let_go(struct mapseg_hold *hold)
 
 /* ------------------------------------------------------------- counting -- */
 
-/** Adds what one line of the kernel's table says of the file. */
-static void
-count_line(const char *line, dev_t device, ino_t inode, struct mapseg_census *census)
+/** Whether a line of the kernel's table of locks is a reader of the file. */
+static bool
+is_reader(const char *line, dev_t device, ino_t inode)
 {
     char class[16];
     char kind[16];
@@ -270,55 +272,69 @@ count_line(const char *line, dev_t device, ino_t inode, struct mapseg_census *ce
     unsigned long long number;
     unsigned long long start;
 
-    if (sscanf(line, "%*d: %15s %*s %15s %*d %x:%x:%llu %llu", class, kind, &major_number,
-               &minor_number, &number, &start) != 6)
-        return;
-    if (strcmp(class, "OFDLCK") != 0 || major_number != major(device) ||
-        minor_number != minor(device) || number != inode)
-        return;
-    if (start == (unsigned long long)MAPSEG_PRESENCE_BASE && strcmp(kind, "READ") == 0) {
-        census->attached++;
-        census->readers++;
-    } else if (start > (unsigned long long)MAPSEG_PRESENCE_BASE &&
-               start <= (unsigned long long)MAPSEG_PRESENCE_BASE + MAPSEG_LAST_SLOT) {
-        census->attached++;
+    return sscanf(line, "%*d: %15s %*s %15s %*d %x:%x:%llu %llu", class, kind, &major_number,
+                  &minor_number, &number, &start) == 6 &&
+           strcmp(class, "OFDLCK") == 0 && strcmp(kind, "READ") == 0 &&
+           major_number == major(device) && minor_number == minor(device) && number == inode &&
+           start == (unsigned long long)MAPSEG_PRESENCE_BASE;
+}
+
+/** How many hold the shared byte, of which there is one at least. */
+static uint32_t
+count_readers(dev_t device, ino_t inode)
+{
+    uint32_t readers = 0;
+    char *table;
+    const char *next;
+
+    if (mapseg_os.lock_table(&table) < 0)
+        return 1;
+    for (next = table; *next != '\0';) {
+        size_t length = strcspn(next, "\n");
+        char line[160];
+
+        /* A copy: sscanf would measure the rest of the table for each line. */
+        snprintf(line, sizeof line, "%.*s", (int)length, next);
+        readers += is_reader(line, device, inode);
+        next += length + (next[length] == '\n');
     }
+    free(table);
+    return readers > 0 ? readers : 1;
 }
 
 /** Counts the locks from `start` to before `end`: one conflict, then what lies
  *  on either side of it. */
-static void
-count_between(int fd, int64_t start, int64_t end, struct mapseg_census *census)
+static uint32_t
+count_between(int fd, int64_t start, int64_t end)
 {
+    uint32_t count = 0;
+
     while (start < end) {
         struct mapseg_range found;
 
         if (mapseg_os.test_range(fd, MAPSEG_RANGE_EXCLUSIVE, start, end - start, &found) < 0 ||
             found.kind == MAPSEG_RANGE_FREE || found.start < start || found.bytes < 1)
-            return;
-        census->attached++;
-        if (found.start == MAPSEG_PRESENCE_BASE && found.kind == MAPSEG_RANGE_SHARED)
-            census->readers++;
-        count_between(fd, start, found.start, census);
+            break;
+        count += 1 + count_between(fd, start, found.start);
         start = found.start + found.bytes;
     }
+    return count;
 }
 
+/* The table of locks would have the slots too, but while others lock and
+ * unlock anything it is no picture of one moment: in 1,288 reads beside two
+ * busy processes a lock that was always held stood there 913 times once, 374
+ * times more often, once not at all. So the slots are asked for. */
 void
-mapseg_presence_count(const char *table, int fd, dev_t device, ino_t inode,
-                      struct mapseg_census *census)
+mapseg_presence_count(int fd, dev_t device, ino_t inode, struct mapseg_census *census)
 {
-    memset(census, 0, sizeof *census);
-    while (table != NULL && *table != '\0') {
-        size_t length = strcspn(table, "\n");
-        char line[160];
+    struct mapseg_range found;
 
-        /* A copy: sscanf would measure the rest of the table for each line. */
-        snprintf(line, sizeof line, "%.*s", (int)length, table);
-        count_line(line, device, inode, census);
-        table += length + (table[length] == '\n');
-    }
-    /* No table, or one that names devices in another way than stat() does. */
-    if (census->attached == 0 && fd >= 0)
-        count_between(fd, MAPSEG_PRESENCE_BASE, MAPSEG_PRESENCE_BASE + MAPSEG_LAST_SLOT + 1, census);
+    census->readers = 0;
+    census->attached = count_between(fd, MAPSEG_PRESENCE_BASE + MAPSEG_FIRST_SLOT,
+                                     MAPSEG_PRESENCE_BASE + MAPSEG_LAST_SLOT + 1);
+    if (mapseg_os.test_range(fd, MAPSEG_RANGE_EXCLUSIVE, MAPSEG_PRESENCE_BASE, 1, &found) >= 0 &&
+        found.kind == MAPSEG_RANGE_SHARED)
+        census->readers = count_readers(device, inode);
+    census->attached += census->readers;
 }

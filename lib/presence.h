@@ -15,8 +15,8 @@
 
 /** One attachment's presence. */
 struct mapseg_presence {
-    void *page;    /**< holds the description that holds the byte; NULL: none */
-    uint32_t slot; /**< 0: the shared byte of those who cannot lock */
+    void *page;                 /**< holds the description that holds the byte; NULL: none */
+    uint32_t slot;              /**< 0: the shared byte of those who cannot lock */
     bool on_working_descriptor; /**< the file could not be opened anew */
     bool refused;               /**< the system allows no lock at all */
 };
@@ -72,9 +72,8 @@ struct mapseg_census {
     uint32_t readers;
 };
 
-/** Counts in a table of locks (os.h lock_table). `fd` (-1: none) is asked where
- *  `table` is NULL or has none of the file's, and then sees all readers as one. */
-void mapseg_presence_count(const char *table, int fd, dev_t device, ino_t inode,
-                           struct mapseg_census *census);
+/** Asks the kernel; the number of readers, where there are several, may be off
+ *  by those who come and go meanwhile. */
+void mapseg_presence_count(int fd, dev_t device, ino_t inode, struct mapseg_census *census);
 
 #endif

@@ -85,8 +85,7 @@ unlink_held(const char *path, const struct stat *status, bool *again,
 }
 
 mapseg_result
-mapseg_name_remove(const char *path, struct mapseg_removal *removal,
-                   struct mapseg_failure *failure)
+mapseg_name_remove(const char *path, struct mapseg_removal *removal, struct mapseg_failure *failure)
 {
     struct mapseg_hold hold;
     struct stat status;

@@ -239,6 +239,44 @@ START_TEST(attachments_are_counted)
 }
 END_TEST
 
+/// Takes and drops locks on a file of its own, which moves lines about in the kernel's table.
+static int
+lock_something_else(int channel, void *argument)
+{
+    int fd = memfd_create("elsewhere", MFD_CLOEXEC);
+    uint32_t *stop = argument;
+
+    (void)channel;
+    for (int i = 0; __atomic_load_n(stop, __ATOMIC_SEQ_CST) == 0; i++) {
+        struct flock lock = {.l_whence = SEEK_SET, .l_start = i % 300 * 2, .l_len = 1};
+
+        lock.l_type = (short)(rand() % 2 == 0 ? F_UNLCK : F_WRLCK);
+        if (fcntl(fd, F_OFD_SETLK, &lock) != 0)
+            return 1;
+    }
+    return 0;
+}
+
+/// What others lock meanwhile, on whatever file, makes no difference.
+START_TEST(attachments_are_counted_while_others_lock)
+{
+    enum { ATTACHED = 20 };
+    uint32_t *stop = shared_memory(sizeof *stop);
+    struct peer other = start_peer(lock_something_else, stop);
+    mapseg *segs[ATTACHED];
+
+    segs[0] = created(key, 10);
+    for (int i = 1; i < ATTACHED; i++)
+        segs[i] = attached(key, MAPSEG_READ_WRITE);
+    for (int i = 0; i < 1000; i++)
+        check_use(MAPSEG_USE_LIVE, ATTACHED, 0);
+    for (int i = 0; i < ATTACHED; i++)
+        mapseg_free(segs[i]);
+    __atomic_store_n(stop, 1, __ATOMIC_SEQ_CST);
+    ck_assert_int_eq(end_peer(&other), 0);
+}
+END_TEST
+
 START_TEST(persistent_segment_is_described)
 {
     mapseg_information *information;
@@ -934,6 +972,7 @@ add_descriptions(Suite *suite)
     tcase_add_test(group, memfd_is_described);
     tcase_add_test(group, ids_name_lives);
     tcase_add_test(group, attachments_are_counted);
+    tcase_add_test(group, attachments_are_counted_while_others_lock);
     tcase_add_test(group, persistent_segment_is_described);
     if (need(is_root(), "readers_that_cannot_lock_are_told_apart: only root can be two users"))
         tcase_add_test(group, readers_that_cannot_lock_are_told_apart);

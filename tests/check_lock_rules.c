@@ -9,6 +9,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -258,6 +259,56 @@ START_TEST(word_is_read_again_with_the_byte_in_hand)
 }
 END_TEST
 
+static atomic_int byte_in_hand;
+
+/** Keeps the dead owner's byte long enough for a fork to come between. */
+static int
+linger_with_byte(int fd, enum mapseg_range_kind kind, int64_t first, int64_t bytes)
+{
+    int result = real.lock_range(fd, kind, first, bytes);
+
+    if (kind == MAPSEG_RANGE_EXCLUSIVE && first == MAPSEG_PRESENCE_BASE + (int64_t)dead_slot) {
+        atomic_store(&byte_in_hand, 1);
+        real.nap(150 * MILLISECOND);
+    }
+    return result;
+}
+
+static void *
+take_over_in_thread(void *argument)
+{
+    need_result(MAPSEG_OWNER_DIED, mapseg_lock(argument));
+    need_result(MAPSEG_OK, mapseg_consistent(argument));
+    need_result(MAPSEG_OK, mapseg_unlock(argument));
+    return NULL;
+}
+
+START_TEST(fork_waits_for_a_take_over)
+{
+    struct stage *stage = new_stage();
+    pthread_t thread;
+    pid_t pid;
+
+    dead_slot = free_slot();
+    mapseg_os.lock_range = linger_with_byte;
+    set_lock_word(header, dead_slot);
+    need(pthread_create(&thread, NULL, take_over_in_thread, seg) == 0);
+    await(&byte_in_hand, 1);
+    pid = fork();
+    need(pid >= 0);
+    if (pid == 0) {
+        become_child();
+        await(&stage->go, 1);
+        _exit(0);
+    }
+    need(pthread_join(thread, NULL) == 0);
+    /* No copy of a descriptor in the child goes on holding the byte. */
+    (void)close(hold_bytes(place.path, dead_slot, 1));
+    atomic_store(&stage->go, 1);
+    finish(pid);
+}
+END_TEST
+
 static int
 no_description(int fd, int flags)
 {
@@ -401,6 +452,7 @@ main(void)
     tcase_add_test(tcase, fork_heals_the_word_that_names_the_childs_slot);
     tcase_add_test(tcase, swap_has_the_dead_owners_byte_in_hand);
     tcase_add_test(tcase, word_is_read_again_with_the_byte_in_hand);
+    tcase_add_test(tcase, fork_waits_for_a_take_over);
     tcase_add_test(tcase, take_over_without_a_descriptor_to_spare);
     tcase_add_test(tcase, own_byte_is_never_taken);
     tcase_add_test(tcase, interrupted_sleeps_do_not_put_off_the_look);

@@ -22,12 +22,12 @@
 
 #define CALLS(each)                                                                                \
     each(open) each(open_directory) each(open_new) each(open_unnamed) each(status_of_name)         \
-        each(link) each(rename_new) each(unlink) each(make_directory) each(each_name)              \
-            each(reopen) each(duplicate) each(access_mode) each(status) each(file_system)          \
-                each(set_mode) each(resize) each(reserve) each(read) each(write)                   \
-                    each(memory_file) each(add_seals) each(seals) each(lock_range) each(hold_range) \
-                        each(test_range) each(lock_table) each(map) each(hide_from_children)       \
-                            each(wiped_page) each(random)
+        each(link) each(rename_new) each(unlink) each(make_directory) each(each_name) each(reopen) \
+            each(duplicate) each(access_mode) each(status) each(file_system) each(set_mode)        \
+                each(resize) each(reserve) each(read) each(write) each(memory_file)                \
+                    each(add_seals) each(seals) each(lock_range) each(hold_range) each(test_range) \
+                        each(lock_table) each(map) each(hide_from_children) each(wiped_page)       \
+                            each(random)
 
 enum call {
 #define AS_NUMBER(name) CALL_##name,

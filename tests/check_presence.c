@@ -458,7 +458,7 @@ START_TEST(attached_means_that_the_name_is_ours)
     if (_i == 1)
         finish(reclaimer);
     need_number(0, stage->wrong);
-    need(stage->ready > 1000);
+    need(stage->ready > 0);
     need(!name_exists(stage->place.path));
 }
 END_TEST
@@ -515,7 +515,7 @@ START_TEST(attach_races_destroy)
     for (int i = 0; i < 2; i++)
         finish(attachers[i]);
     need_number(0, stage->wrong);
-    need(stage->ready > 100);
+    need(stage->ready > 0);
     need(!name_exists(stage->place.path));
 }
 END_TEST
@@ -570,7 +570,7 @@ START_TEST(last_detacher_removes_after_deaths)
     }
     for (int i = 0; i < 4; i++)
         kill_and_reap(workers[i]);
-    need(stage->ready > 200);
+    need(stage->ready > 0);
     atomic_store(&stage->go, 1);
     finish(keeper);
 }

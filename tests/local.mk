@@ -36,7 +36,7 @@ endif
 
 TESTS = $(suites) $(scripts)
 check_PROGRAMS += $(suites)
-EXTRA_DIST += $(scripts)
+EXTRA_DIST += $(scripts) tests/model/lock.pml tests/model/name.pml
 
 # The command.
 scripts += \

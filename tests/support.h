@@ -146,7 +146,7 @@ void check_footprint(const struct footprint *before, const char *path);
 int count_open_descriptors(void);
 /** Lines of /proc/self/maps that contain the text. */
 int count_mappings(const char *text);
-/** Locks of anybody on the file of that name, as the kernel's table has them. */
+/** Ranges of the file of that name on which anybody has a lock. */
 int count_locks(const char *path);
 /** Waits until nobody has a lock on the file: the kernel has let go of the dead. */
 void wait_until_deserted(const char *path);

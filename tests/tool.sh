@@ -167,6 +167,12 @@ for file in "$work/none" "$work" /dev/null; do
     one_line
     exists $k && fail "write --create $file left a segment"
 done
+# A file that claims to be longer than it is.
+odd=/sys/kernel/mm/transparent_hugepage/enabled
+if [ -r $odd ] && [ "$(wc -c <$odd)" -lt "$(stat -c %s $odd)" ]; then
+    expect_failure "$odd" write --create $k $odd
+    exists $k && fail "write --create of a file that ends early left a segment"
+fi
 
 # Bytes of all kinds, and more than one chunk.
 head -c 9000001 /dev/urandom >"$work/random"

@@ -23,6 +23,10 @@ grep -q '^Attached: *0$' "$work/out" || fail "mapseg stays attached: $(cat "$wor
 grep -q '2048 bytes' "$work/out" || fail "size: $(cat "$work/out")"
 has "$work/out" "mode 0600"
 
+# Nor does it keep the descriptor: the command's presence ends with the command.
+expect_quiet 0 exec --size 1 -- sh -c 'ls -l "/proc/$PPID/fd" "/proc/$$/fd" | grep -c memfd:'
+same "descriptors of the segment" "$(cat "$work/out")" 1
+
 # The command writes, and the next one reads, in the same segment.
 expect_quiet 0 exec --size 10 --input "$work/ten" -- sh -c '
     printf abc | "$0" write "$MAPSEG_KEY" && "$0" read "$MAPSEG_KEY"' "$tool"

@@ -19,7 +19,7 @@ expect_quiet 137 lock $k -- sh -c 'kill -KILL $$'
 expect_quiet 141 lock $k -- sh -c 'kill -PIPE $$'
 expect 127 lock $k -- "$work/none"
 one_line
-expect 127 lock $k -- "$name-no-such-command"
+PATH=/usr/bin:/bin expect 127 lock $k -- "$name-no-such-command"
 one_line
 : >"$work/plain-file"
 expect 126 lock $k -- "$work/plain-file"

@@ -21,8 +21,8 @@ static const char usage[] =
     "  -n, --no-wait            do not wait at all\n"
     "  -E, --conflict-exit-code NUMBER\n"
     "                           status if the lock was not to be had (default: 1)\n"
-    "      --consistent         if an owner of the lock died and COMMAND succeeds, take the\n"
-    "                           data as repaired\n" TRUST_HELP PLAIN_HELP COMMON_HELP;
+    "      --consistent         if an owner died and COMMAND succeeds, take the data\n"
+    "                           as repaired\n" TRUST_HELP PLAIN_HELP COMMON_HELP;
 
 enum { OPTION_CONSISTENT = OPTION_OWN };
 

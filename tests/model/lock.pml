@@ -109,6 +109,7 @@
 #define IS_CHILD 4
 #define STRAYS 8   /* unlocks, without having locked */
 #define LIMITED 16 /* its calls have a deadline */
+#define SHARES 32  /* the handle, with another thread */
 
 /* ------------------------------------------------------- broken variants -- */
 
@@ -209,19 +210,11 @@ byte stray_wakes;
 #define hold_of(thread, process) (FALLBACK -> presence_of(process) : PROCESSES + 1 + (thread))
 
 /* Frees the bytes of descriptions that nobody refers to. */
-inline drop_unreferenced(i)
+inline drop_unreferenced()
 {
-    i = 1;
-    do
-    :: i <= SLOTS ->
-        if
-        :: held[i] != 0 && refs[held[i]] == 0 -> held[i] = 0
-        :: else
-        fi;
-        i++
-    :: else -> break
-    od;
-    i = 0
+    held[1] = (refs[held[1]] -> held[1] : 0);
+    held[2] = (refs[held[2]] -> held[2] : 0);
+    held[3] = (refs[held[3]] -> held[3] : 0)
 }
 
 /* The first half of a swap that makes this thread the owner. */
@@ -281,9 +274,44 @@ inline heal(claimed, unmarked, healed)
 
 /* -------------------------------------------------------------- threads -- */
 
+/* Where an attempt that did not get the lock goes on. */
+inline not_taken()
+{
+    dead = 0;
+    over = 0;
+    if
+    :: late ->
+        /* Whoever came while its owner was dead already, and found nobody
+         * else at it, has replaced it. */
+        assert(!(knew && names_dead && !excused));
+        knew = 0;
+        excused = 0;
+        late = 0;
+        if
+        :: slept && !NO_WAKE_ON -> goto WAKE_ANOTHER
+        :: else -> goto RETURN
+        fi
+    :: else ->
+        knew = 0;
+        excused = 0;
+        goto ANNOUNCE
+    fi
+}
+
+inline taken()
+{
+    slept = 0;
+    late = 0;
+    over = 0;
+    dead = 0;
+    knew = 0;
+    excused = 0;
+    goto NOTE
+}
+
 proctype thread(byte me, p, role)
 {
-    bit told, slept, over, late, taken, healed, refused, had_sleepers, seen_died;
+    bit told, slept, over, late, replaced, healed, refused, had_sleepers, seen_died;
     bit knew, excused, forked;
     byte dead, seen_owner, i;
     byte rounds = ROUNDS;
@@ -292,265 +320,233 @@ end_unborn:
     (alive & BIT(p));
     {
         if
-        :: role & ATTACHES ->
-CLAIM:
-            atomic {
-                claim(p, p, refused);
-                if
-                :: refused -> goto FINISHED
-                :: else
-                fi
-            }
-            if
-            :: !NO_HEAL ->
-HEAL:
-                atomic { heal(slot[p], HEAL_UNMARKED, healed) }
-                if
-                :: healed ->
-HEAL_WAKE:
-                    atomic { wake_one(); healed = 0 }
-                :: else
-                fi
-            :: else
-            fi
-        :: role & IS_CHILD ->
-ADOPT:
-            atomic {
-                note[p] = 0;
-                recovering[p] = 0;
-#if CHILD_KEEPS_SLOT
-                slot[p] = slot[p - 1]
-#endif
-            }
+        :: role & ATTACHES -> goto CLAIM
+        :: role & IS_CHILD -> goto ADOPT
         :: role & STRAYS -> goto UNLOCK
-        :: else
+        :: else -> goto TAKE_FAST
         fi;
 
-MAY_FORK:
-        if
-        :: (role & FORKS) && !forked ->
-PREPARE:
-            atomic {
-                FORK_WITHOUT_MUTEX || !recovering[p];
-                if
-                :: !FORK_WITHOUT_MUTEX -> recovering[p] = 1
-                :: else
-                fi;
-                forked = 1
-            }
-CLAIM_FOR_CHILD:
-            atomic { claim(CHILD, p, refused) }
-            if
-            :: !refused ->
-                if
-                :: !CHILD_HEALS_NOT ->
-HEAL_FOR_CHILD:
-                    atomic { heal(slot[CHILD], 0, healed) }
-                    if
-                    :: healed ->
-HEAL_FOR_CHILD_WAKE:
-                        atomic { wake_one(); healed = 0 }
-                    :: else
-                    fi
-                :: else
-                fi;
-FORK_INSTANT:
-                d_step {
-                    alive = alive | BIT(CHILD);
-                    refs[presence_of(CHILD)] = refs[presence_of(CHILD)] | BIT(CHILD);
-                    /* The copy of every other descriptor; the page of the
-                     * parent's presence is not copied. */
-                    i = (CHILD_COPIES_PRESENCE -> 1 : PROCESSES + 1);
-                    do
-                    :: i <= DESCRIPTIONS ->
-                        if
-                        :: refs[i] & BIT(p) -> refs[i] = refs[i] | BIT(CHILD)
-                        :: else
-                        fi;
-                        i++
-                    :: else -> break
-                    od;
-                    i = 0;
-                    note[CHILD] = note[p];
-                    recovering[CHILD] = recovering[p]
-                }
-            :: else -> refused = 0
-            fi;
-RESUME_PARENT:
-            atomic {
-                refs[presence_of(CHILD)] = refs[presence_of(CHILD)] & ~BIT(p);
-                drop_unreferenced(i);
-                if
-                :: !FORK_WITHOUT_MUTEX -> recovering[p] = 0
-                :: else
-                fi
-            }
-            if
-            :: holder == me + 1 -> goto IN_SECTION
-            :: else
-            fi
-        :: true
-        fi;
-
-        /* One call of lock, lock_for or try_lock. */
-TAKE_FAST:
+        /* ---- attach (presence.c, attach.c) */
+CLAIM:
         atomic {
-            knew = names_dead;
+            claim(p, p, refused);
             if
-            :: owner == 0 && !sleepers && !died ->
-                own(0);
-                goto NOTE
+            :: refused -> goto FINISHED
+            :: NO_HEAL -> goto TAKE_FAST
             :: else
             fi
         }
-ALREADY:
-        if
-        :: owner == slot[p] ->
-ALREADY_NOTE:
-            assert(note[p] != me + 1)
-        :: else
-        fi;
-        if
-        :: FAIR ->
-FAIR_ANNOUNCE:
-            atomic {
-                if
-                :: owner != 0 -> sleepers = 1
-                :: else
-                fi
-            }
-        :: else
-        fi;
+HEAL:
+        atomic {
+            heal(slot[p], HEAL_UNMARKED, healed);
+            if
+            :: !healed -> goto TAKE_FAST
+            :: else
+            fi
+        }
+HEAL_WAKE:
+        atomic { wake_one(); healed = 0; goto TAKE_FAST }
 
-AGAIN:
+        /* ---- fork (fork.c) */
+PREPARE:
+        atomic {
+            FORK_WITHOUT_MUTEX || !recovering[p];
+            recovering[p] = !FORK_WITHOUT_MUTEX;
+            forked = 1
+        }
+CLAIM_FOR_CHILD:
+        atomic {
+            claim(CHILD, p, refused);
+            if
+            :: refused -> refused = 0; goto RESUME_PARENT
+            :: CHILD_HEALS_NOT -> goto FORK_INSTANT
+            :: else
+            fi
+        }
+HEAL_FOR_CHILD:
+        atomic {
+            heal(slot[CHILD], 0, healed);
+            if
+            :: !healed -> goto FORK_INSTANT
+            :: else
+            fi
+        }
+HEAL_FOR_CHILD_WAKE:
+        atomic { wake_one(); healed = 0 }
+FORK_INSTANT:
+        atomic {
+            alive = alive | BIT(CHILD);
+            refs[presence_of(CHILD)] = refs[presence_of(CHILD)] | BIT(CHILD);
+            /* The copy of every other descriptor; the page of the parent's
+             * presence is not copied. */
+            i = (CHILD_COPIES_PRESENCE -> 1 : PROCESSES + 1);
+            do
+            :: i <= DESCRIPTIONS ->
+                if
+                :: refs[i] & BIT(p) -> refs[i] = refs[i] | BIT(CHILD)
+                :: else
+                fi;
+                i++
+            :: else -> break
+            od;
+            i = 0;
+            note[CHILD] = note[p];
+            recovering[CHILD] = recovering[p]
+        }
+RESUME_PARENT:
+        atomic {
+            refs[presence_of(CHILD)] = refs[presence_of(CHILD)] & ~BIT(p);
+            drop_unreferenced();
+            recovering[p] = recovering[p] && FORK_WITHOUT_MUTEX;
+            if
+            :: holder == me + 1 -> goto IN_SECTION
+            :: else -> goto TAKE_FAST
+            fi
+        }
+ADOPT:
+        atomic {
+            note[p] = 0;
+            recovering[p] = 0;
+#if CHILD_KEEPS_SLOT
+            slot[p] = slot[p - 1];
+#endif
+            goto TAKE_FAST
+        }
+
+        /* ---- one call of lock, lock_for or try_lock (lock.c) */
+TAKE_FAST:
+        atomic {
+            if
+            :: (role & FORKS) && !forked -> goto PREPARE
+            :: true
+            fi;
+            knew = names_dead;
+            if
+            :: owner == 0 && !sleepers && !died -> own(0); taken()
+            :: else
+            fi;
+            if
+            :: role & SHARES -> goto ALREADY
+            :: !(role & SHARES) && FAIR -> goto FAIR_ANNOUNCE
+            :: else -> goto TAKE_SWAP
+            fi
+        }
+ALREADY:
+        atomic {
+            if
+            :: owner == slot[p] -> goto ALREADY_NOTE
+            :: owner != slot[p] && FAIR -> goto FAIR_ANNOUNCE
+            :: else -> goto TAKE_SWAP
+            fi
+        }
+ALREADY_NOTE:
+        atomic {
+            assert(note[p] != me + 1);
+            if
+            :: !FAIR -> goto TAKE_SWAP
+            :: else
+            fi
+        }
+FAIR_ANNOUNCE:
+        atomic {
+            if
+            :: owner != 0 -> sleepers = 1
+            :: else
+            fi
+        }
 TAKE_SWAP:
         atomic {
             if
             :: owner == 0 ->
                 sleepers = sleepers | (slept && !NO_SLEEPERS_BIT);
                 own(died);
-                goto NOTE
+                taken()
             :: else
             fi;
-#if TIME == ANY
+            /* Time passes. */
             if
             :: true
-            :: over = 1
-            :: over = 1; late = 1
-            fi
-#else
+            :: TIME == ANY -> over = 1
+            :: TIME == ANY || (role & LIMITED) -> over = 1; late = 1
+            fi;
             if
-            :: true
-            :: (role & LIMITED) -> over = 1; late = 1
+            :: over && !NO_RECOVERY && !(late && LATE_WITHOUT_LOOK)
+            :: else -> not_taken()
             fi
-#endif
         }
-        if
-        :: over && !NO_RECOVERY && !(late && LATE_WITHOUT_LOOK) ->
 TEST_OWNER:
-            atomic {
-                dead = owner;
-                over = 0;
-                if
-                :: dead == 0 || (dead == slot[p] && !TEST_OWN_SLOT) -> excused = 1; goto NOT_DEAD
-                :: else
-                fi
-            }
-TEST_BYTE:
-            atomic {
-                if
-                :: held[dead] != 0 && !(FALLBACK && held[dead] == presence_of(p)) ->
-                    excused = 1;
-                    goto NOT_DEAD
-                :: else
-                fi
-            }
-            if
-            :: !NO_MUTEX ->
-TRY_MUTEX:
-                atomic {
-                    if
-                    :: recovering[p] -> excused = 1; goto NOT_DEAD
-                    :: else -> recovering[p] = 1
-                    fi
-                }
-            :: else
-            fi;
-            if
-            :: !TEST_ONLY ->
-TAKE_BYTE:
-                atomic {
-                    if
-                    :: held[dead] == 0 || held[dead] == hold_of(me, p) ->
-                        held[dead] = hold_of(me, p);
-                        refs[hold_of(me, p)] = BIT(p)
-                    :: else -> excused = 1; goto LET_MUTEX_GO
-                    fi
-                }
-            :: else
-            fi;
-#if LET_GO_EARLY
-            atomic { held[dead] = 0 }
-#endif
-REPLACE:
-            atomic {
-                if
-                :: owner == dead || REPLACE_BLINDLY ->
-                    sleepers = sleepers | slept;
-                    own(1);
-                    assert(names_dead);
-                    names_dead = 0;
-                    died = !REPLACE_UNMARKED;
-                                taken = 1
-                :: else -> excused = 1
-                fi
-            }
-LET_GO:
-            atomic {
-                if
-                :: FALLBACK && held[dead] == hold_of(me, p) -> held[dead] = 0
-                :: !FALLBACK ->
-                    refs[hold_of(me, p)] = refs[hold_of(me, p)] & ~BIT(p);
-                    drop_unreferenced(i)
-                :: else
-                fi
-            }
-LET_MUTEX_GO:
-            atomic {
-                if
-                :: !NO_MUTEX -> recovering[p] = 0
-                :: else
-                fi;
-                if
-                :: taken -> goto NOTE
-                :: else
-                fi
-            }
-        :: else
-        fi;
-NOT_DEAD:
         atomic {
-            dead = 0;
+            dead = owner;
             over = 0;
             if
-            :: late ->
-                /* Whoever came while its owner was dead already, and found
-                 * nobody else at it, has replaced it. */
-                assert(!(knew && names_dead && !excused));
-                knew = 0;
-                excused = 0;
-                late = 0;
-                if
-                :: slept && !NO_WAKE_ON -> goto WAKE_ANOTHER
-                :: else -> goto RETURN
-                fi
-            :: else -> knew = 0; excused = 0
+            :: dead == 0 || (dead == slot[p] && !TEST_OWN_SLOT) -> excused = 1; not_taken()
+            :: else
+            fi
+        }
+TEST_BYTE:
+        atomic {
+            if
+            :: held[dead] != 0 && !(FALLBACK && held[dead] == presence_of(p)) ->
+                excused = 1;
+                not_taken()
+            :: else
+            fi
+        }
+TRY_MUTEX:
+        atomic {
+            if
+            :: recovering[p] -> excused = 1; not_taken()
+            :: else -> recovering[p] = !NO_MUTEX
+            fi
+        }
+TAKE_BYTE:
+        atomic {
+            if
+            :: TEST_ONLY
+            :: !TEST_ONLY && (held[dead] == 0 || held[dead] == hold_of(me, p)) ->
+                held[dead] = hold_of(me, p);
+                refs[hold_of(me, p)] = refs[hold_of(me, p)] | BIT(p)
+            :: else -> excused = 1; goto LET_GO
+            fi
+        }
+#if LET_GO_EARLY
+        held[dead] = 0;
+#endif
+REPLACE:
+        atomic {
+            if
+            :: owner == dead || REPLACE_BLINDLY ->
+                sleepers = sleepers | slept;
+                own(1);
+                assert(names_dead);
+                names_dead = 0;
+                died = !REPLACE_UNMARKED;
+                replaced = 1
+            :: else -> excused = 1
+            fi
+        }
+LET_GO:
+        atomic {
+            if
+            :: FALLBACK && dead != slot[p] && held[dead] == hold_of(me, p) -> held[dead] = 0
+            :: !FALLBACK ->
+                refs[hold_of(me, p)] = refs[hold_of(me, p)] & ~BIT(p);
+                drop_unreferenced()
+            :: else
+            fi
+        }
+LET_MUTEX_GO:
+        atomic {
+            recovering[p] = recovering[p] && NO_MUTEX;
+            if
+            :: replaced -> replaced = 0; taken()
+            :: else -> not_taken()
             fi
         }
 ANNOUNCE:
         atomic {
             if
-            :: owner == 0 -> goto AGAIN
+            :: owner == 0 -> goto TAKE_SWAP
             :: else ->
                 sleepers = 1;
                 seen_owner = owner;
@@ -562,28 +558,33 @@ SLEEP:
         atomic {
             if
             :: (owner == seen_owner && sleepers && died == seen_died) || SLEEP_UNSEEN ->
-                asleep = asleep | BIT(me)
-            :: else
-            fi;
-            seen_owner = 0;
-            seen_died = 0
+                asleep = asleep | BIT(me);
+                seen_owner = 0;
+                seen_died = 0
+            :: else ->
+                seen_owner = 0;
+                seen_died = 0;
+                goto TAKE_SWAP
+            fi
         }
 ASLEEP:
         if
-        :: !(asleep & BIT(me))
+        :: atomic { !(asleep & BIT(me)) -> goto TAKE_SWAP }
 #if TIME == ANY
-        :: atomic { (asleep & BIT(me)) -> asleep = asleep & ~BIT(me) }
+        :: atomic { (asleep & BIT(me)) -> asleep = asleep & ~BIT(me); goto TAKE_SWAP }
 #else
         :: atomic {
             (asleep & BIT(me)) && stray_wakes < STRAY_WAKES ->
             asleep = asleep & ~BIT(me);
-            stray_wakes++
+            stray_wakes++;
+            goto TAKE_SWAP
         }
+#endif
+#if TIME == NEVER
         :: atomic {
-            (asleep & BIT(me)) && (role & LIMITED) && TIME == NEVER ->
+            (asleep & BIT(me)) && (role & LIMITED) ->
             asleep = asleep & ~BIT(me);
-            over = 1;
-            late = 1
+            goto TAKE_LATE
         }
 #endif
 #if TIME == LAST
@@ -592,62 +593,66 @@ ASLEEP:
             asleep = asleep & ~BIT(me);
             vain++;
             assert(vain <= 1);
-            over = 1;
-            late = (role & LIMITED) != 0
+            goto TAKE_LATE
         }
 #endif
         fi;
-        goto AGAIN;
-
+TAKE_LATE:
+        /* TAKE_SWAP, once the slice, or the time, is over. */
+        atomic {
+            if
+            :: owner == 0 ->
+                sleepers = sleepers | (slept && !NO_SLEEPERS_BIT);
+                own(died);
+                taken()
+            :: else
+            fi;
+            over = 1;
+            late = (role & LIMITED) != 0;
+            if
+            :: !NO_RECOVERY && !(late && LATE_WITHOUT_LOOK) -> goto TEST_OWNER
+            :: else -> not_taken()
+            fi
+        }
 WAKE_ANOTHER:
         atomic { wake_one(); goto RETURN }
-
 NOTE:
-        atomic {
-            slept = 0;
-            taken = 0;
-            late = 0;
-            over = 0;
-            dead = 0;
-            knew = 0;
-            excused = 0;
-            note[p] = me + 1
-        }
+        atomic { note[p] = me + 1 }
 
+        /* ---- the lock is held */
 IN_SECTION:
         atomic {
             assert(holder == me + 1 || SCENE == STRAY);
             assert((owner == slot[p] && note[p] == me + 1) || SCENE == STRAY);
             if
             :: (role & FORKS) && !forked -> goto PREPARE
-            :: told -> goto REPAIR
+            :: told
             :: true -> goto UNLOCK
             fi
         }
-REPAIR:
-        /* mapseg_consistent */
+CONSISTENT:
         atomic {
             if
             :: owner == slot[p] -> died = 0; hurt = 0
             :: else
-            fi;
-            told = 0
+            fi
         }
 
+        /* ---- unlock (lock.c) */
 UNLOCK:
         atomic {
             told = 0;
             if
             :: owner == slot[p]
             :: else -> assert(SCENE == STRAY); goto RETURN
+            fi;
+            if
+            :: NOTE_CLEARED_LATE -> goto RELEASE
+            :: else
             fi
         }
-        if
-        :: !NOTE_CLEARED_LATE ->
 CLEAR_NOTE:
-            note[p] = 0
-        :: else
-        fi;
+        atomic { note[p] = 0 }
 RELEASE:
         atomic {
             if
@@ -660,53 +665,53 @@ RELEASE:
                 sleepers = sleepers && FAIR;
                 died = died && !UNLOCK_UNMARKED
             :: else -> goto RETURN
+            fi;
+            if
+            :: NOTE_CLEARED_LATE
+            :: !NOTE_CLEARED_LATE && !had_sleepers -> goto RETURN
+            :: !NOTE_CLEARED_LATE && had_sleepers && !FAIR -> goto WAKE
+            :: else -> goto HAND_OVER
             fi
         }
-        if
-        :: NOTE_CLEARED_LATE -> note[p] = 0
-        :: else
-        fi;
-        if
-        :: had_sleepers && FAIR ->
-HAND_OVER:
-            atomic {
-                had_sleepers = 0;
-                if
-                :: owner == 0 && sleepers -> sleepers = 0
-                :: else -> goto RETURN
-                fi
-            }
+#if NOTE_CLEARED_LATE
+        atomic {
+            note[p] = 0;
             if
-            :: !CLEAR_BIT_UNWOKEN ->
-HAND_OVER_WAKE:
-                atomic { wake_one() }
-            :: else
+            :: !had_sleepers -> goto RETURN
+            :: else -> goto WAKE
             fi
-        :: had_sleepers && !FAIR ->
+        }
+#endif
+HAND_OVER:
+        /* Waits a little; then either somebody has taken the lock, or the bit
+         * comes off. */
+        atomic {
+            if
+            :: owner == 0 && sleepers && !CLEAR_BIT_UNWOKEN -> sleepers = 0
+            :: else -> sleepers = sleepers && (owner != 0); had_sleepers = 0; goto RETURN
+            fi
+        }
 WAKE:
-            atomic { wake_one(); had_sleepers = 0 }
-        :: else
-        fi;
-
+        atomic { wake_one(); had_sleepers = 0 }
 RETURN:
         atomic {
             slept = 0;
             rounds--;
             if
-            :: rounds > 0 && !(role & STRAYS) -> goto MAY_FORK
+            :: rounds > 0 && !(role & STRAYS) -> goto TAKE_FAST
             :: else
             fi
         }
+
+        /* ---- detach (segment.c), by the last thread that uses the handle */
 FINISHED:
-        skip;
-LEAVE:
-        /* The last thread of a handle detaches. */
+RELEASE_PRESENCE:
         atomic {
             working[p] = working[p] & ~BIT(me);
             if
             :: working[p] == 0 && !refused ->
                 refs[presence_of(p)] = refs[presence_of(p)] & ~BIT(p);
-                drop_unreferenced(i)
+                drop_unreferenced()
             :: else
             fi
         }
@@ -734,7 +739,7 @@ inline kill_process(process, i)
     :: i <= DESCRIPTIONS -> refs[i] = refs[i] & ~BIT(process); i++
     :: else -> break
     od;
-    drop_unreferenced(i);
+    drop_unreferenced();
     note[process] = 0;
     recovering[process] = 0;
     working[process] = 0;
@@ -746,15 +751,15 @@ proctype killer()
 {
     byte i;
 
+end:
     do
-    :: deaths < DEATHS ->
-        if
-        :: d_step { working[0] && (alive & BIT(0)) -> kill_process(0, i) }
-        :: d_step { working[1] && (alive & BIT(1)) -> kill_process(1, i) }
-        :: d_step { working[2] && (alive & BIT(2)) -> kill_process(2, i) }
-        :: true -> break
-        fi
-    :: else -> break
+    :: d_step { deaths < DEATHS && working[0] && (alive & BIT(0)) -> kill_process(0, i) }
+    :: d_step { deaths < DEATHS && working[1] && (alive & BIT(1)) -> kill_process(1, i) }
+    :: d_step { deaths < DEATHS && working[2] && (alive & BIT(2)) -> kill_process(2, i) }
+#if TIME != ANY
+    /* Else nothing is ever the last that can move. */
+    :: break
+#endif
     od
 }
 
@@ -796,19 +801,19 @@ init
         attached(1);
         alive = alive | BIT(2);
         begin(0, 0, 0);
-        begin(1, 1, 0);
-        begin(2, 1, LIMITED);
+        begin(1, 1, SHARES);
+        begin(2, 1, SHARES | LIMITED);
         begin(3, 2, ATTACHES)
 #elif SCENE == FORK
         attached(1);
         begin(0, 0, 0);
-        begin(1, 1, FORKS);
-        begin(2, 1, 0);
+        begin(1, 1, FORKS | SHARES);
+        begin(2, 1, SHARES);
         begin(3, CHILD, IS_CHILD)
 #elif SCENE == STRAY
         attached(1);
-        begin(0, 0, 0);
-        begin(1, 0, STRAYS);
+        begin(0, 0, SHARES);
+        begin(1, 0, SHARES | STRAYS);
         begin(2, 1, 0)
 #endif
     }

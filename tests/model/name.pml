@@ -57,13 +57,11 @@
 #ifndef OPERATIONS
 #define OPERATIONS 2 /* of each thread, besides the detach at its end */
 #endif
-#ifndef FILES
-#define FILES 3 /* created in all, at most */
-#endif
 
 #define PROCESSES 3
 #define THREADS 4
-/* Descriptions: 0 to PROCESSES - 1 hold presence, the rest are removers'. */
+#define FILES 3 /* that exist at one time */
+/* Descriptions: 1 to PROCESSES hold presence, the rest are removers'. */
 #define DESCRIPTIONS (PROCESSES + THREADS)
 
 #define BIT(number) (1 << (number))
@@ -116,156 +114,79 @@
 
 /* ---------------------------------------------------------------- state -- */
 
-byte name;      /* the file that it leads to; 0: none */
-byte last_file; /* that was created */
+byte name; /* the file that it leads to; 0: none */
 
 /* The kernel's: who is present on a file (a set of descriptions), and which
- * description holds the name byte, alone or with the whole range (+ 1). */
+ * description holds the name byte, alone or with the whole range; 0: none. */
 byte present[FILES + 1];
 byte range[FILES + 1];
 byte name_byte[FILES + 1];
-byte refs[DESCRIPTIONS]; /* processes that refer to a description */
+byte refs[DESCRIPTIONS + 1]; /* processes that refer to a description */
 byte alive;              /* processes */
 
-/* Each process's. */
-byte opened[PROCESSES]; /* the file of its handle; 0: none */
+/* Each process's, and each thread's: the file it has open. A file that has
+ * neither the name nor a descriptor is gone; its number is used again. */
+byte opened[PROCESSES];
+byte at[THREADS];
 bit fork_lock[PROCESSES];
 
 /* What only the checks know. */
 byte attached[FILES + 1]; /* processes, from the OK of attach to the detach */
 bit removed[FILES + 1];   /* remove was called */
-bit excused[FILES + 1];   /* its last holder died */
+bit excused;              /* the last holder of the name's file died */
 byte holding;             /* threads between a take and its let-go */
 byte finished;            /* threads */
 byte deaths;
 
-#define hold_of(thread) (PROCESSES + (thread))
+#define presence_of(process) ((process) + 1)
+#define hold_of(thread) (PROCESSES + 1 + (thread))
+#define file at[me]
+#define in_use(number)                                                                            \
+    (name == (number) || opened[0] == (number) || opened[1] == (number) ||                       \
+     opened[2] == (number) || at[0] == (number) || at[1] == (number) || at[2] == (number) ||     \
+     at[3] == (number))
 
-/* Frees what is held by descriptions that nobody refers to. */
-inline drop_unreferenced(i, j)
+#if SCENE == PEERS
+#define TEAM_OF_1 BIT(1)
+#define THREADS_AT_FIRST (BIT(0) | BIT(1) | BIT(2))
+#elif SCENE == FORK
+#define TEAM_OF_1 BIT(1)
+#define THREADS_AT_FIRST (BIT(0) | BIT(1))
+#else
+#define TEAM_OF_1 (BIT(1) | BIT(3))
+#define THREADS_AT_FIRST (BIT(0) | BIT(1) | BIT(3))
+#endif
+
+/* Frees what a file has from descriptions that nobody refers to. */
+#define referenced (BIT(0) * (refs[1] != 0) + BIT(1) * (refs[2] != 0) + BIT(2) * (refs[3] != 0))
+inline drop_unreferenced_of(number)
 {
-    i = 1;
-    do
-    :: i <= FILES ->
-        j = 0;
-        do
-        :: j < PROCESSES ->
-            if
-            :: refs[j] == 0 -> present[i] = present[i] & ~BIT(j)
-            :: else
-            fi;
-            j++
-        :: else -> break
-        od;
-        if
-        :: range[i] && refs[range[i] - 1] == 0 -> range[i] = NOBODY
-        :: else
-        fi;
-        if
-        :: name_byte[i] && refs[name_byte[i] - 1] == 0 -> name_byte[i] = NOBODY
-        :: else
-        fi;
-        i++
-    :: else -> break
-    od;
-    i = 0;
-    j = 0
+    present[number] = present[number] & referenced;
+    range[number] = (refs[range[number]] -> range[number] : NOBODY);
+    name_byte[number] = (refs[name_byte[number]] -> name_byte[number] : NOBODY);
+    removed[number] = removed[number] && attached[number]
 }
 
-inline close_description(description, i, j)
+inline drop_unreferenced()
+{
+    drop_unreferenced_of(1);
+    drop_unreferenced_of(2);
+    drop_unreferenced_of(3)
+}
+
+inline close_description(description)
 {
     refs[description] = refs[description] & ~BIT(p);
-    drop_unreferenced(i, j)
+    drop_unreferenced()
 }
 
-/* ------------------------------------------------------------- operations -- */
-
-/* mapseg_create: a file, its creator's presence, and then the name. */
-inline create_segment()
+/* When nothing will move any more. */
+inline audit()
 {
-    atomic {
-        if
-        :: last_file == FILES -> goto OPERATION
-        :: else -> last_file++
-        fi;
-        file = last_file;
-        opened[p] = file
-    }
-    if
-    :: !CLAIM_AFTER_LINK ->
-CLAIM_NEW:
-        d_step { refs[p] = BIT(p); present[file] = present[file] | BIT(p) }
-    :: else
-    fi;
-LINK:
-    atomic {
-        if
-        :: name == 0 ->
-            name = file;
-            attached[file] = attached[file] | BIT(p)
-        :: else ->
-            opened[p] = 0;
-            close_description(p, i, j)
-        fi
-    }
-    if
-    :: CLAIM_AFTER_LINK && opened[p] ->
-        d_step { refs[p] = BIT(p); present[file] = present[file] | BIT(p) }
-    :: else
-    fi;
-    file = 0
+    assert(((THREADS_AT_FIRST | (alive & BIT(CHILD))) & ~finished) || name == 0 || excused)
 }
 
-/* mapseg_attach. */
-inline attach_segment()
-{
-    atomic {
-        file = name;
-        if
-        :: file == 0 -> goto OPERATION
-        :: else
-        fi
-    }
-    if
-    :: CHECK_BEFORE_CLAIM -> atomic { if :: name != file -> goto OPEN :: else fi }
-    :: else
-    fi;
-CLAIM:
-    atomic {
-        if
-        :: range[file] != NOBODY ->
-            /* Somebody removes it. Later it is gone, or was given up. */
-            assert(holding & BIT(range[file] - 1 - PROCESSES));
-            if
-            :: goto OPEN
-            :: file = 0; goto OPERATION /* MAPSEG_TIMED_OUT */
-            fi
-        :: else ->
-            opened[p] = file;
-            refs[p] = BIT(p);
-            present[file] = present[file] | BIT(p)
-        fi
-    }
-NAME_CHECK:
-    atomic {
-        if
-        :: name == file || NO_NAME_CHECK || CHECK_BEFORE_CLAIM ->
-            attached[file] = attached[file] | BIT(p);
-            excused[file] = 0
-        :: else ->
-            opened[p] = 0;
-            close_description(p, i, j);
-            goto OPEN
-        fi
-    }
-ATTACHED:
-    atomic {
-        assert(name == file || removed[file]);
-        file = 0
-    }
-}
-
-/* Locks all of a file's presence and its name byte, or tests that it could. */
+/* The whole range, with the name byte. */
 inline take_all(got)
 {
     if
@@ -275,14 +196,14 @@ inline take_all(got)
         holding = holding | BIT(me);
         refs[hold_of(me)] = BIT(p);
         if
-        :: !LEAVE_BY_TEST -> range[file] = hold_of(me) + 1
+        :: !LEAVE_BY_TEST -> range[file] = hold_of(me)
         :: else
         fi
     :: else -> got = 0
     fi
 }
 
-/* Unlinks the name, whatever file it leads to by now. */
+/* Takes the name away from whatever file it leads to by now. */
 inline unlink_name(force)
 {
     target = name;
@@ -290,179 +211,28 @@ inline unlink_name(force)
     :: target != 0 ->
         assert(target == file);
         assert(attached[target] == 0 || (force));
-        removed[target] = removed[target] || (force);
+        removed[target] = (force) && attached[target] != 0;
         name = 0;
+        excused = 0;
         target = 0
     :: else
     fi
 }
 
-/* Lets go of what a take got, by closing its description. */
+/* Closes the description of a take. */
 inline let_go()
 {
     holding = holding & ~BIT(me);
-    close_description(hold_of(me), i, j);
-    got = 0;
-    same = 0;
-    file = 0
-}
-
-/* mapseg_detach. */
-inline detach_segment()
-{
-    atomic {
-        !fork_lock[p];
-        fork_lock[p] = 1;
-        file = opened[p];
-        attached[file] = attached[file] & ~BIT(p)
-    }
-    if
-    :: !LEAVE_STILL_PRESENT ->
-RELEASE_PRESENCE:
-        d_step { opened[p] = 0; close_description(p, i, j) }
-    :: else
-    fi;
-LEAVE_RANGE:
-    atomic { take_all(got) }
-    if
-    :: LEAVE_STILL_PRESENT -> d_step { opened[p] = 0; close_description(p, i, j) }
-    :: else
-    fi;
-    if
-    :: got ->
-LEAVE_COMPARE:
-        same = (name == file) || LEAVE_WITHOUT_COMPARE;
-        if
-        :: same ->
-LEAVE_UNLINK:
-            d_step { unlink_name(0) }
-        :: else
-        fi;
-LEAVE_LET_GO:
-        d_step { let_go() }
-    :: else
-    fi;
-LEFT:
-    atomic { file = 0; fork_lock[p] = 0 }
-}
-
-/* mapseg_remove (force) and mapseg_reclaim. */
-inline remove_segment()
-{
-    atomic {
-        if
-        :: FORK_DURING_HOLD
-        :: !FORK_DURING_HOLD && !fork_lock[p] -> fork_lock[p] = 1
-        fi;
-        file = name;
-        if
-        :: file == 0 -> goto REMOVED
-        :: else
-        fi
-    }
-    if
-    :: COMPARE_FIRST -> same = (name == file)
-    :: else
-    fi;
-    if
-    :: forced ->
-NAME_BYTE:
-        atomic {
-            if
-            :: NO_NAME_BYTE -> got = 1
-            :: !NO_NAME_BYTE && name_byte[file] == NOBODY && range[file] == NOBODY ->
-                name_byte[file] = hold_of(me) + 1;
-                refs[hold_of(me)] = BIT(p);
-                holding = holding | BIT(me);
-                got = 1
-            :: else ->
-                assert(holding & BIT((name_byte[file] -> name_byte[file] : range[file]) - 1 -
-                                     PROCESSES));
-                goto REMOVED /* again, or MAPSEG_TIMED_OUT */
-            fi
-        }
-    :: else ->
-RECLAIM_RANGE:
-        atomic {
-            take_all(got);
-            if
-            :: !got -> goto REMOVED /* MAPSEG_IN_USE */
-            :: else
-            fi
-        }
-    fi;
-    if
-    :: !COMPARE_FIRST ->
-COMPARE:
-        same = (name == file)
-    :: else
-    fi;
-    if
-    :: same ->
-UNLINK:
-        d_step { unlink_name(forced) }
-    :: else
-    fi;
-LET_GO:
-    d_step { let_go() }
-REMOVED:
-    atomic {
-        file = 0;
-        same = 0;
-        got = 0;
-        forced = 0;
-        if
-        :: !FORK_DURING_HOLD -> fork_lock[p] = 0
-        :: else
-        fi
-    }
-}
-
-/* fork(): the child's presence is there before the child is. */
-inline fork_process()
-{
-    atomic { !fork_lock[p]; fork_lock[p] = 1; file = opened[p] }
-    if
-    :: !CHILD_CLAIMS_LATE ->
-CLAIM_FOR_CHILD:
-        d_step { refs[CHILD] = BIT(p); present[file] = present[file] | BIT(CHILD) }
-    :: else
-    fi;
-FORK_INSTANT:
-    d_step {
-        alive = alive | BIT(CHILD);
-        opened[CHILD] = file;
-        attached[file] = attached[file] | BIT(CHILD);
-        /* The copy of every descriptor; the page of the parent's presence is
-         * not copied. */
-        i = 0;
-        do
-        :: i < DESCRIPTIONS ->
-            if
-            :: i != p && (refs[i] & BIT(p)) ->
-                refs[i] = refs[i] | BIT(CHILD)
-            :: else
-            fi;
-            i++
-        :: else -> break
-        od;
-        i = 0
-    }
-RESUME_PARENT:
-    d_step {
-        close_description(CHILD, i, j);
-        file = 0;
-        forked = 1;
-        fork_lock[p] = 0
-    }
+    close_description(hold_of(me));
+    got = 0
 }
 
 /* ---------------------------------------------------------------- threads -- */
 
 proctype thread(byte me, p, role)
 {
-    bit got, same, forced, forked;
-    byte file, target, i, j;
+    bit got, forced, forked;
+    byte target, i;
     byte left = OPERATIONS;
 
 end_unborn:
@@ -471,12 +241,15 @@ end_unborn:
         if
         :: (role & IS_CHILD) && CHILD_CLAIMS_LATE ->
             d_step {
-                refs[CHILD] = BIT(CHILD);
+                refs[presence_of(CHILD)] = BIT(CHILD);
                 present[opened[CHILD]] = present[opened[CHILD]] | BIT(CHILD)
             }
         :: else
         fi;
+
 OPERATION:
+        /* refs: not while the parent still holds the child's first presence,
+         * because a new one would be another description. */
         atomic {
             file = 0;
             forced = 0;
@@ -484,92 +257,292 @@ OPERATION:
             :: left > 0 -> left--
             :: left == 0 && opened[p] && !(role & REMOVES) -> goto LEAVE
             :: else -> goto FINISHED
+            fi;
+            if
+            :: !(role & REMOVES) && !opened[p] && refs[presence_of(p)] == 0 -> goto CREATE_FILE
+            :: !(role & REMOVES) && !opened[p] && refs[presence_of(p)] == 0 -> goto OPEN
+            :: !(role & REMOVES) && opened[p] -> goto LEAVE
+            :: (role & FORKS) && opened[p] && !forked -> goto PREPARE
+            :: goto REMOVE
+            :: forced = 1; goto REMOVE
+            :: goto OPERATION
             fi
         }
-        /* refs[p]: not while the parent still holds the child's first presence,
-         * because a new one would be another description. */
-        if
-        :: !(role & REMOVES) && !opened[p] && refs[p] == 0 ->
+
+        /* ---- create (create.c): a file, presence, and then the name */
 CREATE_FILE:
-            create_segment()
-        :: !(role & REMOVES) && !opened[p] && refs[p] == 0 ->
-OPEN:
-            attach_segment()
-        :: !(role & REMOVES) && opened[p] ->
-LEAVE:
-            detach_segment()
-        :: (role & FORKS) && opened[p] && !forked ->
-PREPARE:
-            fork_process()
-        :: atomic {
+        atomic {
             if
-            :: forced = 1
-            :: true
+            :: !in_use(1) -> file = 1
+            :: in_use(1) && !in_use(2) -> file = 2
+            :: in_use(1) && in_use(2) && !in_use(3) -> file = 3
+            :: else -> goto OPERATION
+            fi;
+            opened[p] = file;
+            if
+            :: CLAIM_AFTER_LINK -> goto LINK
+            :: else
             fi
-           }
-REMOVE_OPEN:
-            remove_segment()
-        :: true
-        fi;
-        goto OPERATION;
+        }
+CLAIM_NEW:
+        atomic { refs[presence_of(p)] = BIT(p); present[file] = present[file] | BIT(p) }
+LINK:
+        atomic {
+            if
+            :: name == 0 ->
+                name = file;
+                attached[file] = BIT(p)
+            :: else ->
+                opened[p] = 0;
+                close_description(presence_of(p))
+            fi;
+            if
+            :: !CLAIM_AFTER_LINK || !opened[p] -> goto OPERATION
+            :: else
+            fi
+        }
+        atomic { refs[presence_of(p)] = BIT(p); present[file] = present[file] | BIT(p); goto OPERATION }
+
+        /* ---- attach (attach.c): open, presence, and the name again */
+OPEN:
+        atomic {
+            file = name;
+            if
+            :: file == 0 -> goto OPERATION
+            :: else
+            fi
+        }
+#if CHECK_BEFORE_CLAIM
+        atomic {
+            if
+            :: name != file -> goto OPEN
+            :: else
+            fi
+        }
+#endif
+CLAIM:
+        atomic {
+            if
+            :: range[file] != NOBODY ->
+                /* Somebody removes it. Later it is gone, or was given up. */
+                assert(holding & BIT(range[file] - hold_of(0)));
+                if
+                :: goto OPEN
+                :: goto OPERATION /* MAPSEG_TIMED_OUT */
+                fi
+            :: else ->
+                opened[p] = file;
+                refs[presence_of(p)] = BIT(p);
+                present[file] = present[file] | BIT(p)
+            fi
+        }
+NAME_CHECK:
+        atomic {
+            if
+            :: name == file || NO_NAME_CHECK || CHECK_BEFORE_CLAIM ->
+                attached[file] = attached[file] | BIT(p);
+                excused = 0
+            :: else ->
+                opened[p] = 0;
+                close_description(presence_of(p));
+                goto OPEN
+            fi
+        }
+ATTACHED:
+        atomic {
+            assert(name == file || removed[file]);
+            goto OPERATION
+        }
+
+        /* ---- detach (segment.c) */
+LEAVE:
+        atomic {
+            !fork_lock[p];
+            fork_lock[p] = 1;
+            file = opened[p];
+            attached[file] = attached[file] & ~BIT(p);
+            if
+            :: LEAVE_STILL_PRESENT -> goto LEAVE_RANGE
+            :: else
+            fi
+        }
+RELEASE_PRESENCE:
+        atomic { opened[p] = 0; close_description(presence_of(p)) }
+LEAVE_RANGE:
+        atomic {
+            take_all(got);
+            if
+            :: LEAVE_STILL_PRESENT -> opened[p] = 0; close_description(presence_of(p))
+            :: else
+            fi;
+            if
+            :: !got -> fork_lock[p] = 0; goto OPERATION
+            :: else
+            fi
+        }
+LEAVE_COMPARE:
+        atomic {
+            if
+            :: name != file && !LEAVE_WITHOUT_COMPARE -> goto LEAVE_LET_GO
+            :: else
+            fi
+        }
+LEAVE_UNLINK:
+        atomic { unlink_name(0) }
+LEAVE_LET_GO:
+        atomic {
+            let_go();
+            fork_lock[p] = 0;
+            goto OPERATION
+        }
+
+        /* ---- remove (forced) and reclaim (remove.c) */
+REMOVE:
+        atomic {
+            if
+            :: FORK_DURING_HOLD
+            :: !FORK_DURING_HOLD && !fork_lock[p] -> fork_lock[p] = 1
+            fi;
+            file = name;
+            if
+            :: file == 0 -> goto REMOVED
+            :: else
+            fi;
+        }
+#if COMPARE_FIRST
+        atomic {
+            if
+            :: name != file -> goto REMOVED
+            :: else
+            fi
+        }
+#endif
+NAME_BYTE:
+        /* Or the whole range, to reclaim. */
+        atomic {
+            if
+            :: !forced -> take_all(got)
+            :: forced && NO_NAME_BYTE -> got = 1
+            :: forced && !NO_NAME_BYTE && name_byte[file] == NOBODY && range[file] == NOBODY ->
+                name_byte[file] = hold_of(me);
+                refs[hold_of(me)] = BIT(p);
+                holding = holding | BIT(me);
+                got = 1
+            :: else ->
+                assert(holding & BIT((name_byte[file] -> name_byte[file] : range[file]) -
+                                     hold_of(0)))
+            fi;
+            if
+            :: !got -> goto REMOVED /* MAPSEG_IN_USE, or again, or MAPSEG_TIMED_OUT */
+            :: got && COMPARE_FIRST -> goto UNLINK
+            :: else
+            fi
+        }
+COMPARE:
+        atomic {
+            if
+            :: name != file -> goto LET_GO
+            :: else
+            fi
+        }
+UNLINK:
+        atomic { unlink_name(forced) }
+LET_GO:
+        atomic { let_go() }
+REMOVED:
+        atomic {
+            fork_lock[p] = fork_lock[p] && FORK_DURING_HOLD;
+            goto OPERATION
+        }
+
+        /* ---- fork (fork.c): the child's presence is there before the child */
+PREPARE:
+        atomic {
+            !fork_lock[p];
+            fork_lock[p] = 1;
+            forked = 1;
+            file = opened[p];
+            if
+            :: CHILD_CLAIMS_LATE -> goto FORK_INSTANT
+            :: else
+            fi
+        }
+CLAIM_FOR_CHILD:
+        atomic { refs[presence_of(CHILD)] = BIT(p); present[file] = present[file] | BIT(CHILD) }
+FORK_INSTANT:
+        atomic {
+            alive = alive | BIT(CHILD);
+            opened[CHILD] = file;
+            attached[file] = attached[file] | BIT(CHILD);
+            /* The copy of every descriptor; the page of the parent's presence
+             * is not copied. */
+            i = 1;
+            do
+            :: i <= DESCRIPTIONS ->
+                if
+                :: i != presence_of(p) && (refs[i] & BIT(p)) -> refs[i] = refs[i] | BIT(CHILD)
+                :: else
+                fi;
+                i++
+            :: else -> break
+            od;
+            i = 0
+        }
+RESUME_PARENT:
+        atomic {
+            close_description(presence_of(CHILD));
+            fork_lock[p] = 0;
+            goto OPERATION
+        }
+
 FINISHED:
-        finished = finished | BIT(me)
+        atomic {
+            finished = finished | BIT(me);
+            audit()
+        }
     }
     unless { !(alive & BIT(p)) }
 }
 
+/* ------------------------------------------------------------- the rest -- */
+
 /* Ends a process. */
-inline kill_process(process, team, i, j)
+inline kill_process(process, team, i)
 {
     alive = alive & ~BIT(process);
     holding = holding & ~(team);
     finished = finished | (team);
-    i = 0;
-    do
-    :: i < DESCRIPTIONS -> refs[i] = refs[i] & ~BIT(process); i++
-    :: else -> break
-    od;
-    drop_unreferenced(i, j);
-    i = 1;
-    do
-    :: i <= FILES ->
-        attached[i] = attached[i] & ~BIT(process);
-        if
-        :: present[i] == 0 -> excused[i] = 1
-        :: else
-        fi;
-        i++
-    :: else -> break
-    od;
-    i = 0;
     opened[process] = 0;
     fork_lock[process] = 0;
-    deaths++
+    at[process] = 0;
+    at[3] = ((team) & BIT(3) -> 0 : at[3]);
+    i = 1;
+    do
+    :: i <= DESCRIPTIONS -> refs[i] = refs[i] & ~BIT(process); i++
+    :: else -> break
+    od;
+    i = 1;
+    do
+    :: i <= FILES -> attached[i] = attached[i] & ~BIT(process); i++
+    :: else -> break
+    od;
+    drop_unreferenced();
+    excused = excused || (name != 0 && present[name] == 0);
+    deaths++;
+    audit()
 }
 
 /* Ends processes, at any moment; or does not. */
 proctype killer()
 {
-    byte i, j;
+    byte i;
 
+end:
     do
-    :: deaths < DEATHS ->
-        if
-        :: d_step { (alive & BIT(0)) && !(finished & BIT(0)) -> kill_process(0, BIT(0), i, j) }
-        :: d_step { (alive & BIT(1)) && !(finished & BIT(1)) -> kill_process(1, BIT(1) | BIT(3), i, j) }
-        :: d_step { (alive & BIT(2)) && !(finished & BIT(2)) -> kill_process(2, BIT(2), i, j) }
-        :: true -> break
-        fi
-    :: else -> break
+    :: d_step { deaths < DEATHS && (alive & ~finished & BIT(0)) -> kill_process(0, BIT(0), i) }
+    :: d_step { deaths < DEATHS && (alive & ~finished & BIT(1)) -> kill_process(1, TEAM_OF_1, i) }
+    :: d_step { deaths < DEATHS && (alive & ~finished & BIT(2)) -> kill_process(2, BIT(2), i) }
     od
-}
-
-/* Looks round when nothing moves any more. */
-proctype auditor(byte everybody)
-{
-    timeout;
-    assert((finished & everybody) == everybody);
-    assert(name == 0 || excused[name])
 }
 
 init
@@ -583,16 +556,12 @@ init
 #if SCENE == PEERS
         alive = alive | BIT(2);
         run thread(1, 1, 0);
-        run thread(2, 2, 0);
-        run auditor(BIT(0) | BIT(1) | BIT(2))
+        run thread(2, 2, 0)
 #else
         run thread(1, 1, FORKS);
         run thread(2, CHILD, IS_CHILD);
 #if SCENE == TEAM
-        run thread(3, 1, REMOVES);
-        run auditor(BIT(0) | BIT(1) | BIT(3))
-#else
-        run auditor(BIT(0) | BIT(1))
+        run thread(3, 1, REMOVES)
 #endif
 #endif
     }
