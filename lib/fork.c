@@ -118,7 +118,7 @@ static void
 orphan(struct mapseg *seg)
 {
     mapseg_fork_delist(seg);
-    seg->lock.generation = MAPSEG_LOCK_NO_GENERATION;
+    mapseg_lock_die(&seg->lock);
     if (seg->attached && !seg->no_fork)
         return;
     /* Its mappings were left out of the child; or it is one that another
@@ -214,8 +214,7 @@ mapseg_fork_enlist(struct mapseg *seg)
 void
 mapseg_fork_belong(struct mapseg *seg)
 {
-    seg->lock.life = life_page;
-    seg->lock.generation = generation;
+    mapseg_lock_live(&seg->lock, life_page, generation);
 }
 
 void

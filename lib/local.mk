@@ -28,7 +28,8 @@ mapseg_sources = \
 	lib/os.h \
 	lib/place.h \
 	lib/presence.h \
-	lib/trust.h
+	lib/trust.h \
+	lib/watch.h
 if OS_LINUX
 mapseg_sources += lib/os_linux.c
 endif

@@ -15,6 +15,7 @@
 #include "fork.h"
 #include "handle.h"
 #include "os.h"
+#include "watch.h"
 
 #include <errno.h>
 #include <string.h>
@@ -337,6 +338,7 @@ take(struct mapseg_lock *lock, struct attempt *attempt)
         }
         sleep_a_while(lock, attempt, now);
     }
+    mapseg_watch_take(lock->word);
     note_owner(lock);
     if (lock->fair)
         atomic_store_explicit(&lock->contended, true, memory_order_relaxed);
@@ -382,6 +384,7 @@ release(struct mapseg_lock *lock)
     while (owner_of(seen) == lock->slot) {
         uint32_t keep = lock->fair ? MAPSEG_LOCK_DIED | MAPSEG_LOCK_SLEEPERS : MAPSEG_LOCK_DIED;
 
+        mapseg_watch_release(lock->word);
         /* Cleared before the release: after it, the note is the next owner's. */
         atomic_store_explicit(&lock->owner_thread, 0, memory_order_relaxed);
         if (!swap_to_free(lock->word, &seen, seen & keep))
@@ -404,6 +407,7 @@ mapseg_lock_clear(struct mapseg_lock *lock)
     lock->word = &never_free;
     lock->life = &no_life;
     lock->generation = MAPSEG_LOCK_NO_GENERATION;
+    lock->fast_generation = MAPSEG_LOCK_NO_GENERATION;
     lock->fd = -1;
 }
 
@@ -420,6 +424,21 @@ mapseg_lock_begin(struct mapseg_lock *lock, struct mapseg_header *header, uint32
     lock->fd = fd;
     lock->path = path;
     lock->fair = fair;
+}
+
+void
+mapseg_lock_live(struct mapseg_lock *lock, const _Atomic uint32_t *life, uint32_t generation)
+{
+    lock->life = life;
+    lock->generation = generation;
+    lock->fast_generation = mapseg_is_watched() ? MAPSEG_LOCK_NO_GENERATION : generation;
+}
+
+void
+mapseg_lock_die(struct mapseg_lock *lock)
+{
+    lock->generation = MAPSEG_LOCK_NO_GENERATION;
+    lock->fast_generation = MAPSEG_LOCK_NO_GENERATION;
 }
 
 void
@@ -498,6 +517,13 @@ take_slowly(mapseg *seg, const char *operation, bool wait, int64_t timeout_ns)
     return report_taken(seg, operation, take(&seg->lock, &attempt));
 }
 
+/** As mapseg_lock_lives, but never where a race detector wants to be told. */
+static inline bool
+lives_for_fast_path(const struct mapseg_lock *lock)
+{
+    return atomic_load_explicit(lock->life, memory_order_relaxed) == lock->fast_generation;
+}
+
 /** The fast path: one compare-and-swap, and what cannot be left out. */
 static inline bool
 take_fast(mapseg *seg)
@@ -505,7 +531,7 @@ take_fast(mapseg *seg)
     struct mapseg_lock *lock = &seg->lock;
     uint32_t free_word = 0;
 
-    if (!mapseg_lock_lives(lock) || thread.tid == 0 || !swap_to_own(lock, &free_word, lock->slot))
+    if (!lives_for_fast_path(lock) || thread.tid == 0 || !swap_to_own(lock, &free_word, lock->slot))
         return false;
     note_owner(lock);
     if (atomic_load_explicit(&seg->error, memory_order_relaxed) != MAPSEG_OK)
@@ -554,7 +580,7 @@ mapseg_unlock(mapseg *seg)
     struct mapseg_lock *lock = &seg->lock;
     uint32_t held = lock->slot;
 
-    if (!mapseg_lock_lives(lock) || lock->fair)
+    if (!lives_for_fast_path(lock) || lock->fair)
         return unlock_slowly(seg);
     /* The word as it is when nobody sleeps and nobody died, without a look at
      * it: reading a word that was just swapped was measured to be half of what

@@ -18,6 +18,7 @@ struct mapseg_lock {
     _Atomic uint32_t *word;        /**< of one that cannot lock: one that is never free */
     const _Atomic uint32_t *life;  /**< zero in a child that no fork handler ran in */
     uint32_t generation;           /**< what *life is while the handle is good */
+    uint32_t fast_generation;      /**< the same; or none, so that the fast path is not taken */
     uint32_t slot;                 /**< this attachment's, what the word holds when it owns */
     _Atomic uint32_t owner_thread; /**< of this process, see mapseg_lock_thread; 0: none */
     bool fair;
@@ -35,6 +36,10 @@ void mapseg_lock_begin(struct mapseg_lock *lock, struct mapseg_header *header, u
 
 /** Heals the word if it names a slot that the caller has just claimed. */
 void mapseg_lock_heal(struct mapseg_header *header, uint32_t slot);
+
+/** Gives the lock to this process; and takes it from a process that is none. */
+void mapseg_lock_live(struct mapseg_lock *lock, const _Atomic uint32_t *life, uint32_t generation);
+void mapseg_lock_die(struct mapseg_lock *lock);
 
 /** Releases the lock if this attachment holds it, and makes it unusable. */
 void mapseg_lock_end(struct mapseg_lock *lock);
