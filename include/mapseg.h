@@ -390,13 +390,16 @@ MAPSEG_API mapseg_result mapseg_consistent(mapseg *seg);
 /* -------------------------------------------------------------- remove -- */
 
 /** Takes the segment's name away, whoever is attached: they keep the memory
- *  until they leave, and a new segment can have the name at once. NOT_FOUND,
- *  PERMISSION_DENIED, NOT_A_SEGMENT and UNTRUSTED (left alone), NOT_SUPPORTED
+ *  until they leave, and a new segment can have the name at once. Whose file it
+ *  is does not matter here, only whether the system lets this user remove it; a
+ *  damaged segment can be removed too. NOT_FOUND, PERMISSION_DENIED,
+ *  NOT_A_SEGMENT and UNTRUSTED (a symbolic link): left alone; NOT_SUPPORTED
  *  (memfd: there is no name), TIMED_OUT. The handle stays attached. */
 MAPSEG_API mapseg_result mapseg_remove(mapseg *seg);
 
 /** The same only if the kernel proves that nobody is attached, else IN_USE.
- *  Clears crash debris; also removes persistent segments nobody uses. */
+ *  Clears crash debris; also removes persistent segments nobody uses. TOO_NEW:
+ *  newer users might show themselves in ways that this library cannot see. */
 MAPSEG_API mapseg_result mapseg_reclaim(mapseg *seg);
 
 /* -------------------------------------------------------------- errors -- */

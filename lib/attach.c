@@ -194,6 +194,18 @@ hide_presence(const struct mapseg_attachment *attachment)
     return error;
 }
 
+/** Whether the lock word may name the slot that was just claimed. Read from the
+ *  file, which takes less than the first touch of a mapping. */
+static bool
+word_may_name(const struct mapseg_attachment *attachment)
+{
+    uint32_t word;
+
+    return mapseg_os.read(attachment->fd, &word, sizeof word,
+                          offsetof(struct mapseg_header, lock)) != (int64_t)sizeof word ||
+           (word & MAPSEG_LOCK_OWNER) == attachment->presence.slot;
+}
+
 int
 mapseg_attachment_appear(struct mapseg_attachment *attachment)
 {
@@ -204,7 +216,7 @@ mapseg_attachment_appear(struct mapseg_attachment *attachment)
         error = hide_presence(attachment);
     if (error < 0)
         mapseg_presence_release(&attachment->presence, attachment->fd);
-    else if (attachment->header != NULL)
+    else if (attachment->header != NULL && word_may_name(attachment))
         mapseg_lock_heal(attachment->header, attachment->presence.slot);
     return error;
 }
@@ -293,10 +305,11 @@ mapseg_name_look(const char *path, struct stat *status, struct mapseg_failure *f
 
 /** Opens for writing, or for reading where that is all that is wanted. */
 static int
-open_name(const char *path, mapseg_access access)
+open_name(const char *path, mapseg_access access, bool *writable)
 {
     int fd = mapseg_os.open(path, O_RDWR);
 
+    *writable = fd >= 0;
     if ((fd == -EACCES || fd == -EROFS || fd == -EPERM) && access == MAPSEG_READ_ONLY)
         fd = mapseg_os.open(path, O_RDONLY);
     return fd;
@@ -345,7 +358,8 @@ struct request {
     mapseg *seg;
     mapseg_access access;
     mapseg_options options;
-    bool again; /**< the failure is one that passes */
+    nlink_t links; /**< of the file when it was examined */
+    bool again;    /**< the failure is one that passes */
 };
 
 /** Opens the handle's key. */
@@ -365,11 +379,10 @@ open_key(struct request *request, struct mapseg_attachment *attachment, bool *wr
         result = mapseg_name_look(attachment->path, &status, failure);
     if (result != MAPSEG_OK)
         return result;
-    attachment->fd = open_name(attachment->path, request->access);
+    attachment->fd = open_name(attachment->path, request->access, writable);
     request->again = attachment->fd == -EAGAIN;
     if (attachment->fd < 0)
         return mapseg_open_failed(-attachment->fd, failure);
-    *writable = mapseg_os.access_mode(attachment->fd) == O_RDWR;
     return MAPSEG_OK;
 }
 
@@ -399,7 +412,7 @@ check_demands(const struct request *request, const struct mapseg_header *header,
 
 /** Judges the open file, and reads its geometry. */
 static mapseg_result
-examine(const struct request *request, struct mapseg_attachment *attachment, bool *can_lock,
+examine(struct request *request, struct mapseg_attachment *attachment, bool *can_lock,
         struct mapseg_failure *failure)
 {
     struct mapseg_header header;
@@ -433,7 +446,22 @@ examine(const struct request *request, struct mapseg_attachment *attachment, boo
     memcpy(attachment->id, header.id, sizeof attachment->id);
     attachment->device = status.st_dev;
     attachment->inode = status.st_ino;
+    request->links = status.st_nlink;
     return MAPSEG_OK;
+}
+
+/** Whether the name still leads here: 1, 0, or a negative errno. It was opened
+ *  by that name, so as long as the file has lost no link nobody has removed it;
+ *  only then is the name looked up again, which takes four times as long. */
+static int
+is_still_named(const struct request *request, const struct mapseg_attachment *attachment)
+{
+    struct stat status;
+
+    if (attachment->path == NULL || (mapseg_os.status(attachment->fd, &status) >= 0 &&
+                                     status.st_nlink == request->links && request->links == 1))
+        return 1;
+    return mapseg_name_leads_to(attachment->path, attachment->device, attachment->inode);
 }
 
 /** Takes presence and looks once more whether the name leads here. */
@@ -455,9 +483,7 @@ appear(struct request *request, struct mapseg_attachment *attachment,
                              "it has no free presence slot; somebody holds far too many");
     if (error < 0)
         return mapseg_system_failed(failure, -error, "its presence cannot be recorded");
-    leads = attachment->path == NULL
-                ? 1
-                : mapseg_name_leads_to(attachment->path, attachment->device, attachment->inode);
+    leads = is_still_named(request, attachment);
     if (leads == 1)
         return MAPSEG_OK;
     mapseg_presence_release(&attachment->presence, attachment->fd);

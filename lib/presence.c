@@ -77,8 +77,7 @@ static int
 claim_slot(int description, bool own, const struct mapseg_presence *presence)
 {
     static _Atomic uint32_t claims;
-    uint64_t state = (uint64_t)mapseg_os.process_id() << 32 ^ (uint64_t)(uintptr_t)presence ^
-                     (uint64_t)mapseg_os.monotonic_ns() ^
+    uint64_t state = (uint64_t)(uintptr_t)presence << 16 ^ (uint64_t)mapseg_os.monotonic_ns() ^
                      (uint64_t)atomic_fetch_add_explicit(&claims, 1, memory_order_relaxed) << 48;
 
     for (int i = 0; i < CLAIM_TRIES; i++) {

@@ -474,6 +474,8 @@ peer_runs(void)
         runs = strcmp(hear(peer), "32") == 0;
         (void)fclose(peer->to);
         (void)waitpid(peer->pid, NULL, 0);
+        (void)fclose(peer->from);
+        free(peer);
     }
     return runs;
 }

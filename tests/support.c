@@ -192,7 +192,8 @@ handle_for(const char *native_key)
 {
     mapseg *seg = mapseg_new();
 
-    ck_assert_ptr_nonnull(seg);
+    if (seg == NULL)
+        ck_abort_msg("no memory for a handle");
     expect(MAPSEG_OK, seg, mapseg_set_native_key(seg, native_key));
     return seg;
 }

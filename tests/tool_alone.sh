@@ -42,11 +42,11 @@ kill_holder
 hold $k-stale-too
 kill_holder
 hold $k-live
-expect_quiet 0 ls --raw --noheadings --output KEY,STATE
-same "the list" "$(cat "$work/out")" "$k-live live
-$k-stale stale
-$k-stale-too stale
-$k-stays persistent"
+expect_quiet 0 ls --raw --noheadings --output KEY,STATE,ATTACHED
+same "the list" "$(cat "$work/out")" "$k-live live 1
+$k-stale stale 0
+$k-stale-too stale 0
+$k-stays persistent 0"
 expect_quiet 0 reclaim
 same "what was reclaimed" "$(cat "$work/out")" "$k-stale
 $k-stale-too"

@@ -45,7 +45,7 @@ holds "len(mine[key]['id']) == 32" show $k --json
 holds "mine[key]['lock'] == 'free' and mine[key]['inconsistent'] is False" show $k --json
 hold $k
 holds "mine[key]['lock'] == 'held' and mine[key]['lock-pid'] == $holder" show $k --json
-holds "mine[key]['attached'] >= 1 and mine[key]['state'] == 'live'" show $k --json
+holds "mine[key]['attached'] == 1 and mine[key]['state'] == 'live'" show $k --json
 kill_holder
 holds "mine[key]['lock'] == 'owner-died'" show $k --json
 "$tool" lock $k -- true 2>/dev/null

@@ -117,12 +117,6 @@ listed()
     "$tool" ls --raw --noheadings --bytes --output "KEY,$2" | sed -n "s/^$1 //p"
 }
 
-# Whether field $2 of segment $1 says $3.
-is_shown()
-{
-    [ "$(shown "$1" "$2")" = "$3" ]
-}
-
 # Whether column $2 of segment $1 says $3.
 is_listed()
 {
