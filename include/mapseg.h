@@ -507,6 +507,10 @@ typedef struct mapseg_information {
     int32_t seals; /**< F_GET_SEALS; -1: the file cannot have any */
     /** How the handle that was asked is present itself; NONE in a list. */
     mapseg_presence_kind presence;
+    /** Bytes that this handle has mapped in huge pages so far; 0 if it is not
+     *  attached. Segments of 2 MiB and more get them where the mount (or, for a
+     *  memfd, the kernel's shmem_enabled) allows. */
+    uint64_t huge_bytes;
 } mapseg_information;
 
 /** Describes the segment of the handle's key, attached or not. The caller

@@ -23,6 +23,9 @@
 /** The seals of a memfd that its holders share. */
 #define SHARED_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
+/** Below this no file gets a huge page. */
+#define HUGE_PAGE_BYTES (2 * 1024 * 1024)
+
 /** How often a name that comes and goes is tried for. */
 #define NAME_TRIES 16
 
@@ -171,6 +174,7 @@ header_flags(const struct request *request)
 static mapseg_result
 fill_file(const struct request *request, int fd, struct mapseg_failure *failure)
 {
+    bool lazy = (request->options.flags & MAPSEG_LAZY) != 0;
     int64_t bytes = (int64_t)file_bytes(request);
     struct mapseg_header header;
     int64_t put;
@@ -184,7 +188,10 @@ fill_file(const struct request *request, int fd, struct mapseg_failure *failure)
     if (error < 0)
         return mapseg_system_failed(failure, -error, "its mode cannot be set");
     error = mapseg_os.resize(fd, bytes);
-    if (error >= 0 && !(request->options.flags & MAPSEG_LAZY))
+    if (error >= 0 && !lazy && bytes >= HUGE_PAGE_BYTES && mapseg_os.has_huge_pages(fd))
+        error = mapseg_os.populate_huge(fd, (size_t)bytes);
+    /* Also then: only this is certain to take all of it, or to say no. */
+    if (error >= 0 && !lazy)
         error = mapseg_os.reserve(fd, 0, bytes);
     if (error < 0)
         return mapseg_system_failed(failure, -error,

@@ -216,6 +216,15 @@ own_presence(const mapseg *seg)
     return presence->slot != 0 ? MAPSEG_PRESENCE_SLOT : MAPSEG_PRESENCE_READER;
 }
 
+/** What this very handle has of the segment. */
+static void
+see_attachment(const mapseg *seg, mapseg_information *seen)
+{
+    seen->presence = own_presence(seg);
+    if (mapseg_is_attached(seg))
+        seen->huge_bytes = mapseg_os.huge_bytes(seg->attachment.base);
+}
+
 static mapseg_result
 see_key(const mapseg *seg, mapseg_information **information, struct mapseg_failure *failure)
 {
@@ -229,7 +238,7 @@ see_key(const mapseg *seg, mapseg_information **information, struct mapseg_failu
         if (*information == NULL)
             result = mapseg_system_failed(failure, ENOMEM, "no memory");
         else
-            (*information)->presence = own_presence(seg);
+            see_attachment(seg, *information);
     }
     if (fd >= 0)
         mapseg_os.close(fd);

@@ -444,7 +444,10 @@ mapseg_lock_die(struct mapseg_lock *lock)
 void
 mapseg_lock_end(struct mapseg_lock *lock)
 {
-    (void)release(lock);
+    /* Asked of the note, since to look at the word would map its page in for
+     * the many who never locked. */
+    if (atomic_load_explicit(&lock->owner_thread, memory_order_relaxed) != 0)
+        (void)release(lock);
     mapseg_lock_clear(lock);
 }
 

@@ -86,6 +86,12 @@ struct mapseg_os_operations {
                  int *error);
     void (*unmap)(void *address, size_t bytes);
     int (*hide_from_children)(void *address, size_t bytes);
+    /** Whether the file's memory can come in huge pages. */
+    bool (*has_huge_pages)(int fd);
+    /** Takes all of the file's memory, in huge pages where they are to be had. */
+    int (*populate_huge)(int fd, size_t bytes);
+    /** How much of the mapping that begins at the address is huge. */
+    uint64_t (*huge_bytes)(const void *address);
     /** A page that a child made by fork() finds zeroed; NULL: no memory. */
     void *(*wiped_page)(void);
     size_t (*page_size)(void);

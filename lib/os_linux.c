@@ -18,6 +18,7 @@
 #include <sys/resource.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
@@ -430,6 +431,109 @@ linux_hide_from_children(void *address, size_t bytes)
     return result_of(madvise(address, bytes, MADV_DONTFORK));
 }
 
+/** Whether a word of options or a bracketed choice lets shared memory be huge. */
+static bool
+allows_huge(const char *choice)
+{
+    static const char *const words[] = {"always", "within_size", "advise", "force"};
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strncmp(choice, words[i], strlen(words[i])) == 0)
+            return true;
+    return false;
+}
+
+/** The line of /proc/self/mountinfo about a device, cut off behind it; NULL: a
+ *  mount of the kernel's own, as a memfd's. */
+static char *
+mount_of(char *mounts, dev_t device)
+{
+    char *rest;
+
+    for (char *line = strtok_r(mounts, "\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\n", &rest)) {
+        unsigned major_number;
+        unsigned minor_number;
+
+        if (sscanf(line, "%*d %*d %u:%u", &major_number, &minor_number) == 2 &&
+            major_number == major(device) && minor_number == minor(device))
+            return line;
+    }
+    return NULL;
+}
+
+static bool
+linux_has_huge_pages(int fd)
+{
+    struct stat status;
+    char *setting = NULL;
+    char *mounts = NULL;
+    const char *line;
+    const char *choice;
+    bool allowed = false;
+
+    if (fstat(fd, &status) == 0 &&
+        read_text("/sys/kernel/mm/transparent_hugepage/shmem_enabled", &setting) == 0 &&
+        read_text("/proc/self/mountinfo", &mounts) == 0) {
+        line = mount_of(mounts, status.st_dev);
+        choice = line == NULL ? strchr(setting, '[') : strstr(line, "huge=");
+        if (choice != NULL)
+            choice += line == NULL ? 1 : (int)strlen("huge=");
+        /* "deny" and "force" are above the mounts' own options. */
+        allowed = strstr(setting, "[deny]") == NULL &&
+                  (strstr(setting, "[force]") != NULL || (choice != NULL && allows_huge(choice)));
+    }
+    free(setting);
+    free(mounts);
+    return allowed;
+}
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+static int
+linux_populate_huge(int fd, size_t bytes)
+{
+    void *address = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    int error;
+
+    if (address == MAP_FAILED)
+        return -errno;
+    (void)madvise(address, bytes, MADV_DONTFORK);
+    /* First the advice, then the memory: what is there stays small. */
+    (void)madvise(address, bytes, MADV_HUGEPAGE);
+    do
+        error = madvise(address, bytes, MADV_POPULATE_WRITE) < 0 ? errno : 0;
+    while (error == EINTR || error == EAGAIN);
+    (void)munmap(address, bytes);
+    /* Before Linux 5.14 there is no such advice; the reserve does it then. */
+    return error == EFAULT ? -ENOSPC : error == EINVAL ? 0 : -error;
+}
+
+static uint64_t
+linux_huge_bytes(const void *address)
+{
+    unsigned long long kilobytes = 0;
+    bool found = false;
+    char begin[32];
+    char *text;
+    char *rest;
+
+    if (read_text("/proc/self/smaps", &text) < 0)
+        return 0;
+    snprintf(begin, sizeof begin, "%lx-", (unsigned long)(uintptr_t)address);
+    for (char *line = strtok_r(text, "\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\n", &rest)) {
+        if (strncmp(line, begin, strlen(begin)) == 0)
+            found = true;
+        else if (found && sscanf(line, "ShmemPmdMapped: %llu", &kilobytes) == 1)
+            break;
+    }
+    free(text);
+    return kilobytes * 1024;
+}
+
 static size_t
 linux_page_size(void)
 {
@@ -668,6 +772,9 @@ struct mapseg_os_operations mapseg_os = {
     .map = linux_map,
     .unmap = linux_unmap,
     .hide_from_children = linux_hide_from_children,
+    .has_huge_pages = linux_has_huge_pages,
+    .populate_huge = linux_populate_huge,
+    .huge_bytes = linux_huge_bytes,
     .wiped_page = linux_wiped_page,
     .page_size = linux_page_size,
     .sleep_on = linux_sleep_on,

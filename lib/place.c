@@ -9,18 +9,21 @@
 #include "os.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 char *
 mapseg_place_join(const char *directory, const char *name)
 {
-    size_t bytes = strlen(directory) + strlen(name) + 2;
-    char *path = malloc(bytes);
+    size_t above = strlen(directory);
+    size_t bytes = strlen(name) + 1;
+    char *path = malloc(above + 1 + bytes);
 
-    if (path != NULL)
-        snprintf(path, bytes, "%s/%s", directory, name);
+    if (path == NULL)
+        return NULL;
+    memcpy(path, directory, above);
+    path[above] = '/';
+    memcpy(path + above + 1, name, bytes);
     return path;
 }
 

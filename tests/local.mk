@@ -23,6 +23,7 @@ suites += \
 suites += \
 	tests/check_bad_input \
 	tests/check_faults_of_qt \
+	tests/check_huge \
 	tests/check_info \
 	tests/check_key \
 	tests/check_qt \
