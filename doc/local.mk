@@ -13,6 +13,7 @@ manual_pages = \
 	doc/mapseg_remove.3 \
 	doc/mapseg-format.5 \
 	doc/mapseg-fork.7 \
+	doc/mapseg-lock.7 \
 	doc/mapseg.7
 dist_man_MANS += $(manual_pages)
 
@@ -81,6 +82,7 @@ EXTRA_DIST += \
 	doc/examples/key_to_path.sh \
 	doc/examples/list.c \
 	doc/examples/read_segment.py \
-	doc/examples/repair.c
+	doc/examples/repair.c \
+	doc/examples/repair_journal.c
 
 scripts += tests/docs.sh

@@ -132,7 +132,7 @@ mapseg_attachment_drop(struct mapseg_attachment *attachment)
     if (attachment->base != NULL)
         mapseg_os.unmap(attachment->base, attachment->bytes);
     if (attachment->fd >= 0)
-        mapseg_os.close(attachment->fd);
+        mapseg_presence_close(attachment->fd);
     free(attachment->path);
     mapseg_attachment_clear(attachment);
 }

@@ -47,6 +47,7 @@ begin_again(void)
     list = NULL;
     generation++;
     mapseg_lock_forked();
+    mapseg_presence_forked();
     atomic_store_explicit(life_page, generation, memory_order_relaxed);
 }
 

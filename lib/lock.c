@@ -118,6 +118,7 @@ note_owner(struct mapseg_lock *lock)
 {
     _Atomic uint32_t *word = lock->word;
 
+    atomic_store_explicit(&lock->used, true, memory_order_relaxed);
     atomic_store_explicit(&lock->owner_thread, thread.number, memory_order_relaxed);
     atomic_store_explicit(word + PID_FROM_WORD,
                           atomic_load_explicit(&process_id, memory_order_relaxed),
@@ -444,9 +445,8 @@ mapseg_lock_die(struct mapseg_lock *lock)
 void
 mapseg_lock_end(struct mapseg_lock *lock)
 {
-    /* Asked of the note, since to look at the word would map its page in for
-     * the many who never locked. */
-    if (atomic_load_explicit(&lock->owner_thread, memory_order_relaxed) != 0)
+    /* To look at the word would map its page in for the many who never locked. */
+    if (atomic_load_explicit(&lock->used, memory_order_relaxed))
         (void)release(lock);
     mapseg_lock_clear(lock);
 }

@@ -23,6 +23,7 @@ struct mapseg_lock {
     _Atomic uint32_t owner_thread; /**< of this process, see mapseg_lock_thread; 0: none */
     bool fair;
     atomic_bool contended;        /**< a fair lock: others were met on the way to it */
+    atomic_bool used;             /**< this attachment has held it at some time */
     int fd;                       /**< to test and take presence bytes */
     const char *path;             /**< of the segment; may be NULL */
     struct mapseg_header *header; /**< NULL: this attachment cannot lock */

@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -206,6 +207,26 @@ mapseg_presence_is_anybody(int fd)
            found.kind != MAPSEG_RANGE_FREE;
 }
 
+/* Holds that belong to the process do not exclude its own threads, and end when
+ * any of them closes any descriptor of the file. */
+static pthread_mutex_t process_holds = PTHREAD_MUTEX_INITIALIZER;
+
+void
+mapseg_presence_close(int fd)
+{
+    pthread_mutex_lock(&process_holds);
+    mapseg_os.close(fd);
+    pthread_mutex_unlock(&process_holds);
+}
+
+void
+mapseg_presence_forked(void)
+{
+    static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+
+    memcpy(&process_holds, &fresh, sizeof fresh);
+}
+
 static int
 take(struct mapseg_hold *hold, int fd, const char *path, int64_t start, int64_t bytes)
 {
@@ -225,7 +246,11 @@ take(struct mapseg_hold *hold, int fd, const char *path, int64_t start, int64_t 
      * working one has to do. Others may have it too, so the lock is the
      * process's: it conflicts with theirs, and nobody inherits it. */
     hold->description = fd;
-    return mapseg_os.hold_range(fd, MAPSEG_RANGE_EXCLUSIVE, start, bytes);
+    pthread_mutex_lock(&process_holds);
+    error = mapseg_os.hold_range(fd, MAPSEG_RANGE_EXCLUSIVE, start, bytes);
+    if (error < 0)
+        pthread_mutex_unlock(&process_holds);
+    return error;
 }
 
 int
@@ -255,6 +280,7 @@ mapseg_presence_let_go(struct mapseg_hold *hold)
         mapseg_os.close(hold->description);
     } else {
         (void)mapseg_os.hold_range(hold->description, MAPSEG_RANGE_FREE, hold->start, hold->bytes);
+        pthread_mutex_unlock(&process_holds);
     }
 }
 

@@ -63,6 +63,12 @@ int mapseg_presence_take_all(struct mapseg_hold *hold, int fd, const char *path)
 /** Takes the name byte. -EAGAIN: somebody has it. */
 int mapseg_presence_take_name(struct mapseg_hold *hold, int fd, const char *path);
 
+/** Closes a descriptor of a segment, while no hold of the process can suffer. */
+void mapseg_presence_close(int fd);
+
+/** In a child that no fork handler ran in: nobody else is here. */
+void mapseg_presence_forked(void);
+
 /** Lets go of what a take got. */
 void mapseg_presence_let_go(struct mapseg_hold *hold);
 

@@ -181,6 +181,25 @@ check_format()
     done <"$work/fields"
 }
 
+# The numbers of the lock that mapseg-lock.7 tells are those of the code.
+check_lock_numbers()
+{
+    while IFS=: read -r name words; do
+        value=$(sed -n "s/^#define $name \(INT64_C(\)\{0,1\}\([0-9]*\).*/\2/p" "$source/lib/lock.c")
+        [ -n "$value" ] || { fail "found no $name in lock.c"; continue; }
+        case $name in *_NS) value="$((value / 1000000)) ms" ;; esac
+        awk -F '\t' -v words="$words" -v value="$value" \
+            '$1 == words && $2 == value { found = 1 } END { exit !found }' \
+            "$pages/mapseg-lock.7" || fail "mapseg-lock.7 does not have: $words, $value"
+    done <<'END'
+SPIN_STEP:most pauses between two looks
+SPIN_TOTAL:pauses before sleeping, about
+FIRST_SLICE_NS:the first slice
+LAST_SLICE_NS:the longest slice
+FAIR_PAUSES:looks of a fair releaser
+END
+}
+
 # Pages that others refer to exist, and so do the files that README.md links.
 check_references()
 {
@@ -332,10 +351,15 @@ check_names mapseg_key_type mapseg_ipc_key.3
 check_members mapseg_options mapseg_create.3
 check_members mapseg_information mapseg_info.3
 check_format
+check_lock_numbers
 check_references
 check_lint
 check_hello
 check_example repair '99 + 1' "$key-repair"
+journal='8 died, 8 told, then MAPSEG_OK: 80 + 20'
+check_example repair_journal "$journal"
+section "$pages/mapseg-lock.7" EXAMPLES | grep -q -x -F -e "$journal" ||
+    fail "mapseg-lock.7 says that repair_journal prints something else"
 check_example fork 2000
 check_example export 'hello, child'
 check_readers
