@@ -5,6 +5,8 @@
  * more look at the name. An attachment that is present while its name leads to
  * its file cannot be removed behind its back by the last one out.
  *
+ * Words in capitals and brackets are steps of tests/model/name.pml.
+ *
  * SPDX-License-Identifier: MIT
  */
 #include "attach.h"
@@ -450,7 +452,7 @@ examine(struct request *request, struct mapseg_attachment *attachment, bool *can
     return MAPSEG_OK;
 }
 
-/** Whether the name still leads here: 1, 0, or a negative errno. It was opened
+/** [NAME_CHECK] Whether the name still leads here: 1, 0, or a negative errno. It was opened
  *  by that name, so as long as the file has lost no link nobody has removed it;
  *  only then is the name looked up again, which takes four times as long. */
 static int

@@ -3,7 +3,8 @@
  *
  * The file has no name while it is sized, reserved and given its header and
  * its creator's presence; the name comes last, in one step that fails if the
- * name is taken. Where a file cannot be without a name it has a private one.
+ * name is taken ([CLAIM_NEW] and then [LINK] in tests/model/name.pml). Where a
+ * file cannot be without a name it has a private one.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -9,6 +9,8 @@
  * Children in which no handler runs (a bare clone, _Fork) are told by a page
  * that the kernel wipes in every child: its handles belong to no process then.
  *
+ * Words in capitals and brackets are steps of tests/model/lock.pml.
+ *
  * SPDX-License-Identifier: MIT
  */
 #include "fork.h"
@@ -51,8 +53,8 @@ begin_again(void)
     atomic_store_explicit(life_page, generation, memory_order_relaxed);
 }
 
-/** Before the fork: claims what the child will need. The working descriptor it
- *  inherits; nobody ever takes a lock of the description through that. */
+/** [PREPARE, CLAIM_FOR_CHILD] Before the fork: claims what the child will need. The working
+ * descriptor it inherits; nobody ever takes a lock of the description through that. */
 static void
 prepare_child_of(struct mapseg *seg)
 {
@@ -88,7 +90,7 @@ prepare(void)
     }
 }
 
-/** After the fork, in the parent: what the child has is none of its business. */
+/** [RESUME_PARENT] After the fork, in the parent: what the child has is none of its business. */
 static void
 resume_parent(void)
 {
@@ -103,7 +105,7 @@ resume_parent(void)
     pthread_mutex_unlock(&list_mutex);
 }
 
-/** Makes the parent's attachment the child's own. */
+/** [ADOPT] Makes the parent's attachment the child's own. */
 static void
 adopt(struct mapseg *seg)
 {

@@ -7,6 +7,9 @@
  * true. Whether an owner lives is asked of the kernel, which keeps the byte
  * of its slot locked until the process has ended.
  *
+ * tests/model/lock.pml is a model of what happens here. Words in capitals and
+ * brackets, [TAKE_SWAP], are the names of its steps.
+ *
  * SPDX-License-Identifier: MIT
  */
 #include "lock.h"
@@ -86,8 +89,8 @@ look(const struct mapseg_lock *lock)
     return atomic_load_explicit(lock->word, memory_order_acquire);
 }
 
-/** Swaps the word from `seen` (updated on failure) to one that this
- *  attachment owns. Acquire: the data that the last owner wrote before its
+/** [TAKE_SWAP] Swaps the word from `seen` (updated on failure) to one that
+ *  this attachment owns. Acquire: the data that the last owner wrote before its
  *  release becomes visible to the caller. */
 static inline bool
 swap_to_own(const struct mapseg_lock *lock, uint32_t *seen, uint32_t own)
@@ -96,7 +99,7 @@ swap_to_own(const struct mapseg_lock *lock, uint32_t *seen, uint32_t own)
                                                    memory_order_relaxed);
 }
 
-/** Swaps the word from `seen` (updated on failure) to one that nobody owns.
+/** [RELEASE] Swaps the word from `seen` (updated on failure) to one that nobody owns.
  *  Release: all that the caller wrote becomes visible to the next owner. */
 static inline bool
 swap_to_free(_Atomic uint32_t *word, uint32_t *seen, uint32_t freed)
@@ -111,7 +114,7 @@ wake_one(const _Atomic uint32_t *word)
     mapseg_os.wake_one((const uint32_t *)word);
 }
 
-/** Notes who owns: for lock() by the same thread, and for people. Reached from
+/** [NOTE] Notes who owns: for lock() by the same thread, and for people. Reached from
  *  the word, which is in a register already, and not through the header. */
 static inline void
 note_owner(struct mapseg_lock *lock)
@@ -158,7 +161,7 @@ mapseg_lock_heal(struct mapseg_header *header, uint32_t slot)
     _Atomic uint32_t *word = mapseg_lock_word(header);
     uint32_t seen = atomic_load_explicit(word, memory_order_relaxed);
 
-    /* The caller holds the slot's byte, so whoever the word means is dead. */
+    /* [HEAL] The caller holds the slot's byte, so whoever the word means is dead. */
     while (owner_of(seen) == slot)
         if (swap_to_free(word, &seen, MAPSEG_LOCK_DIED | (seen & MAPSEG_LOCK_SLEEPERS))) {
             count_recovery(header);
@@ -167,7 +170,7 @@ mapseg_lock_heal(struct mapseg_header *header, uint32_t slot)
         }
 }
 
-/** Swaps the word from the dead owner to this attachment, as long as it names
+/** [REPLACE] Swaps the word from the dead owner to this attachment, as long as it names
  *  that owner. `bits`: to set besides. */
 static bool
 replace_owner(struct mapseg_lock *lock, uint32_t dead, uint32_t bits)
@@ -202,15 +205,16 @@ recover(struct mapseg_lock *lock, uint32_t dead, uint32_t bits)
     struct mapseg_hold hold;
     bool replaced = false;
 
-    /* The own slot: another thread of this handle owns. Its byte is ours. */
+    /* [TEST_OWNER] The own slot: another thread of this handle owns. Its byte is ours. */
     if (dead == lock->slot || dead == 0)
         return false;
     /* No slot at all: a hostile peer wrote it, and it has no byte to ask. */
     if (dead > MAPSEG_LAST_SLOT)
         return replace_owner(lock, dead, bits);
+    /* [TEST_BYTE, BEGIN_RECOVERY] */
     if (mapseg_presence_is_held(lock->fd, dead) || !mapseg_lock_begin_recovery(lock))
         return false;
-    /* Only with its byte in hand: else a newcomer could get the slot, and the
+    /* [TAKE_BYTE] Only with its byte in hand: else a newcomer could get the slot, and the
      * lock, between the test and the swap. */
     if (mapseg_presence_take_dead(&hold, lock->fd, lock->path, dead) >= 0) {
         replaced = replace_owner(lock, dead, bits);
@@ -267,7 +271,7 @@ spin(struct mapseg_lock *lock, const struct attempt *attempt, mapseg_result *res
     return take_if_free(lock, attempt, result);
 }
 
-/** Says in the word that somebody is about to sleep. Returns the word to sleep
+/** [ANNOUNCE] Says in the word that somebody is about to sleep. Returns the word to sleep
  *  on; 0: it is not owned any more. */
 static uint32_t
 announce_sleeper(struct mapseg_lock *lock)
@@ -281,7 +285,7 @@ announce_sleeper(struct mapseg_lock *lock)
     return owner_of(seen) != 0 ? seen : 0;
 }
 
-/** Sleeps until woken, or for what is left of the slice or the time. */
+/** [SLEEP] Sleeps until woken, or for what is left of the slice or the time. */
 static void
 sleep_a_while(struct mapseg_lock *lock, struct attempt *attempt, int64_t now)
 {
@@ -331,7 +335,7 @@ take(struct mapseg_lock *lock, struct attempt *attempt)
                 break;
             }
             if (late) {
-                /* The wake that may have been meant for us goes on. */
+                /* [WAKE_ANOTHER] The wake that may have been meant for us goes on. */
                 if (attempt->slept)
                     wake_one(lock->word);
                 return attempt->wait ? MAPSEG_TIMED_OUT : MAPSEG_WOULD_BLOCK;
@@ -348,7 +352,7 @@ take(struct mapseg_lock *lock, struct attempt *attempt)
 
 /* ----------------------------------------------------------- releasing -- */
 
-/** After a fair lock was freed: if others were met on the way to it, waits a
+/** [HAND_OVER] After a fair lock was freed: if others were met on the way to it, waits a
  *  moment for one who spins to have it. That one then owes the wake; if there
  *  is none, a sleeper is woken. */
 static void
@@ -386,7 +390,7 @@ release(struct mapseg_lock *lock)
         uint32_t keep = lock->fair ? MAPSEG_LOCK_DIED | MAPSEG_LOCK_SLEEPERS : MAPSEG_LOCK_DIED;
 
         mapseg_watch_release(lock->word);
-        /* Cleared before the release: after it, the note is the next owner's. */
+        /* [CLEAR_NOTE] Cleared before the release: after it, the note is the next owner's. */
         atomic_store_explicit(&lock->owner_thread, 0, memory_order_relaxed);
         if (!swap_to_free(lock->word, &seen, seen & keep))
             continue;

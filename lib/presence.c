@@ -72,7 +72,7 @@ guess(uint64_t *state)
     return (uint32_t)((z ^ (z >> 31)) >> 32);
 }
 
-/** Write-locks a free slot's byte and returns the slot. `own`: nobody else has
+/** [CLAIM] Write-locks a free slot's byte and returns the slot. `own`: nobody else has
  *  this description. */
 static int
 claim_slot(int description, bool own, const struct mapseg_presence *presence)

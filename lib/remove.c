@@ -3,7 +3,8 @@
  *
  * Whoever removes a name holds the name byte of the file it leads to, from
  * before the comparison until after the unlink, so that no two can do it at
- * once and none hits the name of a newer segment.
+ * once and none hits the name of a newer segment. In tests/model/name.pml:
+ * [NAME_BYTE], [COMPARE], [UNLINK], [LET_GO].
  *
  * SPDX-License-Identifier: MIT
  */

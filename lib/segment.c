@@ -154,10 +154,13 @@ leave_as_last(const struct mapseg_attachment *attachment)
 {
     struct mapseg_hold hold;
 
+    /* Steps of tests/model/name.pml. [LEAVE_TEST] */
     if (mapseg_presence_is_anybody(attachment->fd))
         return;
+    /* [LEAVE_RANGE] */
     if (mapseg_presence_take_all(&hold, attachment->fd, attachment->path) < 0)
         return;
+    /* [LEAVE_COMPARE, LEAVE_UNLINK] */
     if (mapseg_name_leads_to(attachment->path, attachment->device, attachment->inode) == 1)
         (void)mapseg_os.unlink(attachment->path);
     mapseg_presence_let_go(&hold);
