@@ -100,10 +100,10 @@ check_room(const struct request *request, int fd, struct mapseg_failure *failure
                              "left; free some, or give a smaller size",
                              (unsigned long long)bytes, (unsigned long long)file_system.available);
     /* Above this the kernel does not refuse memory, it kills. */
-    if (file_system.ram_backed && bytes > mapseg_os.memory_limit())
+    if (file_system.ram_backed && !mapseg_os.memory_suffices(bytes))
         return mapseg_failed(failure, MAPSEG_OUT_OF_RESOURCES, ENOMEM,
-                             "its %llu bytes are more memory than this process may ever have; "
-                             "give a smaller size",
+                             "its %llu bytes are more memory than there is for this process; free "
+                             "some, or give a smaller size",
                              (unsigned long long)bytes);
     return MAPSEG_OK;
 }

@@ -367,8 +367,9 @@ hand_over(struct mapseg_lock *lock, uint32_t freed)
         relax();
         seen = atomic_load_explicit(lock->word, memory_order_relaxed);
     }
-    if (owner_of(seen) == 0)
-        atomic_store_explicit(&lock->contended, false, memory_order_relaxed);
+    /* Until the next time that this handle has to wait: one who now came by
+     * just so is no sign that others will. */
+    atomic_store_explicit(&lock->contended, false, memory_order_relaxed);
     /* The bit comes off with the wake: the one who is woken puts it on again. */
     while (owner_of(seen) == 0 && seen & MAPSEG_LOCK_SLEEPERS)
         if (atomic_compare_exchange_weak_explicit(lock->word, &seen, seen & ~MAPSEG_LOCK_SLEEPERS,

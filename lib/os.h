@@ -109,8 +109,9 @@ struct mapseg_os_operations {
     uint32_t (*process_id)(void);
     uint32_t (*thread_id)(void);
     uint32_t (*user_id)(void);
-    uint64_t (*file_size_limit)(void);      /**< RLIMIT_FSIZE; UINT64_MAX: none */
-    uint64_t (*memory_limit)(void);         /**< memory and swap, or the control group's limit */
+    uint64_t (*file_size_limit)(void); /**< RLIMIT_FSIZE; UINT64_MAX: none */
+    /** Whether so much memory can be taken without anybody being killed for it. */
+    bool (*memory_suffices)(uint64_t bytes);
     const char *(*runtime_directory)(void); /**< NULL: not set, or a set-id program */
     const char *(*shared_directory)(void);  /**< "/dev/shm" */
     /** The system's words for an errno, into `to`. */

@@ -705,19 +705,46 @@ control_group_limit(void)
     return smallest;
 }
 
+/** What the kernel says can be had without killing anybody; 0: it does not say. */
 static uint64_t
-linux_memory_limit(void)
+available_memory(void)
+{
+    unsigned long long available = 0;
+    unsigned long long swap = 0;
+    const char *line;
+    char *text;
+
+    if (read_text("/proc/meminfo", &text) < 0)
+        return 0;
+    line = strstr(text, "MemAvailable:");
+    if (line != NULL)
+        (void)sscanf(line, "MemAvailable: %llu", &available);
+    line = strstr(text, "SwapFree:");
+    if (line != NULL)
+        (void)sscanf(line, "SwapFree: %llu", &swap);
+    free(text);
+    return available == 0 ? 0 : (available + swap) * 1024;
+}
+
+static bool
+linux_memory_suffices(uint64_t bytes)
 {
     struct sysinfo machine;
-    uint64_t limit = control_group_limit();
+    uint64_t free_memory;
+    uint64_t available;
 
-    if (sysinfo(&machine) == 0) {
-        uint64_t memory = ((uint64_t)machine.totalram + machine.totalswap) * machine.mem_unit;
-
-        if (memory < limit)
-            limit = memory;
-    }
-    return limit;
+    /* No control group is that small, and asking takes longer than the rest. */
+    if (bytes < 1024 * 1024)
+        return true;
+    if (bytes > control_group_limit())
+        return false;
+    if (sysinfo(&machine) < 0)
+        return true;
+    free_memory = (uint64_t)machine.freeram * machine.mem_unit;
+    if (bytes <= free_memory / 2)
+        return true;
+    available = available_memory();
+    return bytes <= (available != 0 ? available : free_memory);
 }
 
 static const char *
@@ -787,7 +814,7 @@ struct mapseg_os_operations mapseg_os = {
     .thread_id = linux_thread_id,
     .user_id = linux_user_id,
     .file_size_limit = linux_file_size_limit,
-    .memory_limit = linux_memory_limit,
+    .memory_suffices = linux_memory_suffices,
     .runtime_directory = linux_runtime_directory,
     .shared_directory = linux_shared_directory,
     .describe = linux_describe,

@@ -277,6 +277,53 @@ START_TEST(size_above_the_limit_of_files)
 }
 END_TEST
 
+/** A line of /proc/meminfo, in bytes. */
+static uint64_t
+memory_info(const char *name)
+{
+    unsigned long long kilobytes = 0;
+    FILE *file = fopen("/proc/meminfo", "re");
+    char line[128];
+
+    ck_assert_ptr_nonnull(file);
+    while (fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, name, strlen(name)) == 0)
+            (void)sscanf(line + strlen(name), ": %llu", &kilobytes);
+    fclose(file);
+    return kilobytes * 1024;
+}
+
+/** Asks for what the machine has, but not for us: to take it would make the kernel kill. */
+static int
+create_more_than_is_left(void *native_key)
+{
+    uint64_t left = memory_info("MemAvailable") + memory_info("SwapFree");
+    uint64_t all = memory_info("MemTotal") + memory_info("SwapTotal");
+    mapseg *seg = handle_for(native_key);
+    FILE *file = fopen("/proc/self/oom_score_adj", "we");
+
+    if (file != NULL) {
+        /* If it comes to that, then this process. */
+        (void)fputs("1000", file);
+        fclose(file);
+    }
+    if (all < left + (UINT64_C(64) << 20))
+        return 0;
+    expect(MAPSEG_OUT_OF_RESOURCES, seg,
+           mapseg_create(seg, (size_t)(left + (all - left) / 2), MAPSEG_READ_WRITE));
+    mapseg_free(seg);
+    return 0;
+}
+
+START_TEST(size_above_the_memory_that_is_left)
+{
+    char *const keys[] = {key, (char *)"memfd:"};
+
+    ck_assert_int_eq(in_child(create_more_than_is_left, keys[_i]), 0);
+    ck_assert(!exists(path));
+}
+END_TEST
+
 START_TEST(full_file_system_leaves_nothing_behind)
 {
     struct statvfs before, after;
@@ -1384,6 +1431,7 @@ add_sizes(Suite *suite)
         tcase_add_test(group, size_that_no_machine_maps);
     tcase_add_test(group, size_on_a_disk_that_no_disk_has);
     tcase_add_loop_test(group, size_above_the_limit_of_files, 0, 2);
+    tcase_add_loop_test(group, size_above_the_memory_that_is_left, 0, 2);
     if (need(can_mount(), "full_file_system_leaves_nothing_behind: no private mounts here")) {
         tcase_add_test(group, full_file_system_leaves_nothing_behind);
         tcase_add_test(group, file_system_without_inodes);

@@ -1,7 +1,14 @@
 /*
  * check_storm.c - the lock while processes are killed and born all the time.
  *
- * MAPSEG_STORM_SECONDS in the environment makes the storm last longer.
+ * There are two storms, one on a lock that prefers throughput and one on a fair
+ * one. In the environment:
+ *
+ * MAPSEG_STORM_KILLS    how many processes are killed in both together, or in
+ *                       one minute if that is less; without it the storms are
+ *                       short ones
+ * MAPSEG_STORM_SECONDS  how long each of them may last, also where that many
+ *                       are not killed
  */
 
 #include "process.h"
@@ -17,11 +24,14 @@
 #include <unistd.h>
 
 #define DATA_BYTES 4096
-#define STORM_WORKERS 6
+#define STORM_WORKERS 8
+#define STORM_CPUS 2
 #define STORM_THREADS 2
 #define STORM_LIVES 16384
-#define STORM_NS (5 * SECOND)
-/** Nobody stands still for longer. */
+#define STORM_NS (4 * SECOND)
+#define LONG_STORM_NS (30 * SECOND)
+/** Nobody stands still for longer. The design asks for 150 ms; the rest is for
+ *  machines that have other things to do. */
 #define STORM_STALL SECOND
 
 /** One copy of the total; a torn one does not check. */
@@ -281,16 +291,47 @@ disturb(struct storm *storm, struct worker *worker, uint32_t choice)
     }
 }
 
+/** A number in the environment; 0: none. */
+static int
+wish(const char *name)
+{
+    const char *text = getenv(name);
+
+    return text != NULL ? atoi(text) : 0;
+}
+
+/** How long a storm lasts at most. */
+static int64_t
+storm_duration(void)
+{
+    int seconds = wish("MAPSEG_STORM_SECONDS");
+
+    if (seconds > 0)
+        return seconds * SECOND;
+    return wish("MAPSEG_STORM_KILLS") > 0 ? LONG_STORM_NS : STORM_NS;
+}
+
+/** How many lives a storm takes at most. */
+static int
+storm_kills(void)
+{
+    int kills = wish("MAPSEG_STORM_KILLS");
+
+    return kills > 0 && kills / 2 < STORM_LIVES - STORM_WORKERS ? kills / 2
+                                                                : STORM_LIVES - STORM_WORKERS;
+}
+
 /** Lets it rage; the longest that a waiter stood still. */
 static int64_t
-rage(struct storm *storm, struct worker *workers, int64_t duration)
+rage(struct storm *storm, struct worker *workers)
 {
-    int64_t end = now() + duration;
+    int64_t end = now() + storm_duration();
+    int kills = storm_kills();
     int64_t last = now();
     int64_t worst = 0;
     uint32_t random = 2463534242;
 
-    while (now() < end) {
+    while (now() < end && atomic_load(&storm->lives) - STORM_WORKERS < kills) {
         int64_t passed = now() - last;
 
         last += passed;
@@ -338,13 +379,30 @@ check_total(struct storm *storm)
     mapseg_free(seg);
 }
 
-/** How long the storm lasts. */
-static int64_t
-storm_duration(void)
+static int
+killed_in(const struct storm *storm)
 {
-    const char *seconds = getenv("MAPSEG_STORM_SECONDS");
+    int killed = 0;
 
-    return seconds != NULL ? atoi(seconds) * SECOND : STORM_NS;
+    for (int life = 0; life < atomic_load(&storm->lives); life++)
+        killed += atomic_load(&storm->killed[life]) != 0;
+    return killed;
+}
+
+/** More processes than can run at once, wherever this is. */
+static void
+crowd(void)
+{
+    cpu_set_t allowed;
+    cpu_set_t few;
+
+    CPU_ZERO(&few);
+    if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
+        return;
+    for (size_t cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&few) < STORM_CPUS; cpu++)
+        if (CPU_ISSET(cpu, &allowed))
+            CPU_SET(cpu, &few);
+    (void)sched_setaffinity(0, sizeof(few), &few);
 }
 
 static const uint32_t storm_flags[] = {0, MAPSEG_FAIR};
@@ -352,11 +410,13 @@ static const uint32_t storm_flags[] = {0, MAPSEG_FAIR};
 START_TEST(storm_of_deaths)
 {
     struct storm *storm = share(sizeof(*storm));
+    int64_t begun = now();
     struct worker workers[STORM_WORKERS];
     struct mapseg_header *header;
     int64_t worst;
     mapseg *seg;
 
+    crowd();
     new_place(&storm->stage.place);
     make_segment(&storm->stage.place, DATA_BYTES, storm_flags[_i]);
     header = map_header(storm->stage.place.path);
@@ -367,7 +427,7 @@ START_TEST(storm_of_deaths)
     memset(workers, 0, sizeof(workers));
     for (int i = 0; i < STORM_WORKERS; i++)
         start_worker(storm, &workers[i]);
-    worst = rage(storm, workers, storm_duration());
+    worst = rage(storm, workers);
     atomic_store(&storm->stop, 1);
     for (int i = 0; i < STORM_WORKERS; i++) {
         int status = reap(workers[i].pid);
@@ -377,9 +437,9 @@ START_TEST(storm_of_deaths)
     need_number(0, storm->stage.wrong);
     check_total(storm);
     need(recoveries_of(header) > 0);
-    (void)printf("storm: %d lives, %llu take-overs, longest wait %lld ms\n",
-                 atomic_load(&storm->lives), (unsigned long long)recoveries_of(header),
-                 (long long)(worst / MILLISECOND));
+    (void)printf("storm: %d killed in %lld s, %llu take-overs, longest wait %lld ms\n",
+                 killed_in(storm), (long long)((now() - begun) / SECOND),
+                 (unsigned long long)recoveries_of(header), (long long)(worst / MILLISECOND));
     remove_segment(&storm->stage.place);
 }
 END_TEST

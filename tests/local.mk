@@ -6,7 +6,7 @@
 # A program that scripts or suites start: check_PROGRAMS += tests/helper
 
 suites =
-scripts = tests/installed.sh tests/symbols.sh
+scripts = tests/installed.sh tests/symbols.sh tests/tsan.sh
 
 # Suites of several processes.
 suites += \
@@ -16,7 +16,9 @@ suites += \
 	tests/check_lock_rules \
 	tests/check_os \
 	tests/check_owner \
+	tests/check_places \
 	tests/check_presence \
+	tests/check_steps \
 	tests/check_storm
 
 # Suites of the public interface.
@@ -58,6 +60,8 @@ LDADD = tests/libsupport.a lib/libmapseg.la $(CHECK_LIBS)
 internals_libraries = tests/libsupport.a lib/libmapseg-core.la $(CHECK_LIBS)
 tests_check_lock_rules_LDADD = $(internals_libraries)
 tests_check_os_LDADD = $(internals_libraries)
+tests_check_steps_LDADD = $(internals_libraries)
+tests_check_steps_SOURCES = tests/check_steps.c tests/stepper.c tests/stepper.h
 
 # Segments made by hand need their checksums.
 tests_check_bad_input_LDADD = $(LDADD) $(XXHASH_LIBS)
@@ -126,8 +130,8 @@ tests_peer32_LDFLAGS =
 # The suites once more, with every read of memory that nobody has written an
 # error. Leaks are the sanitizers' job: valgrind would also report those of
 # processes that a test kills. A suite that starts itself again, or counts its
-# mappings, sees valgrind's instead.
-valgrind_blind = tests/check_fork
+# mappings, sees valgrind's instead; and nothing can be stepped through there.
+valgrind_blind = tests/check_fork tests/check_steps
 
 check-valgrind:
 	suites=; for suite in $(suites); do \

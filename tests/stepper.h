@@ -1,33 +1,55 @@
 /*
- * stepper.h - a process that is led through an operation one instruction at a
- * time, and can be killed between any two of them.
+ * stepper.h - a process that is stopped in the middle of what it does, before
+ * any instruction that one chooses.
+ *
+ * Where the instructions lie is learned by stepping through the whole of it
+ * once. After that a process gets to one of them at full speed, with a
+ * breakpoint: a step takes 30 us, and the points of one path are thousands.
  */
 #ifndef MAPSEG_TEST_STEPPER_H
 #define MAPSEG_TEST_STEPPER_H
 
 #include "process.h"
 
-/** Where a process stands after a step. */
-enum footing {
-    ON_NOTHING,     /**< in code that is neither this program's nor the library's */
-    ON_INSTRUCTION, /**< before an instruction of this program, which has the library in it */
-    ON_CALL         /**< right behind a system call, whoever made it */
+/** A place on the path through an operation. */
+struct point {
+    uintptr_t instruction; /**< is the next */
+    int visit;             /**< how often the path has led here; 1: the first time */
+    bool call;             /**< right behind a system call */
 };
 
-/** Why processes cannot be stepped here; NULL: they can. */
+/** The points of a path, in the order in which one meets them: the instructions
+ *  of this program, which has the library in it, and what follows a system
+ *  call, whoever made it. */
+struct path {
+    struct point *points;
+    int count;
+    int room;
+};
+
+/** Why processes cannot be stopped so here; NULL: they can. */
 const char *stepping_refused(void);
 
-/** In the process: stops, to be stepped from here on. */
-void wait_for_steps(void);
+/** In the process: what comes between these two is stepped through. */
+void begin_steps(void);
+void end_steps(void);
 
-/** Starts a process and returns when it waits for its steps. */
+/** Starts a process and returns when it begins its steps. */
 pid_t start_stepped(void (*body)(struct stage *stage), struct stage *stage);
 
-/** Lets it run one instruction. Where that is a system call that sleeps,
- *  `asleep` (may be NULL) is called until it no longer does. */
-enum footing step(pid_t pid, void (*asleep)(struct stage *stage), struct stage *stage);
+/** What the test does meanwhile, for as long as the process runs or sleeps;
+ *  NULL: nothing. */
+typedef void (*meanwhile)(pid_t pid, struct stage *stage);
 
-/** Ends the stepping: the process goes on by itself. */
-void stop_stepping(pid_t pid);
+/** Steps through all of it and notes the path, which the caller frees. At every
+ *  point, where the process is stopped, `look` (may be NULL) is called. */
+void walk(pid_t pid, struct stage *stage, meanwhile serve, void (*look)(struct stage *stage),
+          struct path *path);
+
+/** Stops it at the point. False: it came to the end of its steps without. */
+bool walk_to(pid_t pid, struct stage *stage, meanwhile serve, const struct point *point);
+
+/** Lets a process go on by itself that has come to the end of its steps. */
+void end_walk(pid_t pid);
 
 #endif

@@ -22,9 +22,9 @@
  * Time, -DTIME=
  *   ANY    slices, deadlines and stray wake-ups come whenever they like: the
  *          most behaviours, for what must never happen
- *   LAST   slices and deadlines end only when nothing else can move, and then
- *          the one that wakes must get the lock (`vain`); together with the
- *          absence of deadlocks and cycles: everybody comes to an end
+ *   LAST   slices end only when all threads sleep, and then the one that wakes
+ *          must get the lock, unless somebody dies meanwhile (`vain`); together
+ *          with the absence of deadlocks and cycles: everybody comes to an end
  *   NEVER  no slice ever ends (deadlines do): a lost wake-up is a deadlock
  *
  * What must hold, and the assertion that says it
@@ -46,8 +46,10 @@
  *   FORK       one, one with two threads one of which forks, and the child
  *   STRAY      two threads of which one unlocks what it may not hold, and
  *              another process
- * -DFAIR=1: the fair lock. -DFALLBACK=1: no file can be opened anew, so that
- * presence and recovery share the handle's working description.
+ *   CROWD      two, and two that attach meanwhile
+ * -DFAIR=1: the fair lock. Where the file cannot be opened anew, -DFALLBACK=2:
+ * what a recoverer holds belongs to the process, as in presence.c; -DFALLBACK=1:
+ * it belongs to the description that presence lies on, as in a simpler library.
  *
  * Broken variants: each macro of the last section below changes one line, and
  * run.sh shows that the check then fails.
@@ -66,6 +68,7 @@
 #define THREADS 3
 #define FORK 4
 #define STRAY 5
+#define CROWD 6
 
 #ifndef SCENE
 #define SCENE STRANGERS
@@ -75,6 +78,9 @@
 #endif
 #ifndef DEATHS
 #define DEATHS 1 /* at most */
+#endif
+#ifndef VICTIMS
+#define VICTIMS 255 /* processes that may die, a set */
 #endif
 #ifndef ROUNDS
 #define ROUNDS 1 /* how often each thread locks */
@@ -93,8 +99,12 @@
 #define UNCHECKED 0 /* a property to leave out, so that another one is seen to fail */
 #endif
 
+#if SCENE == CROWD
+#define PROCESSES 4
+#else
 #define PROCESSES 3
-#define SLOTS 3
+#endif
+#define SLOTS PROCESSES
 #define MOST_THREADS 4
 /* Descriptions: 1 to PROCESSES hold presence, the rest a recoverer's byte. */
 #define DESCRIPTIONS (PROCESSES + MOST_THREADS)
@@ -119,8 +129,8 @@
 #ifndef TEST_OWN_SLOT /* a second thread tests its own handle's byte */
 #define TEST_OWN_SLOT 0
 #endif
-#ifndef NO_MUTEX /* two threads of one handle recover at once */
-#define NO_MUTEX 0
+#ifndef RECOVER_AT_ONCE /* two threads of one handle recover at once */
+#define RECOVER_AT_ONCE 0
 #endif
 #ifndef LET_GO_EARLY /* the dead owner's byte is let go before the swap */
 #define LET_GO_EARLY 0
@@ -161,8 +171,8 @@
 #ifndef NOTE_CLEARED_LATE /* the owner's note is cleared after the release */
 #define NOTE_CLEARED_LATE 0
 #endif
-#ifndef FORK_WITHOUT_MUTEX /* a fork may copy a recoverer's description */
-#define FORK_WITHOUT_MUTEX 0
+#ifndef FORK_DURING_RECOVERY /* a fork may copy a recoverer's description */
+#define FORK_DURING_RECOVERY 0
 #endif
 #ifndef CHILD_KEEPS_SLOT /* a child locks with its parent's slot */
 #define CHILD_KEEPS_SLOT 0
@@ -203,19 +213,36 @@ byte holder_process;
 bit hurt;       /* an owner died, and nobody has declared the data good */
 bit names_dead; /* the word names a process that is dead */
 byte deaths;
-byte vain; /* slices that ended since somebody got the lock */
+byte vain; /* slices that ended since somebody got the lock, or died */
 byte stray_wakes;
 
 #define presence_of(process) ((process) + 1)
-#define hold_of(thread, process) (FALLBACK -> presence_of(process) : PROCESSES + 1 + (thread))
+#if FALLBACK == 0
+#define hold_of(thread, process) (PROCESSES + 1 + (thread))
+#elif FALLBACK == 1
+#define hold_of(thread, process) presence_of(process)
+#else
+#define hold_of(thread, process) (PROCESSES + 1 + (process))
+#endif
 
 /* Frees the bytes of descriptions that nobody refers to. */
 inline drop_unreferenced()
 {
     held[1] = (refs[held[1]] -> held[1] : 0);
     held[2] = (refs[held[2]] -> held[2] : 0);
-    held[3] = (refs[held[3]] -> held[3] : 0)
+    held[3] = (refs[held[3]] -> held[3] : 0);
+#if SLOTS > 3
+    held[4] = (refs[held[4]] -> held[4] : 0)
+#endif
 }
+
+/* Threads that have begun, have not finished, and live. */
+#define run_of(process) (alive & BIT(process) -> working[process] : 0)
+#if PROCESSES > 3
+#define all_that_run (run_of(0) | run_of(1) | run_of(2) | run_of(3))
+#else
+#define all_that_run (run_of(0) | run_of(1) | run_of(2))
+#endif
 
 /* The first half of a swap that makes this thread the owner. */
 inline own(mark)
@@ -248,6 +275,9 @@ inline claim(process, by, refused)
     :: held[1] == 0 -> slot[process] = 1
     :: held[2] == 0 -> slot[process] = 2
     :: held[3] == 0 -> slot[process] = 3
+#if SLOTS > 3
+    :: held[4] == 0 -> slot[process] = 4
+#endif
     :: else -> refused = 1
     fi;
     if
@@ -350,8 +380,8 @@ HEAL_WAKE:
         /* ---- fork (fork.c) */
 PREPARE:
         atomic {
-            FORK_WITHOUT_MUTEX || !recovering[p];
-            recovering[p] = !FORK_WITHOUT_MUTEX;
+            FORK_DURING_RECOVERY || !recovering[p];
+            recovering[p] = !FORK_DURING_RECOVERY;
             forked = 1
         }
 CLAIM_FOR_CHILD:
@@ -397,7 +427,7 @@ RESUME_PARENT:
         atomic {
             refs[presence_of(CHILD)] = refs[presence_of(CHILD)] & ~BIT(p);
             drop_unreferenced();
-            recovering[p] = recovering[p] && FORK_WITHOUT_MUTEX;
+            recovering[p] = recovering[p] && FORK_DURING_RECOVERY;
             if
             :: holder == me + 1 -> goto IN_SECTION
             :: else -> goto TAKE_FAST
@@ -426,34 +456,19 @@ TAKE_FAST:
             :: else
             fi;
             if
-            :: role & SHARES -> goto ALREADY
-            :: !(role & SHARES) && FAIR -> goto FAIR_ANNOUNCE
+            :: role & SHARES
             :: else -> goto TAKE_SWAP
             fi
         }
 ALREADY:
         atomic {
             if
-            :: owner == slot[p] -> goto ALREADY_NOTE
-            :: owner != slot[p] && FAIR -> goto FAIR_ANNOUNCE
+            :: owner == slot[p]
             :: else -> goto TAKE_SWAP
             fi
         }
 ALREADY_NOTE:
-        atomic {
-            assert(note[p] != me + 1);
-            if
-            :: !FAIR -> goto TAKE_SWAP
-            :: else
-            fi
-        }
-FAIR_ANNOUNCE:
-        atomic {
-            if
-            :: owner != 0 -> sleepers = 1
-            :: else
-            fi
-        }
+        atomic { assert(note[p] != me + 1) }
 TAKE_SWAP:
         atomic {
             if
@@ -486,17 +501,17 @@ TEST_OWNER:
 TEST_BYTE:
         atomic {
             if
-            :: held[dead] != 0 && !(FALLBACK && held[dead] == presence_of(p)) ->
+            :: held[dead] != 0 && !(FALLBACK && held[dead] == hold_of(me, p)) ->
                 excused = 1;
                 not_taken()
             :: else
             fi
         }
-TRY_MUTEX:
+BEGIN_RECOVERY:
         atomic {
             if
             :: recovering[p] -> excused = 1; not_taken()
-            :: else -> recovering[p] = !NO_MUTEX
+            :: else -> recovering[p] = !RECOVER_AT_ONCE
             fi
         }
 TAKE_BYTE:
@@ -535,9 +550,9 @@ LET_GO:
             :: else
             fi
         }
-LET_MUTEX_GO:
+END_RECOVERY:
         atomic {
-            recovering[p] = recovering[p] && NO_MUTEX;
+            recovering[p] = recovering[p] && RECOVER_AT_ONCE;
             if
             :: replaced -> replaced = 0; taken()
             :: else -> not_taken()
@@ -589,7 +604,7 @@ ASLEEP:
 #endif
 #if TIME == LAST
         :: atomic {
-            timeout ->
+            (asleep & BIT(me)) && asleep == all_that_run ->
             asleep = asleep & ~BIT(me);
             vain++;
             assert(vain <= 1);
@@ -668,9 +683,9 @@ RELEASE:
             fi;
             if
             :: NOTE_CLEARED_LATE
-            :: !NOTE_CLEARED_LATE && !had_sleepers -> goto RETURN
-            :: !NOTE_CLEARED_LATE && had_sleepers && !FAIR -> goto WAKE
-            :: else -> goto HAND_OVER
+            :: !NOTE_CLEARED_LATE && FAIR -> goto HAND_OVER
+            :: !NOTE_CLEARED_LATE && !FAIR && had_sleepers -> goto WAKE
+            :: else -> goto RETURN
             fi
         }
 #if NOTE_CLEARED_LATE
@@ -743,8 +758,12 @@ inline kill_process(process, i)
     note[process] = 0;
     recovering[process] = 0;
     working[process] = 0;
+    vain = 0;
     deaths++
 }
+
+#define may_die(process)                                                                          \
+    (deaths < DEATHS && working[process] && (alive & BIT(process) & VICTIMS))
 
 /* Ends processes, at any moment; or does not. */
 proctype killer()
@@ -753,11 +772,14 @@ proctype killer()
 
 end:
     do
-    :: d_step { deaths < DEATHS && working[0] && (alive & BIT(0)) -> kill_process(0, i) }
-    :: d_step { deaths < DEATHS && working[1] && (alive & BIT(1)) -> kill_process(1, i) }
-    :: d_step { deaths < DEATHS && working[2] && (alive & BIT(2)) -> kill_process(2, i) }
+    :: d_step { may_die(0) -> kill_process(0, i) }
+    :: d_step { may_die(1) -> kill_process(1, i) }
+    :: d_step { may_die(2) -> kill_process(2, i) }
+#if PROCESSES > 3
+    :: d_step { may_die(3) -> kill_process(3, i) }
+#endif
 #if TIME != ANY
-    /* Else nothing is ever the last that can move. */
+    /* Else, able to move, it would hide deadlocks. */
     :: break
 #endif
     od
@@ -808,13 +830,20 @@ init
         attached(1);
         begin(0, 0, 0);
         begin(1, 1, FORKS | SHARES);
-        begin(2, 1, SHARES);
+        begin(2, 1, SHARES | LIMITED);
         begin(3, CHILD, IS_CHILD)
 #elif SCENE == STRAY
         attached(1);
         begin(0, 0, SHARES);
         begin(1, 0, SHARES | STRAYS);
         begin(2, 1, 0)
+#elif SCENE == CROWD
+        attached(1);
+        alive = alive | BIT(2) | BIT(3);
+        begin(0, 0, 0);
+        begin(1, 1, LIMITED);
+        begin(2, 2, ATTACHES);
+        begin(3, 3, ATTACHES)
 #endif
     }
 }
