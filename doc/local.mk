@@ -76,6 +76,7 @@ $(link_pages): $(manual_pages)
 # Programs that the pages and README.md show; tests/docs.sh keeps them equal.
 EXTRA_DIST += \
 	README.md \
+	doc/lock-bench.svg \
 	doc/examples/export.c \
 	doc/examples/fork.c \
 	doc/examples/hello.c \

@@ -28,7 +28,7 @@
 #define SPIN_STEP 64   /**< pauses between two looks, at the most */
 #define SPIN_TOTAL 400 /**< pauses before sleeping */
 /** Pauses a fair lock's releaser waits for somebody else to take it. */
-#define FAIR_PAUSES 20
+#define FAIR_PAUSES 16
 
 #define FIRST_SLICE_NS INT64_C(1000000)
 #define LAST_SLICE_NS INT64_C(64000000)

@@ -1,6 +1,6 @@
 # tests/bench/local.mk - the benchmarks.
 #
-#   make bench                            measures and prints
+#   make bench                            measures, prints, and draws doc/lock-bench.svg
 #   make bench BENCH_OPTIONS='--quick'    the same with options, see --help
 
 check_PROGRAMS += tests/bench/bench
@@ -64,6 +64,9 @@ else
 tests_bench_bench_LINK = $(LINK)
 endif
 endif
+
+# With gnuplot, the plot that the manual shows.
+BENCH_OPTIONS = $$(command -v gnuplot >/dev/null && echo --svg $(srcdir)/doc/lock-bench.svg)
 
 bench: tests/bench/bench$(EXEEXT)
 	$(builddir)/tests/bench/bench$(EXEEXT) $(BENCH_OPTIONS)
