@@ -39,7 +39,7 @@ endif
 
 TESTS = $(suites) $(scripts)
 check_PROGRAMS += $(suites)
-EXTRA_DIST += $(scripts) tests/model/lock.pml tests/model/name.pml
+EXTRA_DIST += $(scripts)
 
 # The command.
 scripts += \
@@ -153,3 +153,4 @@ no-libcheck:
 endif
 
 include tests/bench/local.mk
+include tests/model/local.mk
