@@ -483,6 +483,41 @@ START_TEST(without_unnamed_files)
 }
 END_TEST
 
+/* A description's own locks never conflict on it. Two attachments that have to share one, because
+ * the file cannot be opened anew, must still see each other. */
+START_TEST(two_attachments_on_one_description)
+{
+    mapseg_information *information;
+    mapseg *first = mapseg_new();
+    mapseg *second = mapseg_new();
+
+    inherit(first);
+    ck_assert_int_eq(mapseg_set_native_key(second, mapseg_native_key(first)), MAPSEG_OK);
+    install_faults();
+    lacks[CALL_reopen] = EACCES;
+    expect(MAPSEG_OK, first, mapseg_attach(first, MAPSEG_READ_WRITE));
+    expect(MAPSEG_OK, second, mapseg_attach(second, MAPSEG_READ_WRITE));
+    expect(MAPSEG_OK, first, mapseg_info(first, &information));
+    ck_assert_int_eq(information->presence, MAPSEG_PRESENCE_RECEIVED);
+    mapseg_information_free(information);
+
+    expect(MAPSEG_OK, first, mapseg_lock(first));
+    expect(MAPSEG_TIMED_OUT, second, mapseg_lock_for(second, 50 * INT64_C(1000000)));
+    expect(MAPSEG_WOULD_BLOCK, second, mapseg_try_lock(second));
+    expect(MAPSEG_OK, second, mapseg_info(second, &information));
+    ck_assert_int_eq(information->lock, MAPSEG_LOCK_STATE_HELD);
+    mapseg_information_free(information);
+    expect(MAPSEG_OK, first, mapseg_unlock(first));
+    expect(MAPSEG_OK, second, mapseg_lock(second));
+    /* To leave with the lock is to release it. */
+    expect(MAPSEG_OK, second, mapseg_detach(second));
+    expect(MAPSEG_OK, first, mapseg_try_lock(first));
+    mapseg_free(first);
+    mapseg_free(second);
+    close(inherited);
+}
+END_TEST
+
 /* The very first attachment of a process also sets up what forks need. */
 START_TEST(the_first_attachment)
 {
@@ -509,6 +544,7 @@ main(void)
     TCase *test_case = new_case(suite, "faults", 120);
 
     tcase_add_test(test_case, the_first_attachment);
+    tcase_add_test(test_case, two_attachments_on_one_description);
     tcase_add_loop_test(test_case, each_call_fails_once, 0, count);
     tcase_add_loop_test(test_case, without_proc, 0, 4);
     tcase_add_loop_test(test_case, without_proc, 5, 7);
