@@ -9,6 +9,7 @@
  * Results. Every call that can fail returns a mapseg_result; 0 is success.
  * The result is also left in the handle for mapseg_error(), and the reason,
  * as a sentence, for mapseg_error_string(). A failed call changes nothing.
+ * Pointers must not be NULL except where it says that they may.
  *
  * Threads. One handle may be used by several threads at once, but
  * mapseg_set_key, mapseg_set_native_key, the calls that create, attach or
@@ -304,9 +305,10 @@ typedef struct mapseg_options {
  *
  * KEY_ERROR, INVALID_SIZE (in this order, as in Qt), ALREADY_EXISTS (also
  * when this handle is attached, whose attachment stays usable), NOT_FOUND (the
- * directory is missing), PERMISSION_DENIED, UNTRUSTED (the runtime directory is
- * not private), OUT_OF_RESOURCES, NOT_SUPPORTED. After a failure the
- * handle is detached and nothing is left behind.
+ * directory of a "file:" key is missing), PERMISSION_DENIED, UNTRUSTED (the
+ * runtime directory is not private), OUT_OF_RESOURCES, NOT_SUPPORTED (also: no
+ * usable XDG_RUNTIME_DIR). After a failure the handle is as it was before, and
+ * nothing is left behind.
  */
 MAPSEG_API mapseg_result mapseg_create(mapseg *seg, size_t size, mapseg_access access);
 

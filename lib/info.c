@@ -154,6 +154,9 @@ describe(const mapseg_ipc_key *key, const char *path, int fd, const struct stat 
         return NULL;
     }
     see_file(information, fd, status);
+    /* Half made, or given up half way: damage is no surprise there. */
+    if (seen->use == MAPSEG_USE_DAMAGED && S_ISREG(status->st_mode) && mapseg_key_is_private(key))
+        seen->use = seen->attached != 0 ? MAPSEG_USE_LIVE : MAPSEG_USE_STALE;
     return seen;
 }
 
@@ -301,7 +304,6 @@ static int
 list_file(void *context, const char *name)
 {
     const struct listing *listing = context;
-    bool private_name = mapseg_is_private_name(name);
     char *path = mapseg_place_join(listing->directory, name);
     mapseg_ipc_key *key = mapseg_ipc_key_new(listing->type, name);
     struct stat status;
@@ -312,13 +314,8 @@ list_file(void *context, const char *name)
     if (error >= 0 && mapseg_os.status_of_name(path, &status) >= 0 && S_ISREG(status.st_mode))
         fd = mapseg_os.open(path, O_RDONLY);
     if (fd >= 0 && mapseg_os.status(fd, &status) >= 0 &&
-        (private_name || mapseg_header_is_ours(fd))) {
-        mapseg_information *entry = describe(key, path, fd, &status);
-
-        /* Half made, or given up half way: damage is no surprise there. */
-        if (entry != NULL && private_name)
-            entry->use = entry->attached != 0 ? MAPSEG_USE_LIVE : MAPSEG_USE_STALE;
-        error = append(listing->list, entry);
+        (mapseg_is_private_name(name) || mapseg_header_is_ours(fd))) {
+        error = append(listing->list, describe(key, path, fd, &status));
     }
     if (fd >= 0)
         mapseg_os.close(fd);

@@ -412,6 +412,14 @@ mapseg_is_private_name(const char *name)
     return digits == 16 && name[prefix + digits] == '\0';
 }
 
+bool
+mapseg_key_is_private(const mapseg_ipc_key *key)
+{
+    const char *last = strrchr(key->name, '/');
+
+    return mapseg_is_private_name(last == NULL ? key->name : last + 1);
+}
+
 /* ------------------------------------------------------------- deriving -- */
 
 /** The file name of a plain key: readable, and unique for key and user. */
@@ -585,8 +593,8 @@ const char *
 mapseg_key_objection(const mapseg_ipc_key *key)
 {
     if (key->type == MAPSEG_KEY_INVALID)
-        return "it is not of the form type:name with a known type (shm, runtime, file, memfd, "
-               "raw, posix, systemv, windows)";
+        return "it is not a known type (shm, runtime, file, memfd, raw, posix, systemv, windows), "
+               "a colon and a name without host, %00 or unknown query";
     if (key->name[0] == '\0')
         return NULL;
     switch (key->type) {

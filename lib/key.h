@@ -29,4 +29,7 @@ void mapseg_hexadecimal(const uint8_t bytes[16], char text[33]);
 #define MAPSEG_PRIVATE_PREFIX ".mapseg-"
 bool mapseg_is_private_name(const char *name);
 
+/** Whether the last part of a key's name is such a one. */
+bool mapseg_key_is_private(const mapseg_ipc_key *key);
+
 #endif

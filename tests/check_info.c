@@ -277,6 +277,46 @@ START_TEST(attachments_are_counted_while_others_lock)
 }
 END_TEST
 
+/* What a killed creator leaves where files cannot be without a name: list, look and reclaim agree
+ * on it, and a file whose name only resembles such a one is nobody's. */
+START_TEST(half_made_segment_is_debris)
+{
+    static const struct {
+        const char *name;
+        bool ours;
+    } files[] = {{".mapseg-0123456789abcdef", true}, {".mapseg-notes", false}};
+
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char native[KEY_BYTES], file_path[KEY_BYTES];
+        mapseg_information *information;
+        mapseg_list *list;
+        bool listed = false;
+        mapseg *seg;
+        int fd;
+
+        (void)snprintf(native, sizeof native, "shm:%s", files[i].name);
+        path_of(file_path, native);
+        fd = open(file_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        ck_assert_int_ge(fd, 0);
+        close(fd);
+        seg = handle_for(native);
+        expect(MAPSEG_OK, seg, mapseg_info(seg, &information));
+        ck_assert_int_eq(information->use, files[i].ours ? MAPSEG_USE_STALE : MAPSEG_USE_DAMAGED);
+        mapseg_information_free(information);
+        ck_assert_int_eq(mapseg_list_new(&list), MAPSEG_OK);
+        for (size_t j = 0; j < mapseg_list_count(list); j++)
+            if (strcmp(mapseg_list_get(list, j)->native_key, native) == 0)
+                listed = mapseg_list_get(list, j)->use == MAPSEG_USE_STALE;
+        mapseg_list_free(list);
+        ck_assert(listed == files[i].ours);
+        expect(files[i].ours ? MAPSEG_OK : MAPSEG_NOT_A_SEGMENT, seg, mapseg_reclaim(seg));
+        ck_assert(exists(file_path) != files[i].ours);
+        (void)unlink(file_path);
+        mapseg_free(seg);
+    }
+}
+END_TEST
+
 START_TEST(persistent_segment_is_described)
 {
     mapseg_information *information;
@@ -973,6 +1013,7 @@ add_descriptions(Suite *suite)
     tcase_add_test(group, ids_name_lives);
     tcase_add_test(group, attachments_are_counted);
     tcase_add_test(group, attachments_are_counted_while_others_lock);
+    tcase_add_test(group, half_made_segment_is_debris);
     tcase_add_test(group, persistent_segment_is_described);
     if (need(is_root(), "readers_that_cannot_lock_are_told_apart: only root can be two users"))
         tcase_add_test(group, readers_that_cannot_lock_are_told_apart);

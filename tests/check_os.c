@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -432,7 +433,8 @@ run_with_fault(const struct operation *operation, enum call call, int nth, int e
 static int
 run_all_faults(const struct operation *operation)
 {
-    static const int errors[] = {EIO, ENOMEM, EACCES, EMFILE, ENOSPC, EAGAIN, EINVAL, ENOENT};
+    static const int errors[] = {EIO,    ENOMEM, EACCES, EPERM,  EMFILE, ENFILE, ENOSPC,
+                                 EDQUOT, EAGAIN, EINVAL, ENOENT, ENOLCK, ENOSYS, EOPNOTSUPP};
     int points = 0;
 
     for (int call = 0; call < CALL_COUNT; call++)
@@ -518,6 +520,30 @@ START_TEST(two_attachments_on_one_description)
 }
 END_TEST
 
+/* Many programs hold many handles. */
+START_TEST(a_handle_is_small)
+{
+    enum { HANDLES = 200 };
+    mapseg *handles[HANDLES];
+    size_t before = 0;
+
+    unique_key(key);
+    leave_persistent(key, 100);
+    for (int i = 0; i < HANDLES; i++) {
+        if (i == HANDLES / 2)
+            before = mallinfo2().uordblks;
+        handles[i] = handle_for(key);
+        expect(MAPSEG_OK, handles[i], mapseg_attach(handles[i], MAPSEG_READ_WRITE));
+    }
+    ck_assert_uint_lt(mallinfo2().uordblks - before, (size_t)512 * (HANDLES / 2));
+    for (int i = 0; i < HANDLES; i++)
+        mapseg_free(handles[i]);
+    handles[0] = handle_for(key);
+    expect(MAPSEG_OK, handles[0], mapseg_remove(handles[0]));
+    mapseg_free(handles[0]);
+}
+END_TEST
+
 /* The very first attachment of a process also sets up what forks need. */
 START_TEST(the_first_attachment)
 {
@@ -544,6 +570,9 @@ main(void)
     TCase *test_case = new_case(suite, "faults", 120);
 
     tcase_add_test(test_case, the_first_attachment);
+    /* Their allocators count in another way. */
+    if (!under_sanitizer() && !under_valgrind())
+        tcase_add_test(test_case, a_handle_is_small);
     tcase_add_test(test_case, two_attachments_on_one_description);
     tcase_add_loop_test(test_case, each_call_fails_once, 0, count);
     tcase_add_loop_test(test_case, without_proc, 0, 4);

@@ -9,6 +9,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char usage[] =
     "Usage: mapseg create [OPTION...] KEY --size SIZE\n"
@@ -34,6 +35,9 @@ create(const char *key, size_t size, const mapseg_options *how)
     mapseg *seg = open_key(key);
     if (!seg)
         return EXIT_FAILURE;
+    /* Nothing of it would be left when this command ends. */
+    if (strncmp(mapseg_native_key(seg), "memfd:", strlen("memfd:")) == 0)
+        usage_error("a memory file ends with this command; use mapseg exec, which hands it on");
     int status = EXIT_SUCCESS;
     if (mapseg_create_with(seg, size, MAPSEG_READ_ONLY, how) != MAPSEG_OK)
         status = segment_failure(seg);

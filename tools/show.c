@@ -50,8 +50,11 @@ has_header(const mapseg_information *information)
 }
 
 static const char *
-use_explained(mapseg_use use)
+use_explained(mapseg_use use, bool nameless)
 {
+    /* It ends with its last descriptor, so that one is there is no accident. */
+    if (nameless && use == MAPSEG_USE_STALE)
+        return "idle: nobody is attached; it stays as long as somebody has its descriptor";
     switch (use) {
     case MAPSEG_USE_LIVE:
         return "live: somebody is attached";
@@ -177,7 +180,7 @@ print_text(const mapseg_information *information)
     print_line("Key:", information->native_key);
     print_line("Path:", *information->path ? information->path : "none, it has no name");
     print_line("File system:", information->file_system);
-    print_line("State:", use_explained(information->use));
+    print_line("State:", use_explained(information->use, information->type == MAPSEG_KEY_MEMFD));
     print_sizes(information);
     print_header(information);
     print_access(information);

@@ -91,13 +91,13 @@ holds()
     say "$1" "$outcome" 'no error'
 }
 
-# sampled NAME MODEL DEFINITIONS - as many states as 512 MiB of bits can tell
-# apart.
+# sampled NAME MODEL DEFINITIONS - as many states as two minutes give and 512 MiB
+# of bits can tell apart.
 sampled()
 {
     local outcome=
     wanted "$1" || return
-    search "$2" "$3" '-O1 -DSAFETY -DBITSTATE' '-w32 -k3'
+    search "$2" "$3" '-O1 -DSAFETY -DBITSTATE' '-w32 -k3 -Q2'
     grep -q 'errors: 0$' "$work/log" || outcome='an error, or no search at all'
     say "$1" "$outcome" 'no error, sampled'
 }
