@@ -611,6 +611,14 @@ end_process(void *argument)
     _exit(*(int *)argument);
 }
 
+#ifdef __SANITIZE_ADDRESS__
+#define LEAKS_ARE_COUNTED true
+#elif defined(__has_feature)
+#define LEAKS_ARE_COUNTED __has_feature(address_sanitizer)
+#else
+#define LEAKS_ARE_COUNTED false
+#endif
+
 /** Takes the lock and ends without a word. */
 static void
 end_with_the_lock(struct stage *stage)
@@ -624,7 +632,10 @@ end_with_the_lock(struct stage *stage)
     case 0:
         _exit(0);
     case 1:
-        /* The only thread there is. */
+        /* The only thread there is. That is exit(), where a sanitizer would
+         * count what the test runner has not freed in this copy of it. */
+        if (LEAKS_ARE_COUNTED)
+            _exit(0);
         pthread_exit(NULL);
     case 2:
         need(pthread_create(&thread, NULL, end_process, &zero) == 0);
