@@ -447,16 +447,6 @@ END_TEST
 
 /* ------------------------------------------------------------------ main -- */
 
-static TCase *
-new_case(Suite *suite, const char *name)
-{
-    TCase *tcase = tcase_create(name);
-
-    tcase_set_timeout(tcase, TEST_TIMEOUT);
-    suite_add_tcase(suite, tcase);
-    return tcase;
-}
-
 /** Whether there are 32-bit programs here. */
 static bool
 peer_runs(void)
@@ -484,8 +474,8 @@ int
 main(void)
 {
     Suite *suite = suite_create("bits");
-    TCase *data = new_case(suite, "data");
-    TCase *lock = new_case(suite, "lock");
+    TCase *data = suite_case(suite, "data");
+    TCase *lock = suite_case(suite, "lock");
     SRunner *runner;
     int failures;
 
@@ -502,7 +492,7 @@ main(void)
     tcase_add_test(lock, each_waits_for_the_other);
     tcase_add_test(lock, owner_dies_there);
     tcase_add_test(lock, owner_dies_here);
-    tcase_add_test(new_case(suite, "presence"), both_are_counted);
+    tcase_add_test(suite_case(suite, "presence"), both_are_counted);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     failures = srunner_ntests_failed(runner);

@@ -1084,20 +1084,10 @@ END_TEST
 
 /* ------------------------------------------------------------------ main -- */
 
-static TCase *
-new_case(Suite *suite, const char *name)
-{
-    TCase *tcase = tcase_create(name);
-
-    tcase_set_timeout(tcase, TEST_TIMEOUT);
-    suite_add_tcase(suite, tcase);
-    return tcase;
-}
-
 static void
 add_attachments(Suite *suite)
 {
-    TCase *tcase = new_case(suite, "attachments");
+    TCase *tcase = suite_case(suite, "attachments");
 
     tcase_add_loop_test(tcase, child_is_an_attachment_of_its_own, 0, 3);
     tcase_add_test(tcase, child_may_be_the_last_one_out);
@@ -1111,7 +1101,7 @@ add_attachments(Suite *suite)
 static void
 add_locks(Suite *suite)
 {
-    TCase *tcase = new_case(suite, "locks");
+    TCase *tcase = suite_case(suite, "locks");
 
     tcase_add_test(tcase, lock_at_the_fork_stays_the_parents);
     tcase_add_test(tcase, child_that_leaves_does_not_release);
@@ -1123,7 +1113,7 @@ add_locks(Suite *suite)
 static void
 add_left_out(Suite *suite)
 {
-    TCase *tcase = new_case(suite, "left out");
+    TCase *tcase = suite_case(suite, "left out");
 
     tcase_add_loop_test(tcase, no_fork_leaves_children_out, 0, 2);
     tcase_add_loop_test(tcase, child_without_handlers, 0, 2);
@@ -1136,7 +1126,7 @@ add_left_out(Suite *suite)
 static void
 add_leaks(Suite *suite)
 {
-    TCase *tcase = new_case(suite, "leaks");
+    TCase *tcase = suite_case(suite, "leaks");
 
     tcase_add_test(tcase, forks_leak_nothing);
     tcase_add_test(tcase, generations_leak_nothing);
@@ -1148,7 +1138,7 @@ add_leaks(Suite *suite)
 static void
 add_threads(Suite *suite)
 {
-    TCase *tcase = new_case(suite, "threads");
+    TCase *tcase = suite_case(suite, "threads");
 
     tcase_add_test(tcase, forks_among_busy_threads);
     tcase_add_test(tcase, threads_fork_at_once);

@@ -717,20 +717,10 @@ END_TEST
 
 /* ------------------------------------------------------------------ main -- */
 
-static TCase *
-new_case(Suite *suite, const char *name)
-{
-    TCase *tcase = tcase_create(name);
-
-    tcase_set_timeout(tcase, TEST_TIMEOUT);
-    suite_add_tcase(suite, tcase);
-    return tcase;
-}
-
 static void
 add_one_process(Suite *suite)
 {
-    TCase *tcase = new_case(suite, "one process");
+    TCase *tcase = suite_case(suite, "one process");
 
     tcase_add_test(tcase, held_word_is_the_own_slot);
     tcase_add_test(tcase, somebody_else_holds_it);
@@ -750,7 +740,7 @@ add_one_process(Suite *suite)
 static void
 add_waiting(Suite *suite)
 {
-    TCase *tcase = new_case(suite, "waiting");
+    TCase *tcase = suite_case(suite, "waiting");
 
     tcase_add_loop_test(tcase, four_processes_count, 0, 2);
     tcase_add_loop_test(tcase, detach_releases_and_wakes, 0, 2);

@@ -461,20 +461,10 @@ END_TEST
 
 /* ------------------------------------------------------------------ main -- */
 
-static TCase *
-new_case(Suite *suite, const char *name)
-{
-    TCase *tcase = tcase_create(name);
-
-    tcase_set_timeout(tcase, TEST_TIMEOUT);
-    suite_add_tcase(suite, tcase);
-    return tcase;
-}
-
 static void
 add_owner_death(Suite *suite)
 {
-    TCase *tcase = new_case(suite, "owner death");
+    TCase *tcase = suite_case(suite, "owner death");
 
     tcase_add_test(tcase, next_owner_is_told_until_one_repairs);
     tcase_add_test(tcase, the_dead_show_in_info);
@@ -488,7 +478,7 @@ add_owner_death(Suite *suite)
 static void
 add_hostile_words(Suite *suite)
 {
-    TCase *tcase = new_case(suite, "hostile words");
+    TCase *tcase = suite_case(suite, "hostile words");
 
     tcase_add_test(tcase, no_slot_counts_as_dead);
     tcase_add_test(tcase, slot_that_nobody_holds_is_dead);

@@ -900,20 +900,10 @@ END_TEST
 
 /* ------------------------------------------------------------------ main -- */
 
-static TCase *
-new_case(Suite *suite, const char *name)
-{
-    TCase *tcase = tcase_create(name);
-
-    tcase_set_timeout(tcase, TEST_TIMEOUT);
-    suite_add_tcase(suite, tcase);
-    return tcase;
-}
-
 static void
 add_namespaces(Suite *suite)
 {
-    TCase *tcase = new_case(suite, "namespaces");
+    TCase *tcase = suite_case(suite, "namespaces");
 
     tcase_add_loop_test(tcase, namespaces_exclude_each_other, 0, HOMES);
     tcase_add_loop_test(tcase, death_is_told_in_another_namespace, 0, HOMES);
@@ -926,7 +916,7 @@ add_namespaces(Suite *suite)
 static void
 add_users(Suite *suite)
 {
-    TCase *tcase = new_case(suite, "users");
+    TCase *tcase = suite_case(suite, "users");
 
     tcase_add_loop_test(tcase, two_users_share_the_lock, 0, 2);
     tcase_add_test(tcase, last_one_out_may_not_remove_anothers_name);
@@ -935,7 +925,7 @@ add_users(Suite *suite)
 static void
 add_endings(Suite *suite)
 {
-    TCase *tcase = new_case(suite, "endings");
+    TCase *tcase = suite_case(suite, "endings");
 
     tcase_add_loop_test(tcase, exec_with_the_lock_is_a_death, 0, 2);
     tcase_add_test(tcase, program_that_was_started_keeps_no_lock);

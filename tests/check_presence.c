@@ -829,20 +829,10 @@ END_TEST
 
 /* ------------------------------------------------------------------ main -- */
 
-static TCase *
-new_case(Suite *suite, const char *name)
-{
-    TCase *tcase = tcase_create(name);
-
-    tcase_set_timeout(tcase, TEST_TIMEOUT);
-    suite_add_tcase(suite, tcase);
-    return tcase;
-}
-
 static void
 add_last_one_out(Suite *suite)
 {
-    TCase *tcase = new_case(suite, "last one out");
+    TCase *tcase = suite_case(suite, "last one out");
 
     tcase_add_test(tcase, last_one_out_removes);
     tcase_add_loop_test(tcase, last_process_out_removes, 0, 2);
@@ -859,7 +849,7 @@ add_last_one_out(Suite *suite)
 static void
 add_stress(Suite *suite)
 {
-    TCase *tcase = new_case(suite, "stress");
+    TCase *tcase = suite_case(suite, "stress");
 
     tcase_add_loop_test(tcase, attached_means_that_the_name_is_ours, 0, 2);
     tcase_add_test(tcase, attach_races_destroy);
@@ -869,7 +859,7 @@ add_stress(Suite *suite)
 static void
 add_stopped_remover(Suite *suite)
 {
-    TCase *tcase = new_case(suite, "stopped remover");
+    TCase *tcase = suite_case(suite, "stopped remover");
 
     tcase_add_test(tcase, attach_gives_up_on_a_stopped_remover);
     tcase_add_loop_test(tcase, attach_goes_on_when_the_remover_does, 0, 2);
@@ -882,7 +872,7 @@ int
 main(void)
 {
     Suite *suite = suite_create("presence");
-    TCase *counting = new_case(suite, "counting");
+    TCase *counting = suite_case(suite, "counting");
     SRunner *runner;
     int failures;
 
@@ -893,7 +883,7 @@ main(void)
     add_last_one_out(suite);
     add_stress(suite);
     add_stopped_remover(suite);
-    tcase_add_loop_test(new_case(suite, "other children"),
+    tcase_add_loop_test(suite_case(suite, "other children"),
                         children_without_handlers_keep_nothing_alive, 0, 4);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

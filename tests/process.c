@@ -89,6 +89,16 @@ sweep(void)
     return found;
 }
 
+TCase *
+suite_case(Suite *suite, const char *name)
+{
+    TCase *tcase = tcase_create(name);
+
+    tcase_set_timeout(tcase, TEST_TIMEOUT);
+    suite_add_tcase(suite, tcase);
+    return tcase;
+}
+
 int
 suite_end(int failures)
 {

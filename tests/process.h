@@ -9,6 +9,7 @@
 #include "mapseg-format.h"
 #include "mapseg.h"
 
+#include <check.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -66,6 +67,9 @@ void need_number_at(const char *file, int line, const char *text, int64_t expect
 
 /** Before the first test: names of this run begin with this. */
 void suite_begin(const char *suite_name);
+
+/** A group of the suite's tests, each with TEST_TIMEOUT. */
+TCase *suite_case(Suite *suite, const char *name);
 
 /** Removes what failed tests left in /dev/shm; the program's exit status. A
  *  run without failures must not have left anything. */
