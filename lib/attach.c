@@ -256,7 +256,7 @@ mapseg_handle_settle(mapseg *seg)
      * child is not there to be unmapped. */
     if (seg->attached && seg->no_fork) {
         if (seg->attachment.fd >= 0)
-            mapseg_os.close(seg->attachment.fd);
+            mapseg_presence_close(seg->attachment.fd);
         mapseg_attachment_forget(&seg->attachment);
     }
     mapseg_attachment_drop(&seg->attachment);

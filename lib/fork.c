@@ -127,7 +127,7 @@ orphan(struct mapseg *seg)
     /* Its mappings were left out of the child; or it is one that another
      * thread of the parent is just creating, and has a descriptor alone. */
     if (seg->attachment.fd >= 0)
-        mapseg_os.close(seg->attachment.fd);
+        mapseg_presence_close(seg->attachment.fd);
     mapseg_attachment_forget(&seg->attachment);
     seg->attached = false;
     mapseg_lock_clear(&seg->lock);

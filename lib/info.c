@@ -244,7 +244,7 @@ see_key(const mapseg *seg, mapseg_information **information, struct mapseg_failu
             see_attachment(seg, *information);
     }
     if (fd >= 0)
-        mapseg_os.close(fd);
+        mapseg_presence_close(fd);
     free(path);
     return result;
 }
@@ -318,7 +318,7 @@ list_file(void *context, const char *name)
         error = append(listing->list, describe(key, path, fd, &status));
     }
     if (fd >= 0)
-        mapseg_os.close(fd);
+        mapseg_presence_close(fd);
     mapseg_ipc_key_free(key);
     free(path);
     return error;

@@ -26,6 +26,18 @@
  *  more only helps somebody who holds them all to stop us for longer. */
 #define CLAIM_TRIES 256
 
+/* Holds that belong to the process do not exclude its own threads, and end when
+ * any of them closes any descriptor of the file. */
+static pthread_mutex_t process_holds = PTHREAD_MUTEX_INITIALIZER;
+
+void
+mapseg_presence_close(int fd)
+{
+    pthread_mutex_lock(&process_holds);
+    mapseg_os.close(fd);
+    pthread_mutex_unlock(&process_holds);
+}
+
 /** Opens the name, if it leads to the file behind `fd`. */
 static int
 open_same(int fd, const char *path, int flags)
@@ -44,7 +56,7 @@ open_same(int fd, const char *path, int flags)
         error = -ESTALE;
     if (error >= 0)
         return description;
-    mapseg_os.close(description);
+    mapseg_presence_close(description);
     return error;
 }
 
@@ -151,7 +163,7 @@ mapseg_presence_claim(struct mapseg_presence *presence, int fd, const char *path
             slot = error;
     }
     if (description >= 0)
-        mapseg_os.close(description);
+        mapseg_presence_close(description);
     if (slot >= 0) {
         presence->slot = (uint32_t)slot;
         return 0;
@@ -207,18 +219,6 @@ mapseg_presence_is_anybody(int fd)
            found.kind != MAPSEG_RANGE_FREE;
 }
 
-/* Holds that belong to the process do not exclude its own threads, and end when
- * any of them closes any descriptor of the file. */
-static pthread_mutex_t process_holds = PTHREAD_MUTEX_INITIALIZER;
-
-void
-mapseg_presence_close(int fd)
-{
-    pthread_mutex_lock(&process_holds);
-    mapseg_os.close(fd);
-    pthread_mutex_unlock(&process_holds);
-}
-
 void
 mapseg_presence_forked(void)
 {
@@ -239,7 +239,7 @@ take(struct mapseg_hold *hold, int fd, const char *path, int64_t start, int64_t 
     if (hold->own) {
         error = mapseg_os.lock_range(hold->description, MAPSEG_RANGE_EXCLUSIVE, start, bytes);
         if (error < 0)
-            mapseg_os.close(hold->description);
+            mapseg_presence_close(hold->description);
         return error;
     }
     /* Without a description of our own (no descriptor left, no /proc) the
@@ -277,7 +277,7 @@ mapseg_presence_let_go(struct mapseg_hold *hold)
     /* Unlocked first: a child that forked meanwhile may have the descriptor. */
     if (hold->own) {
         (void)mapseg_os.lock_range(hold->description, MAPSEG_RANGE_FREE, hold->start, hold->bytes);
-        mapseg_os.close(hold->description);
+        mapseg_presence_close(hold->description);
     } else {
         (void)mapseg_os.hold_range(hold->description, MAPSEG_RANGE_FREE, hold->start, hold->bytes);
         pthread_mutex_unlock(&process_holds);

@@ -58,7 +58,7 @@ open_victim(const char *path, const struct mapseg_removal *removal, int *fd, str
                                "the file does not begin like a segment; if it is to go, remove "
                                "it by other means");
     if (result != MAPSEG_OK)
-        mapseg_os.close(*fd);
+        mapseg_presence_close(*fd);
     return result;
 }
 
@@ -115,7 +115,7 @@ mapseg_name_remove(const char *path, struct mapseg_removal *removal, struct maps
                                "somebody is attached to it; wait until they leave, or remove it "
                                "all the same (mapseg_remove)");
     }
-    mapseg_os.close(fd);
+    mapseg_presence_close(fd);
     return result;
 }
 
