@@ -19,6 +19,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,8 +34,12 @@
 #define STALL SECOND
 
 #define UNKEPT UINT64_C(0x5ca1ab1e)
-#define PRIVATE_NUMBER UINT64_C(0x0123456789abcdef)
-#define PRIVATE_NAME ".mapseg-0123456789abcdef"
+
+/** The private name that a creator gets here, known beforehand and this run's
+ *  own. */
+static uint64_t private_number;
+static char private_key[40];
+static char private_path[48];
 
 /** The data: equal, but under the lock. */
 struct pair {
@@ -370,7 +375,7 @@ no_unnamed_files(const char *directory, mode_t mode)
 static int
 same_random(void *to, size_t bytes)
 {
-    uint64_t number = PRIVATE_NUMBER;
+    uint64_t number = private_number;
 
     if (bytes != sizeof(number))
         return real.random(to, bytes);
@@ -710,12 +715,12 @@ check_made(struct scene *in)
 static void
 check_old_made(struct scene *in)
 {
-    mapseg *seg = handle_of("shm:" PRIVATE_NAME);
+    mapseg *seg = handle_of(private_key);
 
     check_made(in);
-    if (name_exists("/dev/shm/" PRIVATE_NAME))
+    if (name_exists(private_path))
         need_result(MAPSEG_OK, mapseg_reclaim(seg));
-    need(!name_exists("/dev/shm/" PRIVATE_NAME));
+    need(!name_exists(private_path));
     mapseg_free(seg);
 }
 
@@ -1126,6 +1131,10 @@ main(void)
     }
     suite = suite_create("steps");
     tcase = tcase_create("steps");
+    private_number = (uint64_t)getpid() << 32 | 0x5eed;
+    (void)snprintf(private_key, sizeof(private_key), "shm:.mapseg-%016" PRIx64, private_number);
+    (void)snprintf(private_path, sizeof(private_path), "/dev/shm/.mapseg-%016" PRIx64,
+                   private_number);
     suite_begin("steps");
     tcase_set_timeout(tcase, wants_all() ? 3600 : TEST_TIMEOUT);
     tcase_add_loop_test(tcase, death_at_every_step, 0, OPERATIONS);
