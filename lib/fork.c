@@ -140,6 +140,7 @@ resume_child(void)
     struct mapseg *next;
 
     mapseg_lock_forked();
+    mapseg_presence_forked();
     if (life_page != NULL)
         atomic_store_explicit(life_page, generation, memory_order_relaxed);
     for (struct mapseg *seg = list; seg != NULL; seg = next) {

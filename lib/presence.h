@@ -66,7 +66,7 @@ int mapseg_presence_take_name(struct mapseg_hold *hold, int fd, const char *path
 /** Closes a descriptor of a segment, while no hold of the process can suffer. */
 void mapseg_presence_close(int fd);
 
-/** In a child that no fork handler ran in: nobody else is here. */
+/** In a child: no thread that could be closing or holding is here. */
 void mapseg_presence_forked(void);
 
 /** Lets go of what a take got. */
