@@ -94,6 +94,26 @@ struct mapseg_header {
     uint8_t reserved_264[3832];
 };
 
+/** What goes over a Unix socket with a segment's descriptor (SCM_RIGHTS, exactly
+ *  one): these 64 bytes, in host byte order. */
+#define MAPSEG_MESSAGE_MAGIC "\x89MAPMSG\n"
+#define MAPSEG_MESSAGE_VERSION 1
+#define MAPSEG_MESSAGE_BYTES 64
+/** Bytes 0 to 55 are what the message's checksum (XXH3-64, seed 0) covers. */
+#define MAPSEG_MESSAGE_CHECKSUM_COVERS 56
+
+struct mapseg_message {
+    uint8_t magic[8];   /**< 0: MAPSEG_MESSAGE_MAGIC */
+    uint32_t version;   /**< 8: MAPSEG_MESSAGE_VERSION */
+    uint32_t bytes;     /**< 12: MAPSEG_MESSAGE_BYTES */
+    uint32_t access;    /**< 16: what was granted; 0: to read, 1: to write too */
+    uint32_t reserved;  /**< 20: zero */
+    uint8_t id[16];     /**< 24: the segment's */
+    uint64_t data_size; /**< 40: the segment's */
+    uint64_t flags;     /**< 48: zero; a bit that is not known refuses the message */
+    uint64_t checksum;  /**< 56: XXH3-64 of bytes 0 to 55 */
+};
+
 #if defined(__cplusplus) && __cplusplus >= 201103L
 #define MAPSEG_FORMAT_ASSERT(what, name) static_assert(what, #name)
 #elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
@@ -121,6 +141,7 @@ MAPSEG_FORMAT_OFFSET(owner_tid, 136);
 MAPSEG_FORMAT_OFFSET(recoveries, 144);
 MAPSEG_FORMAT_OFFSET(sequence, 256);
 MAPSEG_FORMAT_ASSERT(sizeof(struct mapseg_header) == MAPSEG_HEADER_BYTES, header_is_one_page);
+MAPSEG_FORMAT_ASSERT(sizeof(struct mapseg_message) == MAPSEG_MESSAGE_BYTES, message_has_no_gaps);
 
 #undef MAPSEG_FORMAT_OFFSET
 #undef MAPSEG_FORMAT_ASSERT

@@ -21,8 +21,10 @@
  * of its own: pointers stay good, and a lock held at the fork stays the
  * parent's. See mapseg-fork(7).
  *
- * The library never prints, aborts, or touches a signal. It reads one
- * environment variable, XDG_RUNTIME_DIR, and only for "runtime:" keys.
+ * The library never prints or aborts. It touches a signal, SIGBUS, only where
+ * mapseg_access_begin asks for it. It reads two environment variables:
+ * XDG_RUNTIME_DIR, and only for "runtime:" keys, and MAPSEG_KEY, and only in
+ * mapseg_new_from_environment.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -32,6 +34,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#if !defined(_WIN32)
+#include <spawn.h>
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -78,8 +83,11 @@ typedef enum mapseg_result {
     MAPSEG_TIMED_OUT = 16,
     /** try_lock: somebody else holds the lock. */
     MAPSEG_WOULD_BLOCK = 17,
-    /** The lock IS HELD, but an owner died while it held it: the data may be
-     *  half written. Repair it, call mapseg_consistent, unlock. */
+    /** From a call that locks (mapseg_write_begin is one): the lock IS HELD,
+     *  but an owner died while it held it: the data may be half written.
+     *  Repair it, call mapseg_consistent, unlock. From a call that reads,
+     *  waits or writes a range: the lock is not held, a writer died half way
+     *  and nobody has repaired the data. */
     MAPSEG_OWNER_DIED = 18,
     /** The lock IS HELD, and was already, by this thread through this
      *  handle. One unlock frees it. */
@@ -100,9 +108,13 @@ typedef enum mapseg_result {
      *  not touch. Upgrade this program. */
     MAPSEG_TOO_NEW = 25,
     /** Somebody else could interfere with the file: another user owns it, a
-     *  group or everybody may write it, or its name is a symbolic link. */
+     *  group or everybody may write it or its directory, it has several names,
+     *  its name is a symbolic link; or, with MAPSEG_UNTRUSTED_PEER, it can be
+     *  made shorter. A flag of mapseg_options relaxes each, the link apart. */
     MAPSEG_UNTRUSTED = 26,
-    /** The file became shorter while it was mapped. */
+    /** The file became shorter while it was mapped. What was beyond its new
+     *  end is lost, and this attachment with it: detach; attach anew if the
+     *  segment is made anew. */
     MAPSEG_FILE_SHRUNK = 27,
     /** An argument makes no sense; the error string says which. */
     MAPSEG_INVALID_ARGUMENT = 28,
@@ -143,6 +155,17 @@ MAPSEG_API mapseg *mapseg_new(void);
 
 /** The same with mapseg_set_key(key). NULL: no memory. */
 MAPSEG_API mapseg *mapseg_new_with_key(const char *key);
+
+/**
+ * The same with mapseg_set_native_key of what the environment variable
+ * MAPSEG_KEY holds, as a parent process gives it (mapseg_spawn_actions,
+ * mapseg exec). Nothing is attached yet. NULL: no memory.
+ *
+ * Without a usable key the handle has none, and mapseg_error says why:
+ * NOT_FOUND (the variable is not set, or this is a set-id program, which must
+ * not believe its environment), KEY_ERROR (it is not well formed).
+ */
+MAPSEG_API mapseg *mapseg_new_from_environment(void);
 
 /** Detaches (which releases the lock if this handle holds it) and frees the
  *  handle. NULL is fine. */
@@ -268,11 +291,32 @@ typedef enum mapseg_flag {
     MAPSEG_NO_FORK = 1 << 4,
     /** attach: demand that the segment's user tag is options.user_tag. */
     MAPSEG_REQUIRE_TAG = 1 << 5,
+    /** create with "memfd:", for MAPSEG_READ_WRITE: seal the segment so that
+     *  nobody, of whatever user, can write it but through the mapping that
+     *  this handle now has (and that children made by fork() inherit, unless
+     *  MAPSEG_NO_FORK is given too). Others read, and wait for changes; they
+     *  cannot lock. NOT_SUPPORTED with a key that gives a name, and before
+     *  Linux 5.1. */
+    MAPSEG_SINGLE_WRITER = 1 << 6,
+    /** attach, create: a process that is not trusted may have the segment too.
+     *  Refuses, as UNTRUSTED, a file that could be made shorter, which would
+     *  be SIGBUS here: only sealed memory files cannot. See MAPSEG_GUARDED. */
+    MAPSEG_UNTRUSTED_PEER = 1 << 7,
     /** attach, and create with MAPSEG_RECLAIM: accept a segment that another
      *  user than root owns. */
     MAPSEG_ALLOW_OTHER_OWNER = 1 << 8,
     /** The same: accept a segment that its group or everybody may write. */
     MAPSEG_ALLOW_SHARED_WRITE = 1 << 9,
+    /** The same: accept a file that has other names too (hard links). */
+    MAPSEG_ALLOW_HARD_LINKS = 1 << 10,
+    /** The same, with "file:" keys: accept a directory, on the way to the
+     *  file, in which others can replace names: one that another user than
+     *  root owns, or that others may write and that is not sticky. */
+    MAPSEG_ALLOW_SHARED_DIRECTORY = 1 << 11,
+    /** With MAPSEG_UNTRUSTED_PEER: accept a file that can be made shorter,
+     *  because this program touches its memory only with mapseg_read,
+     *  mapseg_wait and between mapseg_access_begin and mapseg_access_end. */
+    MAPSEG_GUARDED = 1 << 12,
     MAPSEG_FLAG_RESERVED = 0x7fffffff
 } mapseg_flag;
 
@@ -389,6 +433,142 @@ MAPSEG_API mapseg_result mapseg_unlock(mapseg *seg);
  *  is told in turn. NOT_LOCKED: this handle does not hold the lock. */
 MAPSEG_API mapseg_result mapseg_consistent(mapseg *seg);
 
+/* ------------------------------------------------------------ versions -- */
+
+/*
+ * A segment counts its changes. A writer encloses each change between
+ * mapseg_write_begin and mapseg_write_end; readers then need neither the lock
+ * nor permission to write: they copy, and look whether the version stayed the
+ * same. What was seen is told by a version: an even number, 0 at first, and a
+ * greater one after each change. See mapseg_read(3).
+ *
+ * On a file that can be made shorter, and outside of access sections (see
+ * mapseg_access_begin), mapseg_read, mapseg_read_begin, mapseg_read_retry and
+ * mapseg_wait ask the system instead of touching the mapping, which takes
+ * about a microsecond; nothing that anybody does to the file can harm them.
+ */
+
+/**
+ * Takes the lock as mapseg_lock does, and begins a change: readers wait, or
+ * try again, until it ends. Under the lock that this thread holds already it
+ * begins one all the same; so lock with mapseg_lock_for to give up in time.
+ *
+ * If mapseg_holds_lock(result), the change has begun and a mapseg_write_end is
+ * owed. OWNER_DIED: as after mapseg_lock; repair, and call mapseg_consistent.
+ * Otherwise the results of mapseg_lock; and PERMISSION_DENIED where this
+ * handle is attached read-only.
+ */
+MAPSEG_API mapseg_result mapseg_write_begin(mapseg *seg);
+
+/**
+ * Ends the change: makes it visible as a new version, wakes all who wait for
+ * one, and releases the lock, however often it was taken. After OWNER_DIED
+ * without mapseg_consistent the version stays odd, and readers go on waiting
+ * for somebody who repairs the data. mapseg_unlock within a change ends it in
+ * the same way; mapseg_detach abandons it: the next owner is told that a
+ * writer died. NOT_LOCKED: this handle does not hold the lock; nothing has
+ * changed.
+ */
+MAPSEG_API mapseg_result mapseg_write_end(mapseg *seg);
+
+/**
+ * Writes a range of the data as one change: begin, copy, end. Within a change
+ * of this thread it only copies. `offset` and `bytes` count in the data.
+ *
+ * INVALID_ARGUMENT: the range is not within the data. OWNER_DIED: a writer
+ * died half way; nothing was written, and the lock is not held: use
+ * mapseg_write_begin, and repair. FILE_SHRUNK. Otherwise as mapseg_write_begin.
+ */
+MAPSEG_API mapseg_result mapseg_write(mapseg *seg, size_t offset, const void *from, size_t bytes);
+
+/**
+ * Copies a range of the data as it was at one version: never half of a change.
+ * `*version` (may be NULL) is that version. Works on attachments that cannot
+ * write. Threads of one handle may read at the same time.
+ *
+ * If writers never leave a gap, a reader that can lock takes the lock; one that
+ * cannot gives up after a second: TIMED_OUT. OWNER_DIED, also at that moment: a
+ * writer died half way, and nobody has repaired the data since. FILE_SHRUNK.
+ * INVALID_ARGUMENT: the range is not within the data. NOT_ATTACHED. After a
+ * failure what `to` points to is undefined, and `*version` as it was. The
+ * thread that has begun a change reads its own work, and the odd version.
+ */
+MAPSEG_API mapseg_result mapseg_read(mapseg *seg, size_t offset, void *to, size_t bytes,
+                                     uint64_t *version);
+
+/** The same with another limit than a second, in nanoseconds; negative: none,
+ *  though OWNER_DIED still comes, after a second. */
+MAPSEG_API mapseg_result mapseg_read_for(mapseg *seg, size_t offset, void *to, size_t bytes,
+                                         uint64_t *version, int64_t timeout_ns);
+
+/**
+ * Reading in place: waits, a second at most, until no change is under way, and
+ * gives the version. Then look at the data, copy what is needed out of it, and
+ * ask mapseg_read_retry: only if it says false was all of it of that version.
+ * Until then believe nothing that was seen there: no index, no length. Results
+ * as mapseg_read.
+ */
+MAPSEG_API mapseg_result mapseg_read_begin(mapseg *seg, uint64_t *version);
+
+/** Whether the data may have changed since mapseg_read_begin gave `version`, so
+ *  that what was read is worthless; also if the file was shortened, or the
+ *  handle is not attached. */
+MAPSEG_API bool mapseg_read_retry(mapseg *seg, uint64_t version);
+
+/**
+ * Sleeps until the version is another than `seen` and no change is under way;
+ * `*now` (may be NULL) is it then, on TIMED_OUT too. An odd number as `seen` is
+ * never the version: it asks for it without waiting for a change. `timeout_ns`
+ * in nanoseconds: 0 only looks, negative is for ever.
+ *
+ * Works on attachments that cannot write. TIMED_OUT; OWNER_DIED, at that
+ * moment (for ever: after a second): a writer died half way, and nobody has
+ * repaired the data since. FILE_SHRUNK. NOT_ATTACHED.
+ */
+MAPSEG_API mapseg_result mapseg_wait(mapseg *seg, uint64_t seen, int64_t timeout_ns, uint64_t *now);
+
+/**
+ * A descriptor for poll() and its like: readable while the segment has a
+ * version that this handle has not given out yet by mapseg_read,
+ * mapseg_read_begin or mapseg_wait. So the way to go on is mapseg_read, or
+ * mapseg_wait with a timeout of 0; no change is missed, and none reported
+ * twice. It is also readable once the attachment is lost (FILE_SHRUNK).
+ *
+ * It belongs to the handle, which closes it when it is detached: neither read
+ * nor close it. The first call starts a thread that waits for changes, with
+ * all signals blocked; later calls give the same descriptor. In a child made
+ * by fork() the descriptor is closed: ask again there. -1: see mapseg_error;
+ * NOT_ATTACHED, OUT_OF_RESOURCES.
+ */
+MAPSEG_API int mapseg_change_fd(mapseg *seg);
+
+/* --------------------------------------------------------------- guard -- */
+
+/**
+ * Begins a section in which this thread may touch the segment's memory
+ * although the file could be made shorter by somebody else: what would be
+ * SIGBUS finds zeros instead, and mapseg_access_end says so. Sections nest, and
+ * are the thread's own; another thread needs its own. Keep the handle attached
+ * until the section has ended. System calls that are given memory of a
+ * shortened file return EFAULT as ever.
+ *
+ * The first section of the process on a file that can be made shorter installs
+ * a handler of SIGBUS, for good; a thread's first one unblocks SIGBUS in it. Faults
+ * elsewhere go where they went before: to the handler that the program had, or
+ * to the default. A program that installs a handler later must call the one
+ * that it replaces. On a file that cannot be made shorter (a sealed memory
+ * file) nothing is installed, and the section costs nothing.
+ *
+ * FILE_SHRUNK: that has happened already; NOT_ATTACHED, OUT_OF_RESOURCES. After
+ * a failure no section has begun.
+ */
+MAPSEG_API mapseg_result mapseg_access_begin(mapseg *seg);
+
+/** Ends the thread's innermost section on this handle. FILE_SHRUNK: the file
+ *  has become shorter; what was read may be zeros, what was written is lost.
+ *  INVALID_ARGUMENT: there is no section to end. */
+MAPSEG_API mapseg_result mapseg_access_end(mapseg *seg);
+
 /* -------------------------------------------------------------- remove -- */
 
 /** Takes the segment's name away, whoever is attached: they keep the memory
@@ -421,12 +601,86 @@ MAPSEG_API const char *mapseg_error_string(const mapseg *seg);
 
 /**
  * A new descriptor of the attached segment, close-on-exec, on an open file
- * description of its own; -1: see mapseg_error. The caller owns it. Clear its
- * close-on-exec flag in the child that is to inherit it, and tell the child
- * "memfd:N?id=ID". With MAPSEG_READ_ONLY the receiver cannot write through
- * it.
+ * description of its own, made for one receiver; -1: see mapseg_error. The
+ * caller owns it, and closes it when the receiver has its copy, so that the
+ * receiver's presence ends with the receiver.
+ *
+ * With MAPSEG_READ_ONLY nobody can write through it; whether the receiver could
+ * open the file anew is what `writers` of mapseg_information says. Where the
+ * system cannot open the file anew (no /proc), a descriptor that may write
+ * shares the handle's description, which `loss_text` tells; one that must not
+ * write is then refused, unless seals see to it.
+ *
+ * NOT_ATTACHED; PERMISSION_DENIED (to write, of a handle that cannot);
+ * OUT_OF_RESOURCES; NOT_SUPPORTED (no /proc).
  */
 MAPSEG_API int mapseg_export_fd(mapseg *seg, mapseg_access access);
+
+/**
+ * Attaches to the segment behind a descriptor: of a memory file, or any other.
+ * On success the handle owns the descriptor, which becomes close-on-exec, and
+ * its native key is "memfd:FD?id=ID"; on failure it stays the caller's and
+ * nothing has changed. Results as mapseg_attach; NOT_FOUND: no such descriptor.
+ */
+MAPSEG_API mapseg_result mapseg_attach_fd(mapseg *seg, int fd, mapseg_access access);
+
+/** The same with options (NULL: the defaults). */
+MAPSEG_API mapseg_result mapseg_attach_fd_with(mapseg *seg, int fd, mapseg_access access,
+                                               const mapseg_options *options);
+
+/**
+ * Sends the attached segment over a connected Unix socket, of any type: a
+ * descriptor made for the receiver, who can write if `access` says so, and a
+ * message that mapseg_receive understands. Never SIGPIPE.
+ *
+ * The results of mapseg_export_fd; INVALID_ARGUMENT (not a Unix socket, or not
+ * connected); WOULD_BLOCK (the socket does not block and is full: nothing was
+ * sent); TIMED_OUT (it stayed full for a second in the middle of the message:
+ * close the socket); NOT_FOUND (the other end is closed).
+ */
+MAPSEG_API mapseg_result mapseg_send(mapseg *seg, int socket_fd, mapseg_access access);
+
+/**
+ * Receives one segment from a Unix socket and attaches to it, as
+ * mapseg_attach_fd does. It waits for the beginning as the socket does (for
+ * ever, not at all, or for SO_RCVTIMEO), and then a second at most for the
+ * rest.
+ *
+ * The results of mapseg_attach_fd; WOULD_BLOCK (nothing there yet), TIMED_OUT
+ * (the rest did not come), NOT_FOUND (the other end is closed),
+ * NOT_A_SEGMENT (something else was sent), CORRUPT (a message cut short, or
+ * one that does not fit its segment), TOO_NEW, PERMISSION_DENIED (`access`
+ * asks for more than was granted), OUT_OF_RESOURCES (no descriptor left here).
+ * No descriptor is left open by a failure. After all but WOULD_BLOCK and the
+ * results of attaching, close the socket: where the next message begins is not
+ * known.
+ */
+MAPSEG_API mapseg_result mapseg_receive(mapseg *seg, int socket_fd, mapseg_access access);
+
+/** The same with options (NULL: the defaults), for attaching; their timeout_ns
+ *  is how long to wait for the rest of the message. */
+MAPSEG_API mapseg_result mapseg_receive_with(mapseg *seg, int socket_fd, mapseg_access access,
+                                             const mapseg_options *options);
+
+/** Room for what mapseg_spawn_actions writes, the NUL included. */
+#define MAPSEG_ENVIRONMENT_BYTES 80
+
+#if !defined(_WIN32)
+/**
+ * Prepares a child to inherit the segment: makes a descriptor as
+ * mapseg_export_fd does, adds to `actions` what keeps it open in the child, and
+ * writes "MAPSEG_KEY=memfd:FD?id=ID" to `variable`, of
+ * MAPSEG_ENVIRONMENT_BYTES, for the child's environment. The child calls
+ * mapseg_new_from_environment and attaches.
+ *
+ * Give both to posix_spawn, then close the descriptor, which is returned.
+ * `actions` may be NULL, for whoever forks and clears the close-on-exec flag
+ * in the child. -1: as mapseg_export_fd.
+ */
+MAPSEG_API int mapseg_spawn_actions(mapseg *seg, mapseg_access access,
+                                    posix_spawn_file_actions_t *actions,
+                                    char variable[MAPSEG_ENVIRONMENT_BYTES]);
+#endif
 
 /* --------------------------------------------------------- information -- */
 
@@ -465,6 +719,18 @@ typedef enum mapseg_presence_kind {
     MAPSEG_PRESENCE_REFUSED = 4,
     MAPSEG_PRESENCE_RESERVED = 0x7fffffff
 } mapseg_presence_kind;
+
+/** Who could still come to write the segment, apart from root. */
+typedef enum mapseg_writers {
+    /** Nobody: seals keep all but its creator's mapping from writing. */
+    MAPSEG_WRITERS_CREATOR = 0,
+    /** Processes of the user who owns it, also where they got a descriptor to
+     *  read only: they can open the file anew. Others cannot. */
+    MAPSEG_WRITERS_OWNER = 1,
+    /** Others too: the mode lets its group or everybody write. */
+    MAPSEG_WRITERS_OTHERS = 2,
+    MAPSEG_WRITERS_RESERVED = 0x7fffffff
+} mapseg_writers;
 
 /** What can be seen of a segment without attaching to it. Made and freed by
  *  the library; members are only ever added at the end. Nothing of it is
@@ -513,6 +779,15 @@ typedef struct mapseg_information {
      *  attached. Segments of 2 MiB and more get them where the mount (or, for a
      *  memfd, the kernel's shmem_enabled) allows. */
     uint64_t huge_bytes;
+    /** Whether anybody could make the file shorter, which is SIGBUS for those who
+     *  touch what is then missing; false: seals forbid it. */
+    bool can_shrink;
+    mapseg_writers writers;
+    /** Who can do what to whoever uses this segment, in a sentence or two. */
+    const char *safety_text;
+    /** What this handle has to do without, because of where it runs, and what
+     *  that means; "": nothing, or it is not attached. */
+    const char *loss_text;
 } mapseg_information;
 
 /** Describes the segment of the handle's key, attached or not. The caller

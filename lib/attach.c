@@ -11,6 +11,7 @@
  */
 #include "attach.h"
 
+#include "change.h"
 #include "fork.h"
 #include "header.h"
 #include "key.h"
@@ -28,7 +29,9 @@
 #define KNOWN_FLAGS                                                                                \
     ((uint32_t)MAPSEG_PERSISTENT | (uint32_t)MAPSEG_LAZY | (uint32_t)MAPSEG_RECLAIM |              \
      (uint32_t)MAPSEG_FAIR | (uint32_t)MAPSEG_NO_FORK | (uint32_t)MAPSEG_REQUIRE_TAG |             \
-     (uint32_t)MAPSEG_ALLOW_OTHER_OWNER | (uint32_t)MAPSEG_ALLOW_SHARED_WRITE)
+     (uint32_t)MAPSEG_SINGLE_WRITER | (uint32_t)MAPSEG_UNTRUSTED_PEER | (uint32_t)MAPSEG_GUARDED | \
+     (uint32_t)MAPSEG_ALLOW_OTHER_OWNER | (uint32_t)MAPSEG_ALLOW_SHARED_WRITE |                    \
+     (uint32_t)MAPSEG_ALLOW_HARD_LINKS | (uint32_t)MAPSEG_ALLOW_SHARED_DIRECTORY)
 
 /** More than any library's options will ever have: such a size is a mistake,
  *  and what it promises is not there to be read. */
@@ -172,6 +175,9 @@ mapseg_attachment_map(struct mapseg_attachment *attachment, mapseg_access access
         error = mapseg_os.hide_from_children(attachment->base, attachment->bytes);
     if (error >= 0 && no_fork && attachment->header_apart)
         error = mapseg_os.hide_from_children(attachment->header, MAPSEG_HEADER_BYTES);
+    if (error == -EPERM && writes)
+        return mapseg_failed(failure, MAPSEG_PERMISSION_DENIED, EPERM,
+                             "its seals let nobody write it but its creator; attach read-only");
     if (error < 0)
         return mapseg_system_failed(failure, -error,
                                     "its %zu bytes cannot be mapped; check the address space and "
@@ -231,6 +237,7 @@ mapseg_attachment_adopt(mapseg *seg, mapseg_access access, bool no_fork)
     mapseg_lock_begin(&seg->lock, attachment->header, attachment->presence.slot, attachment->fd,
                       attachment->path, (attachment->flags & MAPSEG_HEADER_FAIR) != 0);
     seg->read_only = access == MAPSEG_READ_ONLY;
+    atomic_store_explicit(&seg->shrunk, false, memory_order_relaxed);
     seg->no_fork = no_fork || mapseg_presence_is_shared(attachment);
     seg->attached = true;
     mapseg_fork_belong(seg);
@@ -252,6 +259,7 @@ mapseg_handle_settle(mapseg *seg)
 {
     if (seg->attached && !mapseg_fork_orphaned(seg))
         return;
+    mapseg_change_forked(seg);
     /* Neither presence nor lock is ours to release; and what was left out of a
      * child is not there to be unmapped. */
     if (seg->attached && seg->no_fork) {
@@ -302,7 +310,7 @@ mapseg_name_look(const char *path, struct stat *status, struct mapseg_failure *f
 
     if (error < 0)
         return mapseg_open_failed(-error, failure);
-    return S_ISREG(status->st_mode) ? MAPSEG_OK : mapseg_trust_file(status, 0, failure);
+    return S_ISREG(status->st_mode) ? MAPSEG_OK : mapseg_trust_file(status, true, 0, failure);
 }
 
 /** Opens for writing, or for reading where that is all that is wanted. */
@@ -315,6 +323,28 @@ open_name(const char *path, mapseg_access access, bool *writable)
     if ((fd == -EACCES || fd == -EROFS || fd == -EPERM) && access == MAPSEG_READ_ONLY)
         fd = mapseg_os.open(path, O_RDONLY);
     return fd;
+}
+
+/** A descriptor that is given away: it stays the one that it is. */
+static mapseg_result
+open_given(int given, struct mapseg_attachment *attachment, bool *writable,
+           struct mapseg_failure *failure)
+{
+    int mode = mapseg_os.access_mode(given);
+
+    attachment->fd = given;
+    *writable = mode == O_RDWR;
+    /* A sandbox refuses the question; reading may go all the same. */
+    if (mode == O_RDWR || mode == O_RDONLY || mode == -EPERM || mode == -EACCES || mode == -ENOSYS)
+        return MAPSEG_OK;
+    attachment->fd = -1;
+    if (mode == O_WRONLY)
+        return mapseg_failed(failure, MAPSEG_PERMISSION_DENIED, 0,
+                             "descriptor %d is open for writing alone; open it for reading too",
+                             given);
+    return mapseg_failed(failure, MAPSEG_NOT_FOUND, -mode,
+                         "there is no open file behind descriptor %d; give one that can be read",
+                         given);
 }
 
 /** A descriptor of our own for the file behind another's number. */
@@ -360,9 +390,18 @@ struct request {
     mapseg *seg;
     mapseg_access access;
     mapseg_options options;
-    nlink_t links; /**< of the file when it was examined */
-    bool again;    /**< the failure is one that passes */
+    const struct mapseg_given *given; /**< a descriptor; NULL: the key's file */
+    mapseg_ipc_key *key;              /**< that the handle gets with a descriptor */
+    nlink_t links;                    /**< of the file when it was examined */
+    bool again;                       /**< the failure is one that passes */
 };
+
+/** What type of key the file was reached by. */
+static mapseg_key_type
+type_of(const struct request *request)
+{
+    return request->given != NULL ? MAPSEG_KEY_MEMFD : mapseg_ipc_key_type(request->seg->key);
+}
 
 /** Opens the handle's key. */
 static mapseg_result
@@ -373,9 +412,13 @@ open_key(struct request *request, struct mapseg_attachment *attachment, bool *wr
     struct stat status;
     mapseg_result result;
 
+    if (request->given != NULL)
+        return open_given(request->given->fd, attachment, writable, failure);
     if (mapseg_ipc_key_type(key) == MAPSEG_KEY_MEMFD)
         return open_descriptor(mapseg_key_descriptor(key), attachment, writable, failure);
     result = mapseg_place_path(key, false, &attachment->path, failure);
+    if (result == MAPSEG_OK && mapseg_ipc_key_type(key) == MAPSEG_KEY_FILE)
+        result = mapseg_trust_directories(attachment->path, request->options.flags, failure);
     /* Looked at before it is opened: to open a FIFO or a device is to use it. */
     if (result == MAPSEG_OK)
         result = mapseg_name_look(attachment->path, &status, failure);
@@ -393,10 +436,18 @@ static mapseg_result
 check_demands(const struct request *request, const struct mapseg_header *header,
               struct mapseg_failure *failure)
 {
-    const char *wanted = mapseg_ipc_key_id(request->seg->key);
+    const struct mapseg_given *given = request->given;
+    const char *wanted = given != NULL ? "" : mapseg_ipc_key_id(request->seg->key);
     char id[33];
 
     mapseg_hexadecimal(header->id, id);
+    if (given != NULL && given->message != NULL &&
+        (memcmp(given->message->id, header->id, sizeof header->id) != 0 ||
+         given->message->data_size != header->data_size))
+        return mapseg_failed(failure, MAPSEG_CORRUPT, 0,
+                             "the message is about another segment than the one that came with "
+                             "it (id %s); see who sent it",
+                             id);
     if (*wanted != '\0' && strcmp(wanted, id) != 0)
         return mapseg_failed(failure, MAPSEG_NOT_FOUND, 0,
                              "that descriptor is another segment (id %s); check which one was "
@@ -412,6 +463,35 @@ check_demands(const struct request *request, const struct mapseg_header *header,
     return MAPSEG_OK;
 }
 
+/** Makes the key that names a given descriptor from now on. */
+static mapseg_result
+make_key(struct request *request, const struct mapseg_header *header,
+         struct mapseg_failure *failure)
+{
+    char text[MAPSEG_ENVIRONMENT_BYTES];
+
+    if (request->given == NULL)
+        return MAPSEG_OK;
+    mapseg_descriptor_key(request->given->fd, header->id, text);
+    request->key = mapseg_ipc_key_from_text(text);
+    return request->key != NULL ? MAPSEG_OK
+                                : mapseg_system_failed(failure, ENOMEM, "no memory for its key");
+}
+
+/** Finds out whether the file can be made shorter, and judges that. */
+static mapseg_result
+examine_seals(const struct request *request, struct mapseg_attachment *attachment,
+              struct mapseg_failure *failure)
+{
+    bool refused = false;
+
+    /* Files with names cannot be sealed. */
+    attachment->can_shrink =
+        attachment->path != NULL || mapseg_trust_can_shrink(attachment->fd, &refused);
+    attachment->reads_file = attachment->can_shrink && !refused;
+    return mapseg_trust_peers(attachment->can_shrink, request->options.flags, failure);
+}
+
 /** Judges the open file, and reads its geometry. */
 static mapseg_result
 examine(struct request *request, struct mapseg_attachment *attachment, bool *can_lock,
@@ -424,14 +504,17 @@ examine(struct request *request, struct mapseg_attachment *attachment, bool *can
 
     if (error < 0)
         return mapseg_system_failed(failure, -error, "the file cannot be examined");
-    result = mapseg_trust_file(&status, request->options.flags, failure);
+    result = mapseg_trust_file(&status, attachment->path != NULL, request->options.flags, failure);
     if (result == MAPSEG_OK)
-        result =
-            mapseg_place_check(mapseg_ipc_key_type(request->seg->key), attachment->fd, failure);
+        result = mapseg_place_check(type_of(request), attachment->fd, failure);
+    if (result == MAPSEG_OK)
+        result = examine_seals(request, attachment, failure);
     if (result == MAPSEG_OK)
         result = mapseg_header_read(attachment->fd, (uint64_t)status.st_size, &header, failure);
     if (result == MAPSEG_OK)
         result = check_demands(request, &header, failure);
+    if (result == MAPSEG_OK)
+        result = make_key(request, &header, failure);
     if (result != MAPSEG_OK)
         return result;
     if (mapseg_header_forbids_writing(&header)) {
@@ -505,6 +588,10 @@ attach_once(struct request *request, struct mapseg_failure *failure)
 
     request->again = false;
     mapseg_attachment_clear(&attachment);
+    if (request->given != NULL && request->given->enlisted) {
+        mapseg_fork_delist(request->seg);
+        mapseg_attachment_clear(&request->seg->attachment);
+    }
     result = open_key(request, &attachment, &can_lock, failure);
     if (result == MAPSEG_OK)
         result = examine(request, &attachment, &can_lock, failure);
@@ -515,9 +602,11 @@ attach_once(struct request *request, struct mapseg_failure *failure)
         result = mapseg_attachment_map(&attachment, request->access, can_lock, no_fork, failure);
     if (result == MAPSEG_OK)
         result = appear(request, &attachment, failure);
-    if (attachment.borrowed)
+    if (attachment.borrowed || (request->given != NULL && result != MAPSEG_OK))
         attachment.fd = -1;
     if (result != MAPSEG_OK) {
+        mapseg_ipc_key_free(request->key);
+        request->key = NULL;
         mapseg_attachment_drop(&attachment);
         return result;
     }
@@ -541,6 +630,20 @@ attach(struct request *request, struct mapseg_failure *failure)
         mapseg_fork_unlock();
     } while (result != MAPSEG_OK && request->again && mapseg_wait_for_remover(&pause_ns, deadline));
     return result;
+}
+
+mapseg_result
+mapseg_attach_given(mapseg *seg, const struct mapseg_given *given, mapseg_access access,
+                    const mapseg_options *options, struct mapseg_failure *failure)
+{
+    struct request request = {.seg = seg, .access = access, .options = *options, .given = given};
+    mapseg_result result = attach(&request, failure);
+
+    if (result != MAPSEG_OK)
+        return result;
+    (void)mapseg_os.close_on_exec(given->fd);
+    mapseg_handle_rename(seg, request.key);
+    return MAPSEG_OK;
 }
 
 mapseg_result

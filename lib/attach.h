@@ -11,6 +11,8 @@
 
 #include <sys/stat.h>
 
+struct mapseg_message;
+
 /** How long a remover is waited for where the caller does not say. */
 #define MAPSEG_REMOVER_PATIENCE_NS INT64_C(1000000000)
 
@@ -60,6 +62,20 @@ int mapseg_attachment_appear(struct mapseg_attachment *attachment);
 /** Makes a complete attachment the handle's; the fork list is locked and has
  *  the handle. */
 void mapseg_attachment_adopt(mapseg *seg, mapseg_access access, bool no_fork);
+
+/** A descriptor that is to become a handle's own. */
+struct mapseg_given {
+    int fd;
+    const struct mapseg_message *message; /**< what was said of it; NULL: nothing */
+    bool enlisted; /**< it is the unattached handle's already, so that a child made by
+                        fork() does not keep it */
+};
+
+/** Attaches a detached handle to what is behind a descriptor, which is the
+ *  handle's on success alone. The options are complete. */
+mapseg_result mapseg_attach_given(mapseg *seg, const struct mapseg_given *given,
+                                  mapseg_access access, const mapseg_options *options,
+                                  struct mapseg_failure *failure);
 
 /** Whether the name leads to that very file: 1, 0 if to another, -ENOENT if to
  *  nothing. */

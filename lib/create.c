@@ -14,6 +14,7 @@
 #include "key.h"
 #include "os.h"
 #include "place.h"
+#include "trust.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,8 +22,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/** The seals of a memfd that its holders share. */
+/** The seals of a memfd that its holders share, and of one that only its
+ *  creator can write, through the mapping that is there before. */
 #define SHARED_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+#define SINGLE_WRITER_SEALS (SHARED_SEALS | F_SEAL_FUTURE_WRITE)
 
 /** Below this no file gets a huge page. */
 #define HUGE_PAGE_BYTES (2 * 1024 * 1024)
@@ -208,14 +211,20 @@ fill_file(const struct request *request, int fd, struct mapseg_failure *failure)
 
 /** Seals a memfd, and believes it only when the kernel says so. */
 static mapseg_result
-seal(int fd, struct mapseg_failure *failure)
+seal(const struct request *request, int fd, struct mapseg_failure *failure)
 {
-    int error = mapseg_os.add_seals(fd, SHARED_SEALS);
+    bool single = (request->options.flags & MAPSEG_SINGLE_WRITER) != 0;
+    int wanted = single ? SINGLE_WRITER_SEALS : SHARED_SEALS;
+    int error = mapseg_os.add_seals(fd, wanted);
     int seals = error < 0 ? error : mapseg_os.seals(fd);
 
+    if (seals == -EINVAL && single)
+        return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, EINVAL,
+                             "this kernel cannot keep others from writing, which takes Linux 5.1; "
+                             "create without MAPSEG_SINGLE_WRITER");
     if (seals < 0)
         return mapseg_system_failed(failure, -seals, "the memory file cannot be sealed");
-    if ((seals & SHARED_SEALS) != SHARED_SEALS)
+    if ((seals & wanted) != wanted)
         return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
                              "the memory file did not get its seals; use another type of key");
     return MAPSEG_OK;
@@ -327,6 +336,9 @@ begin(struct request *request, bool named, struct mapseg_failure *failure)
     attachment->inode = status.st_ino;
     attachment->data_offset = (size_t)mapseg_header_data_offset();
     attachment->data_size = request->size;
+    /* Files with names cannot be sealed, and memory files always are. */
+    attachment->can_shrink = request->path != NULL;
+    attachment->reads_file = attachment->can_shrink;
     result = mapseg_place_check(mapseg_ipc_key_type(request->seg->key), attachment->fd, failure);
     return result == MAPSEG_OK ? check_room(request, attachment->fd, failure) : result;
 }
@@ -351,7 +363,7 @@ finish(struct request *request, bool *needs_name, struct mapseg_failure *failure
     if (error < 0)
         return mapseg_system_failed(failure, -error, "its presence cannot be recorded");
     if (request->path == NULL) {
-        result = seal(attachment->fd, failure);
+        result = seal(request, attachment->fd, failure);
     } else if (attachment->presence.on_working_descriptor && request->private_path == NULL) {
         *needs_name = true;
         return MAPSEG_UNKNOWN_ERROR;
@@ -430,6 +442,22 @@ check_key(const mapseg *seg, struct mapseg_failure *failure)
     return mapseg_ipc_key_is_empty(seg->key) ? mapseg_no_key(failure) : MAPSEG_OK;
 }
 
+/** What the options ask for that this key, or this access, cannot have. */
+static mapseg_result
+check_options(const struct request *request, struct mapseg_failure *failure)
+{
+    bool nameless = mapseg_key_is_nameless(request->seg->key);
+
+    if (request->options.flags & MAPSEG_SINGLE_WRITER && !nameless)
+        return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                             "only a memory file can be kept from other writers; use the key "
+                             "\"memfd:\"");
+    if (request->options.flags & MAPSEG_SINGLE_WRITER && request->access == MAPSEG_READ_ONLY)
+        return mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
+                             "a single writer must be able to write; use MAPSEG_READ_WRITE");
+    return mapseg_trust_peers(!nameless, request->options.flags, failure);
+}
+
 /** What can be said without touching the system. */
 static mapseg_result
 check_request(struct request *request, const mapseg_options *options,
@@ -443,6 +471,8 @@ check_request(struct request *request, const mapseg_options *options,
         result = mapseg_check_access(request->access, failure);
     if (result == MAPSEG_OK)
         result = mapseg_options_read(options, &request->options, failure);
+    if (result == MAPSEG_OK)
+        result = check_options(request, failure);
     if (result == MAPSEG_OK) {
         mapseg_handle_settle(request->seg);
         if (request->seg->attached)

@@ -15,6 +15,7 @@
  */
 #include "fork.h"
 
+#include "change.h"
 #include "os.h"
 
 #include <errno.h>
@@ -114,6 +115,7 @@ adopt(struct mapseg *seg)
     seg->child.present = false;
     seg->lock.slot = seg->attachment.presence.slot;
     atomic_store_explicit(&seg->lock.owner_thread, 0, memory_order_relaxed);
+    mapseg_lock_write(&seg->lock, false);
 }
 
 /** Makes the handle one whose process is gone. */
@@ -147,6 +149,7 @@ resume_child(void)
         next = seg->next;
         if (seg->attached)
             mapseg_lock_end_recovery(&seg->lock);
+        mapseg_change_forked(seg);
         if (seg->attached && seg->child.present)
             adopt(seg);
         else

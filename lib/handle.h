@@ -25,7 +25,9 @@ struct mapseg_attachment {
     bool borrowed;                /**< fd is the caller's, and only for now */
     size_t data_offset;
     size_t data_size;
-    uint64_t flags; /**< of the header */
+    bool can_shrink; /**< no seal keeps others from making the file shorter */
+    bool reads_file; /**< so the library reads it through fd, outside of sections */
+    uint64_t flags;  /**< of the header */
     uint8_t id[16];
     char *path; /**< what the name is; NULL: none */
     dev_t device;
@@ -40,7 +42,9 @@ struct mapseg {
     bool attached;     /**< see mapseg_handle_is_orphan before believing it */
     bool read_only;    /**< the data may not be written through this handle */
     bool no_fork;
+    atomic_bool shrunk; /**< the file was seen to be shorter than the mapping */
     struct mapseg_attachment attachment;
+    struct mapseg_change *_Atomic change; /**< change.c; NULL: nobody asked */
 
     mapseg_ipc_key *key; /**< NULL: none */
     char *plain_key;     /**< NULL: none, or a native one */
@@ -54,6 +58,16 @@ struct mapseg {
         struct mapseg_presence presence;
     } child;
 };
+
+/** Whether touching its memory can be SIGBUS. */
+static inline bool
+mapseg_handle_can_shrink(const mapseg *seg)
+{
+    return seg->attachment.can_shrink;
+}
+
+/** Gives an attached handle a native key that describes what it is attached to. */
+void mapseg_handle_rename(mapseg *seg, mapseg_ipc_key *key);
 
 /** Unmaps and closes all of an attachment but its presence. */
 void mapseg_attachment_drop(struct mapseg_attachment *attachment);

@@ -24,6 +24,7 @@ struct information {
     mapseg_information seen; /* first: what the caller gets is a pointer to it */
     char file_system[24];
     char verdict_text[sizeof((struct mapseg_failure *)NULL)->reason];
+    char safety_text[256];
 };
 
 struct mapseg_list {
@@ -74,12 +75,15 @@ judge(struct information *information, int fd, const struct stat *status)
     mapseg_information *seen = &information->seen;
     struct mapseg_failure failure = {.result = MAPSEG_OK};
     struct mapseg_header copy;
-    mapseg_result trusted = mapseg_trust_file(status, 0, &failure);
+    bool named = seen->type != MAPSEG_KEY_MEMFD;
+    mapseg_result trusted = mapseg_trust_file(status, named, 0, &failure);
     mapseg_result readable = MAPSEG_NOT_A_SEGMENT;
     struct mapseg_failure unreadable = {.result = MAPSEG_OK};
     bool sound = false;
 
     seen->lock = MAPSEG_LOCK_STATE_UNKNOWN;
+    if (trusted == MAPSEG_OK && seen->type == MAPSEG_KEY_FILE)
+        trusted = mapseg_trust_directories(seen->path, 0, &failure);
     if (trusted == MAPSEG_OK)
         trusted = mapseg_place_check(seen->type, fd, &failure);
     if (S_ISREG(status->st_mode)) {
@@ -107,6 +111,19 @@ judge(struct information *information, int fd, const struct stat *status)
                                                                   : MAPSEG_USE_STALE;
 }
 
+/** What can be done to those who use the file. */
+static void
+see_safety(struct information *information, int fd, const struct stat *status)
+{
+    mapseg_information *seen = &information->seen;
+    bool refused;
+
+    seen->can_shrink = seen->type != MAPSEG_KEY_MEMFD || mapseg_trust_can_shrink(fd, &refused);
+    seen->writers = mapseg_trust_writers(status, seen->seals);
+    mapseg_trust_describe(status, seen->can_shrink, seen->writers, information->safety_text,
+                          sizeof information->safety_text);
+}
+
 static void
 see_file(struct information *information, int fd, const struct stat *status)
 {
@@ -121,6 +138,7 @@ see_file(struct information *information, int fd, const struct stat *status)
         memcpy(information->file_system, file_system.name, sizeof information->file_system);
     if (seen->type == MAPSEG_KEY_MEMFD && seen->seals >= 0)
         memcpy(information->file_system, "memfd", sizeof "memfd");
+    see_safety(information, fd, status);
     seen->file_size = (uint64_t)status->st_size;
     seen->file_bytes = (uint64_t)status->st_blocks * 512;
     seen->mode = (uint32_t)status->st_mode & 07777;
@@ -149,6 +167,8 @@ describe(const mapseg_ipc_key *key, const char *path, int fd, const struct stat 
     seen->path = mapseg_copy_string(path);
     seen->file_system = information->file_system;
     seen->verdict_text = information->verdict_text;
+    seen->safety_text = information->safety_text;
+    seen->loss_text = "";
     if (seen->native_key == NULL || seen->path == NULL) {
         mapseg_information_free(seen);
         return NULL;
@@ -219,11 +239,31 @@ own_presence(const mapseg *seg)
     return presence->slot != 0 ? MAPSEG_PRESENCE_SLOT : MAPSEG_PRESENCE_READER;
 }
 
+/** What this very handle has to do without. */
+static const char *
+own_loss(mapseg_presence_kind presence)
+{
+    switch (presence) {
+    case MAPSEG_PRESENCE_REFUSED:
+        return "the system refuses locks on the file, so nobody sees this attachment, and it "
+               "cannot lock; it reads and waits";
+    case MAPSEG_PRESENCE_RECEIVED:
+        return "the file cannot be opened anew (is /proc mounted, and may this user?), so its "
+               "presence lies on the descriptor itself, and lasts until all have ended who have a "
+               "copy of that, or were handed one by this attachment";
+    case MAPSEG_PRESENCE_READER:
+        return "this attachment cannot write the header, so it cannot lock; it reads and waits";
+    default:
+        return "";
+    }
+}
+
 /** What this very handle has of the segment. */
 static void
 see_attachment(const mapseg *seg, mapseg_information *seen)
 {
     seen->presence = own_presence(seg);
+    seen->loss_text = own_loss(seen->presence);
     if (mapseg_is_attached(seg))
         seen->huge_bytes = mapseg_os.huge_bytes(seg->attachment.base);
 }

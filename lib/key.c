@@ -57,6 +57,15 @@ mapseg_hexadecimal(const uint8_t bytes[16], char text[33])
         snprintf(text + 2 * i, 3, "%02x", bytes[i]);
 }
 
+void
+mapseg_descriptor_key(int fd, const uint8_t id[16], char *text)
+{
+    char digits[33];
+
+    mapseg_hexadecimal(id, digits);
+    snprintf(text, MAPSEG_ENVIRONMENT_BYTES, "memfd:%d?id=%s", fd, digits);
+}
+
 /* ---------------------------------------------------------- characters -- */
 
 static char

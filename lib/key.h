@@ -21,6 +21,9 @@ int mapseg_key_descriptor(const mapseg_ipc_key *key);
 /** Whether the key is "memfd:", which leads to nothing before create. NULL: no. */
 bool mapseg_key_is_nameless(const mapseg_ipc_key *key);
 
+/** "memfd:FD?id=ID", into room for MAPSEG_ENVIRONMENT_BYTES. */
+void mapseg_descriptor_key(int fd, const uint8_t id[16], char *text);
+
 /** 16 bytes as 32 lower-case hexadecimal digits and a NUL. */
 void mapseg_hexadecimal(const uint8_t bytes[16], char text[33]);
 

@@ -14,13 +14,19 @@ mapseg_sources = \
 	lib/lock.c \
 	lib/trust.c \
 	lib/fork.c \
+	lib/sequence.c \
+	lib/change.c \
+	lib/guard.c \
 	lib/pass.c \
 	lib/info.c \
 	lib/error.c \
 	lib/digest.c \
 	lib/attach.h \
+	lib/change.h \
+	lib/copy.h \
 	lib/error.h \
 	lib/fork.h \
+	lib/guard.h \
 	lib/handle.h \
 	lib/header.h \
 	lib/key.h \
@@ -28,6 +34,7 @@ mapseg_sources = \
 	lib/os.h \
 	lib/place.h \
 	lib/presence.h \
+	lib/sequence.h \
 	lib/trust.h \
 	lib/watch.h
 if OS_LINUX

@@ -18,6 +18,7 @@
 #include "fork.h"
 #include "handle.h"
 #include "os.h"
+#include "sequence.h"
 #include "watch.h"
 
 #include <errno.h>
@@ -29,6 +30,10 @@
 #define SPIN_TOTAL 400 /**< pauses before sleeping */
 /** Pauses a fair lock's releaser waits for somebody else to take it. */
 #define FAIR_PAUSES 16
+
+/** How often a swap is tried whose word changes under it: who does nothing but
+ *  change it means harm, and must not hold us up past a deadline. */
+#define SWAP_TRIES 1000
 
 #define FIRST_SLICE_NS INT64_C(1000000)
 #define LAST_SLICE_NS INT64_C(64000000)
@@ -162,7 +167,7 @@ mapseg_lock_heal(struct mapseg_header *header, uint32_t slot)
     uint32_t seen = atomic_load_explicit(word, memory_order_relaxed);
 
     /* [HEAL] The caller holds the slot's byte, so whoever the word means is dead. */
-    while (owner_of(seen) == slot)
+    for (int i = 0; i < SWAP_TRIES && owner_of(seen) == slot; i++)
         if (swap_to_free(word, &seen, MAPSEG_LOCK_DIED | (seen & MAPSEG_LOCK_SLEEPERS))) {
             count_recovery(header);
             wake_one(word);
@@ -178,7 +183,7 @@ replace_owner(struct mapseg_lock *lock, uint32_t dead, uint32_t bits)
     uint32_t seen = look(lock);
 
     bits |= lock->slot | MAPSEG_LOCK_DIED;
-    while (owner_of(seen) == dead)
+    for (int i = 0; i < SWAP_TRIES && owner_of(seen) == dead; i++)
         if (swap_to_own(lock, &seen, bits | (seen & MAPSEG_LOCK_SLEEPERS))) {
             count_recovery(lock->header);
             return true;
@@ -242,7 +247,7 @@ take_if_free(struct mapseg_lock *lock, const struct attempt *attempt, mapseg_res
 {
     uint32_t seen = look(lock);
 
-    while (owner_of(seen) == 0) {
+    for (int i = 0; i < SWAP_TRIES && owner_of(seen) == 0; i++) {
         uint32_t own = lock->slot | (seen & (MAPSEG_LOCK_DIED | MAPSEG_LOCK_SLEEPERS)) |
                        (attempt->slept ? MAPSEG_LOCK_SLEEPERS : 0);
 
@@ -278,11 +283,11 @@ announce_sleeper(struct mapseg_lock *lock)
 {
     uint32_t seen = look(lock);
 
-    while (owner_of(seen) != 0 && !(seen & MAPSEG_LOCK_SLEEPERS))
+    for (int i = 0; i < SWAP_TRIES && owner_of(seen) != 0 && !(seen & MAPSEG_LOCK_SLEEPERS); i++)
         if (atomic_compare_exchange_weak_explicit(lock->word, &seen, seen | MAPSEG_LOCK_SLEEPERS,
                                                   memory_order_relaxed, memory_order_relaxed))
             return seen | MAPSEG_LOCK_SLEEPERS;
-    return owner_of(seen) != 0 ? seen : 0;
+    return owner_of(seen) != 0 && seen & MAPSEG_LOCK_SLEEPERS ? seen : 0;
 }
 
 /** [SLEEP] Sleeps until woken, or for what is left of the slice or the time. */
@@ -371,7 +376,7 @@ hand_over(struct mapseg_lock *lock, uint32_t freed)
      * just so is no sign that others will. */
     atomic_store_explicit(&lock->contended, false, memory_order_relaxed);
     /* The bit comes off with the wake: the one who is woken puts it on again. */
-    while (owner_of(seen) == 0 && seen & MAPSEG_LOCK_SLEEPERS)
+    for (int i = 0; i < SWAP_TRIES && owner_of(seen) == 0 && seen & MAPSEG_LOCK_SLEEPERS; i++)
         if (atomic_compare_exchange_weak_explicit(lock->word, &seen, seen & ~MAPSEG_LOCK_SLEEPERS,
                                                   memory_order_relaxed, memory_order_relaxed)) {
             wake_one(lock->word);
@@ -382,18 +387,19 @@ hand_over(struct mapseg_lock *lock, uint32_t freed)
 /** Frees the lock; false: this attachment does not hold it. Always from the
  *  very word that was seen with the own slot in it: a blind exchange could
  *  free what another has taken since. */
-static __attribute__((noinline)) bool
-release(struct mapseg_lock *lock)
+__attribute__((noinline)) bool
+mapseg_lock_release(struct mapseg_lock *lock, uint32_t bits)
 {
     uint32_t seen = atomic_load_explicit(lock->word, memory_order_relaxed);
 
-    while (owner_of(seen) == lock->slot) {
+    atomic_store_explicit(&lock->writes, false, memory_order_relaxed);
+    for (int i = 0; i < SWAP_TRIES && owner_of(seen) == lock->slot; i++) {
         uint32_t keep = lock->fair ? MAPSEG_LOCK_DIED | MAPSEG_LOCK_SLEEPERS : MAPSEG_LOCK_DIED;
 
         mapseg_watch_release(lock->word);
         /* [CLEAR_NOTE] Cleared before the release: after it, the note is the next owner's. */
         atomic_store_explicit(&lock->owner_thread, 0, memory_order_relaxed);
-        if (!swap_to_free(lock->word, &seen, seen & keep))
+        if (!swap_to_free(lock->word, &seen, (seen & keep) | bits))
             continue;
         if (lock->fair)
             hand_over(lock, seen);
@@ -406,6 +412,16 @@ release(struct mapseg_lock *lock)
 
 /* ---------------------------------------------------------- life cycle -- */
 
+/** Never where a race detector wants to be told. */
+static void
+allow_fast_path(struct mapseg_lock *lock, bool allowed)
+{
+    atomic_store_explicit(&lock->fast_generation,
+                          allowed && !mapseg_is_watched() ? lock->generation
+                                                          : MAPSEG_LOCK_NO_GENERATION,
+                          memory_order_relaxed);
+}
+
 void
 mapseg_lock_clear(struct mapseg_lock *lock)
 {
@@ -413,7 +429,7 @@ mapseg_lock_clear(struct mapseg_lock *lock)
     lock->word = &never_free;
     lock->life = &no_life;
     lock->generation = MAPSEG_LOCK_NO_GENERATION;
-    lock->fast_generation = MAPSEG_LOCK_NO_GENERATION;
+    allow_fast_path(lock, false);
     lock->fd = -1;
 }
 
@@ -437,23 +453,68 @@ mapseg_lock_live(struct mapseg_lock *lock, const _Atomic uint32_t *life, uint32_
 {
     lock->life = life;
     lock->generation = generation;
-    lock->fast_generation = mapseg_is_watched() ? MAPSEG_LOCK_NO_GENERATION : generation;
+    allow_fast_path(lock, true);
 }
 
 void
 mapseg_lock_die(struct mapseg_lock *lock)
 {
     lock->generation = MAPSEG_LOCK_NO_GENERATION;
-    lock->fast_generation = MAPSEG_LOCK_NO_GENERATION;
+    allow_fast_path(lock, false);
 }
 
 void
 mapseg_lock_end(struct mapseg_lock *lock)
 {
-    /* To look at the word would map its page in for the many who never locked. */
+    /* To look at the word would map its page in for the many who never locked.
+     * A change that nobody will end is a writer's death to those who remain. */
     if (atomic_load_explicit(&lock->used, memory_order_relaxed))
-        (void)release(lock);
+        (void)mapseg_lock_release(lock, mapseg_lock_writes(lock) ? MAPSEG_LOCK_DIED : 0);
     mapseg_lock_clear(lock);
+}
+
+/* ------------------------------------------------------ for sequence.c -- */
+
+mapseg_result
+mapseg_lock_take(struct mapseg_lock *lock, int64_t deadline)
+{
+    struct attempt attempt = {.deadline = deadline, .slice = FIRST_SLICE_NS, .wait = true};
+
+    know_this_thread();
+    return take(lock, &attempt);
+}
+
+bool
+mapseg_lock_is_held(const struct mapseg_lock *lock)
+{
+    return lock->slot != 0 && owner_of(look(lock)) == lock->slot;
+}
+
+bool
+mapseg_lock_is_mine(const struct mapseg_lock *lock)
+{
+    uint32_t noted = atomic_load_explicit(&lock->owner_thread, memory_order_relaxed);
+
+    return noted != 0 && noted == thread.number && mapseg_lock_is_held(lock);
+}
+
+bool
+mapseg_lock_is_inconsistent(const struct mapseg_lock *lock)
+{
+    return (look(lock) & MAPSEG_LOCK_DIED) != 0;
+}
+
+bool
+mapseg_lock_writes(const struct mapseg_lock *lock)
+{
+    return atomic_load_explicit(&lock->writes, memory_order_relaxed);
+}
+
+void
+mapseg_lock_write(struct mapseg_lock *lock, bool writes)
+{
+    atomic_store_explicit(&lock->writes, writes, memory_order_relaxed);
+    allow_fast_path(lock, !writes);
 }
 
 /* ------------------------------------------------------------ interface -- */
@@ -529,7 +590,8 @@ take_slowly(mapseg *seg, const char *operation, bool wait, int64_t timeout_ns)
 static inline bool
 lives_for_fast_path(const struct mapseg_lock *lock)
 {
-    return atomic_load_explicit(lock->life, memory_order_relaxed) == lock->fast_generation;
+    return atomic_load_explicit(lock->life, memory_order_relaxed) ==
+           atomic_load_explicit(&lock->fast_generation, memory_order_relaxed);
 }
 
 /** The fast path: one compare-and-swap, and what cannot be left out. */
@@ -577,9 +639,14 @@ refuse_unlock(mapseg *seg, const char *operation)
 static __attribute__((noinline)) mapseg_result
 unlock_slowly(mapseg *seg)
 {
-    if (mapseg_lock_lives(&seg->lock) && release(&seg->lock))
-        return MAPSEG_OK;
-    return refuse_unlock(seg, "unlock");
+    struct mapseg_lock *lock = &seg->lock;
+
+    if (!mapseg_lock_lives(lock) || !mapseg_lock_is_held(lock))
+        return refuse_unlock(seg, "unlock");
+    /* The end of a change that was begun, by another word. */
+    if (mapseg_lock_writes(lock))
+        mapseg_sequence_publish(lock);
+    return mapseg_lock_release(lock, 0) ? MAPSEG_OK : refuse_unlock(seg, "unlock");
 }
 
 mapseg_result
@@ -608,8 +675,12 @@ mapseg_consistent(mapseg *seg)
     if (!mapseg_lock_lives(lock))
         return refuse_unlock(seg, "declare consistent");
     seen = look(lock);
+    /* First the version: whoever dies in between leaves data that is in order,
+     * and is told that it may not be. */
+    if (owner_of(seen) == lock->slot && lock->slot != 0)
+        mapseg_sequence_repaired(lock);
     /* Relaxed: the repair becomes visible with the release of the lock. */
-    while (owner_of(seen) == lock->slot)
+    for (int i = 0; i < SWAP_TRIES && owner_of(seen) == lock->slot; i++)
         if (atomic_compare_exchange_weak_explicit(lock->word, &seen, seen & ~MAPSEG_LOCK_DIED,
                                                   memory_order_relaxed, memory_order_relaxed))
             return mapseg_succeed(seg);

@@ -15,15 +15,17 @@
 #define MAPSEG_LOCK_NO_GENERATION UINT32_MAX
 
 struct mapseg_lock {
-    _Atomic uint32_t *word;        /**< of one that cannot lock: one that is never free */
-    const _Atomic uint32_t *life;  /**< zero in a child that no fork handler ran in */
-    uint32_t generation;           /**< what *life is while the handle is good */
-    uint32_t fast_generation;      /**< the same; or none, so that the fast path is not taken */
+    _Atomic uint32_t *word;       /**< of one that cannot lock: one that is never free */
+    const _Atomic uint32_t *life; /**< zero in a child that no fork handler ran in */
+    uint32_t generation;          /**< what *life is while the handle is good */
+    /** The same; or none, so that the fast path is not taken. */
+    _Atomic uint32_t fast_generation;
     uint32_t slot;                 /**< this attachment's, what the word holds when it owns */
     _Atomic uint32_t owner_thread; /**< of this process, see mapseg_lock_thread; 0: none */
     bool fair;
     atomic_bool contended;        /**< a fair lock: others were met on the way to it */
     atomic_bool used;             /**< this attachment has held it at some time */
+    atomic_bool writes;           /**< this attachment holds it, and is within a change */
     int fd;                       /**< to test and take presence bytes */
     const char *path;             /**< of the segment; may be NULL */
     struct mapseg_header *header; /**< NULL: this attachment cannot lock */
@@ -52,6 +54,26 @@ void mapseg_lock_clear(struct mapseg_lock *lock);
  *  It takes some microseconds. */
 bool mapseg_lock_begin_recovery(struct mapseg_lock *lock);
 void mapseg_lock_end_recovery(struct mapseg_lock *lock);
+
+/** Takes the lock, without words: OK, OWNER_DIED, ALREADY_LOCKED, or TIMED_OUT at
+ *  the deadline (INT64_MAX: none). Only of a lock that has a header. */
+mapseg_result mapseg_lock_take(struct mapseg_lock *lock, int64_t deadline);
+
+/** Releases the lock, with `bits` set in the word; false: it is not this
+ *  attachment's. */
+bool mapseg_lock_release(struct mapseg_lock *lock, uint32_t bits);
+
+/** Whether this attachment holds the lock, and whether this thread does. */
+bool mapseg_lock_is_held(const struct mapseg_lock *lock);
+bool mapseg_lock_is_mine(const struct mapseg_lock *lock);
+
+/** Whether an owner died and nobody has declared the data consistent. */
+bool mapseg_lock_is_inconsistent(const struct mapseg_lock *lock);
+
+/** Whether this attachment is within a change (sequence.c), and the noting of
+ *  it by whoever holds the lock: releasing is then no matter of a swap. */
+bool mapseg_lock_writes(const struct mapseg_lock *lock);
+void mapseg_lock_write(struct mapseg_lock *lock, bool writes);
 
 /** The lock word of a header. */
 static inline _Atomic uint32_t *

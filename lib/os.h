@@ -11,6 +11,7 @@
 #ifndef MAPSEG_OS_H
 #define MAPSEG_OS_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,6 +36,14 @@ struct mapseg_file_system {
     uint64_t available; /**< bytes that this user can still take */
 };
 
+/** What came with the bytes that were received. */
+struct mapseg_parcel {
+    int fd;               /**< the first descriptor; -1: none */
+    unsigned descriptors; /**< how many came */
+    bool too_long;        /**< the message had more bytes than there was room for */
+    bool lost;            /**< descriptors came that could not be taken */
+};
+
 /** Protection of a mapping. */
 enum mapseg_protection { MAPSEG_MAP_NONE, MAPSEG_MAP_READ, MAPSEG_MAP_WRITE };
 
@@ -46,8 +55,9 @@ struct mapseg_os_operations {
     int (*open_new)(const char *path, mode_t mode);          /**< must not exist yet */
     int (*open_unnamed)(const char *directory, mode_t mode); /**< a file without a name */
     int (*status_of_name)(const char *path, struct stat *status);
-    int (*link)(int fd, const char *path);               /**< names an unnamed file */
-    int (*rename_new)(const char *from, const char *to); /**< fails if `to` exists */
+    int (*status_of_directory)(const char *path, struct stat *status); /**< follows links */
+    int (*link)(int fd, const char *path);                             /**< names an unnamed file */
+    int (*rename_new)(const char *from, const char *to);               /**< fails if `to` exists */
     int (*unlink)(const char *path);
     int (*make_directory)(const char *path, mode_t mode);
     /** Visits each name of a directory, until a visit returns less than 0. */
@@ -59,6 +69,7 @@ struct mapseg_os_operations {
     int (*duplicate)(int fd);         /**< the same description */
     void (*close)(int fd);
     int (*access_mode)(int fd); /**< O_RDONLY, O_WRONLY or O_RDWR */
+    int (*close_on_exec)(int fd);
     int (*status)(int fd, struct stat *status);
     int (*file_system)(int fd, struct mapseg_file_system *file_system);
     int (*set_mode)(int fd, mode_t mode);
@@ -69,6 +80,20 @@ struct mapseg_os_operations {
     int (*memory_file)(const char *name);
     int (*add_seals)(int fd, int seals);
     int (*seals)(int fd);
+
+    /* Unix sockets. None raises SIGPIPE. */
+    /** SOCK_STREAM or its like; -EPROTOTYPE: a socket of another family. */
+    int (*socket_type)(int socket_fd);
+    /** Waits as the socket does until there is something to receive: 0 too where
+     *  that is the end; -EAGAIN: nothing yet. */
+    int (*socket_await)(int socket_fd);
+    /** Waits until the rest can be sent, or received; -ETIMEDOUT. */
+    int (*socket_ready)(int socket_fd, bool to_send, int64_t ns);
+    /** Sends with the descriptor, if it is not negative; `wait`: as the socket does.
+     *  Returns the bytes that were sent. */
+    int64_t (*socket_send)(int socket_fd, const void *from, size_t bytes, int fd, bool wait);
+    /** Receives without waiting, and closes all descriptors that come but one. */
+    int64_t (*socket_receive)(int socket_fd, void *to, size_t bytes, struct mapseg_parcel *parcel);
 
     /* Locks on a range of bytes; they never wait. Those of lock_range belong to
      * the open file description, those of hold_range to the process, which
@@ -86,6 +111,8 @@ struct mapseg_os_operations {
                  int *error);
     void (*unmap)(void *address, size_t bytes);
     int (*hide_from_children)(void *address, size_t bytes);
+    /** memcpy into a mapping; -EFAULT where there is nothing behind it. */
+    int (*copy_to_mapping)(void *to, const void *from, size_t bytes);
     /** Whether the file's memory can come in huge pages. */
     bool (*has_huge_pages)(int fd);
     /** Takes all of the file's memory, in huge pages where they are to be had. */
@@ -95,14 +122,27 @@ struct mapseg_os_operations {
     /** A page that a child made by fork() finds zeroed; NULL: no memory. */
     void *(*wiped_page)(void);
     size_t (*page_size)(void);
+    /** Puts zeros, the process's own, in place of mapped pages; a handler of
+     *  signals may. */
+    int (*map_zeros)(void *address, size_t bytes, enum mapseg_protection protection);
 
     /* Waiting. sleep_on returns when woken, when *word is not `value`, after
      * `ns` nanoseconds, or for no reason at all. */
     void (*sleep_on)(const uint32_t *word, uint32_t value, int64_t ns);
     void (*wake_one)(const uint32_t *word);
+    void (*wake_all)(const uint32_t *word);
     void (*nap)(int64_t ns);
     int64_t (*monotonic_ns)(void);
     int64_t (*real_ns)(void);
+
+    /* A descriptor that is readable while it is raised. */
+    int (*event_new)(void);
+    void (*event_raise)(int fd);
+    void (*event_clear)(int fd);
+
+    /* Signals; a handler of signals may use these two. */
+    int (*signal_action)(int number, const struct sigaction *action, struct sigaction *old);
+    void (*signal_raise)(int number); /**< in this thread */
 
     /* The process and its machine. */
     int (*random)(void *to, size_t bytes);
@@ -113,6 +153,7 @@ struct mapseg_os_operations {
     /** Whether so much memory can be taken without anybody being killed for it. */
     bool (*memory_suffices)(uint64_t bytes);
     const char *(*runtime_directory)(void); /**< NULL: not set, or a set-id program */
+    const char *(*environment_key)(void);   /**< MAPSEG_KEY; NULL: likewise */
     const char *(*shared_directory)(void);  /**< "/dev/shm" */
     /** The system's words for an errno, into `to`. */
     void (*describe)(int error, char *to, size_t bytes);

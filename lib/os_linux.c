@@ -9,17 +9,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/sysinfo.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -69,6 +73,12 @@ static int
 linux_status_of_name(const char *path, struct stat *status)
 {
     return result_of(lstat(path, status));
+}
+
+static int
+linux_status_of_directory(const char *path, struct stat *status)
+{
+    return result_of(stat(path, status));
 }
 
 /** The /proc name of a descriptor. */
@@ -169,6 +179,12 @@ linux_access_mode(int fd)
     if (flags & O_PATH)
         return -EBADF;
     return flags & O_ACCMODE;
+}
+
+static int
+linux_close_on_exec(int fd)
+{
+    return result_of(fcntl(fd, F_SETFD, FD_CLOEXEC));
 }
 
 static int
@@ -302,6 +318,136 @@ linux_seals(int fd)
     return result_of(fcntl(fd, F_GET_SEALS));
 }
 
+static int
+linux_socket_type(int socket_fd)
+{
+    socklen_t bytes = sizeof(int);
+    int family = AF_UNSPEC;
+    int type = 0;
+
+    if (getsockopt(socket_fd, SOL_SOCKET, SO_DOMAIN, &family, &bytes) < 0)
+        return -errno;
+    if (family != AF_UNIX)
+        return -EPROTOTYPE;
+    bytes = sizeof type;
+    return getsockopt(socket_fd, SOL_SOCKET, SO_TYPE, &type, &bytes) < 0 ? -errno : type;
+}
+
+static int
+linux_socket_await(int socket_fd)
+{
+    char byte;
+    ssize_t got;
+
+    do
+        got = recv(socket_fd, &byte, sizeof byte, MSG_PEEK);
+    while (got < 0 && errno == EINTR);
+    return got < 0 ? -errno : 0;
+}
+
+static int
+linux_socket_ready(int socket_fd, bool to_send, int64_t ns)
+{
+    struct pollfd wait = {.fd = socket_fd, .events = to_send ? POLLOUT : POLLIN};
+    struct timespec time = {.tv_sec = (time_t)(ns / 1000000000),
+                            .tv_nsec = (long)(ns % 1000000000)};
+    int ready = ppoll(&wait, 1, &time, NULL);
+
+    /* An interrupted wait is one that is over: the caller has the clock. */
+    if (ready < 0)
+        return errno == EINTR ? 0 : -errno;
+    return ready == 0 ? -ETIMEDOUT : 0;
+}
+
+static int64_t
+linux_socket_send(int socket_fd, const void *from, size_t bytes, int fd, bool wait)
+{
+    union {
+        char room[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr aligned;
+    } control = {.room = {0}};
+    struct iovec part = {(void *)(uintptr_t)from, bytes};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    ssize_t sent;
+
+    if (fd >= 0) {
+        struct cmsghdr *header = &control.aligned;
+
+        message.msg_control = control.room;
+        message.msg_controllen = sizeof control.room;
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof fd);
+        memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    }
+    do
+        sent = sendmsg(socket_fd, &message, MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT));
+    while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : sent;
+}
+
+/** Takes the descriptors out of one part of what came beside a message. */
+static void
+unpack(const struct cmsghdr *header, struct mapseg_parcel *parcel)
+{
+    size_t bytes = header->cmsg_len - CMSG_LEN(0);
+
+    for (size_t i = 0; i + sizeof(int) <= bytes; i += sizeof(int)) {
+        int fd;
+
+        memcpy(&fd, CMSG_DATA(header) + i, sizeof fd);
+        parcel->descriptors++;
+        if (parcel->fd < 0)
+            parcel->fd = fd;
+        else
+            (void)close(fd);
+    }
+}
+
+#ifndef SCM_PIDFD
+#define SCM_PIDFD 0x04
+#endif
+
+static int64_t
+linux_socket_receive(int socket_fd, void *to, size_t bytes, struct mapseg_parcel *parcel)
+{
+    /* Room for what an option of the socket may add before the descriptors. */
+    union {
+        char room[CMSG_SPACE(8 * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred)) + 512];
+        struct cmsghdr aligned;
+    } control;
+    struct iovec part = {to, bytes};
+    struct msghdr message = {
+        .msg_iov = &part,
+        .msg_iovlen = 1,
+        .msg_control = control.room,
+        .msg_controllen = sizeof control.room,
+    };
+    ssize_t got;
+
+    do
+        got = recvmsg(socket_fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return -errno;
+    parcel->too_long = (message.msg_flags & MSG_TRUNC) != 0;
+    parcel->lost = parcel->lost || (message.msg_flags & MSG_CTRUNC) != 0;
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header != NULL;
+         header = CMSG_NXTHDR(&message, header)) {
+        struct mapseg_parcel others = {.fd = -1};
+
+        if (header->cmsg_level != SOL_SOCKET)
+            continue;
+        if (header->cmsg_type == SCM_RIGHTS)
+            unpack(header, parcel);
+        else if (header->cmsg_type == SCM_PIDFD)
+            unpack(header, &others);
+        if (others.fd >= 0)
+            (void)close(others.fd);
+    }
+    return got;
+}
+
 static short
 range_type(enum mapseg_range_kind kind)
 {
@@ -431,6 +577,27 @@ linux_hide_from_children(void *address, size_t bytes)
     return result_of(madvise(address, bytes, MADV_DONTFORK));
 }
 
+static int
+linux_copy_to_mapping(void *to, const void *from, size_t bytes)
+{
+    pid_t self = getpid();
+
+    while (bytes > 0) {
+        struct iovec local = {(void *)(uintptr_t)from, bytes};
+        struct iovec remote = {to, bytes};
+        ssize_t put = process_vm_writev(self, &local, 1, &remote, 1, 0);
+
+        if (put < 0 && errno != EINTR)
+            return -errno;
+        if (put > 0) {
+            to = (char *)to + put;
+            from = (const char *)from + put;
+            bytes -= (size_t)put;
+        }
+    }
+    return 0;
+}
+
 /** Whether a word of options or a bracketed choice lets shared memory be huge. */
 static bool
 allows_huge(const char *choice)
@@ -540,6 +707,17 @@ linux_page_size(void)
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
+static int
+linux_map_zeros(void *address, size_t bytes, enum mapseg_protection protection)
+{
+    int flags = protection == MAPSEG_MAP_WRITE ? PROT_READ | PROT_WRITE : PROT_READ;
+
+    if (mmap(address, bytes, flags, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+             0) == MAP_FAILED)
+        return -errno;
+    return 0;
+}
+
 static void *
 linux_wiped_page(void)
 {
@@ -571,12 +749,52 @@ linux_wake_one(const uint32_t *word)
 }
 
 static void
+linux_wake_all(const uint32_t *word)
+{
+    (void)syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+static void
 linux_nap(int64_t ns)
 {
     struct timespec time = {.tv_sec = (time_t)(ns / 1000000000),
                             .tv_nsec = (long)(ns % 1000000000)};
 
     (void)nanosleep(&time, NULL);
+}
+
+static int
+linux_event_new(void)
+{
+    return result_of(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+}
+
+static void
+linux_event_raise(int fd)
+{
+    const uint64_t one = 1;
+
+    (void)!write(fd, &one, sizeof one);
+}
+
+static void
+linux_event_clear(int fd)
+{
+    uint64_t count;
+
+    (void)!read(fd, &count, sizeof count);
+}
+
+static int
+linux_signal_action(int number, const struct sigaction *action, struct sigaction *old)
+{
+    return result_of(sigaction(number, action, old));
+}
+
+static void
+linux_signal_raise(int number)
+{
+    (void)raise(number);
 }
 
 static int64_t
@@ -754,6 +972,12 @@ linux_runtime_directory(void)
 }
 
 static const char *
+linux_environment_key(void)
+{
+    return secure_getenv("MAPSEG_KEY");
+}
+
+static const char *
 linux_shared_directory(void)
 {
     return "/dev/shm";
@@ -773,6 +997,7 @@ struct mapseg_os_operations mapseg_os = {
     .open_new = linux_open_new,
     .open_unnamed = linux_open_unnamed,
     .status_of_name = linux_status_of_name,
+    .status_of_directory = linux_status_of_directory,
     .link = linux_link,
     .rename_new = linux_rename_new,
     .unlink = linux_unlink,
@@ -782,6 +1007,7 @@ struct mapseg_os_operations mapseg_os = {
     .duplicate = linux_duplicate,
     .close = linux_close,
     .access_mode = linux_access_mode,
+    .close_on_exec = linux_close_on_exec,
     .status = linux_status,
     .file_system = linux_file_system,
     .set_mode = linux_set_mode,
@@ -792,6 +1018,11 @@ struct mapseg_os_operations mapseg_os = {
     .memory_file = linux_memory_file,
     .add_seals = linux_add_seals,
     .seals = linux_seals,
+    .socket_type = linux_socket_type,
+    .socket_await = linux_socket_await,
+    .socket_ready = linux_socket_ready,
+    .socket_send = linux_socket_send,
+    .socket_receive = linux_socket_receive,
     .lock_range = linux_lock_range,
     .hold_range = linux_hold_range,
     .test_range = linux_test_range,
@@ -799,14 +1030,22 @@ struct mapseg_os_operations mapseg_os = {
     .map = linux_map,
     .unmap = linux_unmap,
     .hide_from_children = linux_hide_from_children,
+    .copy_to_mapping = linux_copy_to_mapping,
     .has_huge_pages = linux_has_huge_pages,
     .populate_huge = linux_populate_huge,
     .huge_bytes = linux_huge_bytes,
     .wiped_page = linux_wiped_page,
     .page_size = linux_page_size,
+    .map_zeros = linux_map_zeros,
     .sleep_on = linux_sleep_on,
     .wake_one = linux_wake_one,
+    .wake_all = linux_wake_all,
     .nap = linux_nap,
+    .event_new = linux_event_new,
+    .event_raise = linux_event_raise,
+    .event_clear = linux_event_clear,
+    .signal_action = linux_signal_action,
+    .signal_raise = linux_signal_raise,
     .monotonic_ns = linux_monotonic_ns,
     .real_ns = linux_real_ns,
     .random = linux_random,
@@ -816,6 +1055,7 @@ struct mapseg_os_operations mapseg_os = {
     .file_size_limit = linux_file_size_limit,
     .memory_suffices = linux_memory_suffices,
     .runtime_directory = linux_runtime_directory,
+    .environment_key = linux_environment_key,
     .shared_directory = linux_shared_directory,
     .describe = linux_describe,
 };

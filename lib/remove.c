@@ -34,7 +34,8 @@ static mapseg_result
 open_victim(const char *path, const struct mapseg_removal *removal, int *fd, struct stat *status,
             struct mapseg_failure *failure)
 {
-    const uint32_t any = (uint32_t)MAPSEG_ALLOW_OTHER_OWNER | (uint32_t)MAPSEG_ALLOW_SHARED_WRITE;
+    const uint32_t any = (uint32_t)MAPSEG_ALLOW_OTHER_OWNER | (uint32_t)MAPSEG_ALLOW_SHARED_WRITE |
+                         (uint32_t)MAPSEG_ALLOW_HARD_LINKS;
     mapseg_result result = mapseg_name_look(path, status, failure);
     struct mapseg_header header;
     int error;
@@ -48,7 +49,8 @@ open_victim(const char *path, const struct mapseg_removal *removal, int *fd, str
     if (error < 0)
         result = mapseg_system_failed(failure, -error, "the file cannot be examined");
     else
-        result = mapseg_trust_file(status, removal->careful ? removal->trust_flags : any, failure);
+        result =
+            mapseg_trust_file(status, true, removal->careful ? removal->trust_flags : any, failure);
     if (result == MAPSEG_OK && !removal->force &&
         mapseg_header_read(*fd, (uint64_t)status->st_size, &header, failure) == MAPSEG_TOO_NEW)
         /* Its users may show their presence in a way that is not known here. */

@@ -4,7 +4,9 @@
  * SPDX-License-Identifier: MIT
  */
 #include "attach.h"
+#include "change.h"
 #include "fork.h"
+#include "guard.h"
 #include "key.h"
 #include "os.h"
 
@@ -37,6 +39,28 @@ mapseg_new_with_key(const char *key)
     mapseg *seg = mapseg_new();
 
     if (seg != NULL && mapseg_set_key(seg, key) != MAPSEG_OK) {
+        mapseg_free(seg);
+        return NULL;
+    }
+    return seg;
+}
+
+mapseg *
+mapseg_new_from_environment(void)
+{
+    const char *key = mapseg_os.environment_key();
+    struct mapseg_failure failure;
+    mapseg *seg = mapseg_new();
+
+    if (seg == NULL)
+        return NULL;
+    if (key == NULL || *key == '\0') {
+        mapseg_failed(&failure, MAPSEG_NOT_FOUND, 0,
+                      "the environment variable MAPSEG_KEY is not set, or the program is set-id, "
+                      "which must not believe it; start it from a program that hands a segment "
+                      "over");
+        (void)mapseg_report(seg, "find", &failure);
+    } else if (mapseg_set_native_key(seg, key) == MAPSEG_OUT_OF_RESOURCES) {
         mapseg_free(seg);
         return NULL;
     }
@@ -143,6 +167,15 @@ mapseg_native_key(const mapseg *seg)
     return seg->key == NULL ? NULL : mapseg_ipc_key_text(seg->key);
 }
 
+void
+mapseg_handle_rename(mapseg *seg, mapseg_ipc_key *key)
+{
+    mapseg_ipc_key_free(seg->key);
+    free(seg->plain_key);
+    seg->key = key;
+    seg->plain_key = NULL;
+}
+
 /* --------------------------------------------------------------- leaving -- */
 
 /** Removes the name if nobody else is present. Holding all of presence proves
@@ -174,6 +207,8 @@ mapseg_detach(mapseg *seg)
     if (!mapseg_is_attached(seg))
         return mapseg_refuse(seg, "detach from", MAPSEG_NOT_ATTACHED,
                              "this handle is not attached; nothing was changed");
+    mapseg_change_stop(seg);
+    mapseg_guard_forget(seg);
     (void)mapseg_fork_lock();
     mapseg_fork_delist(seg);
     seg->attached = false;

@@ -7,13 +7,34 @@
 #define MAPSEG_TRUST_H
 
 #include "error.h"
+#include "mapseg-format.h"
 
 #include <sys/stat.h>
 
 /** Whether others could interfere with the file; `flags` (mapseg_flag) relax
- *  the refusals by name. */
-mapseg_result mapseg_trust_file(const struct stat *status, uint32_t flags,
+ *  the refusals by name. `named`: it was reached by a name. */
+mapseg_result mapseg_trust_file(const struct stat *status, bool named, uint32_t flags,
                                 struct mapseg_failure *failure);
+
+/** Whether others could replace a name on the way to the file: for paths that
+ *  a caller chose. */
+mapseg_result mapseg_trust_directories(const char *path, uint32_t flags,
+                                       struct mapseg_failure *failure);
+
+/** Whether peers that nobody trusts may have a file that can, or cannot, be made
+ *  shorter; asked only of those whose flags say that there are such. */
+mapseg_result mapseg_trust_peers(bool can_shrink, uint32_t flags, struct mapseg_failure *failure);
+
+/** Whether the file behind a descriptor can be made shorter, or its memory be
+ *  missing for another reason. *refused: a sandbox does not let us ask. */
+bool mapseg_trust_can_shrink(int fd, bool *refused);
+
+/** Who could come to write a file with that status and those seals. */
+mapseg_writers mapseg_trust_writers(const struct stat *status, int seals);
+
+/** Says in words who can do what to those who use the file. */
+void mapseg_trust_describe(const struct stat *status, bool can_shrink, mapseg_writers writers,
+                           char *to, size_t bytes);
 
 /** "a directory", "a FIFO", ... */
 const char *mapseg_trust_kind(const struct stat *status);

@@ -1289,8 +1289,10 @@ END_TEST
 START_TEST(unknown_option_flag)
 {
     const uint32_t known = MAPSEG_PERSISTENT | MAPSEG_LAZY | MAPSEG_RECLAIM | MAPSEG_FAIR |
-                           MAPSEG_NO_FORK | MAPSEG_REQUIRE_TAG | MAPSEG_ALLOW_OTHER_OWNER |
-                           MAPSEG_ALLOW_SHARED_WRITE;
+                           MAPSEG_NO_FORK | MAPSEG_REQUIRE_TAG | MAPSEG_SINGLE_WRITER |
+                           MAPSEG_UNTRUSTED_PEER | MAPSEG_GUARDED | MAPSEG_ALLOW_OTHER_OWNER |
+                           MAPSEG_ALLOW_SHARED_WRITE | MAPSEG_ALLOW_HARD_LINKS |
+                           MAPSEG_ALLOW_SHARED_DIRECTORY;
     mapseg_options options = MAPSEG_OPTIONS_INIT;
 
     for (int bit = 0; bit < 32; bit++) {
