@@ -98,6 +98,9 @@ static const struct {
     [COLUMN_GID] = {"GID", NUMBER},
     [COLUMN_LINKS] = {"LINKS", NUMBER},
     [COLUMN_SEALS] = {"SEALS", NUMBER},
+    [COLUMN_CAN_SHRINK] = {"CAN-SHRINK", TRUTH},
+    [COLUMN_WRITERS] = {"WRITERS", TEXT},
+    [COLUMN_SAFETY] = {"SAFETY", TEXT},
 };
 
 enum column
@@ -169,6 +172,8 @@ truth_in(enum column column, const mapseg_information *information)
         return information->lock_inconsistent;
     case COLUMN_SLEEPERS:
         return information->lock_sleepers;
+    case COLUMN_CAN_SHRINK:
+        return information->can_shrink;
     default:
         return false;
     }
@@ -221,6 +226,10 @@ text_in(enum column column, const mapseg_information *information, const struct 
         return make_utf8(information->verdict_text, "\\x");
     case COLUMN_ID:
         return identity_text(information->id);
+    case COLUMN_WRITERS:
+        return strdup(writers_in_words(information->writers));
+    case COLUMN_SAFETY:
+        return strdup(information->safety_text);
     default:
         return strdup("");
     }

@@ -55,6 +55,9 @@ enum column {
     COLUMN_GID,
     COLUMN_LINKS,
     COLUMN_SEALS,
+    COLUMN_CAN_SHRINK,
+    COLUMN_WRITERS,
+    COLUMN_SAFETY,
     COLUMN_COUNT
 };
 

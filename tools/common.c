@@ -369,6 +369,22 @@ use_in_words(mapseg_use use)
 }
 
 const char *
+writers_in_words(mapseg_writers writers)
+{
+    switch (writers) {
+    case MAPSEG_WRITERS_CREATOR:
+        return "creator";
+    case MAPSEG_WRITERS_OWNER:
+        return "owner";
+    case MAPSEG_WRITERS_OTHERS:
+        return "others";
+    case MAPSEG_WRITERS_RESERVED:
+        break;
+    }
+    return "unknown";
+}
+
+const char *
 lock_in_words(mapseg_lock_state lock)
 {
     switch (lock) {

@@ -105,6 +105,7 @@ char *time_in_words(uint64_t nanoseconds, char text[TIME_TEXT_BYTES]);
 char *user_in_words(uint32_t uid, char text[USER_TEXT_BYTES]);
 
 const char *use_in_words(mapseg_use use);
+const char *writers_in_words(mapseg_writers writers);
 const char *lock_in_words(mapseg_lock_state lock);
 const char *type_in_words(mapseg_key_type type);
 

@@ -11,6 +11,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static const char usage[] =
@@ -31,9 +32,6 @@ static const struct option options[] = {
     {NULL, 0, NULL, 0},
 };
 
-/* "memfd:", a number, "?id=" and 32 digits. */
-#define KEY_BYTES 64
-
 static bool
 fill(mapseg *seg, const char *path)
 {
@@ -50,24 +48,10 @@ fill(mapseg *seg, const char *path)
     return good;
 }
 
-static bool
-make_key(mapseg *seg, int descriptor, char key[KEY_BYTES])
-{
-    mapseg_information *information;
-    if (mapseg_info(seg, &information) != MAPSEG_OK) {
-        segment_failure(seg);
-        return false;
-    }
-    int length = snprintf(key, KEY_BYTES, "memfd:%d?id=", descriptor);
-    for (size_t i = 0; i < sizeof information->id; i++)
-        length += snprintf(key + length, KEY_BYTES - (size_t)length, "%02x", information->id[i]);
-    mapseg_information_free(information);
-    return true;
-}
-
-/* Makes and fills the segment: its descriptor for the command, or -1. */
+/* Makes and fills the segment: its descriptor for the command, or -1; and what
+ * to tell the command in its environment. */
 static int
-make_segment(size_t size, const char *path, char key[KEY_BYTES])
+make_segment(size_t size, const char *path, char variable[MAPSEG_ENVIRONMENT_BYTES])
 {
     int descriptor = -1;
     mapseg *seg = mapseg_new();
@@ -79,13 +63,9 @@ make_segment(size_t size, const char *path, char key[KEY_BYTES])
         mapseg_create(seg, size, MAPSEG_READ_WRITE) != MAPSEG_OK)
         segment_failure(seg);
     else if (!path || fill(seg, path)) {
-        descriptor = mapseg_export_fd(seg, MAPSEG_READ_WRITE);
+        descriptor = mapseg_spawn_actions(seg, MAPSEG_READ_WRITE, NULL, variable);
         if (descriptor < 0)
             segment_failure(seg);
-        else if (!make_key(seg, descriptor, key)) {
-            close(descriptor);
-            descriptor = -1;
-        }
     }
     mapseg_free(seg);
     return descriptor;
@@ -113,14 +93,14 @@ command_exec(int argc, char **argv)
     size_t bytes = parse_size("--size", size);
     take_argument(argc, argv, "COMMAND");
 
-    char key[KEY_BYTES];
-    int descriptor = make_segment(bytes, path, key);
+    char variable[MAPSEG_ENVIRONMENT_BYTES];
+    int descriptor = make_segment(bytes, path, variable);
     if (descriptor < 0)
         return EXIT_FAILURE;
     struct run run = {
         .arguments = &argv[optind - 1],
         .variable = "MAPSEG_KEY",
-        .value = key,
+        .value = strchr(variable, '=') + 1,
         .descriptor = descriptor,
     };
     pid_t child = run_start(&run);

@@ -16,6 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC 0x0020
+#endif
+
 static const char usage[] = "Usage: mapseg show [OPTION...] KEY\n"
                             "\n"
                             "Tells what there is under KEY, without attaching to it.\n"
@@ -110,12 +114,21 @@ print_access(const mapseg_information *information)
     /* Files of a tmpfs have the one seal that keeps others away. */
     if (information->type != MAPSEG_KEY_MEMFD)
         return;
-    printf("Seals:      %s%s%s%s%s%s\n", information->seals == 0 ? " none" : "",
+    printf("Seals:      %s%s%s%s%s%s%s\n", information->seals == 0 ? " none" : "",
            information->seals & F_SEAL_SHRINK ? " shrink" : "",
            information->seals & F_SEAL_GROW ? " grow" : "",
            information->seals & F_SEAL_WRITE ? " write" : "",
            information->seals & F_SEAL_FUTURE_WRITE ? " future-write" : "",
+           information->seals & F_SEAL_EXEC ? " exec" : "",
            information->seals & F_SEAL_SEAL ? " seal" : "");
+}
+
+static void
+print_version(const mapseg_information *information)
+{
+    if (has_header(information))
+        printf("Version:     %" PRIu64 "%s\n", information->sequence,
+               information->sequence & 1 ? " (a change is under way, or its writer died)" : "");
 }
 
 static void
@@ -186,6 +199,8 @@ print_text(const mapseg_information *information)
     print_access(information);
     print_attached(information);
     print_lock(information);
+    print_version(information);
+    print_line("Safety:", information->safety_text);
     print_verdict(information);
 }
 
