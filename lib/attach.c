@@ -241,6 +241,7 @@ mapseg_attachment_adopt(mapseg *seg, mapseg_access access, bool no_fork)
     seg->no_fork = no_fork || mapseg_presence_is_shared(attachment);
     seg->attached = true;
     mapseg_fork_belong(seg);
+    mapseg_lock_allow_reading(&seg->lock, !attachment->reads_file);
 }
 
 int

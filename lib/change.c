@@ -153,6 +153,8 @@ begin(mapseg *seg, struct mapseg_failure *failure)
         return -1;
     }
     atomic_store_explicit(&seg->change, change, memory_order_release);
+    /* From now on each version that is given out must be noted. */
+    mapseg_lock_allow_reading(&seg->lock, false);
     return 0;
 }
 
@@ -233,9 +235,12 @@ mapseg_change_stop(mapseg *seg)
         mapseg_os.nap(100000);
     }
     (void)pthread_join(change->thread, NULL);
-    atomic_store_explicit(&seg->change, NULL, memory_order_relaxed);
     (void)pthread_mutex_destroy(&change->mutex);
+    /* A child must find it whole, or not at all. */
+    (void)mapseg_fork_lock();
+    atomic_store_explicit(&seg->change, NULL, memory_order_relaxed);
     drop(change);
+    mapseg_fork_unlock();
 }
 
 void

@@ -423,6 +423,14 @@ allow_fast_path(struct mapseg_lock *lock, bool allowed)
 }
 
 void
+mapseg_lock_allow_reading(struct mapseg_lock *lock, bool allowed)
+{
+    atomic_store_explicit(&lock->read_generation,
+                          allowed ? lock->generation : MAPSEG_LOCK_NO_GENERATION,
+                          memory_order_relaxed);
+}
+
+void
 mapseg_lock_clear(struct mapseg_lock *lock)
 {
     memset(lock, 0, sizeof *lock);
@@ -430,6 +438,7 @@ mapseg_lock_clear(struct mapseg_lock *lock)
     lock->life = &no_life;
     lock->generation = MAPSEG_LOCK_NO_GENERATION;
     allow_fast_path(lock, false);
+    mapseg_lock_allow_reading(lock, false);
     lock->fd = -1;
 }
 
@@ -461,6 +470,7 @@ mapseg_lock_die(struct mapseg_lock *lock)
 {
     lock->generation = MAPSEG_LOCK_NO_GENERATION;
     allow_fast_path(lock, false);
+    mapseg_lock_allow_reading(lock, false);
 }
 
 void

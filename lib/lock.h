@@ -20,6 +20,8 @@ struct mapseg_lock {
     uint32_t generation;          /**< what *life is while the handle is good */
     /** The same; or none, so that the fast path is not taken. */
     _Atomic uint32_t fast_generation;
+    /** The same; or none, so that the fast way to read is not taken. */
+    _Atomic uint32_t read_generation;
     uint32_t slot;                 /**< this attachment's, what the word holds when it owns */
     _Atomic uint32_t owner_thread; /**< of this process, see mapseg_lock_thread; 0: none */
     bool fair;
@@ -54,6 +56,17 @@ void mapseg_lock_clear(struct mapseg_lock *lock);
  *  It takes some microseconds. */
 bool mapseg_lock_begin_recovery(struct mapseg_lock *lock);
 void mapseg_lock_end_recovery(struct mapseg_lock *lock);
+
+/** Whether the process is one that attached, and may read in the fast way. */
+static inline bool
+mapseg_lock_lives_to_read(const struct mapseg_lock *lock)
+{
+    return atomic_load_explicit(lock->life, memory_order_relaxed) ==
+           atomic_load_explicit(&lock->read_generation, memory_order_relaxed);
+}
+
+/** Allows the fast way to read, or forbids it. */
+void mapseg_lock_allow_reading(struct mapseg_lock *lock, bool allowed);
 
 /** Takes the lock, without words: OK, OWNER_DIED, ALREADY_LOCKED, or TIMED_OUT at
  *  the deadline (INT64_MAX: none). Only of a lock that has a header. */
