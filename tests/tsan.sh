@@ -1,7 +1,8 @@
 #!/bin/sh
 # A program built with -fsanitize=thread that guards plain data with the lock
 # of a library that is built without gets no report of a race; the same program
-# without the lock does.
+# without the lock does. And a library that is built with it reads while others
+# write without a report; a program that reads in its place with memcpy does not.
 set -u
 
 [ -z "${SANITIZER_FLAGS-}" ] || { echo "skipped: the library itself has sanitizers"; exit 77; }
@@ -164,5 +165,110 @@ try 'attempts' 1
 try 'deadlines' 2
 try 'lock handed over to a sleeper' 3
 try 'fair lock' 4
+
+# -------------------------------------------------------------- versions --
+
+cat >"$work/versions.c" <<'END'
+#include <mapseg.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BYTES 203 /* no whole number of words, and from an odd address on */
+#define TURNS 20000
+
+static mapseg *seg;
+static atomic_int done;
+static atomic_int sum; /* or nothing of a copy would remain */
+
+static void need(int condition, const char *what)
+{
+    if (!condition) {
+        fprintf(stderr, "%s: %s\n", what, mapseg_error_string(seg));
+        exit(3);
+    }
+}
+
+static void *write_much(void *argument)
+{
+    char block[BYTES];
+
+    for (int i = 0; i < TURNS; i++) {
+        memset(block, i & 0x7f, sizeof block);
+        need(mapseg_write(seg, 3, block, sizeof block) == MAPSEG_OK, "write");
+    }
+    atomic_store(&done, 1);
+    return argument;
+}
+
+static void *read_much(void *argument)
+{
+    uint64_t last = 0;
+    uint64_t version = 0;
+    char block[BYTES];
+
+    while (!atomic_load(&done)) {
+#ifdef IN_PLACE
+        memcpy(block, (const char *)mapseg_const_data(seg) + 3, sizeof block);
+        sum += block[version % BYTES];
+#else
+        need(mapseg_read(seg, 3, block, sizeof block, &version) == MAPSEG_OK, "read");
+        need(version >= last && version % 2 == 0, "version");
+        for (int i = 1; i < BYTES; i++)
+            need(block[i] == block[0], "half of a change");
+        last = version;
+#endif
+    }
+    return argument;
+}
+
+int main(void)
+{
+    pthread_t threads[3];
+
+    seg = mapseg_new();
+    need(seg != NULL && mapseg_set_native_key(seg, "memfd:") == MAPSEG_OK, "key");
+    need(mapseg_create(seg, BYTES + 3, MAPSEG_READ_WRITE) == MAPSEG_OK, "create");
+    for (int i = 0; i < 3; i++)
+        if (pthread_create(&threads[i], NULL, i == 0 ? write_much : read_much, NULL) != 0)
+            return 3;
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    mapseg_free(seg);
+    return 0;
+}
+END
+
+# The library with the sanitizer, and copies that it can see.
+compile_whole()
+{
+    # shellcheck disable=SC2086
+    ${CC:-cc} -std=gnu11 -g -O1 -fsanitize=thread -pthread -DMAPSEG_COPY_IN_WORDS \
+        -include "$abs_top_builddir/config.h" -I"$abs_top_srcdir/include" \
+        -I"$abs_top_srcdir/lib" "$@" "$work/versions.c" "$abs_top_srcdir"/lib/*.c -lxxhash
+}
+
+for way in copying in-place; do
+    define=
+    [ $way = copying ] || define=-DIN_PLACE
+    # shellcheck disable=SC2086
+    compile_whole $define -o "$work/$way" >"$work/log" 2>&1 ||
+        { echo "FAIL: the library does not compile with the sanitizer"; cat "$work/log"; exit 1; }
+    TSAN_OPTIONS='exitcode=66' $run "$work/$way" >"$work/log" 2>&1
+    code=$?
+    reports=$(grep -c 'WARNING: ThreadSanitizer: data race' "$work/log")
+    if [ $way = copying ] && { [ $code -ne 0 ] || [ "$reports" -ne 0 ]; }; then
+        echo "FAIL: exit status $code, $reports reports with mapseg_read"
+        cat "$work/log"
+        status=1
+    elif [ $way = in-place ] && { [ $code -ne 66 ] || [ "$reports" -eq 0 ]; }; then
+        echo "FAIL: no race was reported where memcpy reads (exit status $code)"
+        status=1
+    else
+        echo "ok: reading while others write, $way"
+    fi
+done
 
 exit $status
