@@ -296,7 +296,7 @@ typedef enum mapseg_flag {
      *  this handle now has (and that children made by fork() inherit, unless
      *  MAPSEG_NO_FORK is given too). Others read, and wait for changes; they
      *  cannot lock. NOT_SUPPORTED with a key that gives a name, and before
-     *  Linux 5.1. */
+     *  Linux 5.1; INVALID_ARGUMENT with MAPSEG_READ_ONLY. */
     MAPSEG_SINGLE_WRITER = 1 << 6,
     /** attach, create: a process that is not trusted may have the segment too.
      *  Refuses, as UNTRUSTED, a file that could be made shorter, which would
@@ -487,7 +487,8 @@ MAPSEG_API mapseg_result mapseg_write(mapseg *seg, size_t offset, const void *fr
  * write. Threads of one handle may read at the same time.
  *
  * If writers never leave a gap, a reader that can lock takes the lock; one that
- * cannot gives up after a second: TIMED_OUT. OWNER_DIED, also at that moment: a
+ * cannot (or whose file could be made shorter, outside of sections) gives up
+ * after a second: TIMED_OUT. OWNER_DIED, also at that moment: a
  * writer died half way, and nobody has repaired the data since. FILE_SHRUNK.
  * INVALID_ARGUMENT: the range is not within the data. NOT_ATTACHED. After a
  * failure what `to` points to is undefined, and `*version` as it was. The
@@ -517,9 +518,9 @@ MAPSEG_API bool mapseg_read_retry(mapseg *seg, uint64_t version);
 
 /**
  * Sleeps until the version is another than `seen` and no change is under way;
- * `*now` (may be NULL) is it then, on TIMED_OUT too. An odd number as `seen` is
- * never the version: it asks for it without waiting for a change. `timeout_ns`
- * in nanoseconds: 0 only looks, negative is for ever.
+ * `*now` (may be NULL) is it then; on TIMED_OUT too, unless a change is under
+ * way: then `*now` is left as it was. An odd number as `seen` is never the version: it asks for it
+ * without waiting for a change. `timeout_ns` in nanoseconds: 0 only looks, negative is for ever.
  *
  * Works on attachments that cannot write. TIMED_OUT; OWNER_DIED, at that
  * moment (for ever: after a second): a writer died half way, and nobody has
@@ -532,7 +533,8 @@ MAPSEG_API mapseg_result mapseg_wait(mapseg *seg, uint64_t seen, int64_t timeout
  * version that this handle has not given out yet by mapseg_read,
  * mapseg_read_begin or mapseg_wait. So the way to go on is mapseg_read, or
  * mapseg_wait with a timeout of 0; no change is missed, and none reported
- * twice. It is also readable once the attachment is lost (FILE_SHRUNK).
+ * twice. What was given out before the first call does not count, so at first it
+ * is readable. It is also readable once the attachment is lost (FILE_SHRUNK).
  *
  * It belongs to the handle, which closes it when it is detached: neither read
  * nor close it. The first call starts a thread that waits for changes, with
@@ -611,8 +613,8 @@ MAPSEG_API const char *mapseg_error_string(const mapseg *seg);
  * shares the handle's description, which `loss_text` tells; one that must not
  * write is then refused, unless seals see to it.
  *
- * NOT_ATTACHED; PERMISSION_DENIED (to write, of a handle that cannot);
- * OUT_OF_RESOURCES; NOT_SUPPORTED (no /proc).
+ * NOT_ATTACHED; PERMISSION_DENIED (to write, of a handle that cannot, or of a
+ * segment with a single writer); OUT_OF_RESOURCES; NOT_SUPPORTED (no /proc).
  */
 MAPSEG_API int mapseg_export_fd(mapseg *seg, mapseg_access access);
 

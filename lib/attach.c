@@ -202,16 +202,32 @@ hide_presence(const struct mapseg_attachment *attachment)
     return error;
 }
 
-/** Whether the lock word may name the slot that was just claimed. Read from the
- *  file, which takes less than the first touch of a mapping. */
-static bool
-word_may_name(const struct mapseg_attachment *attachment)
+/** Reads the lock word from the file: that takes less than the first touch of a
+ *  mapping, and a file that has become too short is no SIGBUS. */
+static int64_t
+read_word(const struct mapseg_attachment *attachment, uint32_t *word)
+{
+    return mapseg_os.read(attachment->fd, word, sizeof *word, offsetof(struct mapseg_header, lock));
+}
+
+bool
+mapseg_attachment_has_word(const struct mapseg_attachment *attachment)
 {
     uint32_t word;
 
-    return mapseg_os.read(attachment->fd, &word, sizeof word,
-                          offsetof(struct mapseg_header, lock)) != (int64_t)sizeof word ||
-           (word & MAPSEG_LOCK_OWNER) == attachment->presence.slot;
+    return !attachment->reads_file || read_word(attachment, &word) == (int64_t)sizeof word;
+}
+
+void
+mapseg_attachment_heal(const struct mapseg_attachment *attachment, uint32_t slot)
+{
+    uint32_t word;
+    int64_t got = read_word(attachment, &word);
+    bool may_name =
+        got == (int64_t)sizeof word ? (word & MAPSEG_LOCK_OWNER) == slot : !attachment->reads_file;
+
+    if (attachment->header != NULL && may_name)
+        mapseg_lock_heal(attachment->header, slot);
 }
 
 int
@@ -224,8 +240,8 @@ mapseg_attachment_appear(struct mapseg_attachment *attachment)
         error = hide_presence(attachment);
     if (error < 0)
         mapseg_presence_release(&attachment->presence, attachment->fd);
-    else if (attachment->header != NULL && word_may_name(attachment))
-        mapseg_lock_heal(attachment->header, attachment->presence.slot);
+    else if (attachment->header != NULL)
+        mapseg_attachment_heal(attachment, attachment->presence.slot);
     return error;
 }
 

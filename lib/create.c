@@ -188,6 +188,7 @@ fill_file(const struct request *request, int fd, struct mapseg_failure *failure)
                                request->options.user_tag);
     if (error < 0)
         return mapseg_system_failed(failure, -error, "the system gives no random bytes");
+    memcpy(request->seg->attachment.id, header.id, sizeof header.id);
     error = mapseg_os.set_mode(fd, request->options.mode != 0 ? request->options.mode : 0600);
     if (error < 0)
         return mapseg_system_failed(failure, -error, "its mode cannot be set");
@@ -397,8 +398,6 @@ create_file(struct request *request, bool named, bool *needs_name, struct mapseg
         seg->attachment.path = request->path;
         request->path = NULL;
         seg->attachment.flags = header_flags(request);
-        memcpy(seg->attachment.id, seg->attachment.base + offsetof(struct mapseg_header, id),
-               sizeof seg->attachment.id);
         mapseg_attachment_adopt(seg, request->access,
                                 (request->options.flags & MAPSEG_NO_FORK) != 0);
     } else {

@@ -71,7 +71,7 @@ prepare_child_of(struct mapseg *seg)
         seg->child.present = false;
     }
     if (seg->child.present && writes)
-        mapseg_lock_heal(attachment->header, seg->child.presence.slot);
+        mapseg_attachment_heal(attachment, seg->child.presence.slot);
 }
 
 static void

@@ -69,6 +69,12 @@ mapseg_handle_can_shrink(const mapseg *seg)
 /** Gives an attached handle a native key that describes what it is attached to. */
 void mapseg_handle_rename(mapseg *seg, mapseg_ipc_key *key);
 
+/** Whether the lock word can be touched, as far as can be known. */
+bool mapseg_attachment_has_word(const struct mapseg_attachment *attachment);
+
+/** Heals the lock word if it names a slot that the caller has just claimed. */
+void mapseg_attachment_heal(const struct mapseg_attachment *attachment, uint32_t slot);
+
 /** Unmaps and closes all of an attachment but its presence. */
 void mapseg_attachment_drop(struct mapseg_attachment *attachment);
 

@@ -478,7 +478,7 @@ mapseg_lock_end(struct mapseg_lock *lock)
 {
     /* To look at the word would map its page in for the many who never locked.
      * A change that nobody will end is a writer's death to those who remain. */
-    if (atomic_load_explicit(&lock->used, memory_order_relaxed))
+    if (mapseg_lock_is_used(lock))
         (void)mapseg_lock_release(lock, mapseg_lock_writes(lock) ? MAPSEG_LOCK_DIED : 0);
     mapseg_lock_clear(lock);
 }

@@ -76,6 +76,13 @@ mapseg_result mapseg_lock_take(struct mapseg_lock *lock, int64_t deadline);
  *  attachment's. */
 bool mapseg_lock_release(struct mapseg_lock *lock, uint32_t bits);
 
+/** Whether this attachment has ever held the lock. */
+static inline bool
+mapseg_lock_is_used(const struct mapseg_lock *lock)
+{
+    return atomic_load_explicit(&lock->used, memory_order_relaxed);
+}
+
 /** Whether this attachment holds the lock, and whether this thread does. */
 bool mapseg_lock_is_held(const struct mapseg_lock *lock);
 bool mapseg_lock_is_mine(const struct mapseg_lock *lock);

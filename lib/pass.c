@@ -20,17 +20,21 @@
 
 /* ------------------------------------------------------------ exporting -- */
 
+/** Whether seals keep others from writing, whatever descriptor they have. */
+static bool
+is_sealed(const mapseg *seg)
+{
+    int seals = seg->attachment.path != NULL ? -1 : mapseg_os.seals(seg->attachment.fd);
+
+    return seals >= 0 && (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0;
+}
+
 /** Whether a copy of the handle's own descriptor gives no more than `access`. */
 static bool
 may_copy(const mapseg *seg, mapseg_access access)
 {
-    int fd = seg->attachment.fd;
-    int seals;
-
-    if (access == MAPSEG_READ_WRITE || mapseg_os.access_mode(fd) == O_RDONLY)
-        return true;
-    seals = mapseg_os.seals(fd);
-    return seals >= 0 && (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0;
+    return access == MAPSEG_READ_WRITE || mapseg_os.access_mode(seg->attachment.fd) == O_RDONLY ||
+           is_sealed(seg);
 }
 
 /** A descriptor for somebody else; negative: see *failure. */
@@ -73,6 +77,11 @@ check_and_export(mapseg *seg, mapseg_access access, struct mapseg_failure *failu
     if (access == MAPSEG_READ_WRITE && seg->read_only) {
         mapseg_failed(failure, MAPSEG_PERMISSION_DENIED, 0,
                       "this handle is attached read-only; export a read-only descriptor");
+        return -1;
+    }
+    if (access == MAPSEG_READ_WRITE && is_sealed(seg)) {
+        mapseg_failed(failure, MAPSEG_PERMISSION_DENIED, 0,
+                      "its seals let nobody write but this handle; export a read-only descriptor");
         return -1;
     }
     if (seg->attachment.fd < 0) {

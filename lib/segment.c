@@ -214,7 +214,10 @@ mapseg_detach(mapseg *seg)
     seg->attached = false;
     /* In this order: the lock first, while its slot is still ours; and presence
      * before the question whether anybody else is there. */
-    mapseg_lock_end(&seg->lock);
+    if (!mapseg_lock_is_used(&seg->lock) || mapseg_attachment_has_word(attachment))
+        mapseg_lock_end(&seg->lock);
+    else
+        mapseg_lock_clear(&seg->lock);
     mapseg_presence_release(&attachment->presence, attachment->fd);
     if (attachment->path != NULL && !(attachment->flags & MAPSEG_HEADER_PERSISTENT))
         leave_as_last(attachment);

@@ -109,8 +109,8 @@ load_again(const void *header)
     return load(header);
 }
 
-/** Only while a change is under way, or to begin one: the low half goes from
- *  odd to odd, or from even to odd, which never carries. */
+/** Only while a change is under way, or to begin one. From even to odd the high
+ *  half stays as it is; from odd to odd readers are kept away already. */
 static void
 store_odd(_Atomic uint32_t *halves, uint64_t version)
 {
@@ -794,7 +794,8 @@ wait_as(mapseg *seg, const char *operation, uint64_t seen, int64_t timeout_ns, u
     reading = begin_reading(seg);
     result = wait_for_version(&reading, seen, timeout_ns, version);
     end_reading(&reading);
-    if (result == MAPSEG_OK)
+    /* Also where there was nothing new: it is given out again. */
+    if (result == MAPSEG_OK || result == MAPSEG_TIMED_OUT)
         mapseg_change_note(seg, *version);
     return report(seg, operation, result);
 }
@@ -834,7 +835,7 @@ mapseg_wait(mapseg *seg, uint64_t seen, int64_t timeout_ns, uint64_t *now)
     uint64_t version;
     mapseg_result result = wait_as(seg, "wait for", seen, timeout_ns, &version);
 
-    if (now != NULL && (result == MAPSEG_OK || result == MAPSEG_TIMED_OUT))
-        *now = version & ~UINT64_C(1);
+    if (now != NULL && (result == MAPSEG_OK || result == MAPSEG_TIMED_OUT) && !is_odd(version))
+        *now = version;
     return result;
 }

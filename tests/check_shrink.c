@@ -1,0 +1,179 @@
+/*
+ * check_shrink.c - a file that becomes shorter at the worst moment of a call that the program
+ * cannot put between mapseg_access_begin and mapseg_access_end: while it creates, attaches, forks,
+ * detaches.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "os.h"
+#include "support.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define DATA_BYTES 20000
+
+static struct mapseg_os_operations healthy;
+static char key[KEY_BYTES];
+static char path[KEY_BYTES];
+
+static void
+begin(void)
+{
+    healthy = mapseg_os;
+    unique_key(key);
+    path_of(path, key);
+}
+
+static void
+shorten(off_t bytes)
+{
+    ck_assert_int_eq(truncate(path, bytes), 0);
+}
+
+/** Cut off within the header, or behind it. */
+static const off_t lengths[] = {0, 100, 4096, 8192};
+#define LENGTHS ((int)(sizeof lengths / sizeof *lengths))
+static off_t length_now;
+
+/* -------------------------------------------------------------- hooks -- */
+
+static void *
+map_and_shorten(int fd, size_t bytes, int64_t offset, enum mapseg_protection protection, int *error)
+{
+    void *address = healthy.map(fd, bytes, offset, protection, error);
+
+    shorten(length_now);
+    return address;
+}
+
+static int
+link_and_shorten(int fd, const char *name)
+{
+    int error = healthy.link(fd, name);
+
+    if (error >= 0)
+        shorten(length_now);
+    return error;
+}
+
+static int
+rename_and_shorten(const char *from, const char *to)
+{
+    int error = healthy.rename_new(from, to);
+
+    if (error >= 0)
+        shorten(length_now);
+    return error;
+}
+
+/* -------------------------------------------------------------- tests -- */
+
+START_TEST(while_it_is_attached)
+{
+    char byte;
+
+    begin();
+    length_now = lengths[_i % LENGTHS];
+    mapseg_access access = _i / LENGTHS == 0 ? MAPSEG_READ_WRITE : MAPSEG_READ_ONLY;
+    leave_debris(key, DATA_BYTES, 7);
+    mapseg *seg = handle_for(key);
+    mapseg_os.map = map_and_shorten;
+    mapseg_result result = mapseg_attach(seg, access);
+    mapseg_os = healthy;
+    if (result == MAPSEG_OK) {
+        expect(MAPSEG_FILE_SHRUNK, seg, mapseg_read(seg, DATA_BYTES - 1, &byte, 1, NULL));
+        expect(MAPSEG_OK, seg, mapseg_detach(seg));
+    } else {
+        ck_assert(result == MAPSEG_FILE_SHRUNK || result == MAPSEG_CORRUPT);
+    }
+    mapseg_free(seg);
+    unlink(path);
+}
+END_TEST
+
+START_TEST(when_it_gets_its_name)
+{
+    begin();
+    length_now = lengths[_i % LENGTHS];
+    mapseg *seg = handle_for(key);
+    mapseg_os.link = link_and_shorten;
+    mapseg_os.rename_new = rename_and_shorten;
+    expect(MAPSEG_OK, seg, mapseg_create(seg, DATA_BYTES, MAPSEG_READ_WRITE));
+    mapseg_os = healthy;
+    expect(MAPSEG_FILE_SHRUNK, seg, mapseg_write(seg, 0, "x", 1));
+    mapseg_free(seg);
+    ck_assert(!exists(path));
+}
+END_TEST
+
+/** Detaching is what one does about it, so it must be possible. */
+START_TEST(before_it_is_detached)
+{
+    bool held = _i / LENGTHS == 0;
+    char byte;
+
+    begin();
+    length_now = lengths[_i % LENGTHS];
+    mapseg *seg = created(key, DATA_BYTES);
+    expect(MAPSEG_OK, seg, mapseg_lock(seg));
+    if (!held)
+        expect(MAPSEG_OK, seg, mapseg_unlock(seg));
+    shorten(length_now);
+    expect(MAPSEG_FILE_SHRUNK, seg, mapseg_read(seg, DATA_BYTES - 1, &byte, 1, NULL));
+    expect(MAPSEG_OK, seg, mapseg_detach(seg));
+    mapseg_free(seg);
+    ck_assert(!exists(path));
+}
+END_TEST
+
+/** Where the word is still there, others must get the lock. */
+START_TEST(only_the_data_is_gone)
+{
+    begin();
+    mapseg *seg = created(key, DATA_BYTES);
+    mapseg *other = attached(key, MAPSEG_READ_WRITE);
+    expect(MAPSEG_OK, seg, mapseg_lock(seg));
+    shorten(8192);
+    mapseg_free(seg);
+    expect(MAPSEG_OK, other, mapseg_try_lock(other));
+    mapseg_free(other);
+}
+END_TEST
+
+START_TEST(before_a_fork)
+{
+    begin();
+    length_now = lengths[_i % LENGTHS];
+    mapseg *seg = created(key, DATA_BYTES);
+    shorten(length_now);
+    for (int i = 0; i < 3; i++) {
+        pid_t child = fork();
+
+        ck_assert_int_ge(child, 0);
+        if (child == 0) {
+            mapseg_free(seg);
+            _exit(0);
+        }
+        ck_assert_int_eq(end_of(child), 0);
+    }
+    mapseg_free(seg);
+}
+END_TEST
+
+int
+main(void)
+{
+    Suite *suite = new_suite("shrink");
+    TCase *group = new_case(suite, "a shortened file", 20);
+
+    tcase_add_loop_test(group, while_it_is_attached, 0, 2 * LENGTHS);
+    tcase_add_loop_test(group, when_it_gets_its_name, 0, LENGTHS);
+    tcase_add_loop_test(group, before_it_is_detached, 0, 2 * LENGTHS);
+    tcase_add_test(group, only_the_data_is_gone);
+    tcase_add_loop_test(group, before_a_fork, 0, LENGTHS);
+    return run_suite(suite);
+}
