@@ -100,6 +100,12 @@ common_option(int option, const char *usage)
     case OPTION_SHARED_WRITE:
         trust_flags |= MAPSEG_ALLOW_SHARED_WRITE;
         return;
+    case OPTION_HARD_LINKS:
+        trust_flags |= MAPSEG_ALLOW_HARD_LINKS;
+        return;
+    case OPTION_SHARED_DIRECTORY:
+        trust_flags |= MAPSEG_ALLOW_SHARED_DIRECTORY;
+        return;
     case 'h':
         fputs(usage, stdout);
         exit(finish(EXIT_SUCCESS));
@@ -269,6 +275,24 @@ attach_options(void)
     mapseg_options options = MAPSEG_OPTIONS_INIT;
     options.flags = trust_flags;
     return options;
+}
+
+bool
+begin_access(mapseg *seg)
+{
+    if (mapseg_access_begin(seg) == MAPSEG_OK)
+        return true;
+    segment_failure(seg);
+    return false;
+}
+
+bool
+end_access(mapseg *seg)
+{
+    if (mapseg_access_end(seg) == MAPSEG_OK)
+        return true;
+    segment_failure(seg);
+    return false;
 }
 
 mapseg_result

@@ -17,7 +17,14 @@
 
 /** Values of the long options that several subcommands take; those that a
  *  subcommand has alone begin at OPTION_OWN. */
-enum { OPTION_PLAIN = 0x100, OPTION_OTHER_OWNER, OPTION_SHARED_WRITE, OPTION_OWN };
+enum {
+    OPTION_PLAIN = 0x100,
+    OPTION_OTHER_OWNER,
+    OPTION_SHARED_WRITE,
+    OPTION_HARD_LINKS,
+    OPTION_SHARED_DIRECTORY,
+    OPTION_OWN
+};
 
 /** Lines of the usage texts, on options that several subcommands take. */
 #define PLAIN_HELP "      --plain              take KEY as a plain key, whatever it begins with\n"
@@ -28,7 +35,10 @@ enum { OPTION_PLAIN = 0x100, OPTION_OTHER_OWNER, OPTION_SHARED_WRITE, OPTION_OWN
 
 #define TRUST_HELP                                                                                 \
     "      --allow-other-owner  accept a segment that another user owns\n"                         \
-    "      --allow-shared-write accept a segment that others than its owner may write\n"
+    "      --allow-shared-write accept a segment that others than its owner may write\n"           \
+    "      --allow-hard-links   accept a file that has several names\n"                            \
+    "      --allow-shared-directory\n"                                                             \
+    "                           accept a directory in which others can replace the file\n"
 
 /** The subcommand that runs, for messages: "mapseg create". */
 extern const char *command_name;
@@ -84,6 +94,11 @@ mapseg *open_key(const char *key);
 
 /** The options for attaching that the user's --allow-... options ask for. */
 mapseg_options attach_options(void);
+
+/** From here to end_access a segment that somebody makes shorter does not kill
+ *  this process. false: said why. */
+bool begin_access(mapseg *seg);
+bool end_access(mapseg *seg);
 
 /** Attaches to the segment, or creates it if there is none, whoever else does
  *  the same now. */

@@ -35,6 +35,8 @@ static const struct option options[] = {
     {"consistent", no_argument, NULL, OPTION_CONSISTENT},
     {"allow-other-owner", no_argument, NULL, OPTION_OTHER_OWNER},
     {"allow-shared-write", no_argument, NULL, OPTION_SHARED_WRITE},
+    {"allow-hard-links", no_argument, NULL, OPTION_HARD_LINKS},
+    {"allow-shared-directory", no_argument, NULL, OPTION_SHARED_DIRECTORY},
     {"plain", no_argument, NULL, OPTION_PLAIN},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
@@ -111,6 +113,8 @@ lock_and_run(mapseg *seg, const struct request *request)
     bool created;
     if (attach_or_create(seg, 1, MAPSEG_READ_ONLY, 0, &created) != MAPSEG_OK)
         return segment_failure(seg);
+    if (!begin_access(seg))
+        return EXIT_FAILURE;
     mapseg_result locked = take_lock(seg, request->timeout_ns);
     if (!mapseg_holds_lock(locked)) {
         segment_failure(seg);
@@ -118,9 +122,10 @@ lock_and_run(mapseg *seg, const struct request *request)
         return conflict ? request->conflict_status : EXIT_FAILURE;
     }
     int status = run_locked(seg, request, locked == MAPSEG_OWNER_DIED);
-    if (mapseg_unlock(seg) != MAPSEG_OK)
-        return segment_failure(seg);
-    return status;
+    /* In this order: what is lost holds no lock that could be released. */
+    if (!end_access(seg))
+        return EXIT_FAILURE;
+    return mapseg_unlock(seg) == MAPSEG_OK ? status : segment_failure(seg);
 }
 
 int

@@ -30,6 +30,8 @@ static const struct option options[] = {
     {"size", required_argument, NULL, 's'},
     {"allow-other-owner", no_argument, NULL, OPTION_OTHER_OWNER},
     {"allow-shared-write", no_argument, NULL, OPTION_SHARED_WRITE},
+    {"allow-hard-links", no_argument, NULL, OPTION_HARD_LINKS},
+    {"allow-shared-directory", no_argument, NULL, OPTION_SHARED_DIRECTORY},
     {"plain", no_argument, NULL, OPTION_PLAIN},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
@@ -110,23 +112,52 @@ tell_of_lock(const mapseg *seg, mapseg_result locked)
 /* Holding the lock while another program takes its time to read would stop
  * everybody: what does not go to a file is copied first. */
 static bool
-copy_out(mapseg *seg, const struct range *range, const struct output *output)
+copy_locked(mapseg *seg, const struct range *range, const struct output *output)
 {
     const unsigned char *from = (const unsigned char *)mapseg_const_data(seg) + range->offset;
     unsigned char *copy = output->is_file ? NULL : malloc(range->size + 1);
     bool good = true;
-    mapseg_result locked = mapseg_lock(seg);
-    tell_of_lock(seg, locked);
     if (copy)
         memcpy(copy, from, range->size);
     else
         good = put(output, from, range->size);
-    if (mapseg_holds_lock(locked))
-        mapseg_unlock(seg);
+    mapseg_unlock(seg);
     if (copy)
         good = put(output, copy, range->size);
     free(copy);
     return good;
+}
+
+/* Where the lock cannot be taken: what a writer has published. */
+static bool
+copy_version(mapseg *seg, const struct range *range, const struct output *output)
+{
+    unsigned char *copy = malloc(range->size + 1);
+    if (!copy) {
+        failure("there is no memory left for a copy");
+        return false;
+    }
+    mapseg_result result = mapseg_read(seg, range->offset, copy, range->size, NULL);
+    tell_of_lock(seg, result);
+    if (result == MAPSEG_OWNER_DIED) {
+        memcpy(copy, (const unsigned char *)mapseg_const_data(seg) + range->offset, range->size);
+        result = MAPSEG_OK;
+    }
+    bool good = result == MAPSEG_OK ? put(output, copy, range->size) : false;
+    if (result != MAPSEG_OK)
+        segment_failure(seg);
+    free(copy);
+    return good;
+}
+
+static bool
+copy_out(mapseg *seg, const struct range *range, const struct output *output)
+{
+    mapseg_result locked = mapseg_lock(seg);
+    tell_of_lock(seg, locked);
+    if (mapseg_holds_lock(locked))
+        return copy_locked(seg, range, output);
+    return copy_version(seg, range, output);
 }
 
 static bool
@@ -140,7 +171,7 @@ read_segment(mapseg *seg, struct range *range, const char *path)
     struct output output;
     if (!fit_range(seg, range) || !open_output(&output, path))
         return false;
-    bool good = copy_out(seg, range, &output);
+    bool good = begin_access(seg) && copy_out(seg, range, &output) && end_access(seg);
     return close_output(&output) && good;
 }
 

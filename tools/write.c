@@ -24,6 +24,8 @@ static const struct option options[] = {
     {"create", no_argument, NULL, 'c'},
     {"allow-other-owner", no_argument, NULL, OPTION_OTHER_OWNER},
     {"allow-shared-write", no_argument, NULL, OPTION_SHARED_WRITE},
+    {"allow-hard-links", no_argument, NULL, OPTION_HARD_LINKS},
+    {"allow-shared-directory", no_argument, NULL, OPTION_SHARED_DIRECTORY},
     {"plain", no_argument, NULL, OPTION_PLAIN},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
@@ -80,13 +82,16 @@ replace_content(mapseg *seg, struct input *input, bool owner_died)
 static bool
 write_locked(mapseg *seg, struct input *input)
 {
-    mapseg_result locked = mapseg_lock(seg);
+    mapseg_result locked = mapseg_write_begin(seg);
     if (!mapseg_holds_lock(locked)) {
         segment_failure(seg);
         return false;
     }
     bool good = replace_content(seg, input, locked == MAPSEG_OWNER_DIED);
-    if (mapseg_unlock(seg) != MAPSEG_OK) {
+    /* In this order: what is lost holds no lock that could be released. */
+    if (!end_access(seg))
+        return false;
+    if (mapseg_write_end(seg) != MAPSEG_OK) {
         segment_failure(seg);
         return false;
     }
@@ -115,7 +120,8 @@ command_write(int argc, char **argv)
     bool created = false;
     bool good = input_open(&input, path);
     if (good) {
-        good = prepare(seg, &input, create, &created) && write_locked(seg, &input);
+        good = prepare(seg, &input, create, &created) && begin_access(seg) &&
+               write_locked(seg, &input);
         /* A segment that holds nothing yet is of no use to anybody. */
         if (!good && created)
             mapseg_remove(seg);
