@@ -1,6 +1,7 @@
 # doc/local.mk - what users read.
 
 manual_pages = \
+	doc/mapseg_access_begin.3 \
 	doc/mapseg_create.3 \
 	doc/mapseg_data.3 \
 	doc/mapseg_error.3 \
@@ -10,18 +11,25 @@ manual_pages = \
 	doc/mapseg_key.3 \
 	doc/mapseg_lock.3 \
 	doc/mapseg_new.3 \
+	doc/mapseg_read.3 \
 	doc/mapseg_remove.3 \
+	doc/mapseg_send.3 \
 	doc/mapseg-format.5 \
 	doc/mapseg-fork.7 \
 	doc/mapseg-lock.7 \
+	doc/mapseg-security.7 \
 	doc/mapseg.7
 dist_man_MANS += $(manual_pages)
 
 # A call that shares its page with others is found under its own name too:
 # each link leads to the page whose NAME section has the call.
 link_pages = \
+	doc/links/mapseg_access_end.3 \
 	doc/links/mapseg_attach.3 \
+	doc/links/mapseg_attach_fd.3 \
+	doc/links/mapseg_attach_fd_with.3 \
 	doc/links/mapseg_attach_with.3 \
+	doc/links/mapseg_change_fd.3 \
 	doc/links/mapseg_consistent.3 \
 	doc/links/mapseg_const_data.3 \
 	doc/links/mapseg_create_or_attach.3 \
@@ -53,15 +61,26 @@ link_pages = \
 	doc/links/mapseg_list_new.3 \
 	doc/links/mapseg_lock_for.3 \
 	doc/links/mapseg_native_key.3 \
+	doc/links/mapseg_new_from_environment.3 \
 	doc/links/mapseg_new_with_key.3 \
+	doc/links/mapseg_read_begin.3 \
+	doc/links/mapseg_read_for.3 \
+	doc/links/mapseg_read_retry.3 \
+	doc/links/mapseg_receive.3 \
+	doc/links/mapseg_receive_with.3 \
 	doc/links/mapseg_reclaim.3 \
 	doc/links/mapseg_result_name.3 \
 	doc/links/mapseg_set_key.3 \
 	doc/links/mapseg_set_native_key.3 \
 	doc/links/mapseg_size.3 \
+	doc/links/mapseg_spawn_actions.3 \
 	doc/links/mapseg_try_lock.3 \
 	doc/links/mapseg_unlock.3 \
-	doc/links/mapseg_version.3
+	doc/links/mapseg_version.3 \
+	doc/links/mapseg_wait.3 \
+	doc/links/mapseg_write.3 \
+	doc/links/mapseg_write_begin.3 \
+	doc/links/mapseg_write_end.3
 nodist_man_MANS = $(link_pages)
 CLEANFILES += $(link_pages)
 
@@ -76,14 +95,20 @@ $(link_pages): $(manual_pages)
 # Programs that the pages and README.md show; tests/docs.sh keeps them equal.
 EXTRA_DIST += \
 	README.md \
+	SECURITY.md \
 	doc/lock-bench.svg \
-	doc/examples/export.c \
+	doc/examples/client.c \
 	doc/examples/fork.c \
 	doc/examples/hello.c \
+	doc/examples/inherit.c \
 	doc/examples/key_to_path.sh \
 	doc/examples/list.c \
+	doc/examples/producer.c \
 	doc/examples/read_segment.py \
 	doc/examples/repair.c \
-	doc/examples/repair_journal.c
+	doc/examples/repair_journal.c \
+	doc/examples/ring.c \
+	doc/examples/service.c \
+	doc/examples/watch.c
 
-scripts += tests/docs.sh
+scripts += tests/docs.sh tests/examples.sh

@@ -81,17 +81,26 @@ build_example()
 
 # ------------------------------------------------ the same text everywhere --
 
-# The first block of a language in README.md.
+# Block $2 of a language in README.md.
 block_of_readme()
 {
-    awk -v begin="\`\`\`$1" '$0 == "```" { if (inside) exit } inside; $0 == begin { inside = 1 }' \
-        "$source/README.md"
+    awk -v begin="\`\`\`$1" -v number="$2" '$0 == "```" { inside = 0 } inside
+        $0 == begin { inside = ++count == number }' "$source/README.md"
 }
 
 check_blocks()
 {
-    block_of_readme c >"$work/block"
+    block_of_readme c 1 >"$work/block"
     cmp "$work/block" "$pages/examples/hello.c" || fail "README.md shows another hello.c"
+
+    # The next two are made of lines that are compiled elsewhere.
+    { block_of_readme c 2; block_of_readme c 3; } | sed '/^$/d' >"$work/block"
+    [ -s "$work/block" ] || fail "README.md does not show how to hand a segment over"
+    sed 's/^ *//' "$pages/examples/service.c" "$pages/examples/client.c" >"$work/lines"
+    sed 's/^ *//' "$work/block" | while read -r line; do
+        grep -q -x -F -e "$line" "$work/lines" || echo "$line"
+    done >"$work/unknown"
+    [ ! -s "$work/unknown" ] || fail "README.md hands over with: $(cat "$work/unknown")"
 
     # A page names the file that a block shows in the comment before it.
     for page in "$pages"/*.[1357]; do
@@ -178,6 +187,16 @@ check_format()
         awk -F '\t' -v field="$field" -v offset="$offset" \
             '$1 == offset && $3 == field { found = 1 } END { exit !found }' \
             "$pages/mapseg-format.5" || fail "mapseg-format.5 does not have $field at $offset"
+    done <"$work/fields"
+
+    awk '/^struct mapseg_message/ { inside = 1 } /^}/ { inside = 0 } inside' "$format" |
+        sed -n 's/^ *uint[0-9]*_t \([a-z_]*\)[][0-9]*; *\/[*]*< \([0-9]*\):.*/\1 \2/p' >"$work/fields"
+    [ "$(wc -l <"$work/fields")" -eq 9 ] || fail "found other fields than 9 in struct mapseg_message"
+    while read -r field offset; do
+        sed '1,/^\.SH MESSAGES/d' "$pages/mapseg-format.5" |
+            awk -F '\t' -v field="$field" -v offset="$offset" \
+                '$1 == offset && $3 == field { found = 1 } END { exit !found }' ||
+            fail "mapseg-format.5 does not have $field of a message at $offset"
     done <"$work/fields"
 }
 
@@ -347,6 +366,9 @@ check_results
 check_names mapseg_flag mapseg_create.3
 check_names mapseg_lock_state mapseg_info.3
 check_names mapseg_use mapseg_info.3
+check_names mapseg_presence_kind mapseg_info.3
+check_names mapseg_writers mapseg_info.3
+check_names mapseg_access mapseg_create.3
 check_names mapseg_key_type mapseg_ipc_key.3
 check_members mapseg_options mapseg_create.3
 check_members mapseg_information mapseg_info.3
@@ -361,7 +383,6 @@ check_example repair_journal "$journal"
 section "$pages/mapseg-lock.7" EXAMPLES | grep -q -x -F -e "$journal" ||
     fail "mapseg-lock.7 says that repair_journal prints something else"
 check_example fork 2000
-check_example export 'hello, child'
 check_readers
 check_command
 exit $status

@@ -1,0 +1,50 @@
+#include <mapseg.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+struct board {
+    long served;
+    char text[56];
+};
+
+static int
+connect_to(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+        return fd;
+    perror(path);
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+int
+main(int argc, char **argv)
+{
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+    mapseg *seg = mapseg_new();
+    struct board board;
+    uint64_t version;
+    int service = connect_to(argc > 1 ? argv[1] : "board.socket");
+
+    if (seg == NULL || service < 0)
+        return 1;
+    /* The service may be another user's: what it gives must be sealed. */
+    options.flags = MAPSEG_UNTRUSTED_PEER | MAPSEG_ALLOW_OTHER_OWNER;
+    if (mapseg_receive_with(seg, service, MAPSEG_READ_ONLY, &options) != MAPSEG_OK ||
+        mapseg_read(seg, 0, &board, sizeof(board), &version) != MAPSEG_OK) {
+        fprintf(stderr, "%s\n", mapseg_error_string(seg));
+        return 1;
+    }
+    board.text[sizeof(board.text) - 1] = 0; /* a peer may forget it */
+    printf("version %lu, %ld served, %s\n", (unsigned long)version, board.served, board.text);
+    close(service);
+    mapseg_free(seg);
+    return 0;
+}

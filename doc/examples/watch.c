@@ -1,0 +1,75 @@
+#include <inttypes.h>
+#include <mapseg.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TEXT 256
+
+static int
+fail(mapseg *seg)
+{
+    fprintf(stderr, "%s\n", seg ? mapseg_error_string(seg) : "out of memory");
+    mapseg_free(seg);
+    return 1;
+}
+
+/* Shows the newest text. Of several that come at once only the last is seen. */
+static bool
+show(mapseg *seg)
+{
+    char text[TEXT];
+    uint64_t version;
+
+    if (mapseg_read(seg, 0, text, TEXT, &version) != MAPSEG_OK)
+        return false;
+    if (version != 0)
+        printf("%" PRIu64 ": %.*s", version, TEXT, text);
+    fflush(stdout);
+    return true;
+}
+
+/* Replaces all of the text, which also repairs what a dead writer left. */
+static bool
+put(mapseg *seg, const char text[TEXT])
+{
+    mapseg_result result = mapseg_write_begin(seg);
+
+    if (!mapseg_holds_lock(result))
+        return false;
+    mapseg_write(seg, 0, text, TEXT);
+    if (result == MAPSEG_OWNER_DIED)
+        mapseg_consistent(seg);
+    return mapseg_write_end(seg) == MAPSEG_OK;
+}
+
+int
+main(int argc, char **argv)
+{
+    mapseg *seg = mapseg_new_with_key(argc > 1 ? argv[1] : "watch");
+
+    if (seg == NULL || mapseg_create_or_attach(seg, TEXT, MAPSEG_READ_WRITE, NULL) != MAPSEG_OK)
+        return fail(seg);
+    struct pollfd events[2] = {
+        {.fd = mapseg_change_fd(seg), .events = POLLIN},
+        {.fd = STDIN_FILENO, .events = POLLIN},
+    };
+    if (events[0].fd < 0)
+        return fail(seg);
+
+    while (poll(events, 2, -1) >= 0) {
+        if (events[0].revents != 0 && !show(seg))
+            return fail(seg);
+        if (events[1].revents != 0) {
+            char text[TEXT] = "";
+            if (read(STDIN_FILENO, text, TEXT - 1) <= 0)
+                break;
+            if (!put(seg, text))
+                return fail(seg);
+        }
+    }
+    mapseg_free(seg);
+    return 0;
+}
