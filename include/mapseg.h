@@ -559,7 +559,7 @@ MAPSEG_API int mapseg_change_fd(mapseg *seg);
  * elsewhere go where they went before: to the handler that the program had, or
  * to the default. A program that installs a handler later must call the one
  * that it replaces. On a file that cannot be made shorter (a sealed memory
- * file) nothing is installed, and the section costs nothing.
+ * file) nothing is installed, and the section costs next to nothing.
  *
  * FILE_SHRUNK: that has happened already; NOT_ATTACHED, OUT_OF_RESOURCES. After
  * a failure no section has begun.

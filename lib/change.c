@@ -206,7 +206,7 @@ mapseg_change_note(mapseg *seg, uint64_t version)
     if (change == NULL || version % 2 != 0)
         return;
     pthread_mutex_lock(&change->mutex);
-    if (version > change->given || change->given == NO_VERSION)
+    if (version > change->given)
         change->given = version;
     else if (version < change->given && is_newest(change, version))
         /* Only a hostile peer makes it go back; else a slow thread gives out
