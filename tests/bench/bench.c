@@ -1,5 +1,5 @@
 /*
- * bench.c - measures mapseg beside other ways to lock and share between processes.
+ * bench.c - measures mapseg beside other ways to lock, share and tell between processes.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -40,6 +40,10 @@ static const struct {
     {"sleeper", MEASURE_SLEEPER, measure_sleeper},
     {"attach", MEASURE_REACH, measure_reach},
     {"fill", MEASURE_FILL, measure_fill},
+    {"read", MEASURE_READ, measure_read},
+    {"wake", MEASURE_WAKE, measure_wake},
+    {"message", MEASURE_MESSAGE, measure_message},
+    {"calls", MEASURE_CALLS, measure_calls},
 };
 static const size_t measure_count = sizeof(measures) / sizeof(measures[0]);
 
@@ -51,6 +55,10 @@ static const struct effort moderate = {
     .sleeper_ms = 500,
     .reach_rounds = 100,
     .fill_rounds = 11,
+    .read_rounds = 60,
+    .wake_rounds = 100,
+    .message_rounds = 11,
+    .call_rounds = 100,
 };
 static const struct effort quick = {
     .pair_rounds = 60,
@@ -60,6 +68,10 @@ static const struct effort quick = {
     .sleeper_ms = 150,
     .reach_rounds = 30,
     .fill_rounds = 3,
+    .read_rounds = 7,
+    .wake_rounds = 20,
+    .message_rounds = 3,
+    .call_rounds = 30,
 };
 
 /** What the command line asks for. */
@@ -74,11 +86,12 @@ struct request {
 
 static const char usage[] =
     "Usage: bench [OPTION...]\n"
-    "Measures mapseg's lock and memory beside those of others, all in one run.\n"
+    "Measures mapseg beside other ways to do the same, all in one run.\n"
     "\n"
-    "  --quick          less of everything: under 20 seconds\n"
-    "  --only NAMES     these peers alone, separated by commas\n"
-    "  --measure NAMES  these measures alone: pair, contended, takeover, sleeper, attach, fill\n"
+    "  --quick          less of everything: under 30 seconds\n"
+    "  --only NAMES     these locks and memories alone, separated by commas\n"
+    "  --measure NAMES  these measures alone: pair, contended, takeover, sleeper, attach, fill,\n"
+    "                   read, wake, message, calls\n"
     "  --check          measure the pair (or --measure), and fail if mapseg's is too slow\n"
     "  --json           print one JSON object instead of text\n"
     "  --svg FILE       also draw a plot; needs gnuplot\n"
@@ -325,25 +338,29 @@ check(const struct choice *choice, struct report *report)
 int
 main(int argc, char **argv)
 {
-    static struct report report;
+    struct report *report = share_memory(sizeof(*report));
     struct choice choice = {.peer_count = 0};
     struct request request = parse_command_line(argc, argv);
     bool good;
 
+    if (report == NULL) {
+        perror("bench: memory");
+        return 1;
+    }
     catch_interruption();
     usable_cpus();
     calibrate_clock();
-    report.effort = *request.effort;
-    describe_machine(&report.machine);
-    choose(&request, &choice, &report);
+    report->effort = *request.effort;
+    describe_machine(&report->machine);
+    choose(&request, &choice, report);
     if (!request.json)
-        print_machine(&report, stdout);
-    good = measure_all(&request, &choice, &report);
+        print_machine(report, stdout);
+    good = measure_all(&request, &choice, report);
     if (good && request.check)
-        good = check(&choice, &report);
+        good = check(&choice, report);
     if (request.json)
-        print_json(&report, stdout);
-    if (request.svg != NULL && !draw_svg(&report, request.svg))
+        print_json(report, stdout);
+    if (request.svg != NULL && !draw_svg(report, request.svg))
         good = false;
     return good ? 0 : 1;
 }

@@ -97,6 +97,12 @@ kill_child(pid_t child)
         ;
 }
 
+bool
+run_apart(bool (*body)(void *argument), void *argument, int64_t patience_ns)
+{
+    return reap_child(start_child(body, argument), now_ns() + patience_ns);
+}
+
 void *
 share_memory(size_t bytes)
 {

@@ -23,6 +23,10 @@ bool reap_child(pid_t child, int64_t deadline);
 /** Kills the child and waits until the kernel has let go of it. */
 void kill_child(pid_t child);
 
+/** Does it in a process of its own, for what a process cannot undo; its results go to memory that
+ *  is shared. False: it failed, or took longer than that. */
+bool run_apart(bool (*body)(void *argument), void *argument, int64_t patience_ns);
+
 /** Memory that children share with their parent; NULL: none left. */
 void *share_memory(size_t bytes);
 void unshare_memory(void *memory, size_t bytes);

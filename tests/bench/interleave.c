@@ -16,10 +16,15 @@
 static double
 take_time(const struct runner *runner, long count)
 {
-    int64_t start = now_ns();
-    bool good = runner->run(runner->state, count);
-    int64_t end = now_ns();
+    int64_t start;
+    int64_t end;
+    bool good;
 
+    if (runner->before != NULL && !runner->before(runner->state, count))
+        return -1;
+    start = now_ns();
+    good = runner->run(runner->state, count);
+    end = now_ns();
     if (runner->after != NULL)
         runner->after(runner->state);
     return good ? (double)(end - start) / (double)count : -1;

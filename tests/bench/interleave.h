@@ -21,6 +21,8 @@ struct runner {
     void *state;
     /** Does it `count` times; false: it failed. */
     bool (*run)(void *state, long count);
+    /** Prepares for that, untimed; may be NULL. False: it failed. */
+    bool (*before)(void *state, long count);
     /** Clears up after a turn, untimed; may be NULL. */
     void (*after)(void *state);
 };

@@ -72,20 +72,76 @@ print_about(const struct report *report, FILE *out)
     fputc(']', out);
 }
 
+/** Without the closing brace: more may follow. */
+static void
+print_row(const struct row *row, FILE *out)
+{
+    print_member("name", row->name, out);
+    fputc(',', out);
+    print_member("what", row->what, out);
+    fputc(',', out);
+    print_spread("ns", &row->time, out);
+    fprintf(out, ",\"ratio\":%.4f", row->ratio);
+}
+
 static void
 print_table(const char *name, const struct table *table, FILE *out)
 {
     fprintf(out, ",\n  \"%s\":[", name);
     for (size_t i = 0; i < table->count; i++) {
-        const struct row *row = &table->rows[i];
         separate(i, out);
         fputc('{', out);
-        print_member("name", row->name, out);
-        fputc(',', out);
-        print_member("what", row->what, out);
-        fputc(',', out);
-        print_spread("ns", &row->time, out);
-        fprintf(out, ",\"ratio\":%.4f}", row->ratio);
+        print_row(&table->rows[i], out);
+        fputc('}', out);
+    }
+    fputc(']', out);
+}
+
+/** One list, whose members say which table they are from. */
+static void
+print_headed(const char *name, const struct headed_tables *tables, FILE *out)
+{
+    size_t printed = 0;
+
+    fprintf(out, ",\n  \"%s\":[", name);
+    for (size_t i = 0; i < tables->count; i++) {
+        const struct headed_table *headed = &tables->list[i];
+        for (size_t row = 0; row < headed->table.count; row++) {
+            separate(printed++, out);
+            fputc('{', out);
+            print_member("setting", headed->name, out);
+            fputc(',', out);
+            print_row(&headed->table.rows[row], out);
+            fputc('}', out);
+        }
+    }
+    fputc(']', out);
+}
+
+static void
+print_read_size(const struct read_setting *setting, const struct read_size *size, size_t *printed,
+                FILE *out)
+{
+    for (size_t row = 0; row < size->table.count; row++) {
+        separate((*printed)++, out);
+        fputc('{', out);
+        print_member("setting", setting->name, out);
+        fprintf(out, ",\"bytes\":%zu,", size->bytes);
+        print_row(&size->table.rows[row], out);
+        fprintf(out, ",\"changes_per_us\":%.4f,\"gave_up\":%.4f}", size->changes_per_us[row],
+                size->gave_up[row]);
+    }
+}
+
+static void
+print_read(const struct report *report, FILE *out)
+{
+    size_t printed = 0;
+
+    fputs(",\n  \"read\":[", out);
+    for (size_t i = 0; i < report->read_count; i++) {
+        for (size_t size = 0; size < READ_SIZES; size++)
+            print_read_size(&report->read[i].setting, &report->read[i].sizes[size], &printed, out);
     }
     fputc(']', out);
 }
@@ -171,5 +227,13 @@ print_json(const struct report *report, FILE *out)
         print_table("attach_detach", &report->reach, out);
     if (report->measured & MEASURE_FILL)
         print_table("create_fill", &report->fill, out);
+    if (report->measured & MEASURE_READ)
+        print_read(report, out);
+    if (report->measured & MEASURE_WAKE)
+        print_headed("wake", &report->wake, out);
+    if (report->measured & MEASURE_MESSAGE)
+        print_headed("message", &report->message, out);
+    if (report->measured & MEASURE_CALLS)
+        print_headed("calls", &report->calls, out);
     fputs("\n}\n", out);
 }

@@ -6,11 +6,14 @@
 check_PROGRAMS += tests/bench/bench
 tests_bench_bench_SOURCES = \
 	tests/bench/bench.c \
+	tests/bench/calls.c \
 	tests/bench/children.c \
 	tests/bench/children.h \
 	tests/bench/clock.c \
 	tests/bench/clock.h \
 	tests/bench/contended.c \
+	tests/bench/duet.c \
+	tests/bench/duet.h \
 	tests/bench/interleave.c \
 	tests/bench/interleave.h \
 	tests/bench/json.c \
@@ -18,6 +21,7 @@ tests_bench_bench_SOURCES = \
 	tests/bench/machine.c \
 	tests/bench/memory.c \
 	tests/bench/memory_bare.c \
+	tests/bench/message.c \
 	tests/bench/pair.c \
 	tests/bench/peer.h \
 	tests/bench/peer_glibc.c \
@@ -28,12 +32,19 @@ tests_bench_bench_SOURCES = \
 	tests/bench/peer_spin.c \
 	tests/bench/peer_sysv.c \
 	tests/bench/plot.c \
+	tests/bench/read.c \
+	tests/bench/reader.h \
+	tests/bench/reader_bare.c \
+	tests/bench/reader_mapseg.c \
 	tests/bench/report.h \
+	tests/bench/segment.c \
+	tests/bench/segment.h \
 	tests/bench/sleeper.c \
 	tests/bench/statistics.c \
 	tests/bench/statistics.h \
 	tests/bench/takeover.c \
-	tests/bench/text.c
+	tests/bench/text.c \
+	tests/bench/wake.c
 tests_bench_bench_LDADD = lib/libmapseg.la $(THREAD_LIBS)
 
 # Where a peer is not installed, another file says so in its place.

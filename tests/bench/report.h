@@ -23,9 +23,13 @@ enum measure {
     MEASURE_SLEEPER = 8,
     MEASURE_REACH = 16,
     MEASURE_FILL = 32,
-    MEASURE_ALL = 63
+    MEASURE_READ = 64,
+    MEASURE_WAKE = 128,
+    MEASURE_MESSAGE = 256,
+    MEASURE_CALLS = 512,
+    MEASURE_ALL = 1023
 };
-#define MEASURES 6
+#define MEASURES 10
 
 /** How much of everything is done. */
 struct effort {
@@ -36,6 +40,10 @@ struct effort {
     long sleeper_ms;
     int reach_rounds;
     int fill_rounds;
+    int read_rounds;
+    int wake_rounds;
+    int message_rounds;
+    int call_rounds;
 };
 
 struct machine {
@@ -57,6 +65,40 @@ struct row {
 struct table {
     struct row rows[PEERS_MAX];
     size_t count;
+};
+
+/** One of the tables of a measure that has several; `unit_ns` is what the text counts in. */
+struct headed_table {
+    const char *name;
+    const char *title;
+    double unit_ns;
+    struct table table;
+};
+#define HEADED_MAX 4
+struct headed_tables {
+    struct headed_table list[HEADED_MAX];
+    size_t count;
+};
+
+/** What happens to a record while it is read. `every_ns` is 0 for a writer without a pause. */
+struct read_setting {
+    const char *name;
+    const char *what;
+    bool written;
+    double every_ns;
+};
+/** Readers of records of one size. For each: how often the writer beside it wrote, and the share of
+ *  reads that gave up, because there was always a change under way. */
+struct read_size {
+    size_t bytes;
+    struct table table;
+    double changes_per_us[PEERS_MAX];
+    double gave_up[PEERS_MAX];
+};
+#define READ_SIZES 4
+struct read_table {
+    struct read_setting setting;
+    struct read_size sizes[READ_SIZES];
 };
 
 /** Who wants the lock, and how soon again. */
@@ -132,6 +174,11 @@ struct report {
     size_t reach_bytes;
     struct table fill;
     size_t fill_bytes;
+    struct read_table read[SETTINGS_MAX];
+    size_t read_count;
+    struct headed_tables wake;
+    struct headed_tables message;
+    struct headed_tables calls;
 };
 
 /** The peers to measure. */
@@ -149,6 +196,10 @@ bool measure_takeover(struct report *report, const struct choice *choice);
 bool measure_sleeper(struct report *report, const struct choice *choice);
 bool measure_reach(struct report *report, const struct choice *choice);
 bool measure_fill(struct report *report, const struct choice *choice);
+bool measure_read(struct report *report, const struct choice *choice);
+bool measure_wake(struct report *report, const struct choice *choice);
+bool measure_message(struct report *report, const struct choice *choice);
+bool measure_calls(struct report *report, const struct choice *choice);
 
 void describe_machine(struct machine *machine);
 

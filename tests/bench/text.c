@@ -21,10 +21,10 @@ print_machine(const struct report *report, FILE *out)
 static void
 print_rows(const struct table *table, double unit, const char *unit_name, FILE *out)
 {
-    fprintf(out, "%-14s %9s %9s %9s  %8s\n", "", unit_name, "10 %", "90 %", "ratio");
+    fprintf(out, "%-15s %9s %9s %9s  %8s\n", "", unit_name, "10 %", "90 %", "ratio");
     for (size_t i = 0; i < table->count; i++) {
         const struct row *row = &table->rows[i];
-        fprintf(out, "%-14s %9.2f %9.2f %9.2f  %8.2f  %s\n", row->name, row->time.median / unit,
+        fprintf(out, "%-15s %9.2f %9.2f %9.2f  %8.2f  %s\n", row->name, row->time.median / unit,
                 row->time.low / unit, row->time.high / unit, row->ratio, row->what);
     }
 }
@@ -71,6 +71,56 @@ print_sleeper(const struct sleeper_table *table, FILE *out)
         fprintf(out, "%-14s %8.2f %%\n", table->rows[i].name, table->rows[i].cpu_percent);
 }
 
+static void
+print_headed(const struct headed_tables *tables, FILE *out)
+{
+    for (size_t i = 0; i < tables->count; i++) {
+        const struct headed_table *headed = &tables->list[i];
+        fprintf(out, "\n%s\n", headed->title);
+        print_rows(&headed->table, headed->unit_ns, headed->unit_ns > 1 ? "us" : "ns", out);
+    }
+}
+
+/** Sizes side by side: what matters is how a reader does as records grow. */
+static void
+print_read_row(const struct read_table *table, size_t row, FILE *out)
+{
+    const struct row *first = &table->sizes[0].table.rows[row];
+
+    fprintf(out, "%-14s", first->name);
+    for (size_t i = 0; i < READ_SIZES; i++) {
+        const struct read_size *size = &table->sizes[i];
+        fprintf(out, " %10.1f %6.2f", size->table.rows[row].time.median,
+                size->table.rows[row].ratio);
+        if (!table->setting.written)
+            continue;
+        fprintf(out, " %6.2f", size->changes_per_us[row]);
+        if (size->gave_up[row] > 0)
+            fprintf(out, " %3.0f%%", 100 * size->gave_up[row]);
+        else
+            fprintf(out, "    -");
+    }
+    fprintf(out, "  %s\n", first->what);
+}
+
+static void
+print_read(const struct read_table *table, FILE *out)
+{
+    bool written = table->setting.written;
+
+    fprintf(out, "\nReading a record: %s%s\n%-14s", table->setting.what,
+            written ? "; the changes that were made per us, and reads that gave up after 5 ms" : "",
+            "");
+    for (size_t i = 0; i < READ_SIZES; i++)
+        fprintf(out, written ? " %17zu bytes     " : " %11zu bytes", table->sizes[i].bytes);
+    fprintf(out, "\n%-14s", "");
+    for (size_t i = 0; i < READ_SIZES; i++)
+        fprintf(out, " %10s %6s%s", "ns", "ratio", written ? "   /us  gave" : "");
+    fputc('\n', out);
+    for (size_t row = 0; row < table->sizes[0].table.count; row++)
+        print_read_row(table, row, out);
+}
+
 void
 print_measure(const struct report *report, enum measure measure, FILE *out)
 {
@@ -97,6 +147,19 @@ print_measure(const struct report *report, enum measure measure, FILE *out)
     case MEASURE_FILL:
         fprintf(out, "\nCreate and fill: %zu MiB\n", report->fill_bytes >> 20);
         print_rows(&report->fill, 1e6, "ms", out);
+        break;
+    case MEASURE_READ:
+        for (size_t i = 0; i < report->read_count; i++)
+            print_read(&report->read[i], out);
+        break;
+    case MEASURE_WAKE:
+        print_headed(&report->wake, out);
+        break;
+    case MEASURE_MESSAGE:
+        print_headed(&report->message, out);
+        break;
+    case MEASURE_CALLS:
+        print_headed(&report->calls, out);
         break;
     case MEASURE_ALL:
         break;
