@@ -13,6 +13,7 @@
 
 #include "change.h"
 #include "fork.h"
+#include "guard.h"
 #include "header.h"
 #include "key.h"
 #include "os.h"
@@ -277,6 +278,7 @@ mapseg_handle_settle(mapseg *seg)
     if (seg->attached && !mapseg_fork_orphaned(seg))
         return;
     mapseg_change_forked(seg);
+    mapseg_guard_forget(seg);
     /* Neither presence nor lock is ours to release; and what was left out of a
      * child is not there to be unmapped. */
     if (seg->attached && seg->no_fork) {

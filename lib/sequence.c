@@ -249,11 +249,13 @@ fetch_stable_version(const struct reading *reading, uint64_t *version)
 mapseg_result
 mapseg_sequence_look(mapseg *seg, uint64_t *version)
 {
-    struct reading reading = begin_reading(seg);
-    mapseg_result result = fetch_stable_version(&reading, version);
+    /* No section of the guard: the thread that asks keeps SIGBUS blocked. */
+    struct reading reading = {
+        .seg = seg,
+        .reach = seg->attachment.reads_file ? REACH_FILE : REACH_DIRECT,
+    };
 
-    end_reading(&reading);
-    return result;
+    return fetch_stable_version(&reading, version);
 }
 
 /* ------------------------------------------------------------- sleeping -- */
