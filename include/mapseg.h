@@ -70,7 +70,8 @@ typedef enum mapseg_result {
     MAPSEG_ALREADY_EXISTS = 4,
     /** No segment has that key. Create it, or wait for who does. */
     MAPSEG_NOT_FOUND = 5,
-    /** The lock cannot be used: the handle was never attached. */
+    /** The lock cannot be used: the handle was never attached; or, where a
+     *  change is to begin under a lock held, somebody wrote over its word. */
     MAPSEG_LOCK_ERROR = 6,
     /** No memory, space, quota, descriptors or address space left, or the
      *  size is above a limit of this machine. Nothing was left behind. */

@@ -211,12 +211,20 @@ read_word(const struct mapseg_attachment *attachment, uint32_t *word)
     return mapseg_os.read(attachment->fd, word, sizeof *word, offsetof(struct mapseg_header, lock));
 }
 
-bool
-mapseg_attachment_has_word(const struct mapseg_attachment *attachment)
+void
+mapseg_attachment_release_word(const struct mapseg_attachment *attachment, uint32_t bits)
 {
     uint32_t word;
 
-    return !attachment->reads_file || read_word(attachment, &word) == (int64_t)sizeof word;
+    if (read_word(attachment, &word) != (int64_t)sizeof word ||
+        (word & MAPSEG_LOCK_OWNER) != attachment->presence.slot)
+        return;
+    word = (word & MAPSEG_LOCK_DIED) | bits;
+    /* Release: what was written under the lock is visible before. */
+    atomic_thread_fence(memory_order_release);
+    (void)mapseg_os.write(attachment->fd, &word, sizeof word, offsetof(struct mapseg_header, lock));
+    /* Who said just now that it sleeps was not seen. */
+    mapseg_os.wake_one(&attachment->header->lock);
 }
 
 void
@@ -344,6 +352,15 @@ open_name(const char *path, mapseg_access access, bool *writable)
     return fd;
 }
 
+static mapseg_result
+cannot_be_read(int given, struct mapseg_failure *failure)
+{
+    return mapseg_failed(failure, MAPSEG_PERMISSION_DENIED, 0,
+                         "descriptor %d cannot be read: it is open for writing alone, or only "
+                         "for the place; open it for reading too",
+                         given);
+}
+
 /** A descriptor that is given away: it stays the one that it is. */
 static mapseg_result
 open_given(int given, struct mapseg_attachment *attachment, bool *writable,
@@ -357,10 +374,8 @@ open_given(int given, struct mapseg_attachment *attachment, bool *writable,
     if (mode == O_RDWR || mode == O_RDONLY || mode == -EPERM || mode == -EACCES || mode == -ENOSYS)
         return MAPSEG_OK;
     attachment->fd = -1;
-    if (mode == O_WRONLY)
-        return mapseg_failed(failure, MAPSEG_PERMISSION_DENIED, 0,
-                             "descriptor %d is open for writing alone; open it for reading too",
-                             given);
+    if (mode == O_WRONLY || mode == -EBADFD)
+        return cannot_be_read(given, failure);
     return mapseg_failed(failure, MAPSEG_NOT_FOUND, -mode,
                          "there is no open file behind descriptor %d; give one that can be read",
                          given);
@@ -381,14 +396,12 @@ open_descriptor(int given, struct mapseg_attachment *attachment, bool *writable,
         *writable = false;
         return MAPSEG_OK;
     }
+    if (mode == O_WRONLY || mode == -EBADFD)
+        return cannot_be_read(given, failure);
     if (mode < 0)
         return mapseg_failed(failure, MAPSEG_NOT_FOUND, -mode,
                              "descriptor %d is not open in this process; check that it was "
                              "inherited",
-                             given);
-    if (mode == O_WRONLY)
-        return mapseg_failed(failure, MAPSEG_PERMISSION_DENIED, 0,
-                             "descriptor %d is open for writing alone; open it for reading too",
                              given);
     /* Never more than the descriptor has: it may have been opened for reading
      * only so that we cannot write. */
@@ -436,11 +449,11 @@ open_key(struct request *request, struct mapseg_attachment *attachment, bool *wr
     if (mapseg_ipc_key_type(key) == MAPSEG_KEY_MEMFD)
         return open_descriptor(mapseg_key_descriptor(key), attachment, writable, failure);
     result = mapseg_place_path(key, false, &attachment->path, failure);
-    if (result == MAPSEG_OK && mapseg_ipc_key_type(key) == MAPSEG_KEY_FILE)
-        result = mapseg_trust_directories(attachment->path, request->options.flags, failure);
     /* Looked at before it is opened: to open a FIFO or a device is to use it. */
     if (result == MAPSEG_OK)
         result = mapseg_name_look(attachment->path, &status, failure);
+    if (result == MAPSEG_OK && mapseg_ipc_key_type(key) == MAPSEG_KEY_FILE)
+        result = mapseg_trust_directories(attachment->path, request->options.flags, failure);
     if (result != MAPSEG_OK)
         return result;
     attachment->fd = open_name(attachment->path, request->access, writable);

@@ -264,8 +264,12 @@ static mapseg_result
 clear_name(const struct request *request, struct mapseg_failure *failure)
 {
     struct mapseg_removal removal = {.careful = true, .trust_flags = request->options.flags};
-    mapseg_result result = mapseg_name_remove(request->path, &removal, failure);
+    mapseg_result result = MAPSEG_OK;
 
+    if (mapseg_ipc_key_type(request->seg->key) == MAPSEG_KEY_FILE)
+        result = mapseg_trust_directories(request->path, request->options.flags, failure);
+    if (result == MAPSEG_OK)
+        result = mapseg_name_remove(request->path, &removal, failure);
     if (result == MAPSEG_IN_USE)
         return mapseg_failed(failure, MAPSEG_ALREADY_EXISTS, EEXIST,
                              "there is a segment of that name, and somebody is attached to it; "

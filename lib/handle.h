@@ -69,8 +69,9 @@ mapseg_handle_can_shrink(const mapseg *seg)
 /** Gives an attached handle a native key that describes what it is attached to. */
 void mapseg_handle_rename(mapseg *seg, mapseg_ipc_key *key);
 
-/** Whether the lock word can be touched, as far as can be known. */
-bool mapseg_attachment_has_word(const struct mapseg_attachment *attachment);
+/** Releases the lock, with `bits` set in the word, if the word names this
+ *  attachment: through the file, which may have become too short for it. */
+void mapseg_attachment_release_word(const struct mapseg_attachment *attachment, uint32_t bits);
 
 /** Heals the lock word if it names a slot that the caller has just claimed. */
 void mapseg_attachment_heal(const struct mapseg_attachment *attachment, uint32_t slot);

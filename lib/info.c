@@ -195,7 +195,7 @@ mapseg_information_free(mapseg_information *information)
 /** Opens the handle's file to look at it; *fd is -1 where it is one that is only
  *  looked at from outside. */
 static mapseg_result
-open_to_see(const mapseg *seg, char **path, int *fd, struct stat *status,
+open_to_see(const mapseg *seg, char **path, int *fd, bool *borrowed, struct stat *status,
             struct mapseg_failure *failure)
 {
     bool nameless = mapseg_ipc_key_type(seg->key) == MAPSEG_KEY_MEMFD;
@@ -204,10 +204,16 @@ open_to_see(const mapseg *seg, char **path, int *fd, struct stat *status,
 
     if (result != MAPSEG_OK)
         return result;
+    *borrowed = false;
     if (nameless) {
-        bool attached = mapseg_is_attached(seg);
+        bool has_own = mapseg_is_attached(seg) && seg->attachment.fd >= 0;
+        int given = has_own ? seg->attachment.fd : mapseg_key_descriptor(seg->key);
 
-        *fd = mapseg_os.duplicate(attached ? seg->attachment.fd : mapseg_key_descriptor(seg->key));
+        *fd = mapseg_os.duplicate(given);
+        /* A sandbox: the descriptor as it is will do. */
+        *borrowed = *fd == -EPERM || *fd == -EACCES || *fd == -ENOSYS;
+        if (*borrowed)
+            *fd = given;
         if (*fd == -EBADF)
             return mapseg_failed(failure, MAPSEG_NOT_FOUND, EBADF,
                                  "that descriptor is not open in this process");
@@ -274,7 +280,8 @@ see_key(const mapseg *seg, mapseg_information **information, struct mapseg_failu
     struct stat status;
     char *path = NULL;
     int fd = -1;
-    mapseg_result result = open_to_see(seg, &path, &fd, &status, failure);
+    bool borrowed = false;
+    mapseg_result result = open_to_see(seg, &path, &fd, &borrowed, &status, failure);
 
     if (result == MAPSEG_OK) {
         *information = describe(seg->key, path == NULL ? "" : path, fd, &status);
@@ -283,7 +290,7 @@ see_key(const mapseg *seg, mapseg_information **information, struct mapseg_failu
         else
             see_attachment(seg, *information);
     }
-    if (fd >= 0)
+    if (fd >= 0 && !borrowed)
         mapseg_presence_close(fd);
     free(path);
     return result;

@@ -476,11 +476,9 @@ mapseg_lock_die(struct mapseg_lock *lock)
 void
 mapseg_lock_end(struct mapseg_lock *lock)
 {
-    /* To look at the word would map its page in for the many who never locked.
-     * A change that nobody will end is a writer's death to those who remain. */
+    /* To look at the word would map its page in for the many who never locked. */
     if (mapseg_lock_is_used(lock))
         (void)mapseg_lock_release(lock, mapseg_lock_writes(lock) ? MAPSEG_LOCK_DIED : 0);
-    mapseg_lock_clear(lock);
 }
 
 /* ------------------------------------------------------ for sequence.c -- */
@@ -506,6 +504,14 @@ mapseg_lock_is_mine(const struct mapseg_lock *lock)
     uint32_t noted = atomic_load_explicit(&lock->owner_thread, memory_order_relaxed);
 
     return noted != 0 && noted == thread.number && mapseg_lock_is_held(lock);
+}
+
+bool
+mapseg_lock_was_taken_away(const struct mapseg_lock *lock)
+{
+    uint32_t noted = atomic_load_explicit(&lock->owner_thread, memory_order_relaxed);
+
+    return noted != 0 && noted == thread.number && !mapseg_lock_is_held(lock);
 }
 
 bool

@@ -46,7 +46,7 @@ void mapseg_lock_heal(struct mapseg_header *header, uint32_t slot);
 void mapseg_lock_live(struct mapseg_lock *lock, const _Atomic uint32_t *life, uint32_t generation);
 void mapseg_lock_die(struct mapseg_lock *lock);
 
-/** Releases the lock if this attachment holds it, and makes it unusable. */
+/** Releases the lock if this attachment holds it. */
 void mapseg_lock_end(struct mapseg_lock *lock);
 
 /** Makes the lock of a detached handle: one that cannot lock. */
@@ -86,6 +86,10 @@ mapseg_lock_is_used(const struct mapseg_lock *lock)
 /** Whether this attachment holds the lock, and whether this thread does. */
 bool mapseg_lock_is_held(const struct mapseg_lock *lock);
 bool mapseg_lock_is_mine(const struct mapseg_lock *lock);
+
+/** Whether this thread took the lock, and has not released it, but somebody wrote
+ *  over the word. */
+bool mapseg_lock_was_taken_away(const struct mapseg_lock *lock);
 
 /** Whether an owner died and nobody has declared the data consistent. */
 bool mapseg_lock_is_inconsistent(const struct mapseg_lock *lock);

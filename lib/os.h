@@ -55,9 +55,10 @@ struct mapseg_os_operations {
     int (*open_new)(const char *path, mode_t mode);          /**< must not exist yet */
     int (*open_unnamed)(const char *directory, mode_t mode); /**< a file without a name */
     int (*status_of_name)(const char *path, struct stat *status);
-    int (*status_of_directory)(const char *path, struct stat *status); /**< follows links */
-    int (*link)(int fd, const char *path);                             /**< names an unnamed file */
-    int (*rename_new)(const char *from, const char *to);               /**< fails if `to` exists */
+    /** The path without links, "." and ".."; the caller frees it. */
+    int (*real_path)(const char *path, char **real);
+    int (*link)(int fd, const char *path);               /**< names an unnamed file */
+    int (*rename_new)(const char *from, const char *to); /**< fails if `to` exists */
     int (*unlink)(const char *path);
     int (*make_directory)(const char *path, mode_t mode);
     /** Visits each name of a directory, until a visit returns less than 0. */
@@ -68,7 +69,7 @@ struct mapseg_os_operations {
     int (*reopen)(int fd, int flags); /**< a new description of the same file */
     int (*duplicate)(int fd);         /**< the same description */
     void (*close)(int fd);
-    int (*access_mode)(int fd); /**< O_RDONLY, O_WRONLY or O_RDWR */
+    int (*access_mode)(int fd); /**< O_RDONLY, O_WRONLY, O_RDWR; -EBADFD: only a place */
     int (*close_on_exec)(int fd);
     int (*status)(int fd, struct stat *status);
     int (*file_system)(int fd, struct mapseg_file_system *file_system);

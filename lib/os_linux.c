@@ -76,9 +76,10 @@ linux_status_of_name(const char *path, struct stat *status)
 }
 
 static int
-linux_status_of_directory(const char *path, struct stat *status)
+linux_real_path(const char *path, char **real)
 {
-    return result_of(stat(path, status));
+    *real = realpath(path, NULL);
+    return *real == NULL ? -errno : 0;
 }
 
 /** The /proc name of a descriptor. */
@@ -177,7 +178,7 @@ linux_access_mode(int fd)
     if (flags < 0)
         return -errno;
     if (flags & O_PATH)
-        return -EBADF;
+        return -EBADFD;
     return flags & O_ACCMODE;
 }
 
@@ -997,7 +998,7 @@ struct mapseg_os_operations mapseg_os = {
     .open_new = linux_open_new,
     .open_unnamed = linux_open_unnamed,
     .status_of_name = linux_status_of_name,
-    .status_of_directory = linux_status_of_directory,
+    .real_path = linux_real_path,
     .link = linux_link,
     .rename_new = linux_rename_new,
     .unlink = linux_unlink,

@@ -199,6 +199,21 @@ leave_as_last(const struct mapseg_attachment *attachment)
     mapseg_presence_let_go(&hold);
 }
 
+/** Releases the lock if this handle holds it. A change that nobody will end is a
+ *  writer's death to those who remain. */
+static void
+release_lock(mapseg *seg)
+{
+    struct mapseg_lock *lock = &seg->lock;
+
+    if (mapseg_lock_is_used(lock) && seg->attachment.reads_file)
+        mapseg_attachment_release_word(&seg->attachment,
+                                       mapseg_lock_writes(lock) ? MAPSEG_LOCK_DIED : 0);
+    else
+        mapseg_lock_end(lock);
+    mapseg_lock_clear(lock);
+}
+
 mapseg_result
 mapseg_detach(mapseg *seg)
 {
@@ -208,16 +223,13 @@ mapseg_detach(mapseg *seg)
         return mapseg_refuse(seg, "detach from", MAPSEG_NOT_ATTACHED,
                              "this handle is not attached; nothing was changed");
     mapseg_change_stop(seg);
-    mapseg_guard_forget(seg);
     (void)mapseg_fork_lock();
     mapseg_fork_delist(seg);
     seg->attached = false;
     /* In this order: the lock first, while its slot is still ours; and presence
      * before the question whether anybody else is there. */
-    if (!mapseg_lock_is_used(&seg->lock) || mapseg_attachment_has_word(attachment))
-        mapseg_lock_end(&seg->lock);
-    else
-        mapseg_lock_clear(&seg->lock);
+    release_lock(seg);
+    mapseg_guard_forget(seg);
     mapseg_presence_release(&attachment->presence, attachment->fd);
     if (attachment->path != NULL && !(attachment->flags & MAPSEG_HEADER_PERSISTENT))
         leave_as_last(attachment);

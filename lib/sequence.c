@@ -221,8 +221,15 @@ fetch_version(const struct reading *reading, bool again, uint64_t *version)
 {
     const mapseg *seg = reading->seg;
 
-    if (reading->reach == REACH_FILE)
-        return fetch(reading, version, sizeof *version, offsetof(struct mapseg_header, sequence));
+    if (reading->reach == REACH_FILE) {
+        mapseg_result result;
+
+        /* The kernel's copies are ordered as loads of this thread are. */
+        fence(memory_order_acquire);
+        result = fetch(reading, version, sizeof *version, offsetof(struct mapseg_header, sequence));
+        fence(memory_order_acquire);
+        return result;
+    }
     *version = again ? load_again(seg->attachment.base) : load(seg->attachment.base);
     return reading->reach == REACH_GUARDED && is_lost(seg) ? MAPSEG_FILE_SHRUNK : MAPSEG_OK;
 }
@@ -531,25 +538,6 @@ mapseg_sequence_repaired(struct mapseg_lock *lock)
     wake_all(lock->header);
 }
 
-/** Copies into the data, or says that the file became too short for it. */
-static mapseg_result
-copy_in(mapseg *seg, size_t offset, const void *from, size_t bytes)
-{
-    struct mapseg_attachment *attachment = &seg->attachment;
-    char *to = attachment->base + attachment->data_offset + offset;
-    struct reading reading = begin_reading(seg);
-    int error = 0;
-
-    if (reading.reach == REACH_FILE)
-        error = mapseg_os.copy_to_mapping(to, from, bytes);
-    else
-        mapseg_copy_in(to, from, bytes);
-    end_reading(&reading);
-    if (error < 0)
-        return error == -EFAULT ? lost(seg) : MAPSEG_UNKNOWN_ERROR;
-    return is_lost(seg) ? MAPSEG_FILE_SHRUNK : MAPSEG_OK;
-}
-
 /** Whether the file is as long as its mapping, where it can be shorter. */
 static mapseg_result
 check_length(mapseg *seg)
@@ -564,6 +552,48 @@ check_length(mapseg *seg)
     return lost(seg);
 }
 
+/** The same as a copy, in a sandbox that allows none of that kind. */
+static mapseg_result
+write_file(mapseg *seg, const void *from, size_t bytes, size_t offset)
+{
+    while (bytes > 0) {
+        mapseg_result result = check_length(seg);
+        int64_t put;
+
+        /* Or it would be made longer again. */
+        if (result != MAPSEG_OK)
+            return result;
+        put = mapseg_os.write(seg->attachment.fd, from, bytes, (int64_t)offset);
+        if (put <= 0)
+            return MAPSEG_UNKNOWN_ERROR;
+        from = (const char *)from + put;
+        offset += (size_t)put;
+        bytes -= (size_t)put;
+    }
+    return MAPSEG_OK;
+}
+
+/** Copies into the data, or says that the file became too short for it. */
+static mapseg_result
+copy_in(mapseg *seg, size_t offset, const void *from, size_t bytes)
+{
+    struct mapseg_attachment *attachment = &seg->attachment;
+    char *to = attachment->base + attachment->data_offset + offset;
+    struct reading reading = begin_reading(seg);
+    int error = 0;
+
+    if (reading.reach == REACH_FILE)
+        error = mapseg_os.copy_to_mapping(to, from, bytes);
+    else
+        mapseg_copy_in(to, from, bytes);
+    end_reading(&reading);
+    if (error == -EPERM || error == -EACCES || error == -ENOSYS)
+        return write_file(seg, from, bytes, attachment->data_offset + offset);
+    if (error < 0)
+        return error == -EFAULT ? lost(seg) : MAPSEG_UNKNOWN_ERROR;
+    return is_lost(seg) ? MAPSEG_FILE_SHRUNK : MAPSEG_OK;
+}
+
 /** Writes a range under the lock, which this thread holds. */
 static mapseg_result
 write_held(mapseg *seg, size_t offset, const void *from, size_t bytes)
@@ -574,7 +604,8 @@ write_held(mapseg *seg, size_t offset, const void *from, size_t bytes)
     if (!within)
         begin_change(&seg->lock);
     result = copy_in(seg, offset, from, bytes);
-    if (!within && result == MAPSEG_OK)
+    /* Where nothing could be written at all nothing is half written. */
+    if (!within && result != MAPSEG_FILE_SHRUNK)
         mapseg_sequence_publish(&seg->lock);
     return result;
 }
@@ -586,9 +617,10 @@ write_range(mapseg *seg, size_t offset, const void *from, size_t bytes)
     struct mapseg_lock *lock = &seg->lock;
     mapseg_result result = check_length(seg);
 
-    if (result != MAPSEG_OK)
+    if (result == MAPSEG_OK)
+        result = mapseg_lock_take(lock, INT64_MAX);
+    if (result == MAPSEG_FILE_SHRUNK)
         return result;
-    result = mapseg_lock_take(lock, INT64_MAX);
     if (result == MAPSEG_ALREADY_LOCKED)
         return write_held(seg, offset, from, bytes);
     if (result == MAPSEG_OK)
@@ -667,6 +699,18 @@ refuse_writing(mapseg *seg)
     return mapseg_report(seg, "write", &failure);
 }
 
+/** Who has the lock need not wait for it; but a peer may have written over it. */
+static mapseg_result
+refuse_lost_lock(mapseg *seg)
+{
+    struct mapseg_failure failure;
+
+    mapseg_failed(&failure, MAPSEG_LOCK_ERROR, 0,
+                  "somebody wrote over the lock while this thread held it; see who has the "
+                  "segment");
+    return mapseg_report(seg, "write", &failure);
+}
+
 mapseg_result
 mapseg_write_begin(mapseg *seg)
 {
@@ -674,6 +718,8 @@ mapseg_write_begin(mapseg *seg)
 
     if (mapseg_is_attached(seg) && seg->read_only)
         return refuse_writing(seg);
+    if (mapseg_is_attached(seg) && mapseg_lock_was_taken_away(&seg->lock))
+        return refuse_lost_lock(seg);
     result = mapseg_lock(seg);
     if (mapseg_holds_lock(result))
         begin_change(&seg->lock);
@@ -701,16 +747,24 @@ mapseg_write_end(mapseg *seg)
 mapseg_result
 mapseg_write(mapseg *seg, size_t offset, const void *from, size_t bytes)
 {
+    struct reading reading;
     mapseg_result result;
 
+    /* Which refuses in its own words. */
     if (!mapseg_is_attached(seg))
-        return refuse_detached(seg, "write");
+        return mapseg_write_begin(seg);
     if (seg->read_only)
         return refuse_writing(seg);
     result = check_range(seg, "write", offset, bytes);
     if (result != MAPSEG_OK)
         return result;
-    return report(seg, "write", write_range(seg, offset, from, bytes));
+    if (mapseg_lock_was_taken_away(&seg->lock))
+        return refuse_lost_lock(seg);
+    /* With the guard on, the lock and the version are touched in a section too. */
+    reading = begin_reading(seg);
+    result = write_range(seg, offset, from, bytes);
+    end_reading(&reading);
+    return report(seg, "write", result);
 }
 
 /** The one try that mostly does, without all that makes it safe elsewhere. */
@@ -810,8 +864,15 @@ wait_as(mapseg *seg, const char *operation, uint64_t seen, int64_t timeout_ns, u
 mapseg_result
 mapseg_read_begin(mapseg *seg, uint64_t *version)
 {
+    /* Who is within a change of its own waits for nobody. */
+    bool own = mapseg_is_attached(seg) && mapseg_lock_is_mine(&seg->lock);
+    mapseg_result result;
     uint64_t seen;
-    mapseg_result result = wait_as(seg, "read", 1, PATIENCE_NS, &seen);
+
+    if (own)
+        result = report(seg, "read", mapseg_sequence_look(seg, &seen));
+    else
+        result = wait_as(seg, "read", 1, PATIENCE_NS, &seen);
 
     if (result == MAPSEG_OK)
         *version = seen;
@@ -828,9 +889,6 @@ mapseg_read_retry(mapseg *seg, uint64_t version)
     if (!mapseg_is_attached(seg))
         return true;
     reading = begin_reading(seg);
-    /* Also where the version comes through the descriptor: the caller's own
-     * loads must have happened before. */
-    fence(memory_order_acquire);
     result = fetch_version(&reading, true, &again);
     end_reading(&reading);
     return result != MAPSEG_OK || again != version || is_lost(seg);

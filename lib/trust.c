@@ -68,22 +68,23 @@ mapseg_trust_file(const struct stat *status, bool named, uint32_t flags,
     return MAPSEG_OK;
 }
 
-/** Whether others could replace names in a directory. */
+/** Whether others could replace names in a directory, or lead elsewhere by a
+ *  link. */
 static mapseg_result
 trust_directory(const char *path, struct mapseg_failure *failure)
 {
     struct stat status;
-    int error = mapseg_os.status_of_directory(path, &status);
+    int error = mapseg_os.status_of_name(path, &status);
 
     if (error < 0)
         /* The open that follows says it better. */
         return MAPSEG_OK;
     if (status.st_uid != mapseg_os.user_id() && status.st_uid != 0)
         return mapseg_failed(failure, MAPSEG_UNTRUSTED, 0,
-                             "user %u owns the directory %.80s and could replace it; if you trust "
-                             "that user, allow it (MAPSEG_ALLOW_SHARED_DIRECTORY)",
+                             "user %u owns %.80s, on the way to it, and could replace it; if you "
+                             "trust that user, allow it (MAPSEG_ALLOW_SHARED_DIRECTORY)",
                              (unsigned)status.st_uid, path);
-    if (status.st_mode & 0022 && !(status.st_mode & S_ISVTX))
+    if (S_ISDIR(status.st_mode) && status.st_mode & 0022 && !(status.st_mode & S_ISVTX))
         return mapseg_failed(failure, MAPSEG_UNTRUSTED, 0,
                              "the mode %04o of %.80s lets others replace it; chmod that "
                              "directory, or allow it (MAPSEG_ALLOW_SHARED_DIRECTORY)",
@@ -91,23 +92,40 @@ trust_directory(const char *path, struct mapseg_failure *failure)
     return MAPSEG_OK;
 }
 
+/** The same for a directory and all those above it; the path is used up. */
+static mapseg_result
+trust_chain(char *path, struct mapseg_failure *failure)
+{
+    mapseg_result result = trust_directory(*path == '\0' ? "/" : path, failure);
+
+    while (result == MAPSEG_OK && *path != '\0') {
+        *strrchr(path, '/') = '\0';
+        result = trust_directory(*path == '\0' ? "/" : path, failure);
+    }
+    return result;
+}
+
 mapseg_result
 mapseg_trust_directories(const char *path, uint32_t flags, struct mapseg_failure *failure)
 {
     mapseg_result result = MAPSEG_OK;
-    char *prefix;
+    char *directory;
+    char *real = NULL;
 
     if (flags & MAPSEG_ALLOW_SHARED_DIRECTORY)
         return MAPSEG_OK;
-    prefix = mapseg_copy_string(path);
-    if (prefix == NULL)
+    directory = mapseg_copy_string(path);
+    if (directory == NULL)
         return mapseg_system_failed(failure, ENOMEM, "no memory for a path");
-    for (char *slash = strrchr(prefix, '/'); slash != NULL && result == MAPSEG_OK;
-         slash = strrchr(prefix, '/')) {
-        *slash = '\0';
-        result = trust_directory(slash == prefix ? "/" : prefix, failure);
-    }
-    free(prefix);
+    *strrchr(directory, '/') = '\0';
+    /* The way as it is written, whose links somebody may own, and the way that
+     * it comes to. */
+    if (mapseg_os.real_path(*directory == '\0' ? "/" : directory, &real) >= 0)
+        result = trust_chain(real, failure);
+    if (result == MAPSEG_OK)
+        result = trust_chain(directory, failure);
+    free(real);
+    free(directory);
     return result;
 }
 

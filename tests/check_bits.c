@@ -2,6 +2,7 @@
 
 #include "process.h"
 #include "record.h"
+#include "versions.h"
 
 #include <check.h>
 #include <errno.h>
@@ -42,6 +43,10 @@ peer_program(void)
     return path;
 }
 
+/** A segment's descriptor that peers inherit, as this number; -1: none. */
+#define PEER_DESCRIPTOR 9
+static int shared_descriptor = -1;
+
 /** Starts a peer; NULL: there is none, or it does not run here. */
 static struct peer *
 start_peer(void)
@@ -58,6 +63,8 @@ start_peer(void)
     (void)posix_spawn_file_actions_init(&actions);
     (void)posix_spawn_file_actions_adddup2(&actions, to[0], STDIN_FILENO);
     (void)posix_spawn_file_actions_adddup2(&actions, from[1], STDOUT_FILENO);
+    if (shared_descriptor >= 0)
+        (void)posix_spawn_file_actions_adddup2(&actions, shared_descriptor, PEER_DESCRIPTOR);
     started = posix_spawn(&peer->pid, peer_program(), &actions, NULL, arguments, environ) == 0;
     (void)posix_spawn_file_actions_destroy(&actions);
     (void)close(to[0]);
@@ -113,7 +120,10 @@ peer_at(const struct stage *stage)
 
     need(peer != NULL);
     need_said(peer, "32", "bits");
-    need_said(peer, "MAPSEG_OK", "key %s", stage->place.key);
+    if (shared_descriptor >= 0)
+        need_said(peer, "MAPSEG_OK", "key memfd:%d", PEER_DESCRIPTOR);
+    else
+        need_said(peer, "MAPSEG_OK", "key %s", stage->place.key);
     return peer;
 }
 
@@ -445,6 +455,182 @@ START_TEST(both_are_counted)
 }
 END_TEST
 
+/* -------------------------------------------------------------- versions -- */
+
+#define PAYLOAD_BYTES 4096
+
+/** A show that peers can attach to: a file with a name, or, in memory, one
+ *  that they inherit. */
+static struct stage *
+show_for_peers(void)
+{
+    struct stage *stage = new_show(PAYLOAD_BYTES);
+
+    if (in_memory)
+        need(sscanf(stage->place.key, "memfd:%d", &shared_descriptor) == 1);
+    return stage;
+}
+
+/** One answer that has a number in it. */
+static void
+need_number_said(struct peer *peer, const char *prefix, uint64_t number)
+{
+    char text[64];
+
+    (void)snprintf(text, sizeof(text), "%s%" PRIu64, prefix, number);
+    need_answer(peer, text);
+}
+
+START_TEST(versions_are_the_same)
+{
+    struct stage *stage = show_for_peers();
+    struct peer *peer = peer_at(stage);
+    mapseg *seg = attached_to(stage->place.key);
+
+    need_said(peer, "MAPSEG_OK", "attach");
+    for (uint64_t round = 0; round < 10; round++) {
+        need_said(peer, "yes", "change 1");
+        need_number((int64_t)(4 * round + 2), (int64_t)need_whole(seg));
+        make_change(seg);
+        tell(peer, "read");
+        need_number_said(peer, "", 4 * round + 4);
+    }
+    end_peer(peer);
+    mapseg_free(seg);
+    end_show(stage);
+}
+END_TEST
+
+#define EDGE_CHANGES 400
+#define EDGE_ROUNDS 30
+
+/** One writer and one reader of each kind go over the end of the low half. */
+static void
+go_over_the_edge(struct peer *const peers[2], mapseg *seg, uint64_t first)
+{
+    uint64_t end = first + 4 * EDGE_CHANGES;
+    uint64_t last = 0;
+
+    tell(peers[0], "watch %" PRIu64, end);
+    tell(peers[1], "change %d", EDGE_CHANGES);
+    for (int i = 0; i < EDGE_CHANGES; i++) {
+        uint64_t version;
+
+        make_change(seg);
+        version = need_whole(seg);
+        need(version > last && version > first && version <= end);
+        last = version;
+    }
+    need_answer(peers[0], "yes");
+    need_answer(peers[1], "yes");
+    need_number((int64_t)end, (int64_t)need_whole(seg));
+}
+
+START_TEST(versions_go_over_the_low_half)
+{
+    struct stage *stage = show_for_peers();
+    struct peer *peers[2] = {peer_at(stage), peer_at(stage)};
+    mapseg *seg = attached_to(stage->place.key);
+    struct mapseg_header *header = map_header(stage->place.path);
+
+    for (int i = 0; i < 2; i++)
+        need_said(peers[i], "MAPSEG_OK", "attach");
+    for (uint64_t round = 0; round < EDGE_ROUNDS; round++) {
+        uint64_t first = (round * round * round) << 32 | (UINT64_C(0x100000000) - 2 * EDGE_CHANGES);
+
+        set_version(header, first);
+        payload_fill(mapseg_data(seg), 0, PAYLOAD_BYTES, first);
+        go_over_the_edge(peers, seg, first);
+    }
+    for (int i = 0; i < 2; i++)
+        end_peer(peers[i]);
+    mapseg_free(seg);
+    end_show(stage);
+}
+END_TEST
+
+START_TEST(each_waits_for_the_other_to_change)
+{
+    static const uint64_t firsts[] = {0, UINT64_C(0xfffffffe), UINT64_C(0x7fffffffe),
+                                      UINT64_C(0x123456789abcdef0)};
+    struct stage *stage = show_for_peers();
+    struct peer *peer = peer_at(stage);
+    mapseg *seg = attached_to(stage->place.key);
+    struct mapseg_header *header = map_header(stage->place.path);
+
+    need_said(peer, "MAPSEG_OK", "attach");
+    for (size_t i = 0; i < sizeof(firsts) / sizeof(*firsts); i++) {
+        uint64_t version = 1;
+
+        set_version(header, firsts[i]);
+        tell(peer, "wait %" PRIu64, firsts[i]);
+        nap(5 * MILLISECOND);
+        need_asleep(peer->pid);
+        make_change(seg);
+        need_number_said(peer, "MAPSEG_OK ", firsts[i] + 2);
+        tell(peer, "change 1");
+        need_result(MAPSEG_OK, mapseg_wait(seg, firsts[i] + 2, HANG, &version));
+        need_number((int64_t)firsts[i] + 4, (int64_t)version);
+        need_answer(peer, "yes");
+    }
+    /* The same low half, and yet another version. */
+    set_version(header, 8);
+    tell(peer, "wait %" PRIu64, UINT64_C(0x500000008));
+    need_number_said(peer, "MAPSEG_OK ", 8);
+    end_peer(peer);
+    mapseg_free(seg);
+    end_show(stage);
+}
+END_TEST
+
+START_TEST(writer_dies_there)
+{
+    struct stage *stage = show_for_peers();
+    mapseg *seg = attached_to(stage->place.key);
+    struct mapseg_header *header = map_header(stage->place.path);
+
+    for (uint64_t round = 0; round < 5; round++) {
+        struct peer *peer = peer_at(stage);
+        uint64_t word;
+
+        set_version(header, round << 32 | UINT64_C(0xfffffffe));
+        need_said(peer, "MAPSEG_OK", "attach");
+        need_said(peer, "MAPSEG_OK", "half");
+        need_result(MAPSEG_TIMED_OUT,
+                    mapseg_read_for(seg, 0, &word, sizeof(word), NULL, 20 * MILLISECOND));
+        kill_peer(peer);
+        need_result(MAPSEG_OWNER_DIED,
+                    mapseg_read_for(seg, 0, &word, sizeof(word), NULL, 20 * MILLISECOND));
+        repair(seg);
+        need(need_whole(seg) >= (round + 1) << 32);
+    }
+    mapseg_free(seg);
+    end_show(stage);
+}
+END_TEST
+
+START_TEST(writer_dies_here)
+{
+    struct stage *stage = show_for_peers();
+    struct peer *peer = peer_at(stage);
+    struct mapseg_header *header = map_header(stage->place.path);
+
+    need_said(peer, "MAPSEG_OK", "attach");
+    for (uint64_t round = 0; round < 5; round++) {
+        set_version(header, round << 32 | UINT64_C(0xfffffffe));
+        let_writer_die(stage);
+        need_said(peer, "MAPSEG_OWNER_DIED", "write 5");
+        need(version_of(header) % 2 == 1);
+        need_said(peer, "MAPSEG_OWNER_DIED", "repair");
+        need(version_of(header) % 2 == 0 && version_of(header) >= (round + 1) << 32);
+        tell(peer, "read");
+        need_number_said(peer, "", version_of(header));
+    }
+    end_peer(peer);
+    end_show(stage);
+}
+END_TEST
+
 /* ------------------------------------------------------------------ main -- */
 
 /** Whether there are 32-bit programs here. */
@@ -476,6 +662,7 @@ main(void)
     Suite *suite = suite_create("bits");
     TCase *data = suite_case(suite, "data");
     TCase *lock = suite_case(suite, "lock");
+    TCase *versions[] = {suite_case(suite, "versions"), suite_case(suite, "versions, in memory")};
     SRunner *runner;
     int failures;
 
@@ -493,6 +680,14 @@ main(void)
     tcase_add_test(lock, owner_dies_there);
     tcase_add_test(lock, owner_dies_here);
     tcase_add_test(suite_case(suite, "presence"), both_are_counted);
+    tcase_add_checked_fixture(versions[1], use_memory_files, NULL);
+    for (int i = 0; i < 2; i++) {
+        tcase_add_test(versions[i], versions_are_the_same);
+        tcase_add_test(versions[i], versions_go_over_the_low_half);
+        tcase_add_test(versions[i], each_waits_for_the_other_to_change);
+        tcase_add_test(versions[i], writer_dies_there);
+        tcase_add_test(versions[i], writer_dies_here);
+    }
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     failures = srunner_ntests_failed(runner);

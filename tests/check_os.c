@@ -13,9 +13,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,12 +25,16 @@
 
 #define CALLS(each)                                                                                \
     each(open) each(open_directory) each(open_new) each(open_unnamed) each(status_of_name)         \
-        each(link) each(rename_new) each(unlink) each(make_directory) each(each_name) each(reopen) \
-            each(duplicate) each(access_mode) each(status) each(file_system) each(set_mode)        \
-                each(resize) each(reserve) each(read) each(write) each(memory_file)                \
-                    each(add_seals) each(seals) each(lock_range) each(hold_range) each(test_range) \
-                        each(lock_table) each(map) each(hide_from_children) each(wiped_page)       \
-                            each(random)
+        each(real_path) each(link) each(rename_new) each(unlink) each(make_directory)              \
+            each(each_name) each(reopen) each(duplicate) each(access_mode) each(close_on_exec)     \
+                each(status) each(file_system) each(set_mode) each(resize) each(reserve)           \
+                    each(read) each(write) each(memory_file) each(add_seals) each(seals)           \
+                        each(socket_type) each(socket_await) each(socket_ready) each(socket_send)  \
+                            each(socket_receive) each(lock_range) each(hold_range)                 \
+                                each(test_range) each(lock_table) each(map)                        \
+                                    each(hide_from_children) each(copy_to_mapping)                 \
+                                        each(wiped_page) each(event_new) each(signal_action)       \
+                                            each(random)
 
 enum call {
 #define AS_NUMBER(name) CALL_##name,
@@ -49,6 +55,9 @@ static struct {
     bool struck; /* the fault has happened */
 } plan;
 
+/* Faults happen to this thread, not to those that the library starts. */
+static _Thread_local bool is_test;
+
 /* What this system is made to lack, whatever the plan. */
 static int lacks[CALL_COUNT];
 
@@ -58,7 +67,7 @@ fault(enum call call)
 {
     if (lacks[call] != 0)
         return -lacks[call];
-    if (call != plan.call || plan.nth == 0 || ++plan.times != plan.nth)
+    if (!is_test || call != plan.call || plan.nth == 0 || ++plan.times != plan.nth)
         return 0;
     plan.struck = true;
     return -plan.error;
@@ -77,6 +86,7 @@ WRAP(int, open_directory, (const char *path), (path))
 WRAP(int, open_new, (const char *path, mode_t mode), (path, mode))
 WRAP(int, open_unnamed, (const char *path, mode_t mode), (path, mode))
 WRAP(int, status_of_name, (const char *path, struct stat *status), (path, status))
+WRAP(int, real_path, (const char *path, char **real), (path, real))
 WRAP(int, link, (int fd, const char *path), (fd, path))
 WRAP(int, rename_new, (const char *from, const char *to), (from, to))
 WRAP(int, unlink, (const char *path), (path))
@@ -87,6 +97,7 @@ WRAP(int, each_name,
 WRAP(int, reopen, (int fd, int flags), (fd, flags))
 WRAP(int, duplicate, (int fd), (fd))
 WRAP(int, access_mode, (int fd), (fd))
+WRAP(int, close_on_exec, (int fd), (fd))
 WRAP(int, status, (int fd, struct stat *status), (fd, status))
 WRAP(int, file_system, (int fd, struct mapseg_file_system *to), (fd, to))
 WRAP(int, set_mode, (int fd, mode_t mode), (fd, mode))
@@ -98,6 +109,13 @@ WRAP(int64_t, write, (int fd, const void *from, size_t bytes, int64_t offset),
 WRAP(int, memory_file, (const char *name), (name))
 WRAP(int, add_seals, (int fd, int seals), (fd, seals))
 WRAP(int, seals, (int fd), (fd))
+WRAP(int, socket_type, (int fd), (fd))
+WRAP(int, socket_await, (int fd), (fd))
+WRAP(int, socket_ready, (int fd, bool to_send, int64_t ns), (fd, to_send, ns))
+WRAP(int64_t, socket_send, (int fd, const void *from, size_t bytes, int passed, bool wait),
+     (fd, from, bytes, passed, wait))
+WRAP(int64_t, socket_receive, (int fd, void *to, size_t bytes, struct mapseg_parcel *parcel),
+     (fd, to, bytes, parcel))
 WRAP(int, lock_range, (int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes),
      (fd, kind, start, bytes))
 WRAP(int, hold_range, (int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes),
@@ -108,6 +126,10 @@ WRAP(int, test_range,
      (fd, kind, start, bytes, found))
 WRAP(int, lock_table, (char **text), (text))
 WRAP(int, hide_from_children, (void *address, size_t bytes), (address, bytes))
+WRAP(int, copy_to_mapping, (void *to, const void *from, size_t bytes), (to, from, bytes))
+WRAP(int, event_new, (void), ())
+WRAP(int, signal_action, (int number, const struct sigaction *action, struct sigaction *old),
+     (number, action, old))
 WRAP(int, random, (void *to, size_t bytes), (to, bytes))
 
 static void *
@@ -131,6 +153,7 @@ static void
 install_faults(void)
 {
     healthy = mapseg_os;
+    is_test = true;
 #define AS_REPLACEMENT(name) mapseg_os.name = faulty_##name;
     CALLS(AS_REPLACEMENT)
 }
@@ -294,6 +317,159 @@ run_export(mapseg *seg)
     return MAPSEG_OK;
 }
 
+static mapseg_result
+run_create_single_writer(mapseg *seg)
+{
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+
+    options.flags = MAPSEG_SINGLE_WRITER;
+    return mapseg_create_with(seg, 1000, MAPSEG_READ_WRITE, &options);
+}
+
+static mapseg_result
+run_attach_fd(mapseg *seg)
+{
+    int fd = fcntl(inherited, F_DUPFD_CLOEXEC, 0);
+    mapseg_result result = mapseg_attach_fd(seg, fd, MAPSEG_READ_WRITE);
+
+    if (result != MAPSEG_OK)
+        ck_assert_int_eq(close(fd), 0);
+    return result;
+}
+
+static void
+create_memory(mapseg *seg)
+{
+    memory_key(seg);
+    expect(MAPSEG_OK, seg, mapseg_create(seg, 300, MAPSEG_READ_WRITE));
+}
+
+static mapseg_result
+send_to(mapseg *seg, int ends[2])
+{
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    return mapseg_send(seg, ends[0], MAPSEG_READ_WRITE);
+}
+
+static mapseg_result
+run_send(mapseg *seg)
+{
+    int ends[2];
+    mapseg_result result = send_to(seg, ends);
+
+    close(ends[0]);
+    close(ends[1]);
+    return result;
+}
+
+static mapseg *sender;
+
+static void
+keep_sender(mapseg *seg)
+{
+    (void)seg;
+    sender = mapseg_new();
+    create_memory(sender);
+}
+
+static void
+end_sender(mapseg *seg)
+{
+    (void)mapseg_detach(seg);
+    mapseg_free(sender);
+}
+
+/** Faults are for the receiver alone. */
+static mapseg_result
+run_receive(mapseg *seg)
+{
+    int ends[2], nth = plan.nth;
+    mapseg_result result;
+
+    plan.nth = 0;
+    expect(MAPSEG_OK, sender, send_to(sender, ends));
+    plan.nth = nth;
+    result = mapseg_receive(seg, ends[1], MAPSEG_READ_WRITE);
+    close(ends[0]);
+    close(ends[1]);
+    return result;
+}
+
+static mapseg_result
+run_spawn_actions(mapseg *seg)
+{
+    char variable[MAPSEG_ENVIRONMENT_BYTES];
+    posix_spawn_file_actions_t actions;
+    int fd;
+
+    ck_assert_int_eq(posix_spawn_file_actions_init(&actions), 0);
+    fd = mapseg_spawn_actions(seg, MAPSEG_READ_ONLY, &actions, variable);
+    posix_spawn_file_actions_destroy(&actions);
+    if (fd < 0)
+        return mapseg_error(seg);
+    close(fd);
+    return MAPSEG_OK;
+}
+
+/** What was written is there, whole; what was refused is not, not even in part. */
+static mapseg_result
+run_write(mapseg *seg)
+{
+    static const char text[] = "all of it";
+    char seen[sizeof text] = "";
+    mapseg_result result = mapseg_write(seg, 10, text, sizeof text);
+    int nth = plan.nth;
+    mapseg *other;
+
+    /* Another handle looks, so that the reason stays with this one. */
+    plan.nth = 0;
+    other = attached(key, MAPSEG_READ_WRITE);
+    ck_assert_msg(mapseg_read(other, 10, seen, sizeof seen, NULL) == MAPSEG_OK,
+                  "%s %d fails with %s: write: %s, then read: %s", call_names[plan.call], nth,
+                  strerror(plan.error), mapseg_result_name(result), mapseg_error_string(other));
+    ck_assert_str_eq(seen, result == MAPSEG_OK ? text : "");
+    expect(MAPSEG_OK, other, mapseg_lock(other));
+    expect(MAPSEG_OK, other, mapseg_unlock(other));
+    mapseg_free(other);
+    plan.nth = nth;
+    return result;
+}
+
+static mapseg_result
+run_read(mapseg *seg)
+{
+    uint64_t version = 77;
+    char byte = 'x';
+    mapseg_result result = mapseg_read(seg, 5, &byte, 1, &version);
+
+    ck_assert_uint_eq(version, result == MAPSEG_OK ? 0 : 77);
+    return result;
+}
+
+static mapseg_result
+run_wait(mapseg *seg)
+{
+    uint64_t now;
+
+    return mapseg_wait(seg, 1, 0, &now);
+}
+
+static mapseg_result
+run_change_fd(mapseg *seg)
+{
+    return mapseg_change_fd(seg) < 0 ? mapseg_error(seg) : MAPSEG_OK;
+}
+
+static mapseg_result
+run_access(mapseg *seg)
+{
+    mapseg_result result = mapseg_access_begin(seg);
+
+    if (result == MAPSEG_OK)
+        result = mapseg_access_end(seg);
+    return result;
+}
+
 static void
 leave_owned(mapseg *seg)
 {
@@ -371,7 +547,21 @@ static const struct operation operations[] = {
     {"export", attach_for_good, run_export, detach_all, false},
     {"lock after a death", leave_owned, run_lock, detach_all, false},
     {"fork", create_it, run_fork, detach_all, false},
+    {"create a single writer", memory_key, run_create_single_writer, detach_all, true},
+    {"receive", keep_sender, run_receive, end_sender, true},
+    {"send", create_memory, run_send, detach_all, false},
+    {"attach a descriptor for good", inherit, run_attach_fd, disinherit, true},
+    {"info of a memory file", create_memory, run_info, detach_all, false},
+    {"file actions", create_memory, run_spawn_actions, detach_all, false},
+    {"write", create_it, run_write, detach_all, false},
+    {"read", create_it, run_read, detach_all, false},
+    {"wait", create_it, run_wait, detach_all, false},
+    {"a descriptor for changes", create_it, run_change_fd, detach_all, false},
+    {"an access section", create_it, run_access, detach_all, false},
 };
+
+/* Those from here to there work without /proc. */
+enum { FIRST_WITHOUT_PROC = 16, LAST_WITHOUT_PROC = 19 };
 
 /* ------------------------------------------------------------ the runs -- */
 
@@ -562,6 +752,28 @@ START_TEST(the_first_attachment)
 }
 END_TEST
 
+/* The very first section of a process sets the handler of SIGBUS. */
+START_TEST(the_first_section)
+{
+    mapseg *seg;
+
+    install_faults();
+    unique_key(key);
+    seg = created(key, 10);
+    plan.call = CALL_signal_action;
+    plan.error = EINVAL;
+    plan.nth = 1;
+    ck_assert_int_ne(mapseg_access_begin(seg), MAPSEG_OK);
+    ck_assert(plan.struck);
+    ck_assert(is_one_line(mapseg_error_string(seg)));
+    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_access_end(seg));
+    /* What the library itself does with the segment goes on. */
+    expect(MAPSEG_OK, seg, mapseg_write(seg, 0, "x", 1));
+    expect(MAPSEG_OK, seg, mapseg_detach(seg));
+    mapseg_free(seg);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -570,6 +782,7 @@ main(void)
     TCase *test_case = new_case(suite, "faults", 120);
 
     tcase_add_test(test_case, the_first_attachment);
+    tcase_add_test(test_case, the_first_section);
     /* Their allocators count in another way. */
     if (!under_sanitizer() && !under_valgrind())
         tcase_add_test(test_case, a_handle_is_small);
@@ -577,6 +790,7 @@ main(void)
     tcase_add_loop_test(test_case, each_call_fails_once, 0, count);
     tcase_add_loop_test(test_case, without_proc, 0, 4);
     tcase_add_loop_test(test_case, without_proc, 5, 7);
+    tcase_add_loop_test(test_case, without_proc, FIRST_WITHOUT_PROC, LAST_WITHOUT_PROC + 1);
     tcase_add_loop_test(test_case, without_unnamed_files, 0, 4);
     return run_suite(suite);
 }

@@ -4,6 +4,7 @@
  */
 
 #include "mapseg.h"
+#include "payload.h"
 #include "record.h"
 
 #include <inttypes.h>
@@ -99,6 +100,110 @@ describe(void)
     mapseg_information_free(information);
 }
 
+/* ------------------------------------------------------------ versions -- */
+
+#define PAYLOAD_BYTES 4096
+
+/** Reads the payload; whether it is whole. */
+static bool
+read_whole(uint64_t *version)
+{
+    static uint64_t copy[PAYLOAD_BYTES / sizeof(uint64_t)];
+
+    return mapseg_read_for(seg, 0, copy, sizeof(copy), version, INT64_C(20000000000)) ==
+               MAPSEG_OK &&
+           payload_is(copy, sizeof(copy), *version);
+}
+
+/** Reads until the version is that large; whether all was whole on the way, and
+ *  versions only grew. */
+static bool
+watch(uint64_t end)
+{
+    uint64_t last = 0;
+
+    while (last < end) {
+        uint64_t version;
+
+        if (!read_whole(&version) || version < last)
+            return false;
+        last = version;
+    }
+    return last == end;
+}
+
+static bool
+change(unsigned long rounds)
+{
+    bool fine = true;
+
+    for (unsigned long round = 0; round < rounds; round++)
+        fine = payload_change(seg, PAYLOAD_BYTES) == MAPSEG_OK && fine;
+    return fine;
+}
+
+/** Waits, then says the result and the version. */
+static void
+wait_for_another(uint64_t seen)
+{
+    uint64_t version = 77;
+    mapseg_result result = mapseg_wait(seg, seen, INT64_C(20000000000), &version);
+
+    (void)printf("%s %" PRIu64 "\n", mapseg_result_name(result), version);
+}
+
+/** Begins a change, and writes half of it. */
+static void
+change_half(void)
+{
+    mapseg_result result = mapseg_write_begin(seg);
+
+    if (mapseg_holds_lock(result))
+        payload_fill(mapseg_data(seg), 0, PAYLOAD_BYTES / 2, 99);
+    say_result(result);
+}
+
+/** Repairs what somebody left half done. */
+static void
+repair(void)
+{
+    mapseg_result result = mapseg_write_begin(seg);
+
+    if (result == MAPSEG_OWNER_DIED) {
+        payload_fill(mapseg_data(seg), 0, PAYLOAD_BYTES, payload_next_version(seg));
+        (void)mapseg_consistent(seg);
+    }
+    if (mapseg_holds_lock(result))
+        (void)mapseg_write_end(seg);
+    say_result(result);
+}
+
+static bool
+obey_versions(const char *word, const char *argument)
+{
+    uint64_t number = strtoull(argument, NULL, 10);
+
+    if (strcmp(word, "change") == 0)
+        say_truth(change((unsigned long)number));
+    else if (strcmp(word, "half") == 0)
+        change_half();
+    else if (strcmp(word, "repair") == 0)
+        repair();
+    else if (strcmp(word, "read") == 0)
+        say_number(read_whole(&number) ? number : 1);
+    else if (strcmp(word, "watch") == 0)
+        say_truth(watch(number));
+    else if (strcmp(word, "wait") == 0)
+        wait_for_another(number);
+    else if (strcmp(word, "write") == 0)
+        say_result(mapseg_write(seg, 0, &number, sizeof(number)));
+    else
+        return false;
+    return true;
+}
+
+/* ---------------------------------------------------------- other words -- */
+
 /** Whether the word was one that concerns keys and attachments. */
 static bool
 obey_attaching(const char *word, const char *argument)
@@ -162,7 +267,8 @@ main(void)
 
         if (argument == NULL)
             argument = "";
-        if (word == NULL || (!obey_attaching(word, argument) && !obey_locking(word, argument)))
+        if (word == NULL || (!obey_attaching(word, argument) && !obey_locking(word, argument) &&
+                             !obey_versions(word, argument)))
             (void)puts("what?");
         (void)fflush(stdout);
     }

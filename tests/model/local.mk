@@ -1,4 +1,5 @@
-# tests/model/local.mk - the models of the lock and of names, and their check.
+# tests/model/local.mk - the models of the lock, of names and of versions, and
+# their check.
 #
 #   make check-model                          some minutes; skipped without spin
 #   make check-model MODEL_OPTIONS='--full'   the large searches too
@@ -6,7 +7,8 @@
 EXTRA_DIST += \
 	tests/model/lock.pml \
 	tests/model/name.pml \
-	tests/model/run.sh
+	tests/model/run.sh \
+	tests/model/sequence.pml
 
 .PHONY: check-model
 check-model:

@@ -138,6 +138,8 @@ holds 'lock, threads, no lost wake, fair' lock "SCENE=THREADS $never FAIR=1"
 holds 'lock, fork, end' lock "SCENE=FORK $last" "$large"
 holds 'lock, fork, no lost wake' lock "SCENE=FORK $never"
 holds 'lock, stray unlock' lock "SCENE=STRAY $any DEATHS=0"
+holds 'sequence, a reader, deaths' sequence 'SCENE=READ ROUNDS=1' "$large"
+holds 'sequence, no lost wake' sequence 'SCENE=WAIT DEATHS=0' "$large"
 holds 'name, three processes' name 'SCENE=PEERS' "$large"
 holds 'name, fork' name 'SCENE=FORK' "$large"
 holds 'name, fork beside a remover' name 'SCENE=TEAM OPERATIONS=1' "$large"
@@ -150,6 +152,7 @@ if [ "$full" = yes ]; then
     holds 'lock, threads, any time' lock "SCENE=THREADS $any" "$huge"
     holds 'lock, fork, any time' lock "SCENE=FORK $any" "$huge"
     holds 'lock, four processes, end' lock "SCENE=CROWD $last" "$huge"
+    holds 'sequence, a reader, two changes each' sequence 'SCENE=READ DEATHS=1' "$huge"
     holds 'name, fork beside a remover, twice' name 'SCENE=TEAM' "$huge"
     sampled 'lock, four processes, two deaths, any time' lock "SCENE=CROWD $any DEATHS=2"
     sampled 'lock, fork, two deaths, any time' lock "SCENE=FORK $any DEATHS=2"
@@ -191,6 +194,18 @@ breaks NO_SLEEPERS_BIT lock "SCENE=STRANGERS $never" "$ended"
 breaks NO_WAKE_ON lock "SCENE=STRANGERS $never ROUNDS=2" "$ended"
 breaks SLEEP_UNSEEN lock "SCENE=STRANGERS $never" "$ended"
 breaks CLEAR_BIT_UNWOKEN lock "SCENE=STRANGERS $never FAIR=1" "$ended"
+
+torn='seen_one==seen_two' other_version='seen_one==first' unhurt='violated hurt'
+
+breaks NO_SECOND_LOOK sequence 'SCENE=READ DEATHS=0' "$torn" "$large"
+breaks TOGGLE sequence 'SCENE=READ DEATHS=1' "$torn" "$large"
+breaks PUBLISH_UNREPAIRED sequence 'SCENE=READ DEATHS=1' "$torn" "$large"
+breaks BEGIN_LATE sequence 'SCENE=READ DEATHS=0' "$torn" "$large"
+breaks CONSISTENT_PUBLISHES sequence 'SCENE=READ DEATHS=1' "$other_version" "$large"
+breaks HIGH_LATE sequence 'SCENE=READ DEATHS=0' "$other_version" "$large"
+breaks RELEASE_FIRST sequence 'SCENE=READ DEATHS=0' "$unhurt" "$large"
+breaks JUDGE_AT_ONCE sequence 'SCENE=READ DEATHS=0' "$unhurt" "$large"
+breaks WAKE_FIRST sequence 'SCENE=WAIT DEATHS=0' "$ended"
 
 bystander='attached[target]==0' other_file='target==at[me]' lost='name==at[me]'
 left='(name==0))||excused' copied='holding&'
