@@ -480,7 +480,7 @@ read_range(mapseg *seg, const struct range *range, int64_t timeout_ns, uint64_t 
 
 /* -------------------------------------------------------------- writing -- */
 
-/** [BEGIN_CHANGE] The lock is held. */
+/** The lock is held. */
 static void
 begin_change(struct mapseg_lock *lock)
 {
@@ -491,7 +491,7 @@ begin_change(struct mapseg_lock *lock)
     store_odd(halves_of(lock->header), version + 1 + (version & 1));
 }
 
-/** [END_CHANGE] The lock is held. */
+/** The lock is held. */
 static void
 end_change(struct mapseg_lock *lock)
 {

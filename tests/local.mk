@@ -18,13 +18,18 @@ suites += \
 	tests/check_owner \
 	tests/check_places \
 	tests/check_presence \
+	tests/check_sequence \
+	tests/check_starve \
 	tests/check_steps \
-	tests/check_storm
+	tests/check_storm \
+	tests/check_wait
 
 # Suites of the public interface.
 suites += \
 	tests/check_bad_input \
+	tests/check_change \
 	tests/check_faults_of_qt \
+	tests/check_guard \
 	tests/check_huge \
 	tests/check_info \
 	tests/check_key \
@@ -36,6 +41,9 @@ suites += tests/compile_c99 tests/compile_c11
 if HAVE_CXX17
 suites += tests/compile_cxx
 endif
+
+suites += tests/check_hostile tests/check_shrink tests/check_trust
+suites += tests/check_pass tests/check_sandbox tests/check_seals
 
 TESTS = $(suites) $(scripts)
 check_PROGRAMS += $(suites)
@@ -52,15 +60,22 @@ scripts += \
 	tests/tool_lock.sh \
 	tests/tool_ls.sh \
 	tests/tool_progress.sh \
+	tests/tool_shrink.sh \
+	tests/tool_show_safety.sh \
 	tests/tool_usage.sh \
 	tests/tool_user.sh
 EXTRA_DIST += tests/tool_support.sh
 
 LDADD = tests/libsupport.a lib/libmapseg.la $(CHECK_LIBS)
 internals_libraries = tests/libsupport.a lib/libmapseg-core.la $(CHECK_LIBS)
+tests_check_change_LDADD = $(internals_libraries)
 tests_check_lock_rules_LDADD = $(internals_libraries)
 tests_check_os_LDADD = $(internals_libraries)
+tests_check_pass_LDADD = $(internals_libraries)
+tests_check_seals_LDADD = $(internals_libraries)
+tests_check_shrink_LDADD = $(internals_libraries)
 tests_check_steps_LDADD = $(internals_libraries)
+tests_check_trust_LDADD = $(internals_libraries)
 tests_check_steps_SOURCES = tests/check_steps.c tests/stepper.c tests/stepper.h
 
 # Segments made by hand need their checksums.
@@ -79,11 +94,16 @@ check_LIBRARIES += tests/libsupport.a
 tests_libsupport_a_SOURCES = \
 	tests/locking.c \
 	tests/locking.h \
+	tests/payload.h \
 	tests/process.c \
 	tests/process.h \
 	tests/record.h \
+	tests/sandbox.c \
+	tests/sandbox.h \
 	tests/support.c \
-	tests/support.h
+	tests/support.h \
+	tests/versions.c \
+	tests/versions.h
 
 # A test that hangs is a failure.
 TEST_EXTENSIONS = .sh
@@ -122,7 +142,7 @@ tests_libmapseg32_a_CFLAGS = $(M32_CFLAGS)
 if HAVE_M32
 check_PROGRAMS += tests/peer32
 endif
-tests_peer32_SOURCES = tests/peer32.c tests/record.h
+tests_peer32_SOURCES = tests/peer32.c tests/payload.h tests/record.h
 tests_peer32_CFLAGS = $(M32_CFLAGS)
 tests_peer32_LDADD = tests/libmapseg32.a
 tests_peer32_LDFLAGS =
@@ -153,4 +173,5 @@ no-libcheck:
 endif
 
 include tests/bench/local.mk
+include tests/fuzz/local.mk
 include tests/model/local.mk
