@@ -385,11 +385,10 @@ check_whole(const struct arrival *arrival, struct mapseg_failure *failure)
                              "the message has version %u and this library knows version %d; "
                              "upgrade it",
                              (unsigned)message->version, MAPSEG_MESSAGE_VERSION);
-    if (message->version == 0 || message->bytes != sizeof *message ||
-        message->checksum != checksum_of(message))
+    if (message->version == 0 || message->bytes != sizeof *message || message->reserved != 0 ||
+        message->access > MAPSEG_READ_WRITE || message->checksum != checksum_of(message))
         return mapseg_failed(failure, MAPSEG_CORRUPT, 0,
-                             "the message is damaged (the checksum does not fit); close the "
-                             "socket");
+                             "the message is damaged; close the socket");
     if (message->flags != 0)
         return mapseg_failed(failure, MAPSEG_TOO_NEW, 0,
                              "the message has features (flags %#llx) that this library does not "

@@ -229,7 +229,7 @@ text_in(enum column column, const mapseg_information *information, const struct 
     case COLUMN_WRITERS:
         return strdup(writers_in_words(information->writers));
     case COLUMN_SAFETY:
-        return strdup(information->safety_text);
+        return make_utf8(information->safety_text, "\\x");
     default:
         return strdup("");
     }
