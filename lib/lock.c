@@ -134,18 +134,6 @@ note_owner(struct mapseg_lock *lock)
     atomic_store_explicit(word + TID_FROM_WORD, thread.tid, memory_order_relaxed);
 }
 
-static inline void
-relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__) || defined(__arm__)
-    __asm__ volatile("yield");
-#else
-    atomic_signal_fence(memory_order_seq_cst);
-#endif
-}
-
 /** One more dead owner was replaced or cleared away. In halves, so that 32-bit
  *  programs can do it too. */
 static void
@@ -269,7 +257,7 @@ spin(struct mapseg_lock *lock, const struct attempt *attempt, mapseg_result *res
         if (take_if_free(lock, attempt, result))
             return true;
         for (int i = 0; i < step; i++)
-            relax();
+            mapseg_relax();
         if (step < SPIN_STEP && !lock->fair)
             step *= 2;
     }
@@ -369,7 +357,7 @@ hand_over(struct mapseg_lock *lock, uint32_t freed)
         !atomic_load_explicit(&lock->contended, memory_order_relaxed))
         return;
     for (int i = 0; i < FAIR_PAUSES && owner_of(seen) == 0; i++) {
-        relax();
+        mapseg_relax();
         seen = atomic_load_explicit(lock->word, memory_order_relaxed);
     }
     /* Until the next time that this handle has to wait: one who now came by

@@ -99,6 +99,19 @@ bool mapseg_lock_is_inconsistent(const struct mapseg_lock *lock);
 bool mapseg_lock_writes(const struct mapseg_lock *lock);
 void mapseg_lock_write(struct mapseg_lock *lock, bool writes);
 
+/** A moment's pause of a loop that looks at memory again and again. */
+static inline void
+mapseg_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__) || defined(__arm__)
+    __asm__ volatile("yield");
+#else
+    atomic_signal_fence(memory_order_seq_cst);
+#endif
+}
+
 /** The lock word of a header. */
 static inline _Atomic uint32_t *
 mapseg_lock_word(struct mapseg_header *header)

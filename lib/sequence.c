@@ -349,23 +349,11 @@ judge_patience(const struct reading *reading, const struct patience *patience, i
     return late ? MAPSEG_TIMED_OUT : MAPSEG_OK;
 }
 
-static inline void
-relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__) || defined(__arm__)
-    __asm__ volatile("yield");
-#else
-    atomic_signal_fence(memory_order_seq_cst);
-#endif
-}
-
 static void
 pause_after(int tries)
 {
     for (int i = 0; i < tries && i < LONGEST_STEP; i++)
-        relax();
+        mapseg_relax();
 }
 
 /* -------------------------------------------------------------- reading -- */
