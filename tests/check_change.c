@@ -941,22 +941,6 @@ START_TEST(signals_pass_the_thread_by)
 }
 END_TEST
 
-static bool
-under_race_detector(void)
-{
-#if defined(__SANITIZE_THREAD__)
-    return true;
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-    return true;
-#else
-    return false;
-#endif
-#else
-    return false;
-#endif
-}
-
 /* ------------------------------------------------------------ fork and seals -- */
 
 struct inheritance {

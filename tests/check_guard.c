@@ -33,22 +33,6 @@
 #define WELL 42
 #define BAD 43
 
-static bool
-under_race_detector(void)
-{
-#if defined(__SANITIZE_THREAD__)
-    return true;
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-    return true;
-#else
-    return false;
-#endif
-#else
-    return false;
-#endif
-}
-
 /* -------------------------------------------------- who shortens the file -- */
 
 /// A process that makes a file shorter when it is told to, and whole again.

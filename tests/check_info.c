@@ -47,16 +47,6 @@ call(const struct peer *peer)
     ck_assert_int_eq(hear(peer->channel), 'a');
 }
 
-static mapseg_information *
-describe(mapseg *seg)
-{
-    mapseg_information *information = NULL;
-
-    expect(MAPSEG_OK, seg, mapseg_info(seg, &information));
-    ck_assert_ptr_nonnull(information);
-    return information;
-}
-
 /// The description of the segment of this test, through a handle that is not attached.
 static mapseg_information *
 look(void)

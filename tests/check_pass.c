@@ -143,16 +143,6 @@ check_text(mapseg *seg, const char *text)
     ck_assert_str_eq(mapseg_const_data(seg), text);
 }
 
-static mapseg_information *
-describe(mapseg *seg)
-{
-    mapseg_information *information = NULL;
-
-    expect(MAPSEG_OK, seg, mapseg_info(seg, &information));
-    ck_assert_ptr_nonnull(information);
-    return information;
-}
-
 /** The key that a handle has which took a descriptor over. */
 static int
 check_key(mapseg *seg, mapseg *source)

@@ -38,16 +38,6 @@ memory_segment(uint32_t flags)
     return seg;
 }
 
-static mapseg_information *
-describe(mapseg *seg)
-{
-    mapseg_information *information = NULL;
-
-    expect(MAPSEG_OK, seg, mapseg_info(seg, &information));
-    ck_assert_ptr_nonnull(information);
-    return information;
-}
-
 static void
 publish(mapseg *seg, const char *text)
 {

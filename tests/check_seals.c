@@ -70,16 +70,6 @@ created_with(const char *key, uint32_t flags, uint32_t mode)
     return seg;
 }
 
-static mapseg_information *
-describe(mapseg *seg)
-{
-    mapseg_information *information = NULL;
-
-    expect(MAPSEG_OK, seg, mapseg_info(seg, &information));
-    ck_assert_ptr_nonnull(information);
-    return information;
-}
-
 static mapseg_writers
 writers_of(mapseg *seg)
 {

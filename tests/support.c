@@ -128,6 +128,22 @@ under_sanitizer(void)
 }
 
 bool
+under_race_detector(void)
+{
+#if defined(__SANITIZE_THREAD__)
+    return true;
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+    return true;
+#else
+    return false;
+#endif
+#else
+    return false;
+#endif
+}
+
+bool
 under_valgrind(void)
 {
     static int found = -1;
@@ -214,6 +230,16 @@ attached(const char *native_key, mapseg_access access)
 
     expect(MAPSEG_OK, seg, mapseg_attach(seg, access));
     return seg;
+}
+
+mapseg_information *
+describe(mapseg *seg)
+{
+    mapseg_information *information = NULL;
+
+    expect(MAPSEG_OK, seg, mapseg_info(seg, &information));
+    ck_assert_ptr_nonnull(information);
+    return information;
 }
 
 void

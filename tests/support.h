@@ -47,6 +47,7 @@ bool is_root(void);
 /** Whether a private mount namespace can be had. */
 bool can_mount(void);
 bool under_sanitizer(void);
+bool under_race_detector(void);
 bool under_valgrind(void);
 
 /* ---------------------------------------------------------- assertions -- */
@@ -82,6 +83,8 @@ mapseg *handle_for(const char *native_key);
 /** The same, created with default options, or attached. */
 mapseg *created(const char *native_key, size_t size);
 mapseg *attached(const char *native_key, mapseg_access access);
+/** What mapseg_info says; the caller frees it. */
+mapseg_information *describe(mapseg *seg);
 /** Leaves behind a persistent segment that nobody is attached to. */
 void leave_persistent(const char *native_key, size_t size);
 /** Leaves behind what a killed creator leaves; its data is filled with `fill`. */
