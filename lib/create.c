@@ -223,6 +223,9 @@ seal(const struct request *request, int fd, struct mapseg_failure *failure)
         return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, EINVAL,
                              "this kernel cannot keep others from writing, which takes Linux 5.1; "
                              "create without MAPSEG_SINGLE_WRITER");
+    if (seals == -EINVAL)
+        return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, EINVAL,
+                             "memory files cannot be sealed here; use another type of key");
     if (seals < 0)
         return mapseg_system_failed(failure, -seals, "the memory file cannot be sealed");
     if ((seals & wanted) != wanted)
