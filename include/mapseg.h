@@ -68,7 +68,8 @@ typedef enum mapseg_result {
     /** create: the name is taken, or this handle is attached already. Attach
      *  instead, or create with MAPSEG_RECLAIM to clear crash debris. */
     MAPSEG_ALREADY_EXISTS = 4,
-    /** No segment has that key. Create it, or wait for who does. */
+    /** No segment has that key. Create it, or wait for who does. send, receive:
+     *  nobody has the other end of the socket. */
     MAPSEG_NOT_FOUND = 5,
     /** The lock cannot be used: the handle was never attached; or, where a
      *  change is to begin under a lock held, somebody wrote over its word. */
@@ -82,7 +83,8 @@ typedef enum mapseg_result {
 
     /** The time given passed first. The lock is not held. */
     MAPSEG_TIMED_OUT = 16,
-    /** try_lock: somebody else holds the lock. */
+    /** try_lock: somebody else holds the lock. send, receive: the socket is not
+     *  ready, and is one that does not wait. */
     MAPSEG_WOULD_BLOCK = 17,
     /** From a call that locks (mapseg_write_begin is one): the lock IS HELD,
      *  but an owner died while it held it: the data may be half written.
@@ -478,7 +480,9 @@ MAPSEG_API mapseg_result mapseg_write_end(mapseg *seg);
  *
  * INVALID_ARGUMENT: the range is not within the data. OWNER_DIED: a writer
  * died half way; nothing was written, and the lock is not held: use
- * mapseg_write_begin, and repair. FILE_SHRUNK. Otherwise as mapseg_write_begin.
+ * mapseg_write_begin, and repair. FILE_SHRUNK. OUT_OF_RESOURCES: there is no
+ * memory for what MAPSEG_LAZY did not reserve. If only some of it could be
+ * written, others are told that a writer died. Otherwise as mapseg_write_begin.
  */
 MAPSEG_API mapseg_result mapseg_write(mapseg *seg, size_t offset, const void *from, size_t bytes);
 
@@ -562,7 +566,7 @@ MAPSEG_API int mapseg_change_fd(mapseg *seg);
  * that it replaces. On a file that cannot be made shorter (a sealed memory
  * file) nothing is installed, and the section costs next to nothing.
  *
- * FILE_SHRUNK: that has happened already; NOT_ATTACHED, OUT_OF_RESOURCES. After
+ * FILE_SHRUNK: that has been noticed already; NOT_ATTACHED, OUT_OF_RESOURCES. After
  * a failure no section has begun.
  */
 MAPSEG_API mapseg_result mapseg_access_begin(mapseg *seg);
@@ -728,7 +732,8 @@ typedef enum mapseg_writers {
     /** Nobody: seals keep all but its creator's mapping from writing. */
     MAPSEG_WRITERS_CREATOR = 0,
     /** Processes of the user who owns it, also where they got a descriptor to
-     *  read only: they can open the file anew. Others cannot. */
+     *  read only: they can open the file anew. Others only with a descriptor to
+     *  write that they were handed. */
     MAPSEG_WRITERS_OWNER = 1,
     /** Others too: the mode lets its group or everybody write. */
     MAPSEG_WRITERS_OTHERS = 2,

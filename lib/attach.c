@@ -211,6 +211,18 @@ read_word(const struct mapseg_attachment *attachment, uint32_t *word)
     return mapseg_os.read(attachment->fd, word, sizeof *word, offsetof(struct mapseg_header, lock));
 }
 
+/** Stores the lock word by the system, where a missing page is no SIGBUS. */
+static void
+write_word(const struct mapseg_attachment *attachment, uint32_t word)
+{
+    int64_t put = mapseg_os.copy_to_mapping(&attachment->header->lock, &word, sizeof word);
+
+    /* A sandbox may refuse the one and allow the other. */
+    if (put < 0 && put != -EFAULT && MAPSEG_HEADER_BYTES <= mapseg_os.file_size_limit())
+        (void)mapseg_os.write(attachment->fd, &word, sizeof word,
+                              offsetof(struct mapseg_header, lock));
+}
+
 void
 mapseg_attachment_release_word(const struct mapseg_attachment *attachment, uint32_t bits)
 {
@@ -219,12 +231,18 @@ mapseg_attachment_release_word(const struct mapseg_attachment *attachment, uint3
     if (read_word(attachment, &word) != (int64_t)sizeof word ||
         (word & MAPSEG_LOCK_OWNER) != attachment->presence.slot)
         return;
-    word = (word & MAPSEG_LOCK_DIED) | bits;
     /* Release: what was written under the lock is visible before. */
     atomic_thread_fence(memory_order_release);
-    (void)mapseg_os.write(attachment->fd, &word, sizeof word, offsetof(struct mapseg_header, lock));
+    write_word(attachment, (word & MAPSEG_LOCK_DIED) | bits);
     /* Who said just now that it sleeps was not seen. */
     mapseg_os.wake_one(&attachment->header->lock);
+}
+
+void
+mapseg_attachment_abandon_word(const struct mapseg_attachment *attachment, struct mapseg_lock *lock)
+{
+    mapseg_attachment_release_word(attachment, MAPSEG_LOCK_DIED);
+    mapseg_lock_forget(lock);
 }
 
 void
@@ -515,13 +533,22 @@ static mapseg_result
 examine_seals(const struct request *request, struct mapseg_attachment *attachment,
               struct mapseg_failure *failure)
 {
+    struct mapseg_file_system file_system;
+    mapseg_result result;
     bool refused = false;
 
     /* Files with names cannot be sealed. */
     attachment->can_shrink =
         attachment->path != NULL || mapseg_trust_can_shrink(attachment->fd, &refused);
     attachment->reads_file = attachment->can_shrink && !refused;
-    return mapseg_trust_peers(attachment->can_shrink, request->options.flags, failure);
+    result = mapseg_trust_peers(attachment->can_shrink, request->options.flags, failure);
+    if (result == MAPSEG_OK && attachment->path == NULL && !refused &&
+        mapseg_os.file_system(attachment->fd, &file_system) >= 0 &&
+        strcmp(file_system.name, "hugetlbfs") == 0)
+        result = mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                               "its file is on hugetlbfs, which cannot be mapped in part; use a "
+                               "memory file of ordinary pages");
+    return result;
 }
 
 /** Judges the open file, and reads its geometry. */
@@ -532,15 +559,18 @@ examine(struct request *request, struct mapseg_attachment *attachment, bool *can
     struct mapseg_header header;
     struct stat status;
     mapseg_result result;
-    int error = mapseg_os.status(attachment->fd, &status);
+    int error;
 
+    /* The seals first: what they forbid cannot happen after the size is known. */
+    result = examine_seals(request, attachment, failure);
+    if (result != MAPSEG_OK)
+        return result;
+    error = mapseg_os.status(attachment->fd, &status);
     if (error < 0)
         return mapseg_system_failed(failure, -error, "the file cannot be examined");
     result = mapseg_trust_file(&status, attachment->path != NULL, request->options.flags, failure);
     if (result == MAPSEG_OK)
         result = mapseg_place_check(type_of(request), attachment->fd, failure);
-    if (result == MAPSEG_OK)
-        result = examine_seals(request, attachment, failure);
     if (result == MAPSEG_OK)
         result = mapseg_header_read(attachment->fd, (uint64_t)status.st_size, &header, failure);
     if (result == MAPSEG_OK)
@@ -592,8 +622,8 @@ appear(struct request *request, struct mapseg_attachment *attachment,
     if (error == -EAGAIN) {
         request->again = true;
         return mapseg_failed(failure, MAPSEG_TIMED_OUT, 0,
-                             "another process is removing it and does not finish; see whether it "
-                             "is stopped");
+                             "another process is removing it and does not finish, or keeps others "
+                             "out on purpose; see who has it");
     }
     if (error == -EBUSY)
         return mapseg_failed(failure, MAPSEG_OUT_OF_RESOURCES, EBUSY,

@@ -38,16 +38,20 @@ struct mapseg_change {
     pthread_mutex_t mutex; /**< guards what follows */
     uint64_t given;        /**< the newest version that was given out */
     bool raised;           /**< the descriptor is readable */
+    uint64_t announced;    /**< the version that it was last made so for */
     bool lost;             /**< and stays so: the file has become shorter */
 };
 
 /* --------------------------------------------------------------- thread -- */
 
+/** Each version anew, for those who are told only when something happens to the
+ *  descriptor (EPOLLET). */
 static void
-raise_event(struct mapseg_change *change)
+raise_event(struct mapseg_change *change, uint64_t version)
 {
-    if (!change->raised)
+    if (!change->raised || change->announced != version)
         mapseg_os.event_raise(change->fd);
+    change->announced = version;
     change->raised = true;
 }
 
@@ -60,10 +64,12 @@ announce(struct mapseg_change *change, uint64_t *version)
 
     pthread_mutex_lock(&change->mutex);
     seen = mapseg_sequence_look(change->seg, version) == MAPSEG_OK;
-    if (!seen)
+    if (!seen) {
         change->lost = true;
+        *version = NO_VERSION;
+    }
     if (!seen || (*version % 2 == 0 && *version != change->given))
-        raise_event(change);
+        raise_event(change, *version);
     pthread_mutex_unlock(&change->mutex);
     return seen;
 }
@@ -198,14 +204,33 @@ is_newest(const struct mapseg_change *change, uint64_t version)
     return mapseg_sequence_look(change->seg, &now) == MAPSEG_OK && now - now % 2 == version;
 }
 
+/** There is nothing to give out while a change is under way: its end, which the
+ *  thread notices, raises again. */
+static void
+lower_unless_stable(struct mapseg_change *change)
+{
+    uint64_t now;
+
+    if (change->raised && !change->lost && mapseg_sequence_look(change->seg, &now) == MAPSEG_OK &&
+        now % 2 != 0) {
+        mapseg_os.event_clear(change->fd);
+        change->raised = false;
+    }
+}
+
 void
 mapseg_change_note(mapseg *seg, uint64_t version)
 {
     struct mapseg_change *change = atomic_load_explicit(&seg->change, memory_order_acquire);
 
-    if (change == NULL || version % 2 != 0)
+    if (change == NULL)
         return;
     pthread_mutex_lock(&change->mutex);
+    if (version % 2 != 0) {
+        lower_unless_stable(change);
+        pthread_mutex_unlock(&change->mutex);
+        return;
+    }
     if (version > change->given)
         change->given = version;
     else if (version < change->given && is_newest(change, version))
@@ -251,6 +276,7 @@ mapseg_change_forked(mapseg *seg)
     if (change == NULL)
         return;
     atomic_store_explicit(&seg->change, NULL, memory_order_relaxed);
+    mapseg_lock_allow_reading(&seg->lock, !seg->attachment.reads_file);
     /* The mutex is left as it is: a thread of the parent may hold it. */
     drop(change);
 }

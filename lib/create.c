@@ -166,6 +166,12 @@ open_file(struct request *request, bool named)
     return fd;
 }
 
+static bool
+is_single(const struct request *request)
+{
+    return (request->options.flags & MAPSEG_SINGLE_WRITER) != 0;
+}
+
 /** What the options say, for the header. */
 static uint64_t
 header_flags(const struct request *request)
@@ -174,13 +180,51 @@ header_flags(const struct request *request)
            (request->options.flags & MAPSEG_FAIR ? MAPSEG_HEADER_FAIR : 0);
 }
 
+/** Sizes the file. */
+static mapseg_result
+shape_file(const struct request *request, int fd, struct mapseg_failure *failure)
+{
+    int error = mapseg_os.set_mode(fd, request->options.mode != 0 ? request->options.mode : 0600);
+
+    if (error < 0)
+        return mapseg_system_failed(failure, -error, "its mode cannot be set");
+    error = mapseg_os.resize(fd, (int64_t)file_bytes(request));
+    if (error < 0)
+        return mapseg_system_failed(failure, -error, "it cannot be made %llu bytes long",
+                                    (unsigned long long)file_bytes(request));
+    return MAPSEG_OK;
+}
+
+/** Reserves the file's memory. */
+static mapseg_result
+reserve_file(const struct request *request, int fd, struct mapseg_failure *failure)
+{
+    int64_t bytes = (int64_t)file_bytes(request);
+    int error = 0;
+
+    if (request->options.flags & MAPSEG_LAZY)
+        return MAPSEG_OK;
+    /* That takes another mapping to write, which a single writer's seals refuse. */
+    if (bytes >= HUGE_PAGE_BYTES && !is_single(request) && mapseg_os.has_huge_pages(fd))
+        error = mapseg_os.populate_huge(fd, (size_t)bytes);
+    /* Also then: only this is certain to take all of it, or to say no. */
+    if (error >= 0)
+        error = mapseg_os.reserve(fd, 0, bytes);
+    if (error < 0)
+        return mapseg_system_failed(failure, -error,
+                                    "its %lld bytes cannot be reserved; free some memory, or give "
+                                    "a smaller size",
+                                    (long long)bytes);
+    return MAPSEG_OK;
+}
+
 /** Sizes and reserves the file, and writes its header. */
 static mapseg_result
 fill_file(const struct request *request, int fd, struct mapseg_failure *failure)
 {
-    bool lazy = (request->options.flags & MAPSEG_LAZY) != 0;
-    int64_t bytes = (int64_t)file_bytes(request);
+    struct mapseg_attachment *attachment = &request->seg->attachment;
     struct mapseg_header header;
+    mapseg_result result = MAPSEG_OK;
     int64_t put;
     int error;
 
@@ -188,21 +232,17 @@ fill_file(const struct request *request, int fd, struct mapseg_failure *failure)
                                request->options.user_tag);
     if (error < 0)
         return mapseg_system_failed(failure, -error, "the system gives no random bytes");
-    memcpy(request->seg->attachment.id, header.id, sizeof header.id);
-    error = mapseg_os.set_mode(fd, request->options.mode != 0 ? request->options.mode : 0600);
-    if (error < 0)
-        return mapseg_system_failed(failure, -error, "its mode cannot be set");
-    error = mapseg_os.resize(fd, bytes);
-    if (error >= 0 && !lazy && bytes >= HUGE_PAGE_BYTES && mapseg_os.has_huge_pages(fd))
-        error = mapseg_os.populate_huge(fd, (size_t)bytes);
-    /* Also then: only this is certain to take all of it, or to say no. */
-    if (error >= 0 && !lazy)
-        error = mapseg_os.reserve(fd, 0, bytes);
-    if (error < 0)
-        return mapseg_system_failed(failure, -error,
-                                    "its %lld bytes cannot be reserved; free some memory, or give "
-                                    "a smaller size",
-                                    (long long)bytes);
+    memcpy(attachment->id, header.id, sizeof header.id);
+    if (!is_single(request))
+        result = shape_file(request, fd, failure);
+    if (result == MAPSEG_OK)
+        result = reserve_file(request, fd, failure);
+    if (result != MAPSEG_OK)
+        return result;
+    if (is_single(request)) {
+        memcpy(attachment->base, &header, sizeof header);
+        return MAPSEG_OK;
+    }
     put = mapseg_os.write(fd, &header, sizeof header, 0);
     if (put != (int64_t)sizeof header)
         return mapseg_system_failed(failure, put < 0 ? (int)-put : ENOSPC,
@@ -214,7 +254,7 @@ fill_file(const struct request *request, int fd, struct mapseg_failure *failure)
 static mapseg_result
 seal(const struct request *request, int fd, struct mapseg_failure *failure)
 {
-    bool single = (request->options.flags & MAPSEG_SINGLE_WRITER) != 0;
+    bool single = is_single(request);
     int wanted = single ? SINGLE_WRITER_SEALS : SHARED_SEALS;
     int error = mapseg_os.add_seals(fd, wanted);
     int seals = error < 0 ? error : mapseg_os.seals(fd);
@@ -232,6 +272,33 @@ seal(const struct request *request, int fd, struct mapseg_failure *failure)
         return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
                              "the memory file did not get its seals; use another type of key");
     return MAPSEG_OK;
+}
+
+/** Maps and seals a single writer's memory before anything takes time: until the
+ *  seal another process of this user could open it, and would keep a mapping that
+ *  writes. Children do not get the mapping before the handle is attached. */
+static mapseg_result
+seal_single(const struct request *request, struct mapseg_failure *failure)
+{
+    struct mapseg_attachment *attachment = &request->seg->attachment;
+    mapseg_result result = shape_file(request, attachment->fd, failure);
+
+    if (result == MAPSEG_OK)
+        result = mapseg_attachment_map(attachment, request->access, true, true, failure);
+    return result == MAPSEG_OK ? seal(request, attachment->fd, failure) : result;
+}
+
+/** Lets children have what was hidden from them. */
+static mapseg_result
+show_single(const struct request *request, struct mapseg_failure *failure)
+{
+    const struct mapseg_attachment *attachment = &request->seg->attachment;
+    int error = 0;
+
+    if (!(request->options.flags & MAPSEG_NO_FORK))
+        error = mapseg_os.show_to_children(attachment->base, attachment->bytes);
+    return error < 0 ? mapseg_system_failed(failure, -error, "children cannot be given it")
+                     : MAPSEG_OK;
 }
 
 /* -------------------------------------------------------------- the name -- */
@@ -348,7 +415,11 @@ begin(struct request *request, bool named, struct mapseg_failure *failure)
     attachment->can_shrink = request->path != NULL;
     attachment->reads_file = attachment->can_shrink;
     result = mapseg_place_check(mapseg_ipc_key_type(request->seg->key), attachment->fd, failure);
-    return result == MAPSEG_OK ? check_room(request, attachment->fd, failure) : result;
+    if (result == MAPSEG_OK)
+        result = check_room(request, attachment->fd, failure);
+    if (result == MAPSEG_OK && is_single(request))
+        result = seal_single(request, failure);
+    return result;
 }
 
 /** Maps the filled file, appears and publishes. The fork list is locked.
@@ -362,7 +433,10 @@ finish(struct request *request, bool *needs_name, struct mapseg_failure *failure
     int error;
 
     *needs_name = false;
-    result = mapseg_attachment_map(attachment, request->access, true, no_fork, failure);
+    if (is_single(request))
+        result = show_single(request, failure);
+    else
+        result = mapseg_attachment_map(attachment, request->access, true, no_fork, failure);
     if (result != MAPSEG_OK)
         return result;
     attachment->path = request->private_path;
@@ -370,7 +444,9 @@ finish(struct request *request, bool *needs_name, struct mapseg_failure *failure
     attachment->path = NULL;
     if (error < 0)
         return mapseg_system_failed(failure, -error, "its presence cannot be recorded");
-    if (request->path == NULL) {
+    if (is_single(request)) {
+        result = MAPSEG_OK;
+    } else if (request->path == NULL) {
         result = seal(request, attachment->fd, failure);
     } else if (attachment->presence.on_working_descriptor && request->private_path == NULL) {
         *needs_name = true;

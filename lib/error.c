@@ -47,7 +47,7 @@ static const struct {
     {MAPSEG_OUT_OF_RESOURCES, "MAPSEG_OUT_OF_RESOURCES", "out of resources"},
     {MAPSEG_UNKNOWN_ERROR, "MAPSEG_UNKNOWN_ERROR", "the system failed"},
     {MAPSEG_TIMED_OUT, "MAPSEG_TIMED_OUT", "the time was up"},
-    {MAPSEG_WOULD_BLOCK, "MAPSEG_WOULD_BLOCK", "somebody else holds the lock"},
+    {MAPSEG_WOULD_BLOCK, "MAPSEG_WOULD_BLOCK", "it would have to wait"},
     {MAPSEG_OWNER_DIED, "MAPSEG_OWNER_DIED", "the lock's owner died; repair the data"},
     {MAPSEG_ALREADY_LOCKED, "MAPSEG_ALREADY_LOCKED", "this thread holds the lock already"},
     {MAPSEG_NOT_LOCKED, "MAPSEG_NOT_LOCKED", "this handle does not hold the lock"},

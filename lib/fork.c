@@ -24,6 +24,7 @@
 
 static pthread_mutex_t list_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct mapseg *list;
+static struct mapseg_courier *couriers;
 /** Holds the generation; the kernel makes it zero in a child. */
 static _Atomic uint32_t *_Atomic life_page;
 static bool handlers_are_set;
@@ -48,6 +49,7 @@ begin_again(void)
     /* A thread of the parent may have held it. */
     memcpy(&list_mutex, &fresh, sizeof fresh);
     list = NULL;
+    couriers = NULL;
     generation++;
     mapseg_lock_forked();
     mapseg_presence_forked();
@@ -145,6 +147,8 @@ resume_child(void)
     mapseg_presence_forked();
     if (life_page != NULL)
         atomic_store_explicit(life_page, generation, memory_order_relaxed);
+    for (; couriers != NULL; couriers = couriers->next)
+        mapseg_presence_close(couriers->fd);
     for (struct mapseg *seg = list; seg != NULL; seg = next) {
         next = seg->next;
         if (seg->attached)
@@ -216,6 +220,25 @@ mapseg_fork_enlist(struct mapseg *seg)
     if (list != NULL)
         list->previous = seg;
     list = seg;
+}
+
+void
+mapseg_fork_carry(struct mapseg_courier *courier, int fd)
+{
+    courier->fd = fd;
+    courier->next = couriers;
+    couriers = courier;
+}
+
+void
+mapseg_fork_deliver(struct mapseg_courier *courier)
+{
+    struct mapseg_courier **link = &couriers;
+
+    while (*link != NULL && *link != courier)
+        link = &(*link)->next;
+    if (*link == courier)
+        *link = courier->next;
 }
 
 void

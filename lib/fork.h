@@ -19,6 +19,17 @@ void mapseg_fork_unlock(void);
 void mapseg_fork_enlist(struct mapseg *seg);
 void mapseg_fork_delist(struct mapseg *seg);
 
+/** A descriptor that is made for another process, and under way to it: a child
+ *  does not keep it, or a receiver's presence would not end with the receiver. */
+struct mapseg_courier {
+    int fd;
+    struct mapseg_courier *next;
+};
+
+/** Sends it on its way, and takes it back. Call both with the list locked. */
+void mapseg_fork_carry(struct mapseg_courier *courier, int fd);
+void mapseg_fork_deliver(struct mapseg_courier *courier);
+
 /** Makes the handle this process's, see mapseg_lock_lives. */
 void mapseg_fork_belong(struct mapseg *seg);
 

@@ -48,6 +48,16 @@ static atomic_bool previous_is_spent; /**< it was to be used once, and has been 
 
 /* -------------------------------------------------------------- handler -- */
 
+/** Whether the file is as long as ever: the fault has another reason then. */
+static bool
+is_whole(const mapseg *seg)
+{
+    struct stat status;
+
+    return mapseg_os.status(seg->attachment.fd, &status) >= 0 &&
+           (uint64_t)status.st_size >= seg->attachment.bytes;
+}
+
 /** Puts zeros in place of a mapping from the page of the address to its end;
  *  false: the address is not in it, or the system refuses. */
 static bool
@@ -62,6 +72,9 @@ replace_rest(mapseg *seg, uintptr_t address, const void *base, size_t bytes,
         return false;
     /* Marked before anybody can see zeros. */
     atomic_store(&seg->shrunk, true);
+    /* If there is no memory for a page alone, what is behind it is still good. */
+    if (is_whole(seg))
+        end = page + page_size;
     /* Where not so much can be had, a page at a time. */
     if (mapseg_os.map_zeros((void *)page, end - page, protection) < 0) {
         end = page + page_size;
@@ -193,12 +206,6 @@ uninstall(void)
     free_sections(atomic_load_explicit(&sections, memory_order_relaxed));
 }
 
-bool
-mapseg_guard_is_on(void)
-{
-    return atomic_load_explicit(&is_installed, memory_order_acquire);
-}
-
 /* ------------------------------------------------------------- sections -- */
 
 static struct section *
@@ -277,8 +284,9 @@ take_away(struct section *section)
     own->count--;
 }
 
-int
-mapseg_guard_enter(mapseg *seg)
+/** Begins a section of this thread. */
+static int
+enter(mapseg *seg)
 {
     struct section *section = find(seg);
     int error = 0;
@@ -303,13 +311,10 @@ leave(struct section *section)
     return true;
 }
 
-void
-mapseg_guard_leave(mapseg *seg)
+bool
+mapseg_guard_is_within(mapseg *seg)
 {
-    struct section *section = find(seg);
-
-    if (section != NULL)
-        (void)leave(section);
+    return find(seg) != NULL;
 }
 
 void
@@ -340,7 +345,7 @@ mapseg_access_begin(mapseg *seg)
         return mapseg_report(seg, "access", &failure);
     }
     if (mapseg_handle_can_shrink(seg))
-        error = mapseg_guard_enter(seg);
+        error = enter(seg);
     if (error < 0) {
         mapseg_system_failed(&failure, -error, "its memory cannot be guarded");
         return mapseg_report(seg, "access", &failure);

@@ -73,6 +73,10 @@ void mapseg_handle_rename(mapseg *seg, mapseg_ipc_key *key);
  *  attachment: through the file, which may have become too short for it. */
 void mapseg_attachment_release_word(const struct mapseg_attachment *attachment, uint32_t bits);
 
+/** The same with MAPSEG_LOCK_DIED, and `lock` knows no more that it was held. */
+void mapseg_attachment_abandon_word(const struct mapseg_attachment *attachment,
+                                    struct mapseg_lock *lock);
+
 /** Heals the lock word if it names a slot that the caller has just claimed. */
 void mapseg_attachment_heal(const struct mapseg_attachment *attachment, uint32_t slot);
 

@@ -24,7 +24,7 @@ struct information {
     mapseg_information seen; /* first: what the caller gets is a pointer to it */
     char file_system[24];
     char verdict_text[sizeof((struct mapseg_failure *)NULL)->reason];
-    char safety_text[256];
+    char safety_text[320];
 };
 
 struct mapseg_list {

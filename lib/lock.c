@@ -395,6 +395,9 @@ mapseg_lock_release(struct mapseg_lock *lock, uint32_t bits)
             wake_one(lock->word);
         return true;
     }
+    /* Somebody wrote over it; who noted that it holds the lock does not. */
+    if (mapseg_lock_is_noted(lock))
+        mapseg_lock_forget(lock);
     return false;
 }
 
@@ -487,19 +490,31 @@ mapseg_lock_is_held(const struct mapseg_lock *lock)
 }
 
 bool
-mapseg_lock_is_mine(const struct mapseg_lock *lock)
+mapseg_lock_is_noted(const struct mapseg_lock *lock)
 {
     uint32_t noted = atomic_load_explicit(&lock->owner_thread, memory_order_relaxed);
 
-    return noted != 0 && noted == thread.number && mapseg_lock_is_held(lock);
+    return noted != 0 && noted == thread.number;
 }
 
 bool
 mapseg_lock_was_taken_away(const struct mapseg_lock *lock)
 {
-    uint32_t noted = atomic_load_explicit(&lock->owner_thread, memory_order_relaxed);
+    return mapseg_lock_is_noted(lock) && !mapseg_lock_is_held(lock);
+}
 
-    return noted != 0 && noted == thread.number && !mapseg_lock_is_held(lock);
+void
+mapseg_lock_forget(struct mapseg_lock *lock)
+{
+    atomic_store_explicit(&lock->owner_thread, 0, memory_order_relaxed);
+    mapseg_lock_write(lock, false);
+}
+
+void
+mapseg_lock_mark(struct mapseg_lock *lock)
+{
+    /* Relaxed: it becomes visible with the release of the lock. */
+    atomic_fetch_or_explicit(lock->word, MAPSEG_LOCK_DIED, memory_order_relaxed);
 }
 
 bool
@@ -645,8 +660,13 @@ unlock_slowly(mapseg *seg)
 {
     struct mapseg_lock *lock = &seg->lock;
 
-    if (!mapseg_lock_lives(lock) || !mapseg_lock_is_held(lock))
+    if (!mapseg_lock_lives(lock))
         return refuse_unlock(seg, "unlock");
+    if (!mapseg_lock_is_held(lock)) {
+        if (mapseg_lock_is_noted(lock))
+            mapseg_lock_forget(lock);
+        return refuse_unlock(seg, "unlock");
+    }
     /* The end of a change that was begun, by another word. */
     if (mapseg_lock_writes(lock))
         mapseg_sequence_publish(lock);

@@ -83,9 +83,18 @@ mapseg_lock_is_used(const struct mapseg_lock *lock)
     return atomic_load_explicit(&lock->used, memory_order_relaxed);
 }
 
-/** Whether this attachment holds the lock, and whether this thread does. */
+/** Whether this attachment holds the lock. */
 bool mapseg_lock_is_held(const struct mapseg_lock *lock);
-bool mapseg_lock_is_mine(const struct mapseg_lock *lock);
+
+/** Whether this thread has noted that it holds the lock. Does not look at the
+ *  word, which somebody may have written over. */
+bool mapseg_lock_is_noted(const struct mapseg_lock *lock);
+
+/** Forgets that the lock was held: its word is gone. */
+void mapseg_lock_forget(struct mapseg_lock *lock);
+
+/** Says in the word that its owner died: the data is half written. */
+void mapseg_lock_mark(struct mapseg_lock *lock);
 
 /** Whether this thread took the lock, and has not released it, but somebody wrote
  *  over the word. */

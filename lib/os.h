@@ -55,8 +55,8 @@ struct mapseg_os_operations {
     int (*open_new)(const char *path, mode_t mode);          /**< must not exist yet */
     int (*open_unnamed)(const char *directory, mode_t mode); /**< a file without a name */
     int (*status_of_name)(const char *path, struct stat *status);
-    /** The path without links, "." and ".."; the caller frees it. */
-    int (*real_path)(const char *path, char **real);
+    /** Where a symbolic link leads; returns the length, at most `room`. */
+    int64_t (*read_link)(const char *path, char *to, size_t room);
     int (*link)(int fd, const char *path);               /**< names an unnamed file */
     int (*rename_new)(const char *from, const char *to); /**< fails if `to` exists */
     int (*unlink)(const char *path);
@@ -112,8 +112,10 @@ struct mapseg_os_operations {
                  int *error);
     void (*unmap)(void *address, size_t bytes);
     int (*hide_from_children)(void *address, size_t bytes);
-    /** memcpy into a mapping; -EFAULT where there is nothing behind it. */
-    int (*copy_to_mapping)(void *to, const void *from, size_t bytes);
+    int (*show_to_children)(void *address, size_t bytes); /**< what was hidden */
+    /** memcpy into a mapping, of some of the bytes; returns how many, or -EFAULT
+     *  where there is nothing behind it. */
+    int64_t (*copy_to_mapping)(void *to, const void *from, size_t bytes);
     /** Whether the file's memory can come in huge pages. */
     bool (*has_huge_pages)(int fd);
     /** Takes all of the file's memory, in huge pages where they are to be had. */

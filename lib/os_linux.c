@@ -75,11 +75,12 @@ linux_status_of_name(const char *path, struct stat *status)
     return result_of(lstat(path, status));
 }
 
-static int
-linux_real_path(const char *path, char **real)
+static int64_t
+linux_read_link(const char *path, char *to, size_t room)
 {
-    *real = realpath(path, NULL);
-    return *real == NULL ? -errno : 0;
+    ssize_t length = readlink(path, to, room);
+
+    return length < 0 ? -errno : length;
 }
 
 /** The /proc name of a descriptor. */
@@ -579,24 +580,22 @@ linux_hide_from_children(void *address, size_t bytes)
 }
 
 static int
+linux_show_to_children(void *address, size_t bytes)
+{
+    return result_of(madvise(address, bytes, MADV_DOFORK));
+}
+
+static int64_t
 linux_copy_to_mapping(void *to, const void *from, size_t bytes)
 {
-    pid_t self = getpid();
+    struct iovec local = {(void *)(uintptr_t)from, bytes};
+    struct iovec remote = {to, bytes};
+    ssize_t put;
 
-    while (bytes > 0) {
-        struct iovec local = {(void *)(uintptr_t)from, bytes};
-        struct iovec remote = {to, bytes};
-        ssize_t put = process_vm_writev(self, &local, 1, &remote, 1, 0);
-
-        if (put < 0 && errno != EINTR)
-            return -errno;
-        if (put > 0) {
-            to = (char *)to + put;
-            from = (const char *)from + put;
-            bytes -= (size_t)put;
-        }
-    }
-    return 0;
+    do
+        put = process_vm_writev(getpid(), &local, 1, &remote, 1, 0);
+    while (put < 0 && errno == EINTR);
+    return put < 0 ? -errno : put;
 }
 
 /** Whether a word of options or a bracketed choice lets shared memory be huge. */
@@ -998,7 +997,7 @@ struct mapseg_os_operations mapseg_os = {
     .open_new = linux_open_new,
     .open_unnamed = linux_open_unnamed,
     .status_of_name = linux_status_of_name,
-    .real_path = linux_real_path,
+    .read_link = linux_read_link,
     .link = linux_link,
     .rename_new = linux_rename_new,
     .unlink = linux_unlink,
@@ -1031,6 +1030,7 @@ struct mapseg_os_operations mapseg_os = {
     .map = linux_map,
     .unmap = linux_unmap,
     .hide_from_children = linux_hide_from_children,
+    .show_to_children = linux_show_to_children,
     .copy_to_mapping = linux_copy_to_mapping,
     .has_huge_pages = linux_has_huge_pages,
     .populate_huge = linux_populate_huge,

@@ -260,10 +260,10 @@ await_rest(int socket_fd, bool to_send, int64_t deadline)
 static int
 send_all(int socket_fd, const struct mapseg_message *message, int fd)
 {
-    int64_t deadline = mapseg_os.monotonic_ns() + MESSAGE_PATIENCE_NS;
     const char *next = (const char *)message;
     size_t left = sizeof *message;
     int64_t sent = mapseg_os.socket_send(socket_fd, next, left, fd, true);
+    int64_t deadline = mapseg_os.monotonic_ns() + MESSAGE_PATIENCE_NS;
 
     while (sent >= 0 && (size_t)sent < left) {
         int error = 0;
@@ -282,15 +282,44 @@ send_all(int socket_fd, const struct mapseg_message *message, int fd)
     return sent < 0 ? (int)sent : 0;
 }
 
+/** Makes the receiver's descriptor; it is on its way then. */
+static int
+dispatch(mapseg *seg, mapseg_access access, struct mapseg_courier *courier,
+         struct mapseg_failure *failure)
+{
+    int fd;
+
+    if (mapseg_fork_lock() < 0) {
+        mapseg_system_failed(failure, ENOMEM, "no memory for the fork handlers");
+        return -1;
+    }
+    fd = check_and_export(seg, access, failure);
+    if (fd >= 0)
+        mapseg_fork_carry(courier, fd);
+    mapseg_fork_unlock();
+    return fd;
+}
+
+/** The receiver's copy is the only one from now on. */
+static void
+dismiss(struct mapseg_courier *courier)
+{
+    (void)mapseg_fork_lock();
+    mapseg_fork_deliver(courier);
+    mapseg_presence_close(courier->fd);
+    mapseg_fork_unlock();
+}
+
 mapseg_result
 mapseg_send(mapseg *seg, int socket_fd, mapseg_access access)
 {
+    struct mapseg_courier courier;
     struct mapseg_message message;
     struct mapseg_failure failure;
     mapseg_result result;
     int type;
     int error;
-    int fd = check_and_export(seg, access, &failure);
+    int fd = dispatch(seg, access, &courier, &failure);
 
     if (fd < 0)
         return mapseg_report(seg, "send", &failure);
@@ -301,8 +330,7 @@ mapseg_send(mapseg *seg, int socket_fd, mapseg_access access)
         if (error < 0)
             result = socket_failed(-error, &failure);
     }
-    /* The receiver's copy is the only one from now on. */
-    mapseg_presence_close(fd);
+    dismiss(&courier);
     return result == MAPSEG_OK ? mapseg_succeed(seg) : mapseg_report(seg, "send", &failure);
 }
 
@@ -373,7 +401,7 @@ check_whole(const struct arrival *arrival, struct mapseg_failure *failure)
     if (arrival->bytes == 0 && arrival->parcel.descriptors == 0)
         return mapseg_failed(failure, MAPSEG_NOT_FOUND, 0,
                              "the other end closed the socket, or sent nothing; connect anew");
-    if (memcmp(message->magic, MAPSEG_MESSAGE_MAGIC, known) != 0 || arrival->parcel.too_long)
+    if (memcmp(message->magic, MAPSEG_MESSAGE_MAGIC, known) != 0)
         return mapseg_failed(failure, MAPSEG_NOT_A_SEGMENT, 0,
                              "the other end sent something else; see that it calls mapseg_send");
     if (arrival->bytes < sizeof *message)
@@ -385,8 +413,9 @@ check_whole(const struct arrival *arrival, struct mapseg_failure *failure)
                              "the message has version %u and this library knows version %d; "
                              "upgrade it",
                              (unsigned)message->version, MAPSEG_MESSAGE_VERSION);
-    if (message->version == 0 || message->bytes != sizeof *message || message->reserved != 0 ||
-        message->access > MAPSEG_READ_WRITE || message->checksum != checksum_of(message))
+    if (message->version == 0 || arrival->parcel.too_long || message->bytes != sizeof *message ||
+        message->reserved != 0 || message->access > MAPSEG_READ_WRITE ||
+        message->checksum != checksum_of(message))
         return mapseg_failed(failure, MAPSEG_CORRUPT, 0,
                              "the message is damaged; close the socket");
     if (message->flags != 0)

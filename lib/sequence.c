@@ -30,6 +30,8 @@
 
 /** How often a reader tries at once before it waits for writers to pause. */
 #define QUICK_TRIES 64
+/** More takes too long to be copied in vain. */
+#define QUICK_BYTES 4096
 /** Pauses between two of these, at the most. */
 #define LONGEST_STEP 64
 
@@ -143,7 +145,7 @@ is_odd(uint64_t version)
 /** How a segment's memory is read without harm. */
 enum reach {
     REACH_DIRECT,  /**< nobody can make the file shorter */
-    REACH_GUARDED, /**< within a section of the guard, as the program wishes */
+    REACH_GUARDED, /**< within a section of the guard, of this thread */
     REACH_FILE     /**< through the descriptor */
 };
 
@@ -160,16 +162,8 @@ begin_reading(mapseg *seg)
 
     if (!seg->attachment.reads_file)
         return reading;
-    reading.reach =
-        mapseg_guard_is_on() && mapseg_guard_enter(seg) >= 0 ? REACH_GUARDED : REACH_FILE;
+    reading.reach = mapseg_guard_is_within(seg) ? REACH_GUARDED : REACH_FILE;
     return reading;
-}
-
-static void
-end_reading(const struct reading *reading)
-{
-    if (reading->reach == REACH_GUARDED)
-        mapseg_guard_leave(reading->seg);
 }
 
 static mapseg_result
@@ -234,13 +228,31 @@ fetch_version(const struct reading *reading, bool again, uint64_t *version)
     return reading->reach == REACH_GUARDED && is_lost(seg) ? MAPSEG_FILE_SHRUNK : MAPSEG_OK;
 }
 
+/** Whether the file is as long as its mapping, where it can be shorter. */
+static mapseg_result
+check_length(mapseg *seg)
+{
+    struct stat status;
+
+    if (is_lost(seg))
+        return MAPSEG_FILE_SHRUNK;
+    if (!seg->attachment.reads_file || mapseg_os.status(seg->attachment.fd, &status) < 0 ||
+        (uint64_t)status.st_size >= seg->attachment.bytes)
+        return MAPSEG_OK;
+    return lost(seg);
+}
+
 /** A version whose halves belong together, if it is even. */
 static mapseg_result
 fetch_stable_version(const struct reading *reading, uint64_t *version)
 {
-    mapseg_result result = fetch_version(reading, false, version);
-    uint64_t again = *version;
+    /* Also where the header is still there. */
+    mapseg_result result = check_length(reading->seg);
+    uint64_t again;
 
+    if (result == MAPSEG_OK)
+        result = fetch_version(reading, false, version);
+    again = result == MAPSEG_OK ? *version : 0;
     /* A peer that never lets it rest does not hold us up. */
     for (int i = 0; i < QUICK_TRIES && result == MAPSEG_OK; i++) {
         *version = again;
@@ -365,6 +377,18 @@ struct range {
     size_t offset;
 };
 
+/** Whether this thread holds the lock: then nobody else changes anything. */
+static bool
+is_own_change(const struct reading *reading)
+{
+    const struct mapseg_lock *lock = &reading->seg->lock;
+    uint32_t word = 0;
+
+    return mapseg_lock_is_noted(lock) &&
+           fetch(reading, &word, sizeof word, offsetof(struct mapseg_header, lock)) == MAPSEG_OK &&
+           (word & MAPSEG_LOCK_OWNER) == lock->slot;
+}
+
 /** One try. OK: the copy is of *version, if that is even. */
 static inline mapseg_result
 try_copy(const struct reading *reading, const struct range *range, uint64_t *version, bool *good)
@@ -429,7 +453,7 @@ read_slowly(const struct reading *reading, const struct range *range, int64_t ti
     struct patience patience = begin_patience(timeout_ns);
     bool good = false;
 
-    if (mapseg_lock_is_mine(&reading->seg->lock))
+    if (is_own_change(reading))
         return copy_own(reading, range, version);
     for (int tries = 0;; tries++) {
         mapseg_result result = try_copy(reading, range, version, &good);
@@ -438,7 +462,7 @@ read_slowly(const struct reading *reading, const struct range *range, int64_t ti
         if (result != MAPSEG_OK || good)
             return result;
         pause_after(tries);
-        if (tries < QUICK_TRIES)
+        if (tries < QUICK_TRIES && range->bytes <= QUICK_BYTES)
             continue;
         if (may_lock(reading))
             result = copy_locked(reading, range, &patience, version, &good);
@@ -462,7 +486,6 @@ read_range(mapseg *seg, const struct range *range, int64_t timeout_ns, uint64_t 
 
     if (result == MAPSEG_OK && !good)
         result = read_slowly(&reading, range, timeout_ns, version);
-    end_reading(&reading);
     return result;
 }
 
@@ -526,96 +549,94 @@ mapseg_sequence_repaired(struct mapseg_lock *lock)
     wake_all(lock->header);
 }
 
-/** Whether the file is as long as its mapping, where it can be shorter. */
-static mapseg_result
-check_length(mapseg *seg)
+/** Copies some of it into the mapping, by the system: SIGBUS becomes an error. In
+ *  a sandbox that allows no copy of that kind, into the file. */
+static int64_t
+copy_some(mapseg *seg, size_t offset, const void *from, size_t bytes)
 {
-    struct stat status;
+    struct mapseg_attachment *attachment = &seg->attachment;
+    int64_t put = mapseg_os.copy_to_mapping(attachment->base + offset, from, bytes);
 
-    if (is_lost(seg))
-        return MAPSEG_FILE_SHRUNK;
-    if (!seg->attachment.reads_file || mapseg_os.status(seg->attachment.fd, &status) < 0 ||
-        (uint64_t)status.st_size >= seg->attachment.bytes)
-        return MAPSEG_OK;
-    return lost(seg);
+    if (put != -EPERM && put != -EACCES && put != -ENOSYS)
+        return put;
+    /* Or a file that ended before would be made longer again; and above that
+     * limit there is SIGXFSZ. */
+    if (check_length(seg) != MAPSEG_OK)
+        return -EFAULT;
+    if (offset + bytes > mapseg_os.file_size_limit())
+        return -EFBIG;
+    return mapseg_os.write(attachment->fd, from, bytes, (int64_t)offset);
 }
 
-/** The same as a copy, in a sandbox that allows none of that kind. */
+/** Copies into the data; *done: how much of it. */
 static mapseg_result
-write_file(mapseg *seg, const void *from, size_t bytes, size_t offset)
+copy_in(const struct reading *reading, size_t offset, const char *from, size_t bytes, size_t *done)
 {
-    while (bytes > 0) {
-        mapseg_result result = check_length(seg);
-        int64_t put;
+    mapseg *seg = reading->seg;
 
-        /* Or it would be made longer again. */
-        if (result != MAPSEG_OK)
-            return result;
-        put = mapseg_os.write(seg->attachment.fd, from, bytes, (int64_t)offset);
+    offset += seg->attachment.data_offset;
+    *done = 0;
+    if (reading->reach != REACH_FILE) {
+        mapseg_copy_in(seg->attachment.base + offset, from, bytes);
+        *done = bytes;
+        return is_lost(seg) ? MAPSEG_FILE_SHRUNK : MAPSEG_OK;
+    }
+    while (*done < bytes) {
+        int64_t put = copy_some(seg, offset + *done, from + *done, bytes - *done);
+
+        if (put == -EFAULT)
+            /* If the file is as long as ever, there is no memory for what was
+             * never reserved. */
+            return check_length(seg) == MAPSEG_OK ? MAPSEG_OUT_OF_RESOURCES : MAPSEG_FILE_SHRUNK;
         if (put <= 0)
-            return MAPSEG_UNKNOWN_ERROR;
-        from = (const char *)from + put;
-        offset += (size_t)put;
-        bytes -= (size_t)put;
+            return put == -ENOSPC ? MAPSEG_OUT_OF_RESOURCES : MAPSEG_UNKNOWN_ERROR;
+        *done += (size_t)put;
     }
     return MAPSEG_OK;
 }
 
-/** Copies into the data, or says that the file became too short for it. */
-static mapseg_result
-copy_in(mapseg *seg, size_t offset, const void *from, size_t bytes)
-{
-    struct mapseg_attachment *attachment = &seg->attachment;
-    char *to = attachment->base + attachment->data_offset + offset;
-    struct reading reading = begin_reading(seg);
-    int error = 0;
-
-    if (reading.reach == REACH_FILE)
-        error = mapseg_os.copy_to_mapping(to, from, bytes);
-    else
-        mapseg_copy_in(to, from, bytes);
-    end_reading(&reading);
-    if (error == -EPERM || error == -EACCES || error == -ENOSYS)
-        return write_file(seg, from, bytes, attachment->data_offset + offset);
-    if (error < 0)
-        return error == -EFAULT ? lost(seg) : MAPSEG_UNKNOWN_ERROR;
-    return is_lost(seg) ? MAPSEG_FILE_SHRUNK : MAPSEG_OK;
-}
-
 /** Writes a range under the lock, which this thread holds. */
 static mapseg_result
-write_held(mapseg *seg, size_t offset, const void *from, size_t bytes)
+write_held(const struct reading *reading, size_t offset, const void *from, size_t bytes)
 {
-    bool within = mapseg_lock_writes(&seg->lock);
+    struct mapseg_lock *lock = &reading->seg->lock;
+    bool within = mapseg_lock_writes(lock);
     mapseg_result result;
+    size_t done;
 
     if (!within)
-        begin_change(&seg->lock);
-    result = copy_in(seg, offset, from, bytes);
-    /* Where nothing could be written at all nothing is half written. */
-    if (!within && result != MAPSEG_FILE_SHRUNK)
-        mapseg_sequence_publish(&seg->lock);
+        begin_change(lock);
+    result = copy_in(reading, offset, from, bytes, &done);
+    if (within || result == MAPSEG_FILE_SHRUNK)
+        return result;
+    /* Where only some of it could be written, it is as if the writer had died. */
+    if (result != MAPSEG_OK && done != 0)
+        mapseg_lock_mark(lock);
+    mapseg_sequence_publish(lock);
     return result;
 }
 
 /** Takes the lock, writes, and lets go of it. */
 static mapseg_result
-write_range(mapseg *seg, size_t offset, const void *from, size_t bytes)
+write_range(const struct reading *reading, size_t offset, const void *from, size_t bytes)
 {
-    struct mapseg_lock *lock = &seg->lock;
+    mapseg *seg = reading->seg;
     mapseg_result result = check_length(seg);
 
+    if (result == MAPSEG_OK && mapseg_lock_was_taken_away(&seg->lock))
+        return MAPSEG_LOCK_ERROR;
     if (result == MAPSEG_OK)
-        result = mapseg_lock_take(lock, INT64_MAX);
-    if (result == MAPSEG_FILE_SHRUNK)
+        result = mapseg_lock_take(&seg->lock, INT64_MAX);
+    else
         return result;
     if (result == MAPSEG_ALREADY_LOCKED)
-        return write_held(seg, offset, from, bytes);
+        return write_held(reading, offset, from, bytes);
     if (result == MAPSEG_OK)
-        result = write_held(seg, offset, from, bytes);
-    /* What was begun and could not be ended is half written. */
-    if (check_length(seg) == MAPSEG_OK)
-        (void)mapseg_lock_release(lock, mapseg_lock_writes(lock) ? MAPSEG_LOCK_DIED : 0);
+        result = write_held(reading, offset, from, bytes);
+    if (result == MAPSEG_FILE_SHRUNK)
+        mapseg_attachment_abandon_word(&seg->attachment, &seg->lock);
+    else
+        (void)mapseg_lock_release(&seg->lock, 0);
     return result;
 }
 
@@ -654,6 +675,9 @@ report(mapseg *seg, const char *operation, mapseg_result result)
     case MAPSEG_FILE_SHRUNK:
         words = "somebody made the file shorter, and this attachment is lost; detach, and find "
                 "out who";
+        break;
+    case MAPSEG_OUT_OF_RESOURCES:
+        words = "there is no memory for all of it, which was not reserved; free some";
         break;
     default:
         words = "the file cannot be read or written any more; detach and attach anew";
@@ -746,13 +770,10 @@ mapseg_write(mapseg *seg, size_t offset, const void *from, size_t bytes)
     result = check_range(seg, "write", offset, bytes);
     if (result != MAPSEG_OK)
         return result;
-    if (mapseg_lock_was_taken_away(&seg->lock))
-        return refuse_lost_lock(seg);
-    /* With the guard on, the lock and the version are touched in a section too. */
+    /* Within a section of the caller's the lock and the version are, too. */
     reading = begin_reading(seg);
-    result = write_range(seg, offset, from, bytes);
-    end_reading(&reading);
-    return report(seg, "write", result);
+    result = write_range(&reading, offset, from, bytes);
+    return result == MAPSEG_LOCK_ERROR ? refuse_lost_lock(seg) : report(seg, "write", result);
 }
 
 /** The one try that mostly does, without all that makes it safe elsewhere. */
@@ -793,11 +814,10 @@ mapseg_read_for(mapseg *seg, size_t offset, void *to, size_t bytes, uint64_t *ve
     if (result != MAPSEG_OK)
         return result;
     result = read_range(seg, &range, timeout_ns, &seen);
-    if (result == MAPSEG_OK) {
-        mapseg_change_note(seg, seen);
-        if (version != NULL)
-            *version = seen;
-    }
+    if (result == MAPSEG_OK || result == MAPSEG_TIMED_OUT || result == MAPSEG_OWNER_DIED)
+        mapseg_change_note(seg, result == MAPSEG_OK ? seen : seen | 1);
+    if (result == MAPSEG_OK && version != NULL)
+        *version = seen;
     return report(seg, "read", result);
 }
 
@@ -842,22 +862,28 @@ wait_as(mapseg *seg, const char *operation, uint64_t seen, int64_t timeout_ns, u
         return refuse_detached(seg, operation);
     reading = begin_reading(seg);
     result = wait_for_version(&reading, seen, timeout_ns, version);
-    end_reading(&reading);
     /* Also where there was nothing new: it is given out again. */
-    if (result == MAPSEG_OK || result == MAPSEG_TIMED_OUT)
+    if (result == MAPSEG_OK || result == MAPSEG_TIMED_OUT || result == MAPSEG_OWNER_DIED)
         mapseg_change_note(seg, *version);
     return report(seg, operation, result);
+}
+
+static bool
+is_own(mapseg *seg)
+{
+    const struct reading reading = begin_reading(seg);
+
+    return is_own_change(&reading);
 }
 
 mapseg_result
 mapseg_read_begin(mapseg *seg, uint64_t *version)
 {
-    /* Who is within a change of its own waits for nobody. */
-    bool own = mapseg_is_attached(seg) && mapseg_lock_is_mine(&seg->lock);
     mapseg_result result;
     uint64_t seen;
 
-    if (own)
+    /* Who is within a change of its own waits for nobody. */
+    if (mapseg_is_attached(seg) && is_own(seg))
         result = report(seg, "read", mapseg_sequence_look(seg, &seen));
     else
         result = wait_as(seg, "read", 1, PATIENCE_NS, &seen);
@@ -878,8 +904,7 @@ mapseg_read_retry(mapseg *seg, uint64_t version)
         return true;
     reading = begin_reading(seg);
     result = fetch_version(&reading, true, &again);
-    end_reading(&reading);
-    return result != MAPSEG_OK || again != version || is_lost(seg);
+    return result != MAPSEG_OK || again != version || check_length(seg) != MAPSEG_OK;
 }
 
 mapseg_result

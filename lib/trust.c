@@ -5,11 +5,11 @@
  */
 #include "trust.h"
 
-#include "key.h"
 #include "os.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,64 +68,133 @@ mapseg_trust_file(const struct stat *status, bool named, uint32_t flags,
     return MAPSEG_OK;
 }
 
+/** As many links as the kernel follows. */
+#define MOST_LINKS 40
+
+/** The way to a file, step by step as the kernel goes it. */
+struct way {
+    char gone[PATH_MAX]; /**< so far, without links; "" is the root */
+    char rest[PATH_MAX]; /**< what is left of the path */
+    int links;
+};
+
 /** Whether others could replace names in a directory, or lead elsewhere by a
  *  link. */
 static mapseg_result
-trust_directory(const char *path, struct mapseg_failure *failure)
+trust_step(const char *path, const struct stat *status, struct mapseg_failure *failure)
 {
-    struct stat status;
-    int error = mapseg_os.status_of_name(path, &status);
-
-    if (error < 0)
-        /* The open that follows says it better. */
-        return MAPSEG_OK;
-    if (status.st_uid != mapseg_os.user_id() && status.st_uid != 0)
+    if (status->st_uid != mapseg_os.user_id() && status->st_uid != 0)
         return mapseg_failed(failure, MAPSEG_UNTRUSTED, 0,
                              "user %u owns %.80s, on the way to it, and could replace it; if you "
                              "trust that user, allow it (MAPSEG_ALLOW_SHARED_DIRECTORY)",
-                             (unsigned)status.st_uid, path);
-    if (S_ISDIR(status.st_mode) && status.st_mode & 0022 && !(status.st_mode & S_ISVTX))
+                             (unsigned)status->st_uid, path);
+    if (S_ISDIR(status->st_mode) && status->st_mode & 0022 && !(status->st_mode & S_ISVTX))
         return mapseg_failed(failure, MAPSEG_UNTRUSTED, 0,
                              "the mode %04o of %.80s lets others replace it; chmod that "
                              "directory, or allow it (MAPSEG_ALLOW_SHARED_DIRECTORY)",
-                             (unsigned)status.st_mode & 07777, path);
+                             (unsigned)status->st_mode & 07777, path);
     return MAPSEG_OK;
 }
 
-/** The same for a directory and all those above it; the path is used up. */
-static mapseg_result
-trust_chain(char *path, struct mapseg_failure *failure)
+/** Takes the first part off what is left; false: there is none. */
+static bool
+next_part(struct way *way, char part[NAME_MAX + 1])
 {
-    mapseg_result result = trust_directory(*path == '\0' ? "/" : path, failure);
+    const char *from = way->rest + strspn(way->rest, "/");
+    size_t length = strcspn(from, "/");
 
-    while (result == MAPSEG_OK && *path != '\0') {
-        *strrchr(path, '/') = '\0';
-        result = trust_directory(*path == '\0' ? "/" : path, failure);
+    if (length == 0 || length > NAME_MAX)
+        return false;
+    memcpy(part, from, length);
+    part[length] = '\0';
+    memmove(way->rest, from + length, strlen(from + length) + 1);
+    return true;
+}
+
+/** Goes where a link leads. false: the system would not. */
+static bool
+follow(struct way *way, const char *link)
+{
+    char target[PATH_MAX];
+    char rest[PATH_MAX];
+    int64_t length = mapseg_os.read_link(link, target, sizeof target - 1);
+
+    if (length < 0 || ++way->links > MOST_LINKS)
+        return false;
+    target[length] = '\0';
+    memcpy(rest, way->rest, sizeof rest);
+    if (*target == '/')
+        way->gone[0] = '\0';
+    return (size_t)snprintf(way->rest, sizeof way->rest, "%s/%s", target, rest) < sizeof way->rest;
+}
+
+/** One step of the way; *end: it goes no further, and the open that follows says
+ *  why. */
+static mapseg_result
+go_on(struct way *way, const char *part, bool *end, struct mapseg_failure *failure)
+{
+    size_t length = strlen(way->gone);
+    struct stat status;
+    mapseg_result result;
+
+    *end = false;
+    if (strcmp(part, ".") == 0)
+        return MAPSEG_OK;
+    if (strcmp(part, "..") == 0) {
+        char *last = strrchr(way->gone, '/');
+
+        if (last != NULL)
+            *last = '\0';
+        return MAPSEG_OK;
     }
+    *end = (size_t)snprintf(way->gone + length, sizeof way->gone - length, "/%s", part) >=
+               sizeof way->gone - length ||
+           mapseg_os.status_of_name(way->gone, &status) < 0;
+    if (*end)
+        return MAPSEG_OK;
+    result = trust_step(way->gone, &status, failure);
+    if (result == MAPSEG_OK && S_ISLNK(status.st_mode)) {
+        char link[PATH_MAX];
+
+        memcpy(link, way->gone, sizeof link);
+        way->gone[length] = '\0';
+        *end = !follow(way, link);
+    }
+    return result;
+}
+
+/** Goes all of the way. */
+static mapseg_result
+trust_way(struct way *way, struct mapseg_failure *failure)
+{
+    char part[NAME_MAX + 1];
+    struct stat status;
+    mapseg_result result = MAPSEG_OK;
+    bool end = mapseg_os.status_of_name("/", &status) < 0;
+
+    if (!end)
+        result = trust_step("/", &status, failure);
+    while (result == MAPSEG_OK && !end && next_part(way, part))
+        result = go_on(way, part, &end, failure);
     return result;
 }
 
 mapseg_result
 mapseg_trust_directories(const char *path, uint32_t flags, struct mapseg_failure *failure)
 {
-    mapseg_result result = MAPSEG_OK;
-    char *directory;
-    char *real = NULL;
+    const char *last = strrchr(path, '/');
+    mapseg_result result;
+    struct way *way;
 
-    if (flags & MAPSEG_ALLOW_SHARED_DIRECTORY)
+    if (flags & MAPSEG_ALLOW_SHARED_DIRECTORY || last - path >= PATH_MAX)
         return MAPSEG_OK;
-    directory = mapseg_copy_string(path);
-    if (directory == NULL)
+    /* Too much for a small stack. */
+    way = calloc(1, sizeof *way);
+    if (way == NULL)
         return mapseg_system_failed(failure, ENOMEM, "no memory for a path");
-    *strrchr(directory, '/') = '\0';
-    /* The way as it is written, whose links somebody may own, and the way that
-     * it comes to. */
-    if (mapseg_os.real_path(*directory == '\0' ? "/" : directory, &real) >= 0)
-        result = trust_chain(real, failure);
-    if (result == MAPSEG_OK)
-        result = trust_chain(directory, failure);
-    free(real);
-    free(directory);
+    memcpy(way->rest, path, (size_t)(last - path));
+    result = trust_way(way, failure);
+    free(way);
     return result;
 }
 
@@ -175,7 +244,8 @@ mapseg_trust_describe(const struct stat *status, bool can_shrink, mapseg_writers
         snprintf(to, bytes, "only its creator can write it, by its seals; %s", shrinks);
     else if (writers == MAPSEG_WRITERS_OWNER)
         snprintf(to, bytes,
-                 "user %u and root can write it, also where a descriptor was made for reading; %s",
+                 "user %u (also with a descriptor made for reading), root and whoever is handed a "
+                 "descriptor for writing can write it; %s",
                  owner, shrinks);
     else
         snprintf(to, bytes, "user %u, root and, by its mode %04o, others can write it; %s", owner,

@@ -156,7 +156,7 @@ struct arena {
     int fd;      /* of a nameless segment, to write; -1: it has a name */
     int read_fd; /* the same, to read */
     struct mapseg_header good;
-    atomic_int stop;
+    atomic_int stop; /* 1: who fights; 2: who stays, too */
     atomic_int ready;
     atomic_uint tallies[TALLIES];
     atomic_uint seen_words[64]; /* lock words that once were */
@@ -876,7 +876,7 @@ put_bystanders(void)
 
 /* ----------------------------------------------------- the scribbling -- */
 
-/** Remains attached, and does nothing. */
+/** Remains attached longer than all others, and does nothing. */
 static void
 stay(struct stage *stage)
 {
@@ -892,7 +892,7 @@ stay(struct stage *stage)
                      : mapseg_attach(seg, MAPSEG_READ_WRITE);
     need_result(MAPSEG_OK, result);
     atomic_fetch_add(&arena->ready, 1);
-    while (goes_on())
+    while (atomic_load(&arena->stop) < 2)
         nap(MILLISECOND);
     watch_hangs();
     need_result(MAPSEG_OK, in_time_result(0, mapseg_detach(seg)));
@@ -937,7 +937,8 @@ hostile_time(void)
     return (text == NULL ? 3 : strtol(text, NULL, 10)) * SECOND;
 }
 
-/** None of them ends before it is told to. */
+/** None of them ends before it is told to. The first stays to the end: the last to leave removes
+ *  what a forged header does not call persistent. */
 static void
 let_them_fight(const pid_t *pids, size_t processes)
 {
@@ -954,8 +955,10 @@ let_them_fight(const pid_t *pids, size_t processes)
         nap(10 * MILLISECOND);
     }
     atomic_store(&arena->stop, 1);
-    for (size_t i = 0; i < processes; i++)
+    for (size_t i = 1; i < processes; i++)
         finish(pids[i]);
+    atomic_store(&arena->stop, 2);
+    finish(pids[0]);
 }
 
 /** When the header is whole again the segment works as ever. */

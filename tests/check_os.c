@@ -25,16 +25,16 @@
 
 #define CALLS(each)                                                                                \
     each(open) each(open_directory) each(open_new) each(open_unnamed) each(status_of_name)         \
-        each(real_path) each(link) each(rename_new) each(unlink) each(make_directory)              \
+        each(read_link) each(link) each(rename_new) each(unlink) each(make_directory)              \
             each(each_name) each(reopen) each(duplicate) each(access_mode) each(close_on_exec)     \
                 each(status) each(file_system) each(set_mode) each(resize) each(reserve)           \
                     each(read) each(write) each(memory_file) each(add_seals) each(seals)           \
                         each(socket_type) each(socket_await) each(socket_ready) each(socket_send)  \
                             each(socket_receive) each(lock_range) each(hold_range)                 \
                                 each(test_range) each(lock_table) each(map)                        \
-                                    each(hide_from_children) each(copy_to_mapping)                 \
-                                        each(wiped_page) each(event_new) each(signal_action)       \
-                                            each(random)
+                                    each(hide_from_children) each(show_to_children)                \
+                                        each(copy_to_mapping) each(wiped_page) each(event_new)     \
+                                            each(signal_action) each(random)
 
 enum call {
 #define AS_NUMBER(name) CALL_##name,
@@ -86,7 +86,7 @@ WRAP(int, open_directory, (const char *path), (path))
 WRAP(int, open_new, (const char *path, mode_t mode), (path, mode))
 WRAP(int, open_unnamed, (const char *path, mode_t mode), (path, mode))
 WRAP(int, status_of_name, (const char *path, struct stat *status), (path, status))
-WRAP(int, real_path, (const char *path, char **real), (path, real))
+WRAP(int64_t, read_link, (const char *path, char *to, size_t room), (path, to, room))
 WRAP(int, link, (int fd, const char *path), (fd, path))
 WRAP(int, rename_new, (const char *from, const char *to), (from, to))
 WRAP(int, unlink, (const char *path), (path))
@@ -126,7 +126,8 @@ WRAP(int, test_range,
      (fd, kind, start, bytes, found))
 WRAP(int, lock_table, (char **text), (text))
 WRAP(int, hide_from_children, (void *address, size_t bytes), (address, bytes))
-WRAP(int, copy_to_mapping, (void *to, const void *from, size_t bytes), (to, from, bytes))
+WRAP(int, show_to_children, (void *address, size_t bytes), (address, bytes))
+WRAP(int64_t, copy_to_mapping, (void *to, const void *from, size_t bytes), (to, from, bytes))
 WRAP(int, event_new, (void), ())
 WRAP(int, signal_action, (int number, const struct sigaction *action, struct sigaction *old),
      (number, action, old))

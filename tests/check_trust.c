@@ -586,7 +586,7 @@ make_call(void *argument)
 
 /** What mapseg_info says of something that is no segment to be trusted. */
 static int
-describe(void *argument)
+check_description(void *argument)
 {
     const struct plant *plant = argument;
     const struct answers *answers = scene.user == ROOT ? &plant->as_root : &plant->as_user;
@@ -659,7 +659,7 @@ check_plant(const struct plant *plant)
     sleeper = start_sleeper(plant->opener);
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
         check_left_alone(make_call, &calls[i], calls[i].name);
-    check_left_alone(describe, (void *)(uintptr_t)plant, "info");
+    check_left_alone(check_description, (void *)(uintptr_t)plant, "info");
     check_removal(plant, "remove", mapseg_remove, answers->remove);
     check_removal(plant, "reclaim", mapseg_reclaim, answers->remove);
     end_sleeper(&sleeper);

@@ -42,7 +42,7 @@ if HAVE_CXX17
 suites += tests/compile_cxx
 endif
 
-suites += tests/check_hostile tests/check_shrink tests/check_trust
+suites += tests/check_crossing tests/check_hostile tests/check_shrink tests/check_trust
 suites += tests/check_pass tests/check_sandbox tests/check_seals
 
 TESTS = $(suites) $(scripts)
@@ -69,6 +69,7 @@ EXTRA_DIST += tests/tool_support.sh
 LDADD = tests/libsupport.a lib/libmapseg.la $(CHECK_LIBS)
 internals_libraries = tests/libsupport.a lib/libmapseg-core.la $(CHECK_LIBS)
 tests_check_change_LDADD = $(internals_libraries)
+tests_check_crossing_LDADD = $(internals_libraries)
 tests_check_lock_rules_LDADD = $(internals_libraries)
 tests_check_os_LDADD = $(internals_libraries)
 tests_check_pass_LDADD = $(internals_libraries)

@@ -91,6 +91,11 @@ write_locked(mapseg *seg, struct input *input)
     /* In this order: what is lost holds no lock that could be released. */
     if (!end_access(seg))
         return false;
+    /* Half of it must not pass for a version: who comes next is told. */
+    if (!good) {
+        mapseg_detach(seg);
+        return false;
+    }
     if (mapseg_write_end(seg) != MAPSEG_OK) {
         segment_failure(seg);
         return false;

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE 1 /* environ */
 #include <mapseg.h>
 #include <spawn.h>
 #include <stdio.h>

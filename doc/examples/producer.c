@@ -1,3 +1,4 @@
+#define _GNU_SOURCE 1 /* seals, fallocate */
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE 1 /* struct ucred */
 #include <mapseg.h>
 #include <stdio.h>
 #include <stdlib.h>
