@@ -798,6 +798,15 @@ run_thread(void *(*body)(void *argument), struct finding *finding)
     need(pthread_join(thread, NULL) == 0);
 }
 
+/** Gives the system time before the next try; true. Ends the process after too many. */
+static bool
+nap_of_try(int tries)
+{
+    need(tries < 1000);
+    nap(MILLISECOND);
+    return true;
+}
+
 /** A thread takes the lock and ends; the lock stays the process's. */
 static void
 lose_a_thread(struct stage *stage)
@@ -809,12 +818,14 @@ lose_a_thread(struct stage *stage)
     run_thread(lock_and_end, &owner);
     need_result(MAPSEG_OK, owner.result);
     need_kept(seg);
-    for (int i = 0; i < 20; i++) {
-        if (stage->number != 0)
-            choose_next_number(owner.tid);
-        run_thread(try_in_thread, &heir);
-        need_result(MAPSEG_WOULD_BLOCK, heir.result);
-        need(stage->number == 0 || heir.tid == owner.tid);
+    for (int i = 0, tries = 0; i < 20; i++) {
+        do {
+            if (stage->number != 0)
+                choose_next_number(owner.tid);
+            run_thread(try_in_thread, &heir);
+            need_result(MAPSEG_WOULD_BLOCK, heir.result);
+            /* A thread that was joined may keep its number for a moment. */
+        } while (stage->number != 0 && heir.tid != owner.tid && nap_of_try(++tries));
         need(pthread_equal(heir.self, owner.self));
     }
     atomic_fetch_add(&stage->ready, 1);
