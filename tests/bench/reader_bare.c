@@ -3,6 +3,11 @@
  *
  * SPDX-License-Identifier: MIT
  */
+/* A race detector does not know fences, and has nothing to say of a bench. */
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 11
+#pragma GCC diagnostic ignored "-Wtsan"
+#endif
+
 #include <config.h>
 
 #include "reader.h"
