@@ -2232,16 +2232,23 @@ exec_for_key(void *argument)
     return 91;
 }
 
-static void
-copy_program(const char *to)
+/** Opened before mounts change: in a chroot its path would be another then. */
+static int
+open_program(void)
 {
-    static char bytes[65536];
     char program[PATH_MAX];
-    int from, copy;
-    ssize_t got;
 
     own_program(program);
-    from = open(program, O_RDONLY | O_CLOEXEC);
+    return open(program, O_RDONLY | O_CLOEXEC);
+}
+
+static void
+copy_program(int from, const char *to)
+{
+    static char bytes[65536];
+    ssize_t got;
+    int copy;
+
     copy = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
     ck_assert(from >= 0 && copy >= 0);
     while ((got = read(from, bytes, sizeof bytes)) > 0)
@@ -2255,9 +2262,10 @@ copy_program(const char *to)
 START_TEST(a_set_id_program)
 {
     char path[] = "/dev/shm/check_pass";
+    int program = open_program();
 
     use_tiny_shm("size=64m");
-    copy_program(path);
+    copy_program(program, path);
     ck_assert_int_eq(chmod(path, 0755), 0);
     ck_assert_int_eq(as_ordinary_user(exec_for_key, path), FOUND_KEY);
     ck_assert_int_eq(chmod(path, 04755), 0);
