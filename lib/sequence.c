@@ -12,8 +12,8 @@
  * finds the same even low half before and after has read the right high one.
  *
  * A file that can be made shorter is SIGBUS to whoever touches its mapping
- * then. Unless the program has asked for the guard, such a segment is read
- * through its descriptor.
+ * then. Unless the thread has a section of the guard open, such a segment is
+ * read through its descriptor.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -9,7 +9,7 @@
 #include "handle.h"
 
 /** The version as it is now; odd: a change is under way. FILE_SHRUNK: the file
- *  has become too short for it, and the handle is marked so. */
+ *  has become shorter, and the handle is marked so. */
 mapseg_result mapseg_sequence_look(mapseg *seg, uint64_t *version);
 
 /** Sleeps until a writer wakes, for `ns` nanoseconds, or not at all if the

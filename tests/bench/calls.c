@@ -322,7 +322,7 @@ compare_changes(struct report *report, struct subjects *subjects)
                       TURN_NS, &calls->table);
 }
 
-/** In a process of its own, as a section changes the whole process for good. */
+/** In a process of its own, as its first section leaves a handler of SIGBUS behind. */
 struct comparison {
     struct subjects *subjects;
     struct report *report;

@@ -24,8 +24,8 @@ static const struct reader *const readers[] = {
     &reader_seqlock,     &reader_memcpy,        &reader_mutex,        &reader_mapseg,
     &reader_mapseg_only, &reader_mapseg_skewed, &reader_mapseg_named,
 };
-/** A process that has asked for the guard once reads named segments differently for good: these run
- *  in another one, with what they are held against. */
+/** The first section of a process leaves a handler of SIGBUS behind: these run in another one, with
+ *  what they are held against. */
 static const struct reader *const guarded[] = {&reader_seqlock, &reader_mapseg_section};
 #define READERS (sizeof(readers) / sizeof(readers[0]))
 #define GUARDED (sizeof(guarded) / sizeof(guarded[0]))

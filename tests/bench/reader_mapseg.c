@@ -152,7 +152,7 @@ const struct reader reader_mapseg_skewed = {
 
 const struct reader reader_mapseg_named = {
     .name = "mapseg-named",
-    .what = "a named segment: by system calls, as nobody asked for the guard",
+    .what = "a named segment: by system calls, outside of a section",
     .setup = setup_named,
     .read = read_records,
     .write = write_record,

@@ -350,7 +350,7 @@ take_rounds(const struct act *act)
                             TURN_NS, act->table);
 }
 
-/** In a process of its own, as a section changes the whole process for good. */
+/** In a process of its own, as its first section leaves a handler of SIGBUS behind. */
 static bool
 take_guarded_rounds(void *argument)
 {
