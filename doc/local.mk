@@ -69,6 +69,8 @@ link_pages = \
 	doc/links/mapseg_receive.3 \
 	doc/links/mapseg_receive_with.3 \
 	doc/links/mapseg_reclaim.3 \
+	doc/links/mapseg_reclaim_with.3 \
+	doc/links/mapseg_remove_with.3 \
 	doc/links/mapseg_result_name.3 \
 	doc/links/mapseg_set_key.3 \
 	doc/links/mapseg_set_native_key.3 \

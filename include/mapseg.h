@@ -125,6 +125,9 @@ typedef enum mapseg_result {
     MAPSEG_NOT_SUPPORTED = 29,
     /** reclaim: somebody is attached. */
     MAPSEG_IN_USE = 30,
+    /** reclaim with MAPSEG_STALE_ONLY: the segment is persistent, so it is no
+     *  crash debris. It was left alone; mapseg_remove ends it. */
+    MAPSEG_MEANT_TO_STAY = 31,
 
     MAPSEG_RESULT_RESERVED = 0x7fffffff
 } mapseg_result;
@@ -320,6 +323,14 @@ typedef enum mapseg_flag {
      *  because this program touches its memory only with mapseg_read,
      *  mapseg_wait and between mapseg_access_begin and mapseg_access_end. */
     MAPSEG_GUARDED = 1 << 12,
+    /** attach: this attachment only looks. When it leaves, also as the last one
+     *  out, the segment's name stays: crash debris remains what it was. */
+    MAPSEG_KEEP_NAME = 1 << 13,
+    /** reclaim: take crash debris alone, and no persistent segment
+     *  (MEANT_TO_STAY). */
+    MAPSEG_STALE_ONLY = 1 << 14,
+    /** attach, remove, reclaim: demand that the segment's id is options.id. */
+    MAPSEG_REQUIRE_ID = 1 << 15,
     MAPSEG_FLAG_RESERVED = 0x7fffffff
 } mapseg_flag;
 
@@ -338,10 +349,13 @@ typedef struct mapseg_options {
     /** How long to wait, in nanoseconds, for another process that is just
      *  removing the segment: 0 is one second, negative is for ever. */
     int64_t timeout_ns;
+    /** The id that a segment must have, as mapseg_information gives it; see
+     *  MAPSEG_REQUIRE_ID. */
+    uint8_t id[16];
 } mapseg_options;
 
 /* clang-format off */
-#define MAPSEG_OPTIONS_INIT { sizeof(mapseg_options), 0, 0, 0, 0 }
+#define MAPSEG_OPTIONS_INIT { sizeof(mapseg_options), 0, 0, 0, 0, { 0 } }
 /* clang-format on */
 
 /**
@@ -586,10 +600,21 @@ MAPSEG_API mapseg_result mapseg_access_end(mapseg *seg);
  *  (memfd: there is no name), TIMED_OUT. The handle stays attached. */
 MAPSEG_API mapseg_result mapseg_remove(mapseg *seg);
 
+/** mapseg_remove with options (NULL: the defaults), of which MAPSEG_REQUIRE_ID,
+ *  MAPSEG_ALLOW_SHARED_DIRECTORY and timeout_ns matter here. NOT_FOUND also
+ *  where another segment than the one demanded has the name: it was left alone. */
+MAPSEG_API mapseg_result mapseg_remove_with(mapseg *seg, const mapseg_options *options);
+
 /** The same only if the kernel proves that nobody is attached, else IN_USE.
  *  Clears crash debris; also removes persistent segments nobody uses. TOO_NEW:
  *  newer users might show themselves in ways that this library cannot see. */
 MAPSEG_API mapseg_result mapseg_reclaim(mapseg *seg);
+
+/** mapseg_reclaim with options, as mapseg_remove_with; also MAPSEG_STALE_ONLY:
+ *  MEANT_TO_STAY where the segment is persistent. What the segment is gets
+ *  decided while the kernel proves that nobody is attached, so what takes the
+ *  name in between is judged by itself. */
+MAPSEG_API mapseg_result mapseg_reclaim_with(mapseg *seg, const mapseg_options *options);
 
 /* -------------------------------------------------------------- errors -- */
 
@@ -710,6 +735,9 @@ typedef enum mapseg_use {
     MAPSEG_USE_STALE = 1,      /**< nobody is, though somebody should: crash debris */
     MAPSEG_USE_PERSISTENT = 2, /**< nobody is, and it is meant to stay */
     MAPSEG_USE_DAMAGED = 3,    /**< the header cannot be relied on, see verdict */
+    /** Who is attached cannot be seen: a process holds all of presence, since it
+     *  is just removing the segment, or to keep others out. */
+    MAPSEG_USE_BLOCKED = 4,
     MAPSEG_USE_RESERVED = 0x7fffffff
 } mapseg_use;
 
@@ -724,6 +752,10 @@ typedef enum mapseg_presence_kind {
     MAPSEG_PRESENCE_RECEIVED = 3,
     /** Not at all: the system refuses it. Only reading a memfd works so. */
     MAPSEG_PRESENCE_REFUSED = 4,
+    /** By a descriptor that stays open, since a mapping does not keep it on this
+     *  file system (overlayfs). A program that closes descriptors which are not
+     *  its own ends it. */
+    MAPSEG_PRESENCE_DESCRIPTOR = 5,
     MAPSEG_PRESENCE_RESERVED = 0x7fffffff
 } mapseg_presence_kind;
 
@@ -739,6 +771,16 @@ typedef enum mapseg_writers {
     MAPSEG_WRITERS_OTHERS = 2,
     MAPSEG_WRITERS_RESERVED = 0x7fffffff
 } mapseg_writers;
+
+/** Whether the name still leads to the segment that a handle is attached to. */
+typedef enum mapseg_name_state {
+    MAPSEG_NAME_NONE = 0,     /**< it has no name, or the handle is not attached */
+    MAPSEG_NAME_SAME = 1,     /**< it does */
+    MAPSEG_NAME_GONE = 2,     /**< the name was removed */
+    MAPSEG_NAME_REPLACED = 3, /**< another file has the name by now */
+    MAPSEG_NAME_UNKNOWN = 4,  /**< the system does not let us look */
+    MAPSEG_NAME_STATE_RESERVED = 0x7fffffff
+} mapseg_name_state;
 
 /** What can be seen of a segment without attaching to it. Made and freed by
  *  the library; members are only ever added at the end. Nothing of it is
@@ -796,12 +838,18 @@ typedef struct mapseg_information {
     /** What this handle has to do without, because of where it runs, and what
      *  that means; "": nothing, or it is not attached. */
     const char *loss_text;
+    /** Of an attached handle, which is described itself, whatever the name leads
+     *  to by now. */
+    mapseg_name_state name_state;
+    /** Counting ended early, since there are very many: `attached` is a lower
+     *  bound. */
+    bool attached_is_minimum;
 } mapseg_information;
 
-/** Describes the segment of the handle's key, attached or not. The caller
- *  frees `*information` with mapseg_information_free. Takes no lock and no
- *  presence. NOT_FOUND, KEY_ERROR, PERMISSION_DENIED, OUT_OF_RESOURCES,
- *  NOT_SUPPORTED; a file that is no segment is described, see `verdict`. */
+/** Describes the segment that the handle is attached to, or, if it is not, the one
+ *  that its key leads to. The caller frees `*information` with mapseg_information_free. Takes no
+ * lock and no presence. NOT_FOUND, KEY_ERROR, PERMISSION_DENIED, OUT_OF_RESOURCES, NOT_SUPPORTED; a
+ * file that is no segment is described, see `verdict`. */
 MAPSEG_API mapseg_result mapseg_info(mapseg *seg, mapseg_information **information);
 MAPSEG_API void mapseg_information_free(mapseg_information *information);
 

@@ -32,7 +32,8 @@
      (uint32_t)MAPSEG_FAIR | (uint32_t)MAPSEG_NO_FORK | (uint32_t)MAPSEG_REQUIRE_TAG |             \
      (uint32_t)MAPSEG_SINGLE_WRITER | (uint32_t)MAPSEG_UNTRUSTED_PEER | (uint32_t)MAPSEG_GUARDED | \
      (uint32_t)MAPSEG_ALLOW_OTHER_OWNER | (uint32_t)MAPSEG_ALLOW_SHARED_WRITE |                    \
-     (uint32_t)MAPSEG_ALLOW_HARD_LINKS | (uint32_t)MAPSEG_ALLOW_SHARED_DIRECTORY)
+     (uint32_t)MAPSEG_ALLOW_HARD_LINKS | (uint32_t)MAPSEG_ALLOW_SHARED_DIRECTORY |                 \
+     (uint32_t)MAPSEG_KEEP_NAME | (uint32_t)MAPSEG_STALE_ONLY | (uint32_t)MAPSEG_REQUIRE_ID)
 
 /** More than any library's options will ever have: such a size is a mistake,
  *  and what it promises is not there to be read. */
@@ -503,6 +504,12 @@ check_demands(const struct request *request, const struct mapseg_header *header,
                              "that descriptor is another segment (id %s); check which one was "
                              "handed over",
                              id);
+    if (request->options.flags & MAPSEG_REQUIRE_ID &&
+        memcmp(request->options.id, header->id, sizeof header->id) != 0)
+        return mapseg_failed(failure, MAPSEG_NOT_FOUND, 0,
+                             "another segment has that name by now (id %s); look which one is "
+                             "meant",
+                             id);
     if (request->options.flags & MAPSEG_REQUIRE_TAG &&
         header->user_tag != request->options.user_tag)
         return mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
@@ -672,6 +679,7 @@ attach_once(struct request *request, struct mapseg_failure *failure)
         mapseg_attachment_drop(&attachment);
         return result;
     }
+    attachment.keeps_name = (request->options.flags & MAPSEG_KEEP_NAME) != 0;
     request->seg->attachment = attachment;
     mapseg_fork_enlist(request->seg);
     mapseg_attachment_adopt(request->seg, request->access, no_fork);

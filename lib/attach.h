@@ -87,10 +87,10 @@ void mapseg_handle_settle(mapseg *seg);
 
 /** How a name is to be removed. */
 struct mapseg_removal {
-    bool force;           /**< also if somebody is attached */
-    bool careful;         /**< as create: only what attach would trust */
-    uint32_t trust_flags; /**< then: what relaxes that */
-    bool again;           /**< the failure is one that passes */
+    bool force;   /**< also if others are attached */
+    bool careful; /**< as create: only what attach would trust */
+    const mapseg_options *options;
+    bool again; /**< the failure is one that passes */
 };
 
 /** Tries once to remove the name; the fork list is locked, or a child could

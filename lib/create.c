@@ -333,7 +333,7 @@ name_is_taken(struct mapseg_failure *failure)
 static mapseg_result
 clear_name(const struct request *request, struct mapseg_failure *failure)
 {
-    struct mapseg_removal removal = {.careful = true, .trust_flags = request->options.flags};
+    struct mapseg_removal removal = {.careful = true, .options = &request->options};
     mapseg_result result = MAPSEG_OK;
 
     if (mapseg_ipc_key_type(request->seg->key) == MAPSEG_KEY_FILE)

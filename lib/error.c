@@ -60,7 +60,8 @@ static const struct {
     {MAPSEG_FILE_SHRUNK, "MAPSEG_FILE_SHRUNK", "the file became shorter"},
     {MAPSEG_INVALID_ARGUMENT, "MAPSEG_INVALID_ARGUMENT", "an argument makes no sense"},
     {MAPSEG_NOT_SUPPORTED, "MAPSEG_NOT_SUPPORTED", "not supported here"},
-    {MAPSEG_IN_USE, "MAPSEG_IN_USE", "somebody is attached"},
+    {MAPSEG_IN_USE, "MAPSEG_IN_USE", "a process is attached"},
+    {MAPSEG_MEANT_TO_STAY, "MAPSEG_MEANT_TO_STAY", "the segment is persistent"},
 };
 
 const char *

@@ -27,6 +27,7 @@ struct mapseg_attachment {
     size_t data_size;
     bool can_shrink; /**< no seal keeps others from making the file shorter */
     bool reads_file; /**< so the library reads it through fd, outside of sections */
+    bool keeps_name; /**< it only looks: the last one out or not, the name stays */
     uint64_t flags;  /**< of the header */
     uint8_t id[16];
     char *path; /**< what the name is; NULL: none */

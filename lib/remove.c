@@ -29,6 +29,36 @@ is_private_name(const char *path)
     return mapseg_is_private_name(strrchr(path, '/') + 1);
 }
 
+/** Whether the segment is of a kind that may be removed. The caller keeps others
+ *  from its name and, unless by force, from its presence. */
+static mapseg_result
+judge_victim(int fd, const struct stat *status, const char *path,
+             const struct mapseg_removal *removal, struct mapseg_failure *failure)
+{
+    uint32_t flags = removal->options->flags;
+    struct mapseg_header header;
+    mapseg_result readable = mapseg_header_read(fd, (uint64_t)status->st_size, &header, failure);
+    bool known = readable == MAPSEG_OK || readable == MAPSEG_NOT_SUPPORTED ||
+                 readable == MAPSEG_OUT_OF_RESOURCES;
+
+    if (!removal->force && readable == MAPSEG_TOO_NEW)
+        /* Its users may show their presence in a way that is not known here. */
+        return MAPSEG_TOO_NEW;
+    if (!mapseg_header_is_ours(fd) && !is_private_name(path))
+        return mapseg_failed(failure, MAPSEG_NOT_A_SEGMENT, 0,
+                             "the file does not begin like a segment; if it is to go, remove "
+                             "it by other means");
+    if (flags & MAPSEG_REQUIRE_ID &&
+        (!known || memcmp(header.id, removal->options->id, sizeof header.id) != 0))
+        return mapseg_failed(failure, MAPSEG_NOT_FOUND, 0,
+                             "another segment has that name by now; look which one is meant");
+    if (!removal->force && flags & MAPSEG_STALE_ONLY && known &&
+        header.flags & MAPSEG_HEADER_PERSISTENT)
+        return mapseg_failed(failure, MAPSEG_MEANT_TO_STAY, 0,
+                             "it is persistent, and no crash debris; remove it if it is to go");
+    return MAPSEG_OK;
+}
+
 /** Opens what is to be removed. */
 static mapseg_result
 open_victim(const char *path, const struct mapseg_removal *removal, int *fd, struct stat *status,
@@ -37,7 +67,6 @@ open_victim(const char *path, const struct mapseg_removal *removal, int *fd, str
     const uint32_t any = (uint32_t)MAPSEG_ALLOW_OTHER_OWNER | (uint32_t)MAPSEG_ALLOW_SHARED_WRITE |
                          (uint32_t)MAPSEG_ALLOW_HARD_LINKS;
     mapseg_result result = mapseg_name_look(path, status, failure);
-    struct mapseg_header header;
     int error;
 
     if (result != MAPSEG_OK)
@@ -49,16 +78,8 @@ open_victim(const char *path, const struct mapseg_removal *removal, int *fd, str
     if (error < 0)
         result = mapseg_system_failed(failure, -error, "the file cannot be examined");
     else
-        result =
-            mapseg_trust_file(status, true, removal->careful ? removal->trust_flags : any, failure);
-    if (result == MAPSEG_OK && !removal->force &&
-        mapseg_header_read(*fd, (uint64_t)status->st_size, &header, failure) == MAPSEG_TOO_NEW)
-        /* Its users may show their presence in a way that is not known here. */
-        result = MAPSEG_TOO_NEW;
-    else if (result == MAPSEG_OK && !mapseg_header_is_ours(*fd) && !is_private_name(path))
-        result = mapseg_failed(failure, MAPSEG_NOT_A_SEGMENT, 0,
-                               "the file does not begin like a segment; if it is to go, remove "
-                               "it by other means");
+        result = mapseg_trust_file(status, true, removal->careful ? removal->options->flags : any,
+                                   failure);
     if (result != MAPSEG_OK)
         mapseg_presence_close(*fd);
     return result;
@@ -103,7 +124,9 @@ mapseg_name_remove(const char *path, struct mapseg_removal *removal, struct maps
     error = removal->force ? mapseg_presence_take_name(&hold, fd, path)
                            : mapseg_presence_take_all(&hold, fd, path);
     if (error >= 0) {
-        result = unlink_held(path, &status, &removal->again, failure);
+        result = judge_victim(fd, &status, path, removal, failure);
+        if (result == MAPSEG_OK)
+            result = unlink_held(path, &status, &removal->again, failure);
         mapseg_presence_let_go(&hold);
     } else if (error != -EAGAIN) {
         result = mapseg_system_failed(failure, -error, "its presence bytes cannot be held");
@@ -114,7 +137,7 @@ mapseg_name_remove(const char *path, struct mapseg_removal *removal, struct maps
                                "it is stopped");
     } else {
         result = mapseg_failed(failure, MAPSEG_IN_USE, 0,
-                               "somebody is attached to it; wait until they leave, or remove it "
+                               "a process is attached to it; wait until they leave, or remove it "
                                "all the same (mapseg_remove)");
     }
     mapseg_presence_close(fd);
@@ -123,10 +146,11 @@ mapseg_name_remove(const char *path, struct mapseg_removal *removal, struct maps
 
 /** Tries until it is done or hopeless. */
 static mapseg_result
-remove_path(const char *path, bool force, struct mapseg_failure *failure)
+remove_path(const char *path, bool force, const mapseg_options *options,
+            struct mapseg_failure *failure)
 {
-    struct mapseg_removal removal = {.force = force};
-    int64_t deadline = mapseg_patience_ends(0);
+    struct mapseg_removal removal = {.force = force, .options = options};
+    int64_t deadline = mapseg_patience_ends(options->timeout_ns);
     int64_t pause_ns = 0;
     mapseg_result result;
 
@@ -140,9 +164,10 @@ remove_path(const char *path, bool force, struct mapseg_failure *failure)
 }
 
 static mapseg_result
-remove_key(mapseg *seg, const char *operation, bool force)
+remove_key(mapseg *seg, const char *operation, bool force, const mapseg_options *given)
 {
     struct mapseg_failure failure;
+    mapseg_options options;
     mapseg_result result;
     char *path = NULL;
 
@@ -151,23 +176,37 @@ remove_key(mapseg *seg, const char *operation, bool force)
         result = mapseg_no_key(&failure);
     else
         result = mapseg_place_path(seg->key, false, &path, &failure);
+    if (result == MAPSEG_OK)
+        result = mapseg_options_read(given, &options, &failure);
     if (result == MAPSEG_OK && path == NULL)
         result = mapseg_failed(&failure, MAPSEG_NOT_SUPPORTED, 0,
                                "a memory file has no name; it ends with its last descriptor");
     if (result == MAPSEG_OK)
-        result = remove_path(path, force, &failure);
+        result = remove_path(path, force, &options, &failure);
     free(path);
     return result == MAPSEG_OK ? mapseg_succeed(seg) : mapseg_report(seg, operation, &failure);
 }
 
 mapseg_result
+mapseg_remove_with(mapseg *seg, const mapseg_options *options)
+{
+    return remove_key(seg, "remove", true, options);
+}
+
+mapseg_result
 mapseg_remove(mapseg *seg)
 {
-    return remove_key(seg, "remove", true);
+    return mapseg_remove_with(seg, NULL);
+}
+
+mapseg_result
+mapseg_reclaim_with(mapseg *seg, const mapseg_options *options)
+{
+    return remove_key(seg, "reclaim", false, options);
 }
 
 mapseg_result
 mapseg_reclaim(mapseg *seg)
 {
-    return remove_key(seg, "reclaim", false);
+    return mapseg_reclaim_with(seg, NULL);
 }

@@ -231,7 +231,8 @@ mapseg_detach(mapseg *seg)
     release_lock(seg);
     mapseg_guard_forget(seg);
     mapseg_presence_release(&attachment->presence, attachment->fd);
-    if (attachment->path != NULL && !(attachment->flags & MAPSEG_HEADER_PERSISTENT))
+    if (attachment->path != NULL && !attachment->keeps_name &&
+        !(attachment->flags & MAPSEG_HEADER_PERSISTENT))
         leave_as_last(attachment);
     mapseg_attachment_drop(attachment);
     mapseg_fork_unlock();

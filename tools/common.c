@@ -386,6 +386,8 @@ use_in_words(mapseg_use use)
         return "persistent";
     case MAPSEG_USE_DAMAGED:
         return "damaged";
+    case MAPSEG_USE_BLOCKED:
+        return "blocked";
     case MAPSEG_USE_RESERVED:
         break;
     }

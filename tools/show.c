@@ -69,6 +69,8 @@ use_explained(mapseg_use use, bool nameless)
         return "persistent: nobody is attached; it stays until mapseg rm removes it";
     case MAPSEG_USE_DAMAGED:
         return "damaged: its header cannot be relied on, see the verdict";
+    case MAPSEG_USE_BLOCKED:
+        return "blocked: a process holds all of its presence, to remove it or to keep others out";
     case MAPSEG_USE_RESERVED:
         break;
     }
