@@ -128,6 +128,10 @@ typedef enum mapseg_result {
     /** reclaim with MAPSEG_STALE_ONLY: the segment is persistent, so it is no
      *  crash debris. It was left alone; mapseg_remove ends it. */
     MAPSEG_MEANT_TO_STAY = 31,
+    /** The program has closed the segment's descriptor behind the library's back,
+     *  as some do that make themselves a daemon, and the file could not be opened
+     *  anew. Detach, and attach anew; attach after closing what is not needed. */
+    MAPSEG_DESCRIPTOR_CLOSED = 32,
 
     MAPSEG_RESULT_RESERVED = 0x7fffffff
 } mapseg_result;

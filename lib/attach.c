@@ -16,6 +16,7 @@
 #include "guard.h"
 #include "header.h"
 #include "key.h"
+#include "name.h"
 #include "os.h"
 #include "place.h"
 #include "trust.h"
@@ -119,16 +120,17 @@ void
 mapseg_attachment_clear(struct mapseg_attachment *attachment)
 {
     memset(attachment, 0, sizeof *attachment);
-    attachment->fd = -1;
+    mapseg_file_clear(&attachment->file);
+    mapseg_presence_clear(&attachment->presence);
 }
 
 void
 mapseg_attachment_forget(struct mapseg_attachment *attachment)
 {
-    char *path = attachment->path;
+    char *path = attachment->file.path;
 
     mapseg_attachment_clear(attachment);
-    attachment->path = path;
+    attachment->file.path = path;
 }
 
 void
@@ -138,9 +140,8 @@ mapseg_attachment_drop(struct mapseg_attachment *attachment)
         mapseg_os.unmap(attachment->header, MAPSEG_HEADER_BYTES);
     if (attachment->base != NULL)
         mapseg_os.unmap(attachment->base, attachment->bytes);
-    if (attachment->fd >= 0)
-        mapseg_presence_close(attachment->fd);
-    free(attachment->path);
+    mapseg_file_close(&attachment->file);
+    free(attachment->file.path);
     mapseg_attachment_clear(attachment);
 }
 
@@ -149,7 +150,8 @@ static int
 map_header_apart(struct mapseg_attachment *attachment)
 {
     int error = 0;
-    void *header = mapseg_os.map(attachment->fd, MAPSEG_HEADER_BYTES, 0, MAPSEG_MAP_WRITE, &error);
+    void *header =
+        mapseg_os.map(attachment->file.fd, MAPSEG_HEADER_BYTES, 0, MAPSEG_MAP_WRITE, &error);
 
     if (header == NULL)
         /* Seals that let nobody write any more leave a reader who cannot lock. */
@@ -167,7 +169,7 @@ mapseg_attachment_map(struct mapseg_attachment *attachment, mapseg_access access
     int error = 0;
 
     attachment->bytes = attachment->data_offset + attachment->data_size;
-    attachment->base = mapseg_os.map(attachment->fd, attachment->bytes, 0,
+    attachment->base = mapseg_os.map(attachment->file.fd, attachment->bytes, 0,
                                      writes ? MAPSEG_MAP_WRITE : MAPSEG_MAP_READ, &error);
     if (attachment->base != NULL && writes)
         attachment->header = (struct mapseg_header *)(void *)attachment->base;
@@ -204,70 +206,115 @@ hide_presence(const struct mapseg_attachment *attachment)
     return error;
 }
 
-/** Reads the lock word from the file: that takes less than the first touch of a
- *  mapping, and a file that has become too short is no SIGBUS. */
-static int64_t
-read_word(const struct mapseg_attachment *attachment, uint32_t *word)
+/** A field of the header, as bytes. */
+struct field {
+    size_t offset;
+    size_t bytes;
+};
+
+static const struct field lock_field = {offsetof(struct mapseg_header, lock), sizeof(uint32_t)};
+static const struct field recoveries_field = {offsetof(struct mapseg_header, recoveries),
+                                              sizeof(uint64_t)};
+
+/** Reads a field from the file: that takes less than the first touch of a mapping,
+ *  and a file that has become too short is no SIGBUS. Where there is no descriptor
+ *  any more, or a sandbox allows no read, the system copies it out of the mapping. */
+static bool
+read_field(struct mapseg_attachment *attachment, struct field field, void *to)
 {
-    return mapseg_os.read(attachment->fd, word, sizeof *word, offsetof(struct mapseg_header, lock));
+    int fd = mapseg_file_fd(&attachment->file);
+    int64_t got = fd < 0 ? fd : mapseg_os.read(fd, to, field.bytes, (int64_t)field.offset);
+
+    if (got < 0)
+        got =
+            mapseg_os.copy_from_mapping(to, (char *)attachment->header + field.offset, field.bytes);
+    return got == (int64_t)field.bytes;
 }
 
-/** Stores the lock word by the system, where a missing page is no SIGBUS. */
+/** Stores a field by the system, where a missing page is no SIGBUS. */
 static void
-write_word(const struct mapseg_attachment *attachment, uint32_t word)
+write_field(struct mapseg_attachment *attachment, struct field field, const void *from)
 {
-    int64_t put = mapseg_os.copy_to_mapping(&attachment->header->lock, &word, sizeof word);
+    int64_t put =
+        mapseg_os.copy_to_mapping((char *)attachment->header + field.offset, from, field.bytes);
+    int fd = put < 0 && put != -EFAULT ? mapseg_file_fd(&attachment->file) : -1;
 
     /* A sandbox may refuse the one and allow the other. */
-    if (put < 0 && put != -EFAULT && MAPSEG_HEADER_BYTES <= mapseg_os.file_size_limit())
-        (void)mapseg_os.write(attachment->fd, &word, sizeof word,
-                              offsetof(struct mapseg_header, lock));
+    if (fd >= 0 && MAPSEG_HEADER_BYTES <= mapseg_os.file_size_limit())
+        (void)mapseg_os.write(fd, from, field.bytes, (int64_t)field.offset);
 }
 
-void
-mapseg_attachment_release_word(const struct mapseg_attachment *attachment, uint32_t bits)
+/** Stores the lock word, and wakes one sleeper: SLEEPERS may have been set between the
+ *  read and this write. */
+static void
+write_word(struct mapseg_attachment *attachment, uint32_t word)
 {
-    uint32_t word;
-
-    if (read_word(attachment, &word) != (int64_t)sizeof word ||
-        (word & MAPSEG_LOCK_OWNER) != attachment->presence.slot)
-        return;
     /* Release: what was written under the lock is visible before. */
     atomic_thread_fence(memory_order_release);
-    write_word(attachment, (word & MAPSEG_LOCK_DIED) | bits);
-    /* Who said just now that it sleeps was not seen. */
+    write_field(attachment, lock_field, &word);
     mapseg_os.wake_one(&attachment->header->lock);
 }
 
 void
-mapseg_attachment_abandon_word(const struct mapseg_attachment *attachment, struct mapseg_lock *lock)
+mapseg_attachment_release_word(struct mapseg_attachment *attachment, uint32_t bits)
+{
+    uint32_t word;
+
+    if (read_field(attachment, lock_field, &word) &&
+        (word & MAPSEG_LOCK_OWNER) == attachment->presence.slot)
+        write_word(attachment, (word & MAPSEG_LOCK_DIED) | bits);
+}
+
+void
+mapseg_attachment_abandon_word(struct mapseg_attachment *attachment, struct mapseg_lock *lock)
 {
     mapseg_attachment_release_word(attachment, MAPSEG_LOCK_DIED);
     mapseg_lock_forget(lock);
 }
 
+/** [HEAL] As mapseg_lock_heal, where touching the mapping could be SIGBUS. While the
+ *  caller holds the slot's byte others change no owner bits that name the slot. */
+static void
+heal_by_system(struct mapseg_attachment *attachment, uint32_t word)
+{
+    uint64_t recoveries;
+
+    if (read_field(attachment, recoveries_field, &recoveries)) {
+        recoveries++;
+        write_field(attachment, recoveries_field, &recoveries);
+    }
+    write_word(attachment, MAPSEG_LOCK_DIED | (word & MAPSEG_LOCK_SLEEPERS));
+}
+
 void
-mapseg_attachment_heal(const struct mapseg_attachment *attachment, uint32_t slot)
+mapseg_attachment_heal(struct mapseg_attachment *attachment, uint32_t slot)
 {
     uint32_t word;
-    int64_t got = read_word(attachment, &word);
-    bool may_name =
-        got == (int64_t)sizeof word ? (word & MAPSEG_LOCK_OWNER) == slot : !attachment->reads_file;
 
-    if (attachment->header != NULL && may_name)
+    bool known;
+
+    if (attachment->header == NULL)
+        return;
+    known = read_field(attachment, lock_field, &word);
+    if (known && (word & MAPSEG_LOCK_OWNER) != slot)
+        return;
+    if (!attachment->reads_file)
         mapseg_lock_heal(attachment->header, slot);
+    else if (known)
+        heal_by_system(attachment, word);
 }
 
 int
 mapseg_attachment_appear(struct mapseg_attachment *attachment)
 {
-    int error = mapseg_presence_claim(&attachment->presence, attachment->fd, attachment->path,
-                                      attachment->header != NULL, attachment->path == NULL);
+    int error =
+        mapseg_presence_claim(&attachment->presence, &attachment->file, attachment->header != NULL,
+                              !mapseg_attachment_is_named(attachment));
 
     if (error >= 0)
         error = hide_presence(attachment);
     if (error < 0)
-        mapseg_presence_release(&attachment->presence, attachment->fd);
+        mapseg_presence_release(&attachment->presence, &attachment->file);
     else if (attachment->header != NULL)
         mapseg_attachment_heal(attachment, attachment->presence.slot);
     return error;
@@ -278,25 +325,14 @@ mapseg_attachment_adopt(mapseg *seg, mapseg_access access, bool no_fork)
 {
     struct mapseg_attachment *attachment = &seg->attachment;
 
-    mapseg_lock_begin(&seg->lock, attachment->header, attachment->presence.slot, attachment->fd,
-                      attachment->path, (attachment->flags & MAPSEG_HEADER_FAIR) != 0);
+    mapseg_lock_begin(&seg->lock, attachment->header, attachment->presence.slot, &attachment->file,
+                      (attachment->flags & MAPSEG_HEADER_FAIR) != 0);
     seg->read_only = access == MAPSEG_READ_ONLY;
     atomic_store_explicit(&seg->shrunk, false, memory_order_relaxed);
     seg->no_fork = no_fork || mapseg_presence_is_shared(attachment);
     seg->attached = true;
     mapseg_fork_belong(seg);
     mapseg_lock_allow_reading(&seg->lock, !attachment->reads_file);
-}
-
-int
-mapseg_name_leads_to(const char *path, dev_t device, ino_t inode)
-{
-    struct stat status;
-    int error = mapseg_os.status_of_name(path, &status);
-
-    if (error < 0)
-        return error;
-    return status.st_dev == device && status.st_ino == inode;
 }
 
 void
@@ -308,9 +344,10 @@ mapseg_handle_settle(mapseg *seg)
     mapseg_guard_forget(seg);
     /* Neither presence nor lock is ours to release; and what was left out of a
      * child is not there to be unmapped. */
+    if (seg->attached)
+        mapseg_presence_forget(&seg->attachment.presence, &seg->attachment.file);
     if (seg->attached && seg->no_fork) {
-        if (seg->attachment.fd >= 0)
-            mapseg_presence_close(seg->attachment.fd);
+        mapseg_file_close(&seg->attachment.file);
         mapseg_attachment_forget(&seg->attachment);
     }
     mapseg_attachment_drop(&seg->attachment);
@@ -319,57 +356,6 @@ mapseg_handle_settle(mapseg *seg)
 }
 
 /* --------------------------------------------------------------- opening -- */
-
-mapseg_result
-mapseg_open_failed(int error, struct mapseg_failure *failure)
-{
-    switch (error) {
-    case ENOENT:
-    case ENOTDIR:
-        return mapseg_failed(failure, MAPSEG_NOT_FOUND, error,
-                             "there is no such segment; create it first, or check the key");
-    case ELOOP:
-        return mapseg_failed(failure, MAPSEG_UNTRUSTED, error,
-                             "its name is a symbolic link, which could lead anywhere; name the "
-                             "file itself");
-    case EISDIR:
-        return mapseg_failed(failure, MAPSEG_NOT_A_SEGMENT, error,
-                             "it is a directory; use another key");
-    case ENXIO:
-        return mapseg_failed(failure, MAPSEG_NOT_A_SEGMENT, error,
-                             "it is a socket or a device; use another key");
-    case EACCES:
-        return mapseg_failed(failure, MAPSEG_PERMISSION_DENIED, error,
-                             "the file may not be opened; ask its owner, or attach read-only");
-    case EAGAIN:
-        return mapseg_failed(failure, MAPSEG_TIMED_OUT, error,
-                             "somebody holds a lease on the file; end that process");
-    default:
-        return mapseg_system_failed(failure, error, "the file cannot be opened");
-    }
-}
-
-mapseg_result
-mapseg_name_look(const char *path, struct stat *status, struct mapseg_failure *failure)
-{
-    int error = mapseg_os.status_of_name(path, status);
-
-    if (error < 0)
-        return mapseg_open_failed(-error, failure);
-    return S_ISREG(status->st_mode) ? MAPSEG_OK : mapseg_trust_file(status, true, 0, failure);
-}
-
-/** Opens for writing, or for reading where that is all that is wanted. */
-static int
-open_name(const char *path, mapseg_access access, bool *writable)
-{
-    int fd = mapseg_os.open(path, O_RDWR);
-
-    *writable = fd >= 0;
-    if ((fd == -EACCES || fd == -EROFS || fd == -EPERM) && access == MAPSEG_READ_ONLY)
-        fd = mapseg_os.open(path, O_RDONLY);
-    return fd;
-}
 
 static mapseg_result
 cannot_be_read(int given, struct mapseg_failure *failure)
@@ -387,12 +373,12 @@ open_given(int given, struct mapseg_attachment *attachment, bool *writable,
 {
     int mode = mapseg_os.access_mode(given);
 
-    attachment->fd = given;
+    attachment->file.fd = given;
     *writable = mode == O_RDWR;
     /* A sandbox refuses the question; reading may go all the same. */
     if (mode == O_RDWR || mode == O_RDONLY || mode == -EPERM || mode == -EACCES || mode == -ENOSYS)
         return MAPSEG_OK;
-    attachment->fd = -1;
+    attachment->file.fd = -1;
     if (mode == O_WRONLY || mode == -EBADFD)
         return cannot_be_read(given, failure);
     return mapseg_failed(failure, MAPSEG_NOT_FOUND, -mode,
@@ -410,7 +396,7 @@ open_descriptor(int given, struct mapseg_attachment *attachment, bool *writable,
     if (mode == -EPERM || mode == -EACCES || mode == -ENOSYS) {
         /* A sandbox that refuses even the question. To read, the descriptor as
          * it is will do. */
-        attachment->fd = given;
+        attachment->file.fd = given;
         attachment->borrowed = true;
         *writable = false;
         return MAPSEG_OK;
@@ -425,12 +411,12 @@ open_descriptor(int given, struct mapseg_attachment *attachment, bool *writable,
     /* Never more than the descriptor has: it may have been opened for reading
      * only so that we cannot write. */
     *writable = mode == O_RDWR;
-    attachment->fd = mapseg_os.reopen(given, mode);
-    if (attachment->fd < 0)
-        attachment->fd = mapseg_os.duplicate(given);
-    if (attachment->fd < 0)
-        return mapseg_system_failed(failure, -attachment->fd, "descriptor %d cannot be duplicated",
-                                    given);
+    attachment->file.fd = mapseg_os.reopen(given, mode);
+    if (attachment->file.fd < 0)
+        attachment->file.fd = mapseg_os.duplicate(given);
+    if (attachment->file.fd < 0)
+        return mapseg_system_failed(failure, -attachment->file.fd,
+                                    "descriptor %d cannot be duplicated", given);
     return MAPSEG_OK;
 }
 
@@ -443,6 +429,7 @@ struct request {
     mapseg_options options;
     const struct mapseg_given *given; /**< a descriptor; NULL: the key's file */
     mapseg_ipc_key *key;              /**< that the handle gets with a descriptor */
+    struct mapseg_name name;          /**< of a key that names one; while a try lasts */
     nlink_t links;                    /**< of the file when it was examined */
     bool again;                       /**< the failure is one that passes */
 };
@@ -454,32 +441,49 @@ type_of(const struct request *request)
     return request->given != NULL ? MAPSEG_KEY_MEMFD : mapseg_ipc_key_type(request->seg->key);
 }
 
-/** Opens the handle's key. */
+/** Opens the file that the handle's key names, in its directory. */
+static mapseg_result
+open_named(struct request *request, struct mapseg_attachment *attachment, bool *writable,
+           struct mapseg_failure *failure)
+{
+    struct stat status;
+    mapseg_result result = mapseg_place_open(request->seg->key, false, request->options.flags,
+                                             &request->name, failure);
+
+    /* Looked at before it is opened: to open a FIFO or a device is to use it. */
+    if (result == MAPSEG_OK)
+        result = mapseg_name_look(&request->name, &status, failure);
+    if (result != MAPSEG_OK)
+        return result;
+    attachment->file.path = mapseg_copy_string(request->name.path);
+    if (attachment->file.path == NULL)
+        return mapseg_system_failed(failure, ENOMEM, "no memory for a path");
+    attachment->file.directory = request->name.directory;
+    attachment->file.fd = mapseg_name_open_file(&request->name, request->access, writable);
+    request->again = attachment->file.fd == -EAGAIN;
+    if (attachment->file.fd < 0)
+        return mapseg_open_failed(-attachment->file.fd, failure);
+    return MAPSEG_OK;
+}
+
+/** Opens what the handle is to be attached to. */
 static mapseg_result
 open_key(struct request *request, struct mapseg_attachment *attachment, bool *writable,
          struct mapseg_failure *failure)
 {
     const mapseg_ipc_key *key = request->seg->key;
-    struct stat status;
     mapseg_result result;
 
+    attachment->type = type_of(request);
+    attachment->trust_flags = request->options.flags;
     if (request->given != NULL)
-        return open_given(request->given->fd, attachment, writable, failure);
-    if (mapseg_ipc_key_type(key) == MAPSEG_KEY_MEMFD)
-        return open_descriptor(mapseg_key_descriptor(key), attachment, writable, failure);
-    result = mapseg_place_path(key, false, &attachment->path, failure);
-    /* Looked at before it is opened: to open a FIFO or a device is to use it. */
-    if (result == MAPSEG_OK)
-        result = mapseg_name_look(attachment->path, &status, failure);
-    if (result == MAPSEG_OK && mapseg_ipc_key_type(key) == MAPSEG_KEY_FILE)
-        result = mapseg_trust_directories(attachment->path, request->options.flags, failure);
-    if (result != MAPSEG_OK)
-        return result;
-    attachment->fd = open_name(attachment->path, request->access, writable);
-    request->again = attachment->fd == -EAGAIN;
-    if (attachment->fd < 0)
-        return mapseg_open_failed(-attachment->fd, failure);
-    return MAPSEG_OK;
+        result = open_given(request->given->fd, attachment, writable, failure);
+    else if (mapseg_ipc_key_type(key) == MAPSEG_KEY_MEMFD)
+        result = open_descriptor(mapseg_key_descriptor(key), attachment, writable, failure);
+    else
+        result = open_named(request, attachment, writable, failure);
+    attachment->file.writes = *writable;
+    return result;
 }
 
 /** Whether the segment is the one that the caller asked for. */
@@ -545,12 +549,12 @@ examine_seals(const struct request *request, struct mapseg_attachment *attachmen
     bool refused = false;
 
     /* Files with names cannot be sealed. */
-    attachment->can_shrink =
-        attachment->path != NULL || mapseg_trust_can_shrink(attachment->fd, &refused);
+    attachment->can_shrink = mapseg_attachment_is_named(attachment) ||
+                             mapseg_trust_can_shrink(attachment->file.fd, &refused);
     attachment->reads_file = attachment->can_shrink && !refused;
     result = mapseg_trust_peers(attachment->can_shrink, request->options.flags, failure);
-    if (result == MAPSEG_OK && attachment->path == NULL && !refused &&
-        mapseg_os.file_system(attachment->fd, &file_system) >= 0 &&
+    if (result == MAPSEG_OK && !mapseg_attachment_is_named(attachment) && !refused &&
+        mapseg_os.file_system(attachment->file.fd, &file_system) >= 0 &&
         strcmp(file_system.name, "hugetlbfs") == 0)
         result = mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
                                "its file is on hugetlbfs, which cannot be mapped in part; use a "
@@ -563,6 +567,7 @@ static mapseg_result
 examine(struct request *request, struct mapseg_attachment *attachment, bool *can_lock,
         struct mapseg_failure *failure)
 {
+    bool named = mapseg_attachment_is_named(attachment);
     struct mapseg_header header;
     struct stat status;
     mapseg_result result;
@@ -572,14 +577,18 @@ examine(struct request *request, struct mapseg_attachment *attachment, bool *can
     result = examine_seals(request, attachment, failure);
     if (result != MAPSEG_OK)
         return result;
-    error = mapseg_os.status(attachment->fd, &status);
+    error = mapseg_os.status(attachment->file.fd, &status);
     if (error < 0)
         return mapseg_system_failed(failure, -error, "the file cannot be examined");
-    result = mapseg_trust_file(&status, attachment->path != NULL, request->options.flags, failure);
+    attachment->file.device = status.st_dev;
+    attachment->file.inode = status.st_ino;
+    result =
+        mapseg_trust_file(&status, attachment->file.fd, named, request->options.flags, failure);
     if (result == MAPSEG_OK)
-        result = mapseg_place_check(type_of(request), attachment->fd, failure);
+        result = mapseg_place_check(attachment->type, attachment->file.fd, failure);
     if (result == MAPSEG_OK)
-        result = mapseg_header_read(attachment->fd, (uint64_t)status.st_size, &header, failure);
+        result =
+            mapseg_header_read(attachment->file.fd, (uint64_t)status.st_size, &header, failure);
     if (result == MAPSEG_OK)
         result = check_demands(request, &header, failure);
     if (result == MAPSEG_OK)
@@ -598,8 +607,6 @@ examine(struct request *request, struct mapseg_attachment *attachment, bool *can
     attachment->data_size = (size_t)header.data_size;
     attachment->flags = header.flags;
     memcpy(attachment->id, header.id, sizeof attachment->id);
-    attachment->device = status.st_dev;
-    attachment->inode = status.st_ino;
     request->links = status.st_nlink;
     return MAPSEG_OK;
 }
@@ -612,10 +619,11 @@ is_still_named(const struct request *request, const struct mapseg_attachment *at
 {
     struct stat status;
 
-    if (attachment->path == NULL || (mapseg_os.status(attachment->fd, &status) >= 0 &&
-                                     status.st_nlink == request->links && request->links == 1))
+    if (!mapseg_attachment_is_named(attachment) ||
+        (mapseg_os.status(attachment->file.fd, &status) >= 0 && status.st_nlink == request->links &&
+         request->links == 1))
         return 1;
-    return mapseg_name_leads_to(attachment->path, attachment->device, attachment->inode);
+    return mapseg_name_leads_to(&request->name, attachment->file.device, attachment->file.inode);
 }
 
 /** Takes presence and looks once more whether the name leads here. */
@@ -632,15 +640,12 @@ appear(struct request *request, struct mapseg_attachment *attachment,
                              "another process is removing it and does not finish, or keeps others "
                              "out on purpose; see who has it");
     }
-    if (error == -EBUSY)
-        return mapseg_failed(failure, MAPSEG_OUT_OF_RESOURCES, EBUSY,
-                             "it has no free presence slot; somebody holds far too many");
     if (error < 0)
-        return mapseg_system_failed(failure, -error, "its presence cannot be recorded");
+        return mapseg_presence_failed(-error, failure);
     leads = is_still_named(request, attachment);
     if (leads == 1)
         return MAPSEG_OK;
-    mapseg_presence_release(&attachment->presence, attachment->fd);
+    mapseg_presence_release(&attachment->presence, &attachment->file);
     request->again = true;
     return mapseg_failed(failure, MAPSEG_TIMED_OUT, 0,
                          "its name changes hands again and again; see who replaces it");
@@ -656,6 +661,7 @@ attach_once(struct request *request, struct mapseg_failure *failure)
     mapseg_result result;
 
     request->again = false;
+    mapseg_name_clear(&request->name);
     mapseg_attachment_clear(&attachment);
     if (request->given != NULL && request->given->enlisted) {
         mapseg_fork_delist(request->seg);
@@ -671,11 +677,16 @@ attach_once(struct request *request, struct mapseg_failure *failure)
         result = mapseg_attachment_map(&attachment, request->access, can_lock, no_fork, failure);
     if (result == MAPSEG_OK)
         result = appear(request, &attachment, failure);
+    attachment.file.directory = -1;
+    mapseg_name_close(&request->name);
     if (attachment.borrowed || (request->given != NULL && result != MAPSEG_OK))
-        attachment.fd = -1;
+        attachment.file.fd = -1;
     if (result != MAPSEG_OK) {
         mapseg_ipc_key_free(request->key);
         request->key = NULL;
+        if (attachment.file.fd >= 0)
+            mapseg_close(attachment.file.fd);
+        attachment.file.fd = -1;
         mapseg_attachment_drop(&attachment);
         return result;
     }

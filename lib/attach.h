@@ -8,6 +8,7 @@
 
 #include "error.h"
 #include "handle.h"
+#include "name.h"
 
 #include <sys/stat.h>
 
@@ -31,13 +32,6 @@ int64_t mapseg_patience_ends(int64_t timeout_ns);
 
 /** Waits a little, longer each time; false: it is past `deadline`. */
 bool mapseg_wait_for_remover(int64_t *pause_ns, int64_t deadline);
-
-/** Words a failed open of a segment's name; `error` is positive. */
-mapseg_result mapseg_open_failed(int error, struct mapseg_failure *failure);
-
-/** Looks at a name without opening it; refuses all but a regular file. */
-mapseg_result mapseg_name_look(const char *path, struct stat *status,
-                               struct mapseg_failure *failure);
 
 /** Whether presence lies on a description whose mappings and copies would keep
  *  it alive in children. A nameless segment's reader protects nothing by it. */
@@ -77,10 +71,6 @@ mapseg_result mapseg_attach_given(mapseg *seg, const struct mapseg_given *given,
                                   mapseg_access access, const mapseg_options *options,
                                   struct mapseg_failure *failure);
 
-/** Whether the name leads to that very file: 1, 0 if to another, -ENOENT if to
- *  nothing. */
-int mapseg_name_leads_to(const char *path, dev_t device, ino_t inode);
-
 /** Forgets what a handle still has of an attachment that is no longer its
  *  own: in a child after a fork. */
 void mapseg_handle_settle(mapseg *seg);
@@ -95,7 +85,7 @@ struct mapseg_removal {
 
 /** Tries once to remove the name; the fork list is locked, or a child could
  *  inherit the descriptor that holds the bytes. */
-mapseg_result mapseg_name_remove(const char *path, struct mapseg_removal *removal,
+mapseg_result mapseg_name_remove(const struct mapseg_name *name, struct mapseg_removal *removal,
                                  struct mapseg_failure *failure);
 
 #endif

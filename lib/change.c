@@ -32,6 +32,7 @@
 struct mapseg_change {
     mapseg *seg;
     int fd;
+    int64_t identity; /**< of the event behind fd */
     pthread_t thread;
     atomic_bool stop;
     atomic_bool ended;
@@ -128,7 +129,7 @@ start_without_signals(struct mapseg_change *change)
 static void
 drop(struct mapseg_change *change)
 {
-    mapseg_os.close(change->fd);
+    mapseg_os.event_close(change->fd, change->identity);
     free(change);
 }
 
@@ -152,6 +153,7 @@ begin(mapseg *seg, struct mapseg_failure *failure)
         free(change);
         return -1;
     }
+    change->identity = mapseg_os.event_identity(change->fd);
     error = start_without_signals(change);
     if (error < 0) {
         mapseg_system_failed(failure, -error, "the thread that waits for changes cannot be made");

@@ -39,8 +39,9 @@ struct request {
     size_t size;
     mapseg_access access;
     mapseg_options options;
-    char *path;         /**< NULL: memfd */
-    char *private_path; /**< the name until the segment is complete; NULL: none */
+    struct mapseg_name name;       /**< without a path: memfd */
+    struct mapseg_courier courier; /**< of the name's directory */
+    char *private_path;            /**< until the segment is complete; NULL: none */
 };
 
 /* ---------------------------------------------------------------- limits -- */
@@ -113,35 +114,37 @@ check_room(const struct request *request, int fd, struct mapseg_failure *failure
 
 /* -------------------------------------------------------------- the file -- */
 
-/** The directory of a path, which the caller frees. */
-static char *
-directory_of(const char *path)
+/** Whether the segment gets a name. */
+static bool
+is_named(const struct request *request)
 {
-    char *directory = mapseg_copy_string(path);
+    return request->name.path != NULL;
+}
 
-    if (directory != NULL) {
-        char *last = strrchr(directory, '/');
-
-        last[last == directory] = '\0';
-    }
-    return directory;
+/** The private name, in the directory of the other one. */
+static const char *
+private_name(const struct request *request)
+{
+    return strrchr(request->private_path, '/') + 1;
 }
 
 /** Opens a new file with a private name in the directory. */
 static int
-open_private(struct request *request, const char *directory, mode_t mode)
+open_private(struct request *request, mode_t mode)
 {
+    size_t above = (size_t)(request->name.last - request->name.path);
+    size_t bytes = above + sizeof MAPSEG_PRIVATE_PREFIX + 16;
     uint64_t number;
-    char name[40];
     int error = mapseg_os.random(&number, sizeof number);
 
     if (error < 0)
         return error;
-    snprintf(name, sizeof name, MAPSEG_PRIVATE_PREFIX "%016llx", (unsigned long long)number);
-    request->private_path = mapseg_place_join(directory, name);
+    request->private_path = malloc(bytes);
     if (request->private_path == NULL)
         return -ENOMEM;
-    return mapseg_os.open_new(request->private_path, mode);
+    snprintf(request->private_path, bytes, "%.*s" MAPSEG_PRIVATE_PREFIX "%016llx", (int)above,
+             request->name.path, (unsigned long long)number);
+    return mapseg_os.open_new(request->name.directory, private_name(request), mode);
 }
 
 /** Opens a new file that nobody can open by the key; `named`: not without any
@@ -149,20 +152,15 @@ open_private(struct request *request, const char *directory, mode_t mode)
 static int
 open_file(struct request *request, bool named)
 {
-    char *directory;
     int fd = -EOPNOTSUPP;
 
-    if (request->path == NULL)
+    if (!is_named(request))
         return mapseg_os.memory_file("mapseg");
-    directory = directory_of(request->path);
-    if (directory == NULL)
-        return -ENOMEM;
     if (!named)
-        fd = mapseg_os.open_unnamed(directory, 0600);
+        fd = mapseg_os.open_unnamed(request->name.directory, 0600);
     /* Old kernels and some file systems; each says it in its own way. */
     if (fd == -EOPNOTSUPP || fd == -EISDIR || fd == -EINVAL)
-        fd = open_private(request, directory, 0600);
-    free(directory);
+        fd = open_private(request, 0600);
     return fd;
 }
 
@@ -281,11 +279,11 @@ static mapseg_result
 seal_single(const struct request *request, struct mapseg_failure *failure)
 {
     struct mapseg_attachment *attachment = &request->seg->attachment;
-    mapseg_result result = shape_file(request, attachment->fd, failure);
+    mapseg_result result = shape_file(request, attachment->file.fd, failure);
 
     if (result == MAPSEG_OK)
         result = mapseg_attachment_map(attachment, request->access, true, true, failure);
-    return result == MAPSEG_OK ? seal(request, attachment->fd, failure) : result;
+    return result == MAPSEG_OK ? seal(request, attachment->file.fd, failure) : result;
 }
 
 /** Lets children have what was hidden from them. */
@@ -309,11 +307,12 @@ publish(struct request *request, int fd)
 {
     int error;
 
-    if (request->path == NULL)
+    if (!is_named(request))
         return 0;
     if (request->private_path == NULL)
-        return mapseg_os.link(fd, request->path);
-    error = mapseg_os.rename_new(request->private_path, request->path);
+        return mapseg_os.link(fd, request->name.directory, request->name.last);
+    error =
+        mapseg_os.rename_new(request->name.directory, private_name(request), request->name.last);
     if (error >= 0) {
         free(request->private_path);
         request->private_path = NULL;
@@ -334,15 +333,11 @@ static mapseg_result
 clear_name(const struct request *request, struct mapseg_failure *failure)
 {
     struct mapseg_removal removal = {.careful = true, .options = &request->options};
-    mapseg_result result = MAPSEG_OK;
+    mapseg_result result = mapseg_name_remove(&request->name, &removal, failure);
 
-    if (mapseg_ipc_key_type(request->seg->key) == MAPSEG_KEY_FILE)
-        result = mapseg_trust_directories(request->path, request->options.flags, failure);
-    if (result == MAPSEG_OK)
-        result = mapseg_name_remove(request->path, &removal, failure);
     if (result == MAPSEG_IN_USE)
         return mapseg_failed(failure, MAPSEG_ALREADY_EXISTS, EEXIST,
-                             "there is a segment of that name, and somebody is attached to it; "
+                             "there is a segment of that name, and a process is attached to it; "
                              "attach instead");
     return result == MAPSEG_NOT_FOUND || removal.again ? MAPSEG_OK : result;
 }
@@ -379,12 +374,17 @@ abandon(struct request *request)
 {
     struct mapseg_attachment *attachment = &request->seg->attachment;
 
-    if (request->private_path != NULL && attachment->fd >= 0)
-        (void)mapseg_os.unlink(request->private_path);
+    if (request->private_path != NULL && attachment->file.fd >= 0)
+        (void)mapseg_os.unlink(request->name.directory, private_name(request));
     free(request->private_path);
     request->private_path = NULL;
     mapseg_fork_delist(request->seg);
-    mapseg_presence_release(&attachment->presence, attachment->fd);
+    mapseg_presence_release(&attachment->presence, &attachment->file);
+    /* Its path is the request's; and the descriptor was made just now. */
+    attachment->file.path = NULL;
+    if (attachment->file.fd >= 0)
+        mapseg_close(attachment->file.fd);
+    attachment->file.fd = -1;
     mapseg_attachment_drop(attachment);
 }
 
@@ -398,25 +398,28 @@ begin(struct request *request, bool named, struct mapseg_failure *failure)
     mapseg_result result;
     int error;
 
-    attachment->fd = open_file(request, named);
+    attachment->file.fd = open_file(request, named);
+    attachment->file.writes = true;
     mapseg_fork_enlist(request->seg);
-    if (attachment->fd < 0)
-        return mapseg_system_failed(failure, -attachment->fd,
+    if (attachment->file.fd < 0)
+        return mapseg_system_failed(failure, -attachment->file.fd,
                                     "no file can be made in its place; check that the directory "
                                     "exists and may be written");
-    error = mapseg_os.status(attachment->fd, &status);
+    error = mapseg_os.status(attachment->file.fd, &status);
     if (error < 0)
         return mapseg_system_failed(failure, -error, "the new file cannot be examined");
-    attachment->device = status.st_dev;
-    attachment->inode = status.st_ino;
+    attachment->file.device = status.st_dev;
+    attachment->file.inode = status.st_ino;
+    attachment->type = mapseg_ipc_key_type(request->seg->key);
+    attachment->trust_flags = request->options.flags;
     attachment->data_offset = (size_t)mapseg_header_data_offset();
     attachment->data_size = request->size;
     /* Files with names cannot be sealed, and memory files always are. */
-    attachment->can_shrink = request->path != NULL;
+    attachment->can_shrink = is_named(request);
     attachment->reads_file = attachment->can_shrink;
-    result = mapseg_place_check(mapseg_ipc_key_type(request->seg->key), attachment->fd, failure);
+    result = mapseg_place_check(attachment->type, attachment->file.fd, failure);
     if (result == MAPSEG_OK)
-        result = check_room(request, attachment->fd, failure);
+        result = check_room(request, attachment->file.fd, failure);
     if (result == MAPSEG_OK && is_single(request))
         result = seal_single(request, failure);
     return result;
@@ -439,20 +442,22 @@ finish(struct request *request, bool *needs_name, struct mapseg_failure *failure
         result = mapseg_attachment_map(attachment, request->access, true, no_fork, failure);
     if (result != MAPSEG_OK)
         return result;
-    attachment->path = request->private_path;
+    attachment->file.path = request->private_path;
+    attachment->file.directory = request->name.directory;
     error = mapseg_attachment_appear(attachment);
-    attachment->path = NULL;
+    attachment->file.path = NULL;
+    attachment->file.directory = -1;
     if (error < 0)
-        return mapseg_system_failed(failure, -error, "its presence cannot be recorded");
+        return mapseg_presence_failed(-error, failure);
     if (is_single(request)) {
         result = MAPSEG_OK;
-    } else if (request->path == NULL) {
-        result = seal(request, attachment->fd, failure);
+    } else if (!is_named(request)) {
+        result = seal(request, attachment->file.fd, failure);
     } else if (attachment->presence.on_working_descriptor && request->private_path == NULL) {
         *needs_name = true;
         return MAPSEG_UNKNOWN_ERROR;
     } else {
-        result = take_name(request, attachment->fd, &error, failure);
+        result = take_name(request, attachment->file.fd, &error, failure);
         *needs_name = error == -ENOENT || error == -EPERM || error == -ENOSYS || error == -EXDEV;
     }
     return result;
@@ -472,14 +477,14 @@ create_file(struct request *request, bool named, bool *needs_name, struct mapseg
 
     /* Unlocked: a large segment takes a while, and others may want to fork. */
     if (result == MAPSEG_OK)
-        result = fill_file(request, seg->attachment.fd, failure);
+        result = fill_file(request, seg->attachment.file.fd, failure);
 
     (void)mapseg_fork_lock();
     if (result == MAPSEG_OK)
         result = finish(request, needs_name, failure);
     if (result == MAPSEG_OK) {
-        seg->attachment.path = request->path;
-        request->path = NULL;
+        seg->attachment.file.path = request->name.path;
+        request->name.path = NULL;
         seg->attachment.flags = header_flags(request);
         mapseg_attachment_adopt(seg, request->access,
                                 (request->options.flags & MAPSEG_NO_FORK) != 0);
@@ -498,14 +503,40 @@ create(struct request *request, struct mapseg_failure *failure)
     mapseg_result result;
 
     /* Before anything is reserved: most creates that fail do so here. */
-    if (request->path != NULL && !(request->options.flags & MAPSEG_RECLAIM) &&
-        mapseg_os.status_of_name(request->path, &status) >= 0)
+    if (is_named(request) && !(request->options.flags & MAPSEG_RECLAIM) &&
+        mapseg_os.status_of_name(request->name.directory, request->name.last, &status) >= 0)
         return name_is_taken(failure);
     result = create_file(request, false, &needs_name, failure);
-    /* Twice, because a private name can be reclaimed by somebody else in the
+    /* Twice, because a private name can be reclaimed by another process in the
      * instant before its creator is present. */
     for (int i = 0; i < 2 && needs_name && result != MAPSEG_OK; i++)
         result = create_file(request, true, &needs_name, failure);
+    return result;
+}
+
+/** Creates in the key's directory, which is open meanwhile: a child that is made by
+ *  another thread closes it. */
+static mapseg_result
+open_and_create(struct request *request, struct mapseg_failure *failure)
+{
+    mapseg_result result;
+
+    if (mapseg_fork_lock() < 0)
+        return mapseg_system_failed(failure, ENOMEM, "no memory for the fork handlers");
+    result =
+        mapseg_place_open(request->seg->key, true, request->options.flags, &request->name, failure);
+    mapseg_fork_carry(&request->courier, request->name.directory);
+    mapseg_fork_unlock();
+
+    if (result == MAPSEG_OK)
+        result = check_limits(request, failure);
+    if (result == MAPSEG_OK)
+        result = create(request, failure);
+
+    (void)mapseg_fork_lock();
+    mapseg_fork_deliver(&request->courier);
+    mapseg_name_close(&request->name);
+    mapseg_fork_unlock();
     return result;
 }
 
@@ -572,12 +603,7 @@ mapseg_create_with(mapseg *seg, size_t size, mapseg_access access, const mapseg_
     mapseg_result result = check_request(&request, options, &failure);
 
     if (result == MAPSEG_OK)
-        result = mapseg_place_path(seg->key, true, &request.path, &failure);
-    if (result == MAPSEG_OK)
-        result = check_limits(&request, &failure);
-    if (result == MAPSEG_OK)
-        result = create(&request, &failure);
-    free(request.path);
+        result = open_and_create(&request, &failure);
     return result == MAPSEG_OK ? mapseg_succeed(seg) : mapseg_report(seg, "create", &failure);
 }
 

@@ -61,6 +61,8 @@ static const struct {
     {MAPSEG_INVALID_ARGUMENT, "MAPSEG_INVALID_ARGUMENT", "an argument makes no sense"},
     {MAPSEG_NOT_SUPPORTED, "MAPSEG_NOT_SUPPORTED", "not supported here"},
     {MAPSEG_IN_USE, "MAPSEG_IN_USE", "a process is attached"},
+    {MAPSEG_DESCRIPTOR_CLOSED, "MAPSEG_DESCRIPTOR_CLOSED",
+     "this program has closed the segment's descriptor"},
     {MAPSEG_MEANT_TO_STAY, "MAPSEG_MEANT_TO_STAY", "the segment is persistent"},
 };
 

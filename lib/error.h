@@ -16,6 +16,11 @@ struct mapseg_failure {
     char reason[224];
 };
 
+/** Why a handle has no descriptor any more, and what to do. */
+#define MAPSEG_DESCRIPTOR_CLOSED_WORDS                                                             \
+    "this program has closed the segment's descriptor, which is not its own, and the file cannot " \
+    "be opened anew; detach and attach anew, and keep the descriptor open"
+
 /** Fills *failure in and returns its result. */
 mapseg_result mapseg_failed(struct mapseg_failure *failure, mapseg_result result, int system_error,
                             const char *reason, ...) __attribute__((format(printf, 4, 5)));

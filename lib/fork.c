@@ -52,7 +52,7 @@ begin_again(void)
     couriers = NULL;
     generation++;
     mapseg_lock_forked();
-    mapseg_presence_forked();
+    mapseg_closing_forked();
     atomic_store_explicit(life_page, generation, memory_order_relaxed);
 }
 
@@ -61,15 +61,15 @@ begin_again(void)
 static void
 prepare_child_of(struct mapseg *seg)
 {
-    const struct mapseg_attachment *attachment = &seg->attachment;
+    struct mapseg_attachment *attachment = &seg->attachment;
     bool writes = attachment->header != NULL;
 
     seg->child.present =
-        !seg->no_fork && mapseg_presence_claim(&seg->child.presence, attachment->fd,
-                                               attachment->path, writes, false) >= 0;
-    if (seg->child.present && seg->child.presence.page == NULL) {
+        !seg->no_fork &&
+        mapseg_presence_claim(&seg->child.presence, &attachment->file, writes, false) >= 0;
+    if (seg->child.present && seg->child.presence.on_working_descriptor) {
         /* On the working description it would be the parent's as well. */
-        mapseg_presence_release(&seg->child.presence, attachment->fd);
+        mapseg_presence_release(&seg->child.presence, &attachment->file);
         seg->child.present = false;
     }
     if (seg->child.present && writes)
@@ -101,7 +101,7 @@ resume_parent(void)
         if (!seg->attached)
             continue;
         if (seg->child.present)
-            mapseg_presence_release(&seg->child.presence, seg->attachment.fd);
+            mapseg_presence_hand_over(&seg->child.presence, &seg->attachment.file);
         seg->child.present = false;
         mapseg_lock_end_recovery(&seg->lock);
     }
@@ -112,6 +112,7 @@ resume_parent(void)
 static void
 adopt(struct mapseg *seg)
 {
+    mapseg_presence_forget(&seg->attachment.presence, &seg->attachment.file);
     seg->attachment.presence = seg->child.presence;
     (void)mapseg_presence_hide(&seg->attachment.presence);
     seg->child.present = false;
@@ -126,12 +127,12 @@ orphan(struct mapseg *seg)
 {
     mapseg_fork_delist(seg);
     mapseg_lock_die(&seg->lock);
+    mapseg_presence_forget(&seg->attachment.presence, &seg->attachment.file);
     if (seg->attached && !seg->no_fork)
         return;
     /* Its mappings were left out of the child; or it is one that another
      * thread of the parent is just creating, and has a descriptor alone. */
-    if (seg->attachment.fd >= 0)
-        mapseg_presence_close(seg->attachment.fd);
+    mapseg_file_close(&seg->attachment.file);
     mapseg_attachment_forget(&seg->attachment);
     seg->attached = false;
     mapseg_lock_clear(&seg->lock);
@@ -144,11 +145,12 @@ resume_child(void)
     struct mapseg *next;
 
     mapseg_lock_forked();
-    mapseg_presence_forked();
+    mapseg_closing_forked();
     if (life_page != NULL)
         atomic_store_explicit(life_page, generation, memory_order_relaxed);
     for (; couriers != NULL; couriers = couriers->next)
-        mapseg_presence_close(couriers->fd);
+        if (couriers->fd >= 0)
+            mapseg_close(couriers->fd);
     for (struct mapseg *seg = list; seg != NULL; seg = next) {
         next = seg->next;
         if (seg->attached)

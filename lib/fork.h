@@ -19,10 +19,11 @@ void mapseg_fork_unlock(void);
 void mapseg_fork_enlist(struct mapseg *seg);
 void mapseg_fork_delist(struct mapseg *seg);
 
-/** A descriptor that is made for another process, and under way to it: a child
- *  does not keep it, or a receiver's presence would not end with the receiver. */
+/** A descriptor that is made for another process, and under way to it, or that a call
+ *  has open for a while: a child does not keep it, or a receiver's presence would not
+ *  end with the receiver. */
 struct mapseg_courier {
-    int fd;
+    int fd; /**< -1: none */
     struct mapseg_courier *next;
 };
 

@@ -48,14 +48,16 @@ static atomic_bool previous_is_spent; /**< it was to be used once, and has been 
 
 /* -------------------------------------------------------------- handler -- */
 
-/** Whether the file is as long as ever: the fault has another reason then. */
+/** Whether the file has become shorter than the mapping. It is not known where the
+ *  descriptor has become another file's; a handler of signals may ask. */
 static bool
-is_whole(const mapseg *seg)
+is_shorter(const mapseg *seg)
 {
+    const struct mapseg_file *file = &seg->attachment.file;
     struct stat status;
 
-    return mapseg_os.status(seg->attachment.fd, &status) >= 0 &&
-           (uint64_t)status.st_size >= seg->attachment.bytes;
+    return mapseg_os.status(file->fd, &status) >= 0 && status.st_dev == file->device &&
+           status.st_ino == file->inode && (uint64_t)status.st_size < seg->attachment.bytes;
 }
 
 /** Puts zeros in place of a mapping from the page of the address to its end;
@@ -72,8 +74,9 @@ replace_rest(mapseg *seg, uintptr_t address, const void *base, size_t bytes,
         return false;
     /* Marked before anybody can see zeros. */
     atomic_store(&seg->shrunk, true);
-    /* If there is no memory for a page alone, what is behind it is still good. */
-    if (is_whole(seg))
+    /* If the fault has another reason, there is no memory for a page alone, and what is
+     * behind it is still good. */
+    if (!is_shorter(seg))
         end = page + page_size;
     /* Where not so much can be had, a page at a time. */
     if (mapseg_os.map_zeros((void *)page, end - page, protection) < 0) {
@@ -358,10 +361,7 @@ mapseg_access_begin(mapseg *seg)
 static void
 look_at_file(mapseg *seg)
 {
-    struct stat status;
-
-    if (mapseg_os.status(seg->attachment.fd, &status) >= 0 &&
-        (uint64_t)status.st_size < seg->attachment.bytes)
+    if (is_shorter(seg))
         atomic_store(&seg->shrunk, true);
 }
 

@@ -68,22 +68,51 @@ see_header(mapseg_information *seen, int fd, const struct mapseg_header *copy)
     }
 }
 
+/** What the segment is used for, given that its header is sound or not. */
+static mapseg_use
+use_of(const mapseg_information *seen, bool sound, const struct mapseg_census *census)
+{
+    if (!sound)
+        return MAPSEG_USE_DAMAGED;
+    if (census->is_blocked)
+        return MAPSEG_USE_BLOCKED;
+    if (seen->attached != 0)
+        return MAPSEG_USE_LIVE;
+    return seen->header_flags & MAPSEG_HEADER_PERSISTENT ? MAPSEG_USE_PERSISTENT : MAPSEG_USE_STALE;
+}
+
+/** Whether others could replace a directory on the way to the file. */
+static mapseg_result
+judge_directories(const mapseg_information *seen, struct mapseg_failure *failure)
+{
+    int directory;
+    mapseg_result result;
+
+    if (seen->type != MAPSEG_KEY_FILE)
+        return MAPSEG_OK;
+    result = mapseg_trust_open_directory(seen->path, 0, &directory, failure);
+    if (directory >= 0)
+        mapseg_os.close(directory);
+    return result;
+}
+
 /** What default options would make of it. */
 static void
-judge(struct information *information, int fd, const struct stat *status)
+judge(struct information *information, int fd, const struct stat *status,
+      const struct mapseg_census *census)
 {
     mapseg_information *seen = &information->seen;
     struct mapseg_failure failure = {.result = MAPSEG_OK};
     struct mapseg_header copy;
     bool named = seen->type != MAPSEG_KEY_MEMFD;
-    mapseg_result trusted = mapseg_trust_file(status, named, 0, &failure);
+    mapseg_result trusted = mapseg_trust_file(status, fd, named, 0, &failure);
     mapseg_result readable = MAPSEG_NOT_A_SEGMENT;
     struct mapseg_failure unreadable = {.result = MAPSEG_OK};
     bool sound = false;
 
     seen->lock = MAPSEG_LOCK_STATE_UNKNOWN;
-    if (trusted == MAPSEG_OK && seen->type == MAPSEG_KEY_FILE)
-        trusted = mapseg_trust_directories(seen->path, 0, &failure);
+    if (trusted == MAPSEG_OK)
+        trusted = judge_directories(seen, &failure);
     if (trusted == MAPSEG_OK)
         trusted = mapseg_place_check(seen->type, fd, &failure);
     if (S_ISREG(status->st_mode)) {
@@ -102,13 +131,7 @@ judge(struct information *information, int fd, const struct stat *status)
     memcpy(information->verdict_text, failure.reason, sizeof information->verdict_text);
     if (seen->verdict == MAPSEG_OK)
         information->verdict_text[0] = '\0';
-    if (!sound)
-        seen->use = MAPSEG_USE_DAMAGED;
-    else if (seen->attached != 0)
-        seen->use = MAPSEG_USE_LIVE;
-    else
-        seen->use = seen->header_flags & MAPSEG_HEADER_PERSISTENT ? MAPSEG_USE_PERSISTENT
-                                                                  : MAPSEG_USE_STALE;
+    seen->use = use_of(seen, sound, census);
 }
 
 /** What can be done to those who use the file. */
@@ -129,7 +152,7 @@ see_file(struct information *information, int fd, const struct stat *status)
 {
     mapseg_information *seen = &information->seen;
     struct mapseg_file_system file_system;
-    struct mapseg_census census = {0, 0};
+    struct mapseg_census census = {.attached = 0};
 
     seen->seals = fd < 0 ? -1 : mapseg_os.seals(fd);
     if (seen->seals < 0)
@@ -149,7 +172,8 @@ see_file(struct information *information, int fd, const struct stat *status)
         mapseg_presence_count(fd, status->st_dev, status->st_ino, &census);
     seen->attached = census.attached;
     seen->readers = census.readers;
-    judge(information, fd, status);
+    seen->attached_is_minimum = census.is_minimum;
+    judge(information, fd, status, &census);
 }
 
 /** An information about the file behind `fd`, which stays the caller's. */
@@ -192,42 +216,95 @@ mapseg_information_free(mapseg_information *information)
 
 /* -------------------------------------------------------------- one key -- */
 
-/** Opens the handle's file to look at it; *fd is -1 where it is one that is only
- *  looked at from outside. */
-static mapseg_result
-open_to_see(const mapseg *seg, char **path, int *fd, bool *borrowed, struct stat *status,
-            struct mapseg_failure *failure)
+/** A file that is looked at. Looking may take a while, and no fork waits for that:
+ *  what is open meanwhile a child closes. */
+struct look {
+    struct mapseg_name name;
+    bool name_is_gone; /**< also its directory, of a handle that is attached */
+    int fd;            /**< -1: the file is one that is only looked at from outside */
+    bool borrowed;     /**< fd is not ours to close */
+    struct stat status;
+    struct mapseg_courier of_directory;
+    struct mapseg_courier of_file;
+};
+
+/** The descriptor that a handle without a name leads to, or that is attached. */
+static int
+given_descriptor(mapseg *seg)
 {
-    bool nameless = mapseg_ipc_key_type(seg->key) == MAPSEG_KEY_MEMFD;
-    mapseg_result result = mapseg_place_path(seg->key, false, path, failure);
+    struct mapseg_file *file = &seg->attachment.file;
+
+    return mapseg_is_attached(seg) && file->fd >= 0 ? mapseg_file_fd(file)
+                                                    : mapseg_key_descriptor(seg->key);
+}
+
+/** Opens what the handle is attached to, or what its key leads to if that is a
+ *  descriptor. */
+static mapseg_result
+open_own(mapseg *seg, struct look *look, struct mapseg_failure *failure)
+{
+    int given = given_descriptor(seg);
+
+    if (given == -EBADF && mapseg_is_attached(seg))
+        return mapseg_failed(failure, MAPSEG_DESCRIPTOR_CLOSED, 0, "%s",
+                             MAPSEG_DESCRIPTOR_CLOSED_WORDS);
+    look->fd = mapseg_os.duplicate(given);
+    /* A sandbox: the descriptor as it is will do. */
+    look->borrowed = look->fd == -EPERM || look->fd == -EACCES || look->fd == -ENOSYS;
+    if (look->borrowed)
+        look->fd = given;
+    if (look->fd == -EBADF)
+        return mapseg_failed(failure, MAPSEG_NOT_FOUND, EBADF,
+                             "that descriptor is not open in this process");
+    return MAPSEG_OK;
+}
+
+/** Opens what the name leads to. */
+static mapseg_result
+open_by_name(struct look *look, struct mapseg_failure *failure)
+{
+    int error = mapseg_os.status_of_name(look->name.directory, look->name.last, &look->status);
+
+    if (error >= 0 && S_ISREG(look->status.st_mode))
+        look->fd = mapseg_os.open(look->name.directory, look->name.last, O_RDONLY);
+    else if (error >= 0)
+        look->fd = -1;
+    return error < 0 ? mapseg_open_failed(-error, failure) : MAPSEG_OK;
+}
+
+/** Opens the file to look at it; the fork list is locked. */
+static mapseg_result
+begin_look(mapseg *seg, struct look *look, struct mapseg_failure *failure)
+{
+    bool attached = mapseg_is_attached(seg);
+    /* The directories are judged later, for the verdict. */
+    mapseg_result result = mapseg_place_open(
+        seg->key, false, (uint32_t)MAPSEG_ALLOW_SHARED_DIRECTORY, &look->name, failure);
     int error = 0;
 
+    /* Who is attached sees the attachment, also where its name is gone, and all that
+     * led to it. */
+    if (result != MAPSEG_OK && !attached)
+        return result;
+    look->name_is_gone = result == MAPSEG_NOT_FOUND;
+    result = attached || look->name.path == NULL ? open_own(seg, look, failure)
+                                                 : open_by_name(look, failure);
     if (result != MAPSEG_OK)
         return result;
-    *borrowed = false;
-    if (nameless) {
-        bool has_own = mapseg_is_attached(seg) && seg->attachment.fd >= 0;
-        int given = has_own ? seg->attachment.fd : mapseg_key_descriptor(seg->key);
-
-        *fd = mapseg_os.duplicate(given);
-        /* A sandbox: the descriptor as it is will do. */
-        *borrowed = *fd == -EPERM || *fd == -EACCES || *fd == -ENOSYS;
-        if (*borrowed)
-            *fd = given;
-        if (*fd == -EBADF)
-            return mapseg_failed(failure, MAPSEG_NOT_FOUND, EBADF,
-                                 "that descriptor is not open in this process");
-    } else {
-        error = mapseg_os.status_of_name(*path, status);
-        if (error < 0 || !S_ISREG(status->st_mode))
-            return error < 0 ? mapseg_open_failed(-error, failure) : MAPSEG_OK;
-        *fd = mapseg_os.open(*path, O_RDONLY);
-    }
-    if (*fd >= 0)
-        error = mapseg_os.status(*fd, status);
+    if (look->fd >= 0)
+        error = mapseg_os.status(look->fd, &look->status);
     if (error < 0)
         return mapseg_system_failed(failure, -error, "the file cannot be examined");
-    return *fd < 0 ? mapseg_open_failed(-*fd, failure) : MAPSEG_OK;
+    return look->fd < -1 ? mapseg_open_failed(-look->fd, failure) : MAPSEG_OK;
+}
+
+/** Closes what was opened for it; the fork list is locked. */
+static void
+end_look(struct look *look)
+{
+    if (look->fd >= 0 && !look->borrowed)
+        mapseg_close(look->fd);
+    mapseg_name_close(&look->name);
 }
 
 /** How this very handle is present, if it is attached. */
@@ -242,6 +319,8 @@ own_presence(const mapseg *seg)
         return MAPSEG_PRESENCE_REFUSED;
     if (presence->on_working_descriptor)
         return MAPSEG_PRESENCE_RECEIVED;
+    if (presence->fd >= 0)
+        return MAPSEG_PRESENCE_DESCRIPTOR;
     return presence->slot != 0 ? MAPSEG_PRESENCE_SLOT : MAPSEG_PRESENCE_READER;
 }
 
@@ -257,6 +336,10 @@ own_loss(mapseg_presence_kind presence)
         return "the file cannot be opened anew (is /proc mounted, and may this user?), so its "
                "presence lies on the descriptor itself, and lasts until all have ended who have a "
                "copy of that, or were handed one by this attachment";
+    case MAPSEG_PRESENCE_DESCRIPTOR:
+        return "a mapping keeps no lock on this file system, so its presence lies on a descriptor: "
+               "it ends if this program closes that, and lasts as long as a child has a copy that "
+               "was made by a bare clone";
     case MAPSEG_PRESENCE_READER:
         return "this attachment cannot write the header, so it cannot lock; it reads and waits";
     default:
@@ -264,35 +347,69 @@ own_loss(mapseg_presence_kind presence)
     }
 }
 
+/** Where the name of an attached handle leads to by now. */
+static mapseg_name_state
+see_name(const mapseg *seg, const struct look *look)
+{
+    const struct mapseg_file *file = &seg->attachment.file;
+    int leads;
+
+    if (!mapseg_is_attached(seg) || file->path == NULL)
+        return MAPSEG_NAME_NONE;
+    leads = look->name.directory >= 0 ? mapseg_name_leads_to(&look->name, file->device, file->inode)
+            : look->name_is_gone      ? -ENOENT
+                                      : -EACCES;
+    if (leads >= 0)
+        return leads == 1 ? MAPSEG_NAME_SAME : MAPSEG_NAME_REPLACED;
+    return leads == -ENOENT ? MAPSEG_NAME_GONE : MAPSEG_NAME_UNKNOWN;
+}
+
 /** What this very handle has of the segment. */
 static void
-see_attachment(const mapseg *seg, mapseg_information *seen)
+see_attachment(const mapseg *seg, const struct look *look, mapseg_information *seen)
 {
     seen->presence = own_presence(seg);
     seen->loss_text = own_loss(seen->presence);
+    seen->name_state = see_name(seg, look);
     if (mapseg_is_attached(seg))
         seen->huge_bytes = mapseg_os.huge_bytes(seg->attachment.base);
 }
 
 static mapseg_result
-see_key(const mapseg *seg, mapseg_information **information, struct mapseg_failure *failure)
+see(const mapseg *seg, const struct look *look, mapseg_information **information,
+    struct mapseg_failure *failure)
 {
-    struct stat status;
-    char *path = NULL;
-    int fd = -1;
-    bool borrowed = false;
-    mapseg_result result = open_to_see(seg, &path, &fd, &borrowed, &status, failure);
+    const char *path = mapseg_is_attached(seg) ? seg->attachment.file.path : look->name.path;
 
-    if (result == MAPSEG_OK) {
-        *information = describe(seg->key, path == NULL ? "" : path, fd, &status);
-        if (*information == NULL)
-            result = mapseg_system_failed(failure, ENOMEM, "no memory");
-        else
-            see_attachment(seg, *information);
-    }
-    if (fd >= 0 && !borrowed)
-        mapseg_presence_close(fd);
-    free(path);
+    *information = describe(seg->key, path == NULL ? "" : path, look->fd, &look->status);
+    if (*information == NULL)
+        return mapseg_system_failed(failure, ENOMEM, "no memory");
+    see_attachment(seg, look, *information);
+    return MAPSEG_OK;
+}
+
+static mapseg_result
+see_key(mapseg *seg, mapseg_information **information, struct mapseg_failure *failure)
+{
+    struct look look = {.fd = -1};
+    mapseg_result result;
+
+    mapseg_name_clear(&look.name);
+    if (mapseg_fork_lock() < 0)
+        return mapseg_system_failed(failure, ENOMEM, "no memory for the fork handlers");
+    result = begin_look(seg, &look, failure);
+    mapseg_fork_carry(&look.of_directory, look.name.directory);
+    mapseg_fork_carry(&look.of_file, look.borrowed ? -1 : look.fd);
+    mapseg_fork_unlock();
+
+    if (result == MAPSEG_OK)
+        result = see(seg, &look, information, failure);
+
+    (void)mapseg_fork_lock();
+    mapseg_fork_deliver(&look.of_file);
+    mapseg_fork_deliver(&look.of_directory);
+    end_look(&look);
+    mapseg_fork_unlock();
     return result;
 }
 
@@ -304,15 +421,10 @@ mapseg_info(mapseg *seg, mapseg_information **information)
 
     *information = NULL;
     if (seg->key == NULL || (mapseg_ipc_key_is_empty(seg->key) &&
-                             !(mapseg_is_attached(seg) && seg->attachment.path == NULL)))
+                             !(mapseg_is_attached(seg) && seg->attachment.file.path == NULL)))
         result = mapseg_no_key(&failure);
-    else if (mapseg_fork_lock() < 0)
-        result = mapseg_system_failed(&failure, ENOMEM, "no memory for the fork handlers");
-    else {
-        /* Locked, or a child would inherit the descriptor. */
+    else
         result = see_key(seg, information, &failure);
-        mapseg_fork_unlock();
-    }
     return result == MAPSEG_OK ? mapseg_succeed(seg) : mapseg_report(seg, "examine", &failure);
 }
 
@@ -343,29 +455,58 @@ append(mapseg_list *list, mapseg_information *entry)
 struct listing {
     mapseg_list *list;
     mapseg_key_type type;
-    const char *directory;
+    const char *path; /**< of the directory */
+    int directory;
 };
+
+/** Opens a listed file; -1: it is none to be listed. */
+static int
+open_listed(const struct listing *listing, const char *name, struct stat *status,
+            struct mapseg_courier *courier)
+{
+    int fd = -1;
+
+    if (mapseg_fork_lock() < 0)
+        return -ENOMEM;
+    /* Looked at before it is opened: to open a device or a FIFO is to use it. */
+    if (mapseg_os.status_of_name(listing->directory, name, status) >= 0 && S_ISREG(status->st_mode))
+        fd = mapseg_os.open(listing->directory, name, O_RDONLY);
+    mapseg_fork_carry(courier, fd);
+    mapseg_fork_unlock();
+    return fd < 0 ? -1 : fd;
+}
+
+/** Closes a descriptor that was open for a while. */
+static void
+close_carried(struct mapseg_courier *courier)
+{
+    (void)mapseg_fork_lock();
+    mapseg_fork_deliver(courier);
+    if (courier->fd >= 0)
+        mapseg_close(courier->fd);
+    mapseg_fork_unlock();
+}
 
 /** Adds the file to the list if it is a segment, or one half made. */
 static int
 list_file(void *context, const char *name)
 {
     const struct listing *listing = context;
-    char *path = mapseg_place_join(listing->directory, name);
+    char *path = mapseg_place_join(listing->path, name);
     mapseg_ipc_key *key = mapseg_ipc_key_new(listing->type, name);
+    struct mapseg_courier courier = {.fd = -1};
     struct stat status;
     int error = path == NULL || key == NULL ? -ENOMEM : 0;
     int fd = -1;
 
-    /* Looked at before it is opened: to open a device or a FIFO is to use it. */
-    if (error >= 0 && mapseg_os.status_of_name(path, &status) >= 0 && S_ISREG(status.st_mode))
-        fd = mapseg_os.open(path, O_RDONLY);
+    if (error >= 0)
+        fd = open_listed(listing, name, &status, &courier);
+    if (fd == -ENOMEM)
+        error = fd;
     if (fd >= 0 && mapseg_os.status(fd, &status) >= 0 &&
-        (mapseg_is_private_name(name) || mapseg_header_is_ours(fd))) {
+        (mapseg_is_private_name(name) || mapseg_header_is_ours(fd)))
         error = append(listing->list, describe(key, path, fd, &status));
-    }
-    if (fd >= 0)
-        mapseg_presence_close(fd);
+    close_carried(&courier);
     mapseg_ipc_key_free(key);
     free(path);
     return error;
@@ -374,18 +515,24 @@ list_file(void *context, const char *name)
 static int
 list_directory(mapseg_list *list, mapseg_key_type type)
 {
-    char *directory = mapseg_place_directory(type);
-    struct listing listing = {list, type, directory};
-    int error = 0;
+    struct listing listing = {.list = list, .type = type, .directory = -1};
+    struct mapseg_courier courier;
+    char *path;
+    int error;
 
-    if (directory != NULL)
-        error = mapseg_fork_lock();
-    if (directory != NULL && error >= 0) {
-        error = mapseg_os.each_name(directory, list_file, &listing);
-        mapseg_fork_unlock();
-    }
-    free(directory);
-    return error == -ENOENT ? 0 : error;
+    if (mapseg_fork_lock() < 0)
+        return -ENOMEM;
+    path = mapseg_place_directory(type, &listing.directory);
+    mapseg_fork_carry(&courier, listing.directory);
+    mapseg_fork_unlock();
+
+    listing.path = path;
+    error = listing.directory;
+    if (path != NULL && listing.directory >= 0)
+        error = mapseg_os.each_name(listing.directory, list_file, &listing);
+    close_carried(&courier);
+    free(path);
+    return path == NULL || error == -ENOENT ? 0 : error < 0 ? error : 0;
 }
 
 static int

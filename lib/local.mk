@@ -20,17 +20,21 @@ mapseg_sources = \
 	lib/pass.c \
 	lib/info.c \
 	lib/error.c \
+	lib/file.c \
+	lib/name.c \
 	lib/digest.c \
 	lib/attach.h \
 	lib/change.h \
 	lib/copy.h \
 	lib/error.h \
+	lib/file.h \
 	lib/fork.h \
 	lib/guard.h \
 	lib/handle.h \
 	lib/header.h \
 	lib/key.h \
 	lib/lock.h \
+	lib/name.h \
 	lib/os.h \
 	lib/place.h \
 	lib/presence.h \

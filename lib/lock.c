@@ -191,30 +191,35 @@ mapseg_lock_end_recovery(struct mapseg_lock *lock)
     atomic_store_explicit(&lock->recovering, false, memory_order_release);
 }
 
-/** Takes the lock over if the owner that was seen is dead. */
-static bool
+/** Takes the lock over if the owner that was seen is dead: OWNER_DIED. Else
+ *  WOULD_BLOCK; or DESCRIPTOR_CLOSED, where that cannot be asked. */
+static mapseg_result
 recover(struct mapseg_lock *lock, uint32_t dead, uint32_t bits)
 {
     struct mapseg_hold hold;
     bool replaced = false;
+    int fd;
 
     /* [TEST_OWNER] The own slot: another thread of this handle owns. Its byte is ours. */
     if (dead == lock->slot || dead == 0)
-        return false;
+        return MAPSEG_WOULD_BLOCK;
     /* No slot at all: a hostile peer wrote it, and it has no byte to ask. */
     if (dead > MAPSEG_LAST_SLOT)
-        return replace_owner(lock, dead, bits);
+        return replace_owner(lock, dead, bits) ? MAPSEG_OWNER_DIED : MAPSEG_WOULD_BLOCK;
+    fd = mapseg_file_fd(lock->file);
+    if (fd == -EBADF)
+        return MAPSEG_DESCRIPTOR_CLOSED;
     /* [TEST_BYTE, BEGIN_RECOVERY] */
-    if (mapseg_presence_is_held(lock->fd, dead) || !mapseg_lock_begin_recovery(lock))
-        return false;
+    if (fd < 0 || mapseg_presence_is_held(fd, dead) || !mapseg_lock_begin_recovery(lock))
+        return MAPSEG_WOULD_BLOCK;
     /* [TAKE_BYTE] Only with its byte in hand: else a newcomer could get the slot, and the
      * lock, between the test and the swap. */
-    if (mapseg_presence_take_dead(&hold, lock->fd, lock->path, dead) >= 0) {
+    if (mapseg_presence_take_dead(&hold, lock->file, dead) >= 0) {
         replaced = replace_owner(lock, dead, bits);
         mapseg_presence_let_go(&hold);
     }
     mapseg_lock_end_recovery(lock);
-    return replaced;
+    return replaced ? MAPSEG_OWNER_DIED : MAPSEG_WOULD_BLOCK;
 }
 
 /* -------------------------------------------------------------- taking -- */
@@ -323,15 +328,14 @@ take(struct mapseg_lock *lock, struct attempt *attempt)
         now = mapseg_os.monotonic_ns();
         late = !attempt->wait || now >= attempt->deadline;
         if (slice_is_over(attempt, now) || late) {
-            if (recover(lock, owner_of(look(lock)), attempt->slept ? MAPSEG_LOCK_SLEEPERS : 0)) {
-                result = MAPSEG_OWNER_DIED;
+            result = recover(lock, owner_of(look(lock)), attempt->slept ? MAPSEG_LOCK_SLEEPERS : 0);
+            if (result == MAPSEG_OWNER_DIED)
                 break;
-            }
-            if (late) {
+            if (late || result == MAPSEG_DESCRIPTOR_CLOSED) {
                 /* [WAKE_ANOTHER] The wake that may have been meant for us goes on. */
                 if (attempt->slept)
                     wake_one(lock->word);
-                return attempt->wait ? MAPSEG_TIMED_OUT : MAPSEG_WOULD_BLOCK;
+                return result == MAPSEG_WOULD_BLOCK && attempt->wait ? MAPSEG_TIMED_OUT : result;
             }
         }
         sleep_a_while(lock, attempt, now);
@@ -430,12 +434,11 @@ mapseg_lock_clear(struct mapseg_lock *lock)
     lock->generation = MAPSEG_LOCK_NO_GENERATION;
     allow_fast_path(lock, false);
     mapseg_lock_allow_reading(lock, false);
-    lock->fd = -1;
 }
 
 void
-mapseg_lock_begin(struct mapseg_lock *lock, struct mapseg_header *header, uint32_t slot, int fd,
-                  const char *path, bool fair)
+mapseg_lock_begin(struct mapseg_lock *lock, struct mapseg_header *header, uint32_t slot,
+                  struct mapseg_file *file, bool fair)
 {
     mapseg_lock_clear(lock);
     if (header == NULL)
@@ -443,8 +446,7 @@ mapseg_lock_begin(struct mapseg_lock *lock, struct mapseg_header *header, uint32
     lock->header = header;
     lock->word = mapseg_lock_word(header);
     lock->slot = slot;
-    lock->fd = fd;
-    lock->path = path;
+    lock->file = file;
     lock->fair = fair;
 }
 
@@ -572,6 +574,9 @@ report_taken(mapseg *seg, const char *operation, mapseg_result result)
         break;
     case MAPSEG_ALREADY_LOCKED:
         mapseg_failed(&failure, result, 0, "this thread holds the lock already; unlock once");
+        break;
+    case MAPSEG_DESCRIPTOR_CLOSED:
+        mapseg_failed(&failure, result, 0, "%s", MAPSEG_DESCRIPTOR_CLOSED_WORDS);
         break;
     case MAPSEG_WOULD_BLOCK:
         mapseg_failed(&failure, result, 0, "somebody else holds the lock; try again later");

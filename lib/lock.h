@@ -6,6 +6,7 @@
 #ifndef MAPSEG_LOCK_H
 #define MAPSEG_LOCK_H
 
+#include "file.h"
 #include "mapseg-format.h"
 #include "mapseg.h"
 
@@ -28,8 +29,7 @@ struct mapseg_lock {
     atomic_bool contended;        /**< a fair lock: others were met on the way to it */
     atomic_bool used;             /**< this attachment has held it at some time */
     atomic_bool writes;           /**< this attachment holds it, and is within a change */
-    int fd;                       /**< to test and take presence bytes */
-    const char *path;             /**< of the segment; may be NULL */
+    struct mapseg_file *file;     /**< to test and take presence bytes */
     struct mapseg_header *header; /**< NULL: this attachment cannot lock */
     atomic_bool recovering;       /**< one thread of a handle recovers at a time */
 };
@@ -37,7 +37,7 @@ struct mapseg_lock {
 /** Prepares the lock of a new attachment, which has claimed its slot and healed
  *  the word. */
 void mapseg_lock_begin(struct mapseg_lock *lock, struct mapseg_header *header, uint32_t slot,
-                       int fd, const char *path, bool fair);
+                       struct mapseg_file *file, bool fair);
 
 /** Heals the word if it names a slot that the caller has just claimed. */
 void mapseg_lock_heal(struct mapseg_header *header, uint32_t slot);
@@ -68,8 +68,9 @@ mapseg_lock_lives_to_read(const struct mapseg_lock *lock)
 /** Allows the fast way to read, or forbids it. */
 void mapseg_lock_allow_reading(struct mapseg_lock *lock, bool allowed);
 
-/** Takes the lock, without words: OK, OWNER_DIED, ALREADY_LOCKED, or TIMED_OUT at
- *  the deadline (INT64_MAX: none). Only of a lock that has a header. */
+/** Takes the lock, without words: OK, OWNER_DIED, ALREADY_LOCKED, TIMED_OUT at the
+ *  deadline (INT64_MAX: none), or DESCRIPTOR_CLOSED where the owner cannot be asked
+ *  for. Only of a lock that has a header. */
 mapseg_result mapseg_lock_take(struct mapseg_lock *lock, int64_t deadline);
 
 /** Releases the lock, with `bits` set in the word; false: it is not this

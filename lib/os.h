@@ -44,26 +44,34 @@ struct mapseg_parcel {
     bool lost;            /**< descriptors came that could not be taken */
 };
 
+/** As much of the kernel's table of locks as is looked at. */
+#define MAPSEG_LOCK_TABLE_BYTES ((size_t)4 * 1024 * 1024)
+
 /** Protection of a mapping. */
 enum mapseg_protection { MAPSEG_MAP_NONE, MAPSEG_MAP_READ, MAPSEG_MAP_WRITE };
 
 struct mapseg_os_operations {
-    /* Names. Every open is close-on-exec, never blocks, never follows a
-     * symbolic link in the last part, never takes a terminal. */
-    int (*open)(const char *path, int flags);
-    int (*open_directory)(const char *path);
-    int (*open_new)(const char *path, mode_t mode);          /**< must not exist yet */
-    int (*open_unnamed)(const char *directory, mode_t mode); /**< a file without a name */
-    int (*status_of_name)(const char *path, struct stat *status);
-    /** Where a symbolic link leads; returns the length, at most `room`. */
-    int64_t (*read_link)(const char *path, char *to, size_t room);
-    int (*link)(int fd, const char *path);               /**< names an unnamed file */
-    int (*rename_new)(const char *from, const char *to); /**< fails if `to` exists */
-    int (*unlink)(const char *path);
-    int (*make_directory)(const char *path, mode_t mode);
+    /* Names are looked up in a directory that is open; -1 is none, and the name an
+     * absolute path then. Every open is close-on-exec, never blocks, never follows
+     * a symbolic link in the last part, never takes a terminal. No descriptor that
+     * any operation makes is below 3, also where a program has closed its standard
+     * ones: what it prints would go into the segment. */
+    int (*open)(int directory, const char *name, int flags);
+    int (*open_directory)(const char *path); /**< links are followed; only to look names up in */
+    /** Whatever is there, a link itself too, only to look at it, or names up in it. */
+    int (*open_place)(int directory, const char *name);
+    int (*open_new)(int directory, const char *name, mode_t mode); /**< must not exist yet */
+    int (*open_unnamed)(int directory, mode_t mode);               /**< a file without a name */
+    int (*status_of_name)(int directory, const char *name, struct stat *status);
+    /** Where the symbolic link at an open place leads; returns the length, at most
+     *  `room`. */
+    int64_t (*read_link)(int place, char *to, size_t room);
+    int (*link)(int fd, int directory, const char *name); /**< names an unnamed file */
+    int (*rename_new)(int directory, const char *from, const char *to); /**< fails if `to` exists */
+    int (*unlink)(int directory, const char *name);
+    int (*make_directory)(int directory, const char *name, mode_t mode);
     /** Visits each name of a directory, until a visit returns less than 0. */
-    int (*each_name)(const char *directory, int (*visit)(void *context, const char *name),
-                     void *context);
+    int (*each_name)(int directory, int (*visit)(void *context, const char *name), void *context);
 
     /* Descriptors. */
     int (*reopen)(int fd, int flags); /**< a new description of the same file */
@@ -72,6 +80,9 @@ struct mapseg_os_operations {
     int (*access_mode)(int fd); /**< O_RDONLY, O_WRONLY, O_RDWR; -EBADFD: only a place */
     int (*close_on_exec)(int fd);
     int (*status)(int fd, struct stat *status);
+    /** Whether this process's user owns the file, or directory, for certain: also where
+     *  a number stands for several users. */
+    bool (*is_own)(int fd);
     int (*file_system)(int fd, struct mapseg_file_system *file_system);
     int (*set_mode)(int fd, mode_t mode);
     int (*resize)(int fd, int64_t bytes);
@@ -113,9 +124,10 @@ struct mapseg_os_operations {
     void (*unmap)(void *address, size_t bytes);
     int (*hide_from_children)(void *address, size_t bytes);
     int (*show_to_children)(void *address, size_t bytes); /**< what was hidden */
-    /** memcpy into a mapping, of some of the bytes; returns how many, or -EFAULT
-     *  where there is nothing behind it. */
+    /** memcpy into a mapping and out of one, of some of the bytes; returns how many,
+     *  or -EFAULT where there is nothing behind it. */
     int64_t (*copy_to_mapping)(void *to, const void *from, size_t bytes);
+    int64_t (*copy_from_mapping)(void *to, const void *from, size_t bytes);
     /** Whether the file's memory can come in huge pages. */
     bool (*has_huge_pages)(int fd);
     /** Takes all of the file's memory, in huge pages where they are to be had. */
@@ -140,6 +152,10 @@ struct mapseg_os_operations {
 
     /* A descriptor that is readable while it is raised. */
     int (*event_new)(void);
+    /** A number that no other event of the system has; -1: it is not known. */
+    int64_t (*event_identity)(int fd);
+    /** Closes it, if the descriptor is still that very event. */
+    void (*event_close)(int fd, int64_t identity);
     void (*event_raise)(int fd);
     void (*event_clear)(int fd);
 
@@ -152,6 +168,9 @@ struct mapseg_os_operations {
     uint32_t (*process_id)(void);
     uint32_t (*thread_id)(void);
     uint32_t (*user_id)(void);
+    /** Whether this number also stands for users that the user namespace does not
+     *  know: who owns a file of theirs cannot be seen by the number. */
+    bool (*is_overflow_user)(uint32_t user);
     uint64_t (*file_size_limit)(void); /**< RLIMIT_FSIZE; UINT64_MAX: none */
     /** Whether so much memory can be taken without anybody being killed for it. */
     bool (*memory_suffices)(uint64_t bytes);

@@ -9,7 +9,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <poll.h>
+#include <pthread.h>
 #include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,40 +47,103 @@ result_of(int result)
     return result < 0 ? -errno : result;
 }
 
+/* No operation is a cancellation point: a thread that ended within one would leave
+ * locked, open or half done what the library has in hand. What follows brackets
+ * every call that POSIX lets be one. */
 static int
-linux_open(const char *path, int flags)
+hold_off_cancellation(void)
 {
-    return result_of(open(path, flags | OPEN_FLAGS | O_NOFOLLOW));
+    int state = PTHREAD_CANCEL_ENABLE;
+
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    return state;
+}
+
+static void
+restore_cancellation(int state)
+{
+    int error = errno;
+
+    (void)pthread_setcancelstate(state, NULL);
+    errno = error;
+}
+
+static void
+linux_close(int fd)
+{
+    int state = hold_off_cancellation();
+
+    /* Linux frees the descriptor whatever close() says; nothing here has
+     * unwritten data whose loss it could report. */
+    (void)close(fd);
+    restore_cancellation(state);
+}
+
+/** A new descriptor, or a negative errno, as it is; but one that took the place of
+ *  a standard descriptor is moved away from there. */
+static int
+lift(int fd)
+{
+    int high;
+
+    if (fd < 0 || fd > STDERR_FILENO)
+        return fd;
+    high = result_of(fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+    linux_close(fd);
+    return high;
+}
+
+static int
+open_at(int directory, const char *name, int flags, mode_t mode)
+{
+    int state = hold_off_cancellation();
+    int fd = result_of(openat(directory < 0 ? AT_FDCWD : directory, name, flags, mode));
+
+    restore_cancellation(state);
+    return lift(fd);
+}
+
+static int
+linux_open(int directory, const char *name, int flags)
+{
+    return open_at(directory, name, flags | OPEN_FLAGS | O_NOFOLLOW, 0);
 }
 
 static int
 linux_open_directory(const char *path)
 {
-    return result_of(open(path, O_RDONLY | O_DIRECTORY | OPEN_FLAGS));
+    return open_at(-1, path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
 }
 
 static int
-linux_open_new(const char *path, mode_t mode)
+linux_open_place(int directory, const char *name)
 {
-    return result_of(open(path, O_RDWR | O_CREAT | O_EXCL | OPEN_FLAGS | O_NOFOLLOW, mode));
+    return open_at(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
 }
 
 static int
-linux_open_unnamed(const char *directory, mode_t mode)
+linux_open_new(int directory, const char *name, mode_t mode)
 {
-    return result_of(open(directory, O_RDWR | O_TMPFILE | OPEN_FLAGS, mode));
+    return open_at(directory, name, O_RDWR | O_CREAT | O_EXCL | OPEN_FLAGS | O_NOFOLLOW, mode);
 }
 
 static int
-linux_status_of_name(const char *path, struct stat *status)
+linux_open_unnamed(int directory, mode_t mode)
 {
-    return result_of(lstat(path, status));
+    return open_at(directory, ".", O_RDWR | O_TMPFILE | OPEN_FLAGS, mode);
+}
+
+static int
+linux_status_of_name(int directory, const char *name, struct stat *status)
+{
+    return result_of(
+        fstatat(directory < 0 ? AT_FDCWD : directory, name, status, AT_SYMLINK_NOFOLLOW));
 }
 
 static int64_t
-linux_read_link(const char *path, char *to, size_t room)
+linux_read_link(int place, char *to, size_t room)
 {
-    ssize_t length = readlink(path, to, room);
+    ssize_t length = readlinkat(place, "", to, room);
 
     return length < 0 ? -errno : length;
 }
@@ -91,59 +156,70 @@ descriptor_name(int fd, char *to, size_t bytes)
 }
 
 static int
-linux_link(int fd, const char *path)
+linux_link(int fd, int directory, const char *name)
 {
-    char name[40];
+    char own_name[40];
 
-    descriptor_name(fd, name, sizeof name);
-    if (linkat(AT_FDCWD, name, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0)
+    descriptor_name(fd, own_name, sizeof own_name);
+    if (linkat(AT_FDCWD, own_name, directory, name, AT_SYMLINK_FOLLOW) == 0)
         return 0;
     if (errno != ENOENT)
         return -errno;
     /* No /proc. New kernels let the file's opener link it directly. The old
      * ones say ENOENT to whoever lacks CAP_DAC_READ_SEARCH. */
-    return result_of(linkat(fd, "", AT_FDCWD, path, AT_EMPTY_PATH));
+    return result_of(linkat(fd, "", directory, name, AT_EMPTY_PATH));
 }
 
 static int
-linux_rename_new(const char *from, const char *to)
+linux_rename_new(int directory, const char *from, const char *to)
 {
-    return result_of(renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE));
+    return result_of(renameat2(directory, from, directory, to, RENAME_NOREPLACE));
 }
 
 static int
-linux_unlink(const char *path)
+linux_unlink(int directory, const char *name)
 {
-    return result_of(unlink(path));
+    return result_of(unlinkat(directory, name, 0));
 }
 
 static int
-linux_make_directory(const char *path, mode_t mode)
+linux_make_directory(int directory, const char *name, mode_t mode)
 {
-    return result_of(mkdir(path, mode));
+    return result_of(mkdirat(directory, name, mode));
 }
 
+/** Visits what is left of a directory stream. */
 static int
-linux_each_name(const char *directory, int (*visit)(void *context, const char *name), void *context)
+visit_entries(DIR *stream, int (*visit)(void *context, const char *name), void *context)
 {
-    DIR *stream = opendir(directory);
-    int error = 0;
-
-    if (stream == NULL)
-        return -errno;
-    while (error >= 0) {
+    for (;;) {
         const struct dirent *entry;
+        int error = 0;
 
         errno = 0;
         entry = readdir(stream);
-        if (entry == NULL) {
-            error = -errno;
-            break;
-        }
+        if (entry == NULL)
+            return -errno;
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
             error = visit(context, entry->d_name);
+        if (error < 0)
+            return error;
     }
-    closedir(stream);
+}
+
+static int
+linux_each_name(int directory, int (*visit)(void *context, const char *name), void *context)
+{
+    int fd = open_at(directory, ".", O_RDONLY | O_DIRECTORY | OPEN_FLAGS, 0);
+    int state = hold_off_cancellation();
+    DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+    int error = stream == NULL ? (fd < 0 ? fd : -errno) : visit_entries(stream, visit, context);
+
+    if (stream != NULL)
+        closedir(stream);
+    else if (fd >= 0)
+        close(fd);
+    restore_cancellation(state);
     return error;
 }
 
@@ -154,21 +230,13 @@ linux_reopen(int fd, int flags)
 
     descriptor_name(fd, name, sizeof name);
     /* Not O_NOFOLLOW: the /proc name is itself a link. */
-    return result_of(open(name, flags | OPEN_FLAGS));
+    return open_at(-1, name, flags | OPEN_FLAGS, 0);
 }
 
 static int
 linux_duplicate(int fd)
 {
-    return result_of(fcntl(fd, F_DUPFD_CLOEXEC, 3));
-}
-
-static void
-linux_close(int fd)
-{
-    /* Linux frees the descriptor whatever close() says; nothing here has
-     * unwritten data whose loss it could report. */
-    (void)close(fd);
+    return result_of(fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
 }
 
 static int
@@ -193,6 +261,34 @@ static int
 linux_status(int fd, struct stat *status)
 {
     return result_of(fstat(fd, status));
+}
+
+/** Of a directory that is open only to look names up in. */
+static bool
+is_own_directory(int fd)
+{
+    /* Only the owner may have its time of access left as it is. */
+    int again = open_at(fd, ".", O_RDONLY | O_DIRECTORY | O_NOATIME | OPEN_FLAGS, 0);
+
+    if (again >= 0)
+        linux_close(again);
+    return again >= 0;
+}
+
+static bool
+linux_is_own(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    bool own;
+
+    if (flags < 0)
+        return false;
+    if (flags & O_PATH)
+        return is_own_directory(fd);
+    /* The same; the question is asked when the flag is set where it was not. */
+    own = fcntl(fd, F_SETFL, flags & ~O_NOATIME) == 0 && fcntl(fd, F_SETFL, flags | O_NOATIME) == 0;
+    (void)fcntl(fd, F_SETFL, flags);
+    return own;
 }
 
 static int
@@ -246,6 +342,19 @@ linux_resize(int fd, int64_t bytes)
     return result_of(result);
 }
 
+/** Reserves by the file system itself, or by writing to each block in turn. */
+static int
+reserve_step(int fd, int64_t offset, int64_t bytes)
+{
+    int state = hold_off_cancellation();
+    int error = fallocate(fd, 0, offset, bytes) == 0 ? 0 : errno;
+
+    if (error == EOPNOTSUPP)
+        error = posix_fallocate(fd, offset, bytes);
+    restore_cancellation(state);
+    return error;
+}
+
 /** Reserves the range, in steps: a signal undoes the step it interrupts, so
  *  each step that a program with a busy timer loses makes the next smaller. */
 static int
@@ -256,20 +365,15 @@ linux_reserve(int fd, int64_t offset, int64_t bytes)
 
     while (bytes > 0) {
         int64_t now = bytes < step ? bytes : step;
+        int error = reserve_step(fd, offset, now);
 
-        if (fallocate(fd, 0, offset, now) == 0) {
+        if (error == 0) {
             offset += now;
             bytes -= now;
-        } else if (errno == EINTR) {
+        } else if (error == EINTR) {
             step = step / 2 < smallest ? smallest : step / 2;
-        } else if (errno == EOPNOTSUPP) {
-            /* The C library then writes to each block in turn. */
-            int error = posix_fallocate(fd, offset, bytes);
-
-            if (error != EINTR)
-                return -error;
         } else {
-            return -errno;
+            return -error;
         }
     }
     return 0;
@@ -278,22 +382,26 @@ linux_reserve(int fd, int64_t offset, int64_t bytes)
 static int64_t
 linux_read(int fd, void *to, size_t bytes, int64_t offset)
 {
+    int state = hold_off_cancellation();
     ssize_t got;
 
     do
         got = pread(fd, to, bytes, offset);
     while (got < 0 && errno == EINTR);
+    restore_cancellation(state);
     return got < 0 ? -errno : got;
 }
 
 static int64_t
 linux_write(int fd, const void *from, size_t bytes, int64_t offset)
 {
+    int state = hold_off_cancellation();
     ssize_t put;
 
     do
         put = pwrite(fd, from, bytes, offset);
     while (put < 0 && errno == EINTR);
+    restore_cancellation(state);
     return put < 0 ? -errno : put;
 }
 
@@ -305,7 +413,7 @@ linux_memory_file(const char *name)
     /* Before Linux 6.3 there is no MFD_NOEXEC_SEAL; sealing is older. */
     if (fd < 0 && errno == EINVAL)
         fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    return result_of(fd);
+    return lift(result_of(fd));
 }
 
 static int
@@ -338,12 +446,14 @@ linux_socket_type(int socket_fd)
 static int
 linux_socket_await(int socket_fd)
 {
+    int state = hold_off_cancellation();
     char byte;
     ssize_t got;
 
     do
         got = recv(socket_fd, &byte, sizeof byte, MSG_PEEK);
     while (got < 0 && errno == EINTR);
+    restore_cancellation(state);
     return got < 0 ? -errno : 0;
 }
 
@@ -353,8 +463,10 @@ linux_socket_ready(int socket_fd, bool to_send, int64_t ns)
     struct pollfd wait = {.fd = socket_fd, .events = to_send ? POLLOUT : POLLIN};
     struct timespec time = {.tv_sec = (time_t)(ns / 1000000000),
                             .tv_nsec = (long)(ns % 1000000000)};
+    int state = hold_off_cancellation();
     int ready = ppoll(&wait, 1, &time, NULL);
 
+    restore_cancellation(state);
     /* An interrupted wait is one that is over: the caller has the clock. */
     if (ready < 0)
         return errno == EINTR ? 0 : -errno;
@@ -371,6 +483,7 @@ linux_socket_send(int socket_fd, const void *from, size_t bytes, int fd, bool wa
     struct iovec part = {(void *)(uintptr_t)from, bytes};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
     ssize_t sent;
+    int state;
 
     if (fd >= 0) {
         struct cmsghdr *header = &control.aligned;
@@ -382,9 +495,11 @@ linux_socket_send(int socket_fd, const void *from, size_t bytes, int fd, bool wa
         header->cmsg_len = CMSG_LEN(sizeof fd);
         memcpy(CMSG_DATA(header), &fd, sizeof fd);
     }
+    state = hold_off_cancellation();
     do
         sent = sendmsg(socket_fd, &message, MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT));
     while (sent < 0 && errno == EINTR);
+    restore_cancellation(state);
     return sent < 0 ? -errno : sent;
 }
 
@@ -400,9 +515,11 @@ unpack(const struct cmsghdr *header, struct mapseg_parcel *parcel)
         memcpy(&fd, CMSG_DATA(header) + i, sizeof fd);
         parcel->descriptors++;
         if (parcel->fd < 0)
-            parcel->fd = fd;
+            parcel->fd = lift(fd);
         else
-            (void)close(fd);
+            linux_close(fd);
+        /* There was none to be had above the standard ones. */
+        parcel->lost = parcel->lost || parcel->fd < 0;
     }
 }
 
@@ -425,11 +542,13 @@ linux_socket_receive(int socket_fd, void *to, size_t bytes, struct mapseg_parcel
         .msg_control = control.room,
         .msg_controllen = sizeof control.room,
     };
+    int state = hold_off_cancellation();
     ssize_t got;
 
     do
         got = recvmsg(socket_fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     while (got < 0 && errno == EINTR);
+    restore_cancellation(state);
     if (got < 0)
         return -errno;
     parcel->too_long = (message.msg_flags & MSG_TRUNC) != 0;
@@ -445,7 +564,7 @@ linux_socket_receive(int socket_fd, void *to, size_t bytes, struct mapseg_parcel
         else if (header->cmsg_type == SCM_PIDFD)
             unpack(header, &others);
         if (others.fd >= 0)
-            (void)close(others.fd);
+            linux_close(others.fd);
     }
     return got;
 }
@@ -505,51 +624,62 @@ linux_test_range(int fd, enum mapseg_range_kind kind, int64_t start, int64_t byt
     return 0;
 }
 
-/** Reads a whole file of /proc or /sys; the caller frees *text. */
+/** Reads what is left of a file into a buffer that grows, at most `most` bytes. */
 static int
-read_text(const char *path, char **text)
+read_rest(int fd, char **buffer, size_t most)
 {
     size_t room = 16384;
     size_t used = 0;
-    char *buffer = malloc(room);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    int error = fd < 0 ? errno : buffer == NULL ? ENOMEM : 0;
 
-    while (error == 0) {
-        ssize_t got = read(fd, buffer + used, room - used - 1);
+    *buffer = malloc(room);
+    while (*buffer != NULL && used < most) {
+        ssize_t got = read(fd, *buffer + used, room - used - 1);
 
         if (got < 0 && errno != EINTR)
-            error = errno;
+            return -errno;
         if (got == 0)
             break;
         if (got > 0)
             used += (size_t)got;
         if (room - used < 2) {
-            char *larger = realloc(buffer, room * 2);
+            char *larger = realloc(*buffer, room * 2);
 
-            if (larger == NULL) {
-                error = ENOMEM;
-            } else {
-                buffer = larger;
-                room *= 2;
-            }
+            if (larger == NULL)
+                return -ENOMEM;
+            *buffer = larger;
+            room *= 2;
         }
     }
-    if (fd >= 0)
-        close(fd);
-    if (error != 0) {
-        free(buffer);
-        return -error;
-    }
-    buffer[used] = '\0';
-    *text = buffer;
+    if (*buffer == NULL)
+        return -ENOMEM;
+    (*buffer)[used] = '\0';
     return 0;
+}
+
+/** Reads a file of /proc or /sys, at most `most` bytes of it; the caller frees
+ *  *text. */
+static int
+read_text(const char *path, size_t most, char **text)
+{
+    int fd = open_at(-1, path, O_RDONLY | O_CLOEXEC, 0);
+    int state;
+    int error;
+
+    if (fd < 0)
+        return fd;
+    state = hold_off_cancellation();
+    error = read_rest(fd, text, most);
+    close(fd);
+    restore_cancellation(state);
+    if (error < 0)
+        free(*text);
+    return error;
 }
 
 static int
 linux_lock_table(char **text)
 {
-    return read_text("/proc/locks", text);
+    return read_text("/proc/locks", MAPSEG_LOCK_TABLE_BYTES, text);
 }
 
 static void *
@@ -598,6 +728,19 @@ linux_copy_to_mapping(void *to, const void *from, size_t bytes)
     return put < 0 ? -errno : put;
 }
 
+static int64_t
+linux_copy_from_mapping(void *to, const void *from, size_t bytes)
+{
+    struct iovec local = {to, bytes};
+    struct iovec remote = {(void *)(uintptr_t)from, bytes};
+    ssize_t got;
+
+    do
+        got = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
+    while (got < 0 && errno == EINTR);
+    return got < 0 ? -errno : got;
+}
+
 /** Whether a word of options or a bracketed choice lets shared memory be huge. */
 static bool
 allows_huge(const char *choice)
@@ -640,8 +783,8 @@ linux_has_huge_pages(int fd)
     bool allowed = false;
 
     if (fstat(fd, &status) == 0 &&
-        read_text("/sys/kernel/mm/transparent_hugepage/shmem_enabled", &setting) == 0 &&
-        read_text("/proc/self/mountinfo", &mounts) == 0) {
+        read_text("/sys/kernel/mm/transparent_hugepage/shmem_enabled", SIZE_MAX, &setting) == 0 &&
+        read_text("/proc/self/mountinfo", SIZE_MAX, &mounts) == 0) {
         line = mount_of(mounts, status.st_dev);
         choice = line == NULL ? strchr(setting, '[') : strstr(line, "huge=");
         if (choice != NULL)
@@ -687,7 +830,7 @@ linux_huge_bytes(const void *address)
     char *text;
     char *rest;
 
-    if (read_text("/proc/self/smaps", &text) < 0)
+    if (read_text("/proc/self/smaps", SIZE_MAX, &text) < 0)
         return 0;
     snprintf(begin, sizeof begin, "%lx-", (unsigned long)(uintptr_t)address);
     for (char *line = strtok_r(text, "\n", &rest); line != NULL;
@@ -760,29 +903,74 @@ linux_nap(int64_t ns)
     struct timespec time = {.tv_sec = (time_t)(ns / 1000000000),
                             .tv_nsec = (long)(ns % 1000000000)};
 
+    int state = hold_off_cancellation();
+
     (void)nanosleep(&time, NULL);
+    restore_cancellation(state);
 }
 
 static int
 linux_event_new(void)
 {
-    return result_of(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    return lift(result_of(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
+}
+
+/** Whether the descriptor is still what event_new made: a program that closes what
+ *  is not its own may have a file of its own there by now. An event has no type. */
+static bool
+is_event(int fd)
+{
+    struct stat status;
+
+    return fstat(fd, &status) == 0 && (status.st_mode & S_IFMT) == 0;
+}
+
+static int64_t
+linux_event_identity(int fd)
+{
+    static const char label[] = "eventfd-id:";
+    long long identity = -1;
+    const char *line;
+    char path[40];
+    char *text;
+
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
+    if (read_text(path, SIZE_MAX, &text) < 0)
+        return -1;
+    line = strstr(text, label);
+    if (line != NULL)
+        (void)sscanf(line + strlen(label), "%lld", &identity);
+    free(text);
+    return identity;
+}
+
+static void
+linux_event_close(int fd, int64_t identity)
+{
+    if (is_event(fd) && linux_event_identity(fd) == identity)
+        linux_close(fd);
 }
 
 static void
 linux_event_raise(int fd)
 {
     const uint64_t one = 1;
+    int state = hold_off_cancellation();
 
-    (void)!write(fd, &one, sizeof one);
+    if (is_event(fd))
+        (void)!write(fd, &one, sizeof one);
+    restore_cancellation(state);
 }
 
 static void
 linux_event_clear(int fd)
 {
     uint64_t count;
+    int state = hold_off_cancellation();
 
-    (void)!read(fd, &count, sizeof count);
+    if (is_event(fd))
+        (void)!read(fd, &count, sizeof count);
+    restore_cancellation(state);
 }
 
 static int
@@ -822,11 +1010,13 @@ linux_real_ns(void)
 static int
 linux_random(void *to, size_t bytes)
 {
+    int state = hold_off_cancellation();
     ssize_t got;
 
     do
         got = getrandom(to, bytes, 0);
     while (got < 0 && errno == EINTR);
+    restore_cancellation(state);
     return got < 0 ? -errno : (size_t)got == bytes ? 0 : -EIO;
 }
 
@@ -848,6 +1038,56 @@ linux_user_id(void)
     return (uint32_t)geteuid();
 }
 
+/** The user that stands for all who have no number in a user namespace. */
+static uint32_t
+overflow_user(void)
+{
+    static _Atomic int64_t known = -1;
+    int64_t user = atomic_load_explicit(&known, memory_order_relaxed);
+    char *text;
+
+    if (user >= 0)
+        return (uint32_t)user;
+    user = 65534;
+    if (read_text("/proc/sys/kernel/overflowuid", SIZE_MAX, &text) >= 0) {
+        if (*text >= '0' && *text <= '9')
+            user = (int64_t)strtoul(text, NULL, 10);
+        free(text);
+    }
+    atomic_store_explicit(&known, user, memory_order_relaxed);
+    return (uint32_t)user;
+}
+
+/** Whether the namespace of this process knows all users there can be. */
+static bool
+knows_all_users(void)
+{
+    unsigned long long users = 0;
+    const char *line;
+    char *text;
+
+    if (read_text("/proc/self/uid_map", SIZE_MAX, &text) < 0)
+        return false;
+    for (line = text; line != NULL && *line != '\0';) {
+        unsigned long long count = 0;
+
+        if (sscanf(line, "%*u %*u %llu", &count) == 1)
+            users += count;
+        line = strchr(line, '\n');
+        if (line != NULL)
+            line++;
+    }
+    free(text);
+    /* All but the number that is none. */
+    return users >= UINT32_MAX;
+}
+
+static bool
+linux_is_overflow_user(uint32_t user)
+{
+    return user == overflow_user() && !knows_all_users();
+}
+
 static uint64_t
 linux_file_size_limit(void)
 {
@@ -865,7 +1105,7 @@ limit_in_file(const char *path)
     uint64_t limit = UINT64_MAX;
     char *text;
 
-    if (read_text(path, &text) < 0)
+    if (read_text(path, SIZE_MAX, &text) < 0)
         return UINT64_MAX;
     if (text[0] >= '0' && text[0] <= '9')
         limit = strtoull(text, NULL, 10);
@@ -901,7 +1141,7 @@ control_group_limit(void)
     char *text;
     char *rest;
 
-    if (read_text("/proc/self/cgroup", &text) < 0)
+    if (read_text("/proc/self/cgroup", SIZE_MAX, &text) < 0)
         return UINT64_MAX;
     for (char *line = strtok_r(text, "\n", &rest); line != NULL;
          line = strtok_r(NULL, "\n", &rest)) {
@@ -932,7 +1172,7 @@ available_memory(void)
     const char *line;
     char *text;
 
-    if (read_text("/proc/meminfo", &text) < 0)
+    if (read_text("/proc/meminfo", SIZE_MAX, &text) < 0)
         return 0;
     line = strstr(text, "MemAvailable:");
     if (line != NULL)
@@ -994,6 +1234,7 @@ linux_describe(int error, char *to, size_t bytes)
 struct mapseg_os_operations mapseg_os = {
     .open = linux_open,
     .open_directory = linux_open_directory,
+    .open_place = linux_open_place,
     .open_new = linux_open_new,
     .open_unnamed = linux_open_unnamed,
     .status_of_name = linux_status_of_name,
@@ -1009,6 +1250,7 @@ struct mapseg_os_operations mapseg_os = {
     .access_mode = linux_access_mode,
     .close_on_exec = linux_close_on_exec,
     .status = linux_status,
+    .is_own = linux_is_own,
     .file_system = linux_file_system,
     .set_mode = linux_set_mode,
     .resize = linux_resize,
@@ -1032,6 +1274,7 @@ struct mapseg_os_operations mapseg_os = {
     .hide_from_children = linux_hide_from_children,
     .show_to_children = linux_show_to_children,
     .copy_to_mapping = linux_copy_to_mapping,
+    .copy_from_mapping = linux_copy_from_mapping,
     .has_huge_pages = linux_has_huge_pages,
     .populate_huge = linux_populate_huge,
     .huge_bytes = linux_huge_bytes,
@@ -1043,6 +1286,8 @@ struct mapseg_os_operations mapseg_os = {
     .wake_all = linux_wake_all,
     .nap = linux_nap,
     .event_new = linux_event_new,
+    .event_identity = linux_event_identity,
+    .event_close = linux_event_close,
     .event_raise = linux_event_raise,
     .event_clear = linux_event_clear,
     .signal_action = linux_signal_action,
@@ -1053,6 +1298,7 @@ struct mapseg_os_operations mapseg_os = {
     .process_id = linux_process_id,
     .thread_id = linux_thread_id,
     .user_id = linux_user_id,
+    .is_overflow_user = linux_is_overflow_user,
     .file_size_limit = linux_file_size_limit,
     .memory_suffices = linux_memory_suffices,
     .runtime_directory = linux_runtime_directory,

@@ -24,7 +24,9 @@
 static bool
 is_sealed(const mapseg *seg)
 {
-    int seals = seg->attachment.path != NULL ? -1 : mapseg_os.seals(seg->attachment.fd);
+    int seals = mapseg_attachment_is_named(&seg->attachment)
+                    ? -1
+                    : mapseg_os.seals(seg->attachment.file.fd);
 
     return seals >= 0 && (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0;
 }
@@ -33,8 +35,8 @@ is_sealed(const mapseg *seg)
 static bool
 may_copy(const mapseg *seg, mapseg_access access)
 {
-    return access == MAPSEG_READ_WRITE || mapseg_os.access_mode(seg->attachment.fd) == O_RDONLY ||
-           is_sealed(seg);
+    return access == MAPSEG_READ_WRITE ||
+           mapseg_os.access_mode(seg->attachment.file.fd) == O_RDONLY || is_sealed(seg);
 }
 
 /** A descriptor for somebody else; negative: see *failure. */
@@ -45,11 +47,11 @@ export_fd(mapseg *seg, mapseg_access access, struct mapseg_failure *failure)
     int fd;
 
     /* A description of its own: its receiver's locks would be ours. */
-    fd = mapseg_description_new(seg->attachment.fd, seg->attachment.path, flags);
+    fd = mapseg_file_open_anew(&seg->attachment.file, flags);
     if (fd >= 0)
         return fd;
     if (fd != -EMFILE && fd != -ENFILE && may_copy(seg, access)) {
-        int copy = mapseg_os.duplicate(seg->attachment.fd);
+        int copy = mapseg_os.duplicate(seg->attachment.file.fd);
 
         if (copy >= 0)
             return copy;
@@ -67,6 +69,8 @@ export_fd(mapseg *seg, mapseg_access access, struct mapseg_failure *failure)
 static int
 check_and_export(mapseg *seg, mapseg_access access, struct mapseg_failure *failure)
 {
+    int fd;
+
     if (!mapseg_is_attached(seg)) {
         mapseg_failed(failure, MAPSEG_NOT_ATTACHED, 0,
                       "the handle is not attached; create or attach first");
@@ -84,9 +88,15 @@ check_and_export(mapseg *seg, mapseg_access access, struct mapseg_failure *failu
                       "its seals let nobody write but this handle; export a read-only descriptor");
         return -1;
     }
-    if (seg->attachment.fd < 0) {
+    if (seg->attachment.file.fd < 0) {
         mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
                       "this sandbox allows no descriptor of its own; hand the inherited one on");
+        return -1;
+    }
+    fd = mapseg_file_fd(&seg->attachment.file);
+    if (fd < 0) {
+        mapseg_failed(failure, fd == -EBADF ? MAPSEG_DESCRIPTOR_CLOSED : MAPSEG_OUT_OF_RESOURCES,
+                      fd == -EBADF ? 0 : -fd, "%s", MAPSEG_DESCRIPTOR_CLOSED_WORDS);
         return -1;
     }
     return export_fd(seg, access, failure);
@@ -123,7 +133,7 @@ mapseg_spawn_actions(mapseg *seg, mapseg_access access, posix_spawn_file_actions
     /* Onto itself: in the child that takes close-on-exec off. */
     error = actions == NULL ? 0 : posix_spawn_file_actions_adddup2(actions, fd, fd);
     if (error != 0) {
-        mapseg_presence_close(fd);
+        mapseg_close(fd);
         mapseg_system_failed(&failure, error, "no file action can be added");
         (void)mapseg_report(seg, "export", &failure);
         return -1;
@@ -306,7 +316,7 @@ dismiss(struct mapseg_courier *courier)
 {
     (void)mapseg_fork_lock();
     mapseg_fork_deliver(courier);
-    mapseg_presence_close(courier->fd);
+    mapseg_close(courier->fd);
     mapseg_fork_unlock();
 }
 
@@ -355,7 +365,7 @@ receive_part(mapseg *seg, int socket_fd, struct arrival *arrival)
     got = mapseg_os.socket_receive(socket_fd, (char *)&arrival->message + arrival->bytes,
                                    sizeof arrival->message - arrival->bytes, &arrival->parcel);
     if (!had && arrival->parcel.fd >= 0) {
-        seg->attachment.fd = arrival->parcel.fd;
+        seg->attachment.file.fd = arrival->parcel.fd;
         mapseg_fork_enlist(seg);
     }
     mapseg_fork_unlock();
@@ -456,8 +466,8 @@ give_up(mapseg *seg, const struct arrival *arrival)
         return;
     (void)mapseg_fork_lock();
     mapseg_fork_delist(seg);
-    seg->attachment.fd = -1;
-    mapseg_presence_close(arrival->parcel.fd);
+    seg->attachment.file.fd = -1;
+    mapseg_close(arrival->parcel.fd);
     mapseg_fork_unlock();
 }
 
@@ -485,7 +495,7 @@ receive(mapseg *seg, int socket_fd, mapseg_access access, const mapseg_options *
     attaching.timeout_ns = 0;
     result = mapseg_attach_given(seg, &given, access, &attaching, failure);
     if (result != MAPSEG_OK)
-        mapseg_presence_close(given.fd);
+        mapseg_close(given.fd);
     return result;
 }
 

@@ -6,19 +6,25 @@
 #ifndef MAPSEG_PLACE_H
 #define MAPSEG_PLACE_H
 
-#include "error.h"
+#include "name.h"
 
-/** The path of the key's file, which the caller frees; NULL for memfd keys.
+/** Opens the directory of the key's file, and judges it as `flags` (mapseg_flag) say;
+ *  the caller closes the name, also after a failure. A memfd key has none.
  *  `create`: what mapseg itself keeps there is made if it is missing. */
-mapseg_result mapseg_place_path(const mapseg_ipc_key *key, bool create, char **path,
-                                struct mapseg_failure *failure);
+mapseg_result mapseg_place_open(const mapseg_ipc_key *key, bool create, uint32_t flags,
+                                struct mapseg_name *name, struct mapseg_failure *failure);
+
+/** The same for a path that mapseg_place_open gave at an earlier time, which is copied:
+ *  `type` is that of its key. */
+mapseg_result mapseg_place_open_again(mapseg_key_type type, const char *path, uint32_t flags,
+                                      struct mapseg_name *name, struct mapseg_failure *failure);
 
 /** Whether an open file lies on a file system that its type of key may use. */
 mapseg_result mapseg_place_check(mapseg_key_type type, int fd, struct mapseg_failure *failure);
 
-/** The directory that lists a type's segments, which the caller frees; NULL:
- *  there is none, or no memory. */
-char *mapseg_place_directory(mapseg_key_type type);
+/** The directory that lists a type's segments: its path, which the caller frees, and
+ *  open, in *directory. NULL: there is none, or no memory. */
+char *mapseg_place_directory(mapseg_key_type type, int *directory);
 
 /** Directory and name in one string, which the caller frees. NULL: no memory. */
 char *mapseg_place_join(const char *directory, const char *name);

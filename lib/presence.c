@@ -7,6 +7,10 @@
  * mapped from it, which children do not inherit: so no copy of a descriptor,
  * in a child or in another process, can keep a dead attachment alive.
  *
+ * On some file systems a mapping does not keep the description (on overlayfs it
+ * keeps that of the file below). So after the claim the byte is asked for from
+ * outside, and where the answer is no the descriptor stays open instead.
+ *
  * SPDX-License-Identifier: MIT
  */
 #include "presence.h"
@@ -15,7 +19,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,51 +28,6 @@
 /** How many slots a claim tries. Of a million slots few are ever taken, so
  *  more only helps somebody who holds them all to stop us for longer. */
 #define CLAIM_TRIES 256
-
-/* Holds that belong to the process do not exclude its own threads, and end when
- * any of them closes any descriptor of the file. */
-static pthread_mutex_t process_holds = PTHREAD_MUTEX_INITIALIZER;
-
-void
-mapseg_presence_close(int fd)
-{
-    pthread_mutex_lock(&process_holds);
-    mapseg_os.close(fd);
-    pthread_mutex_unlock(&process_holds);
-}
-
-/** Opens the name, if it leads to the file behind `fd`. */
-static int
-open_same(int fd, const char *path, int flags)
-{
-    struct stat wanted;
-    struct stat found;
-    int description = mapseg_os.open(path, flags);
-    int error;
-
-    if (description < 0)
-        return description;
-    error = mapseg_os.status(fd, &wanted);
-    if (error >= 0)
-        error = mapseg_os.status(description, &found);
-    if (error >= 0 && (found.st_dev != wanted.st_dev || found.st_ino != wanted.st_ino))
-        error = -ESTALE;
-    if (error >= 0)
-        return description;
-    mapseg_presence_close(description);
-    return error;
-}
-
-int
-mapseg_description_new(int fd, const char *path, int flags)
-{
-    int description = path == NULL ? -ENOENT : open_same(fd, path, flags);
-
-    /* By name it takes two thirds of the time; but names go away. */
-    if (description >= 0 || description == -EMFILE || description == -ENFILE)
-        return description;
-    return mapseg_os.reopen(fd, flags);
-}
 
 /* ------------------------------------------------------------- claiming -- */
 
@@ -144,38 +102,105 @@ hold_by_page(struct mapseg_presence *presence, int description, uint32_t slot)
     return presence->page == NULL ? error : 0;
 }
 
-int
-mapseg_presence_claim(struct mapseg_presence *presence, int fd, const char *path, bool writes,
-                      bool nameless)
-{
-    int description = mapseg_description_new(fd, path, writes ? O_RDWR : O_RDONLY);
-    int slot;
-    int error;
+/** What keeps a description from being closed. */
+enum holder { HOLD_BY_PAGE, HOLD_BY_DESCRIPTOR };
 
-    memset(presence, 0, sizeof *presence);
+/** Takes the byte on a description of its own, and keeps that. Returns the slot. */
+static int
+claim_apart(struct mapseg_presence *presence, int description, bool writes, enum holder holder)
+{
+    int slot = claim_on(description, true, presence, writes);
+    int error = 0;
+
+    if (slot >= 0 && holder == HOLD_BY_PAGE)
+        error = hold_by_page(presence, description, (uint32_t)slot);
+    if (slot >= 0 && error >= 0 && holder == HOLD_BY_DESCRIPTOR)
+        presence->fd = description;
+    else
+        mapseg_close(description);
+    return error < 0 ? error : slot;
+}
+
+/** Takes the byte on whatever description there is. Returns the slot. */
+static int
+claim(struct mapseg_presence *presence, const struct mapseg_file *file, bool writes,
+      enum holder holder)
+{
+    int description = mapseg_file_open_anew(file, writes ? O_RDWR : O_RDONLY);
+
+    mapseg_presence_clear(presence);
     if (description == -EMFILE || description == -ENFILE || description == -ENOMEM)
         return description;
-    presence->on_working_descriptor = description < 0;
-    slot = claim_on(description < 0 ? fd : description, description >= 0, presence, writes);
-    if (slot >= 0 && description >= 0) {
-        error = hold_by_page(presence, description, (uint32_t)slot);
-        if (error < 0)
-            slot = error;
-    }
     if (description >= 0)
-        mapseg_presence_close(description);
-    if (slot >= 0) {
-        presence->slot = (uint32_t)slot;
-        return 0;
+        return claim_apart(presence, description, writes, holder);
+    presence->on_working_descriptor = true;
+    return claim_on(file->fd, false, presence, writes);
+}
+
+/** Whether others see the presence: asked from outside of its description. */
+static bool
+is_seen(int fd, uint32_t slot)
+{
+    struct mapseg_range found;
+
+    /* A sandbox that lets nothing be asked says nothing against it. */
+    return mapseg_os.test_range(fd, MAPSEG_RANGE_EXCLUSIVE, MAPSEG_PRESENCE_BASE + slot, 1,
+                                &found) < 0 ||
+           found.kind != MAPSEG_RANGE_FREE;
+}
+
+/** Readers share a byte, so that another one's presence would answer for theirs:
+ *  only where pages are known to do it are they trusted with it, as of memory
+ *  files. */
+static enum holder
+holder_for(int fd, bool writes, bool nameless)
+{
+    struct mapseg_file_system file_system;
+
+    return writes || nameless ||
+                   (mapseg_os.file_system(fd, &file_system) >= 0 && file_system.ram_backed)
+               ? HOLD_BY_PAGE
+               : HOLD_BY_DESCRIPTOR;
+}
+
+int
+mapseg_presence_claim(struct mapseg_presence *presence, struct mapseg_file *file, bool writes,
+                      bool nameless)
+{
+    enum holder holder = holder_for(file->fd, writes, nameless);
+    int slot = claim(presence, file, writes, holder);
+
+    if (slot >= 0 && !is_seen(file->fd, (uint32_t)slot) && holder == HOLD_BY_PAGE) {
+        mapseg_presence_release(presence, file);
+        slot = claim(presence, file, writes, HOLD_BY_DESCRIPTOR);
     }
-    presence->on_working_descriptor = false;
-    if (nameless && !writes && slot != -EAGAIN && slot != -ENOMEM) {
+    presence->slot = slot > 0 ? (uint32_t)slot : 0;
+    if (slot >= 0 && is_seen(file->fd, (uint32_t)slot))
+        return 0;
+    mapseg_presence_release(presence, file);
+    if (slot >= 0)
+        return -EOPNOTSUPP;
+    if (nameless && !writes && slot != -EAGAIN && slot != -ENOMEM && slot != -EMFILE &&
+        slot != -ENFILE) {
         /* A sandbox. Reading needs no presence, and there is no name that
-         * anybody could take away. */
+         * another process could take away. */
         presence->refused = true;
         return 0;
     }
     return slot;
+}
+
+mapseg_result
+mapseg_presence_failed(int error, struct mapseg_failure *failure)
+{
+    if (error == EBUSY)
+        return mapseg_failed(failure, MAPSEG_OUT_OF_RESOURCES, error,
+                             "it has no free presence slot; a process holds far too many");
+    if (error == EOPNOTSUPP)
+        return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                             "its file system does not keep the locks that show who is attached; "
+                             "use a shm: key, or a file on another file system");
+    return mapseg_system_failed(failure, error, "its presence cannot be recorded");
 }
 
 int
@@ -187,13 +212,46 @@ mapseg_presence_hide(const struct mapseg_presence *presence)
 }
 
 void
-mapseg_presence_release(struct mapseg_presence *presence, int fd)
+mapseg_presence_clear(struct mapseg_presence *presence)
+{
+    memset(presence, 0, sizeof *presence);
+    presence->fd = -1;
+}
+
+/** Gives the byte back that a description of others may hold. */
+static void
+unlock_slot(int fd, uint32_t slot)
+{
+    if (fd >= 0)
+        (void)mapseg_os.lock_range(fd, MAPSEG_RANGE_FREE, MAPSEG_PRESENCE_BASE + slot, 1);
+}
+
+void
+mapseg_presence_release(struct mapseg_presence *presence, struct mapseg_file *file)
+{
+    /* Unlocked as well as closed: a child may have a copy of the descriptor. */
+    if (mapseg_file_is_behind(file, presence->fd))
+        unlock_slot(presence->fd, presence->slot);
+    else if (presence->on_working_descriptor)
+        unlock_slot(mapseg_file_fd(file), presence->slot);
+    mapseg_presence_hand_over(presence, file);
+}
+
+void
+mapseg_presence_hand_over(struct mapseg_presence *presence, const struct mapseg_file *file)
 {
     if (presence->page != NULL)
         mapseg_os.unmap(presence->page, mapseg_os.page_size());
-    else if (presence->on_working_descriptor)
-        (void)mapseg_os.lock_range(fd, MAPSEG_RANGE_FREE, MAPSEG_PRESENCE_BASE + presence->slot, 1);
-    memset(presence, 0, sizeof *presence);
+    mapseg_presence_forget(presence, file);
+}
+
+void
+mapseg_presence_forget(struct mapseg_presence *presence, const struct mapseg_file *file)
+{
+    /* The page was left out of the child: what is there now is another's. */
+    if (mapseg_file_is_behind(file, presence->fd))
+        mapseg_close(presence->fd);
+    mapseg_presence_clear(presence);
 }
 
 /* -------------------------------------------------------------- holding -- */
@@ -210,7 +268,7 @@ mapseg_presence_is_held(int fd, uint32_t slot)
 }
 
 bool
-mapseg_presence_is_anybody(int fd)
+mapseg_presence_is_any(int fd)
 {
     struct mapseg_range found;
 
@@ -219,56 +277,50 @@ mapseg_presence_is_anybody(int fd)
            found.kind != MAPSEG_RANGE_FREE;
 }
 
-void
-mapseg_presence_forked(void)
-{
-    static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
-
-    memcpy(&process_holds, &fresh, sizeof fresh);
-}
-
 static int
-take(struct mapseg_hold *hold, int fd, const char *path, int64_t start, int64_t bytes)
+take(struct mapseg_hold *hold, struct mapseg_file *file, int64_t start, int64_t bytes)
 {
     int error;
 
-    hold->description = mapseg_description_new(fd, path, O_RDWR);
+    hold->description = mapseg_file_open_anew(file, O_RDWR);
     hold->own = hold->description >= 0;
     hold->start = start;
     hold->bytes = bytes;
     if (hold->own) {
         error = mapseg_os.lock_range(hold->description, MAPSEG_RANGE_EXCLUSIVE, start, bytes);
         if (error < 0)
-            mapseg_presence_close(hold->description);
+            mapseg_close(hold->description);
         return error;
     }
     /* Without a description of our own (no descriptor left, no /proc) the
      * working one has to do. Others may have it too, so the lock is the
-     * process's: it conflicts with theirs, and nobody inherits it. */
-    hold->description = fd;
-    pthread_mutex_lock(&process_holds);
-    error = mapseg_os.hold_range(fd, MAPSEG_RANGE_EXCLUSIVE, start, bytes);
+     * process's: it conflicts with theirs, and no child inherits it. */
+    hold->description = mapseg_file_fd(file);
+    if (hold->description < 0)
+        return hold->description;
+    mapseg_closing_pause();
+    error = mapseg_os.hold_range(hold->description, MAPSEG_RANGE_EXCLUSIVE, start, bytes);
     if (error < 0)
-        pthread_mutex_unlock(&process_holds);
+        mapseg_closing_resume();
     return error;
 }
 
 int
-mapseg_presence_take_dead(struct mapseg_hold *hold, int fd, const char *path, uint32_t slot)
+mapseg_presence_take_dead(struct mapseg_hold *hold, struct mapseg_file *file, uint32_t slot)
 {
-    return take(hold, fd, path, MAPSEG_PRESENCE_BASE + slot, 1);
+    return take(hold, file, MAPSEG_PRESENCE_BASE + slot, 1);
 }
 
 int
-mapseg_presence_take_all(struct mapseg_hold *hold, int fd, const char *path)
+mapseg_presence_take_all(struct mapseg_hold *hold, struct mapseg_file *file)
 {
-    return take(hold, fd, path, MAPSEG_PRESENCE_BASE, MAPSEG_NAME_BYTE + 1);
+    return take(hold, file, MAPSEG_PRESENCE_BASE, MAPSEG_NAME_BYTE + 1);
 }
 
 int
-mapseg_presence_take_name(struct mapseg_hold *hold, int fd, const char *path)
+mapseg_presence_take_name(struct mapseg_hold *hold, struct mapseg_file *file)
 {
-    return take(hold, fd, path, MAPSEG_PRESENCE_BASE + MAPSEG_NAME_BYTE, 1);
+    return take(hold, file, MAPSEG_PRESENCE_BASE + MAPSEG_NAME_BYTE, 1);
 }
 
 void
@@ -277,10 +329,10 @@ mapseg_presence_let_go(struct mapseg_hold *hold)
     /* Unlocked first: a child that forked meanwhile may have the descriptor. */
     if (hold->own) {
         (void)mapseg_os.lock_range(hold->description, MAPSEG_RANGE_FREE, hold->start, hold->bytes);
-        mapseg_presence_close(hold->description);
+        mapseg_close(hold->description);
     } else {
         (void)mapseg_os.hold_range(hold->description, MAPSEG_RANGE_FREE, hold->start, hold->bytes);
-        pthread_mutex_unlock(&process_holds);
+        mapseg_closing_resume();
     }
 }
 
@@ -306,7 +358,7 @@ is_reader(const char *line, dev_t device, ino_t inode)
 
 /** How many hold the shared byte, of which there is one at least. */
 static uint32_t
-count_readers(dev_t device, ino_t inode)
+count_readers(dev_t device, ino_t inode, bool *is_minimum)
 {
     uint32_t readers = 0;
     char *table;
@@ -323,27 +375,62 @@ count_readers(dev_t device, ino_t inode)
         readers += is_reader(line, device, inode);
         next += length + (next[length] == '\n');
     }
+    /* Longer, it was not read to the end. */
+    *is_minimum = *is_minimum || (size_t)(next - table) >= MAPSEG_LOCK_TABLE_BYTES;
     free(table);
     return readers > 0 ? readers : 1;
 }
 
-/** Counts the locks from `start` to before `end`: one conflict, then what lies
- *  on either side of it. */
-static uint32_t
-count_between(int fd, int64_t start, int64_t end)
-{
-    uint32_t count = 0;
+/** As many slots are counted; and not for longer. */
+#define COUNT_MOST 4096
+#define COUNT_NS INT64_C(3000000000)
 
-    while (start < end) {
+/** A part of the slots that is still to be asked for. */
+struct part {
+    int64_t start;
+    int64_t end;
+};
+
+/** The end of a lock; 0 bytes reach to the end of what a file can have. */
+static int64_t
+end_of(const struct mapseg_range *found)
+{
+    return found->bytes == 0 ? INT64_MAX : found->start + found->bytes;
+}
+
+/** Counts the locks on slots: one conflict, then what lies on either side of it, the
+ *  lower side first. A peer may hold any number, in any order, so there is no
+ *  recursion and an end to it. `parts` has room for COUNT_MOST + 1. */
+static void
+count_slots(int fd, struct part *parts, struct mapseg_census *census)
+{
+    const struct part all = {MAPSEG_PRESENCE_BASE + MAPSEG_FIRST_SLOT,
+                             MAPSEG_PRESENCE_BASE + MAPSEG_LAST_SLOT + 1};
+    int64_t until = mapseg_os.monotonic_ns() + COUNT_NS;
+    size_t left = 1;
+
+    parts[0] = all;
+    while (left > 0) {
+        struct part part = parts[--left];
         struct mapseg_range found;
 
-        if (mapseg_os.test_range(fd, MAPSEG_RANGE_EXCLUSIVE, start, end - start, &found) < 0 ||
-            found.kind == MAPSEG_RANGE_FREE || found.start < start || found.bytes < 1)
-            break;
-        count += 1 + count_between(fd, start, found.start);
-        start = found.start + found.bytes;
+        if (part.start >= part.end ||
+            mapseg_os.test_range(fd, MAPSEG_RANGE_EXCLUSIVE, part.start, part.end - part.start,
+                                 &found) < 0 ||
+            found.kind == MAPSEG_RANGE_FREE)
+            continue;
+        if (found.start <= all.start && end_of(&found) >= all.end) {
+            census->is_blocked = true;
+            return;
+        }
+        if (census->attached == COUNT_MOST || mapseg_os.monotonic_ns() >= until) {
+            census->is_minimum = true;
+            return;
+        }
+        census->attached++;
+        parts[left++] = (struct part){end_of(&found), part.end};
+        parts[left++] = (struct part){part.start, found.start};
     }
-    return count;
 }
 
 /* The table of locks would have the slots too, but while others lock and
@@ -353,13 +440,18 @@ count_between(int fd, int64_t start, int64_t end)
 void
 mapseg_presence_count(int fd, dev_t device, ino_t inode, struct mapseg_census *census)
 {
+    struct part *parts = malloc((COUNT_MOST + 2) * sizeof *parts);
     struct mapseg_range found;
 
-    census->readers = 0;
-    census->attached = count_between(fd, MAPSEG_PRESENCE_BASE + MAPSEG_FIRST_SLOT,
-                                     MAPSEG_PRESENCE_BASE + MAPSEG_LAST_SLOT + 1);
-    if (mapseg_os.test_range(fd, MAPSEG_RANGE_EXCLUSIVE, MAPSEG_PRESENCE_BASE, 1, &found) >= 0 &&
+    memset(census, 0, sizeof *census);
+    if (parts != NULL)
+        count_slots(fd, parts, census);
+    else
+        census->is_minimum = true;
+    free(parts);
+    if (!census->is_blocked &&
+        mapseg_os.test_range(fd, MAPSEG_RANGE_EXCLUSIVE, MAPSEG_PRESENCE_BASE, 1, &found) >= 0 &&
         found.kind == MAPSEG_RANGE_SHARED)
-        census->readers = count_readers(device, inode);
+        census->readers = count_readers(device, inode, &census->is_minimum);
     census->attached += census->readers;
 }

@@ -24,15 +24,15 @@
 /** Whether the name is that of a file under construction, whose header may
  *  never have been written. */
 static bool
-is_private_name(const char *path)
+is_private_name(const struct mapseg_name *name)
 {
-    return mapseg_is_private_name(strrchr(path, '/') + 1);
+    return mapseg_is_private_name(name->last);
 }
 
 /** Whether the segment is of a kind that may be removed. The caller keeps others
  *  from its name and, unless by force, from its presence. */
 static mapseg_result
-judge_victim(int fd, const struct stat *status, const char *path,
+judge_victim(int fd, const struct stat *status, const struct mapseg_name *name,
              const struct mapseg_removal *removal, struct mapseg_failure *failure)
 {
     uint32_t flags = removal->options->flags;
@@ -44,7 +44,7 @@ judge_victim(int fd, const struct stat *status, const char *path,
     if (!removal->force && readable == MAPSEG_TOO_NEW)
         /* Its users may show their presence in a way that is not known here. */
         return MAPSEG_TOO_NEW;
-    if (!mapseg_header_is_ours(fd) && !is_private_name(path))
+    if (!mapseg_header_is_ours(fd) && !is_private_name(name))
         return mapseg_failed(failure, MAPSEG_NOT_A_SEGMENT, 0,
                              "the file does not begin like a segment; if it is to go, remove "
                              "it by other means");
@@ -61,44 +61,47 @@ judge_victim(int fd, const struct stat *status, const char *path,
 
 /** Opens what is to be removed. */
 static mapseg_result
-open_victim(const char *path, const struct mapseg_removal *removal, int *fd, struct stat *status,
-            struct mapseg_failure *failure)
+open_victim(const struct mapseg_name *name, const struct mapseg_removal *removal, int *fd,
+            struct stat *status, struct mapseg_failure *failure)
 {
     const uint32_t any = (uint32_t)MAPSEG_ALLOW_OTHER_OWNER | (uint32_t)MAPSEG_ALLOW_SHARED_WRITE |
                          (uint32_t)MAPSEG_ALLOW_HARD_LINKS;
-    mapseg_result result = mapseg_name_look(path, status, failure);
+    mapseg_result result = mapseg_name_look(name, status, failure);
     int error;
 
     if (result != MAPSEG_OK)
         return result;
-    *fd = mapseg_os.open(path, O_RDWR);
+    *fd = mapseg_os.open(name->directory, name->last, O_RDWR);
     if (*fd < 0)
         return mapseg_open_failed(-*fd, failure);
     error = mapseg_os.status(*fd, status);
     if (error < 0)
         result = mapseg_system_failed(failure, -error, "the file cannot be examined");
     else
-        result = mapseg_trust_file(status, true, removal->careful ? removal->options->flags : any,
-                                   failure);
+        result = mapseg_trust_file(status, *fd, true,
+                                   removal->careful ? removal->options->flags : any, failure);
+    /* Before any lock is taken on what may be none of ours. */
+    if (result == MAPSEG_OK)
+        result = judge_victim(*fd, status, name, removal, failure);
     if (result != MAPSEG_OK)
-        mapseg_presence_close(*fd);
+        mapseg_close(*fd);
     return result;
 }
 
 /** Unlinks the name if it still leads to the file. *again: it leads to another
  *  one by now. */
 static mapseg_result
-unlink_held(const char *path, const struct stat *status, bool *again,
+unlink_held(const struct mapseg_name *name, const struct stat *status, bool *again,
             struct mapseg_failure *failure)
 {
-    int leads = mapseg_name_leads_to(path, status->st_dev, status->st_ino);
+    int leads = mapseg_name_leads_to(name, status->st_dev, status->st_ino);
 
     *again = leads == 0;
     if (leads == 0)
         return mapseg_failed(failure, MAPSEG_TIMED_OUT, 0,
                              "its name changes hands again and again; see who replaces it");
     if (leads > 0)
-        leads = mapseg_os.unlink(path);
+        leads = mapseg_os.unlink(name->directory, name->last);
     if (leads == -ENOENT)
         return mapseg_open_failed(ENOENT, failure);
     if (leads < 0)
@@ -109,8 +112,10 @@ unlink_held(const char *path, const struct stat *status, bool *again,
 }
 
 mapseg_result
-mapseg_name_remove(const char *path, struct mapseg_removal *removal, struct mapseg_failure *failure)
+mapseg_name_remove(const struct mapseg_name *name, struct mapseg_removal *removal,
+                   struct mapseg_failure *failure)
 {
+    struct mapseg_file file;
     struct mapseg_hold hold;
     struct stat status;
     mapseg_result result;
@@ -118,15 +123,22 @@ mapseg_name_remove(const char *path, struct mapseg_removal *removal, struct maps
     int fd;
 
     removal->again = false;
-    result = open_victim(path, removal, &fd, &status, failure);
+    result = open_victim(name, removal, &fd, &status, failure);
     if (result != MAPSEG_OK)
         return result;
-    error = removal->force ? mapseg_presence_take_name(&hold, fd, path)
-                           : mapseg_presence_take_all(&hold, fd, path);
+    mapseg_file_clear(&file);
+    file.fd = fd;
+    file.directory = name->directory;
+    file.path = name->path;
+    file.device = status.st_dev;
+    file.inode = status.st_ino;
+    error = removal->force ? mapseg_presence_take_name(&hold, &file)
+                           : mapseg_presence_take_all(&hold, &file);
     if (error >= 0) {
-        result = judge_victim(fd, &status, path, removal, failure);
+        /* Again: this is the look that counts. */
+        result = judge_victim(fd, &status, name, removal, failure);
         if (result == MAPSEG_OK)
-            result = unlink_held(path, &status, &removal->again, failure);
+            result = unlink_held(name, &status, &removal->again, failure);
         mapseg_presence_let_go(&hold);
     } else if (error != -EAGAIN) {
         result = mapseg_system_failed(failure, -error, "its presence bytes cannot be held");
@@ -140,13 +152,13 @@ mapseg_name_remove(const char *path, struct mapseg_removal *removal, struct maps
                                "a process is attached to it; wait until they leave, or remove it "
                                "all the same (mapseg_remove)");
     }
-    mapseg_presence_close(fd);
+    mapseg_close(fd);
     return result;
 }
 
 /** Tries until it is done or hopeless. */
 static mapseg_result
-remove_path(const char *path, bool force, const mapseg_options *options,
+remove_name(const struct mapseg_name *name, bool force, const mapseg_options *options,
             struct mapseg_failure *failure)
 {
     struct mapseg_removal removal = {.force = force, .options = options};
@@ -157,40 +169,62 @@ remove_path(const char *path, bool force, const mapseg_options *options,
     do {
         if (mapseg_fork_lock() < 0)
             return mapseg_system_failed(failure, ENOMEM, "no memory for the fork handlers");
-        result = mapseg_name_remove(path, &removal, failure);
+        result = mapseg_name_remove(name, &removal, failure);
         mapseg_fork_unlock();
     } while (removal.again && mapseg_wait_for_remover(&pause_ns, deadline));
     return result;
 }
 
+/** Tries until it is done or hopeless. A child that is made meanwhile closes the
+ *  directory. */
 static mapseg_result
-remove_key(mapseg *seg, const char *operation, bool force, const mapseg_options *given)
+remove_key(const mapseg *seg, bool force, const mapseg_options *options,
+           struct mapseg_failure *failure)
+{
+    struct mapseg_courier courier;
+    struct mapseg_name name;
+    mapseg_result result;
+
+    if (mapseg_fork_lock() < 0)
+        return mapseg_system_failed(failure, ENOMEM, "no memory for the fork handlers");
+    result = mapseg_place_open(seg->key, false, options->flags, &name, failure);
+    mapseg_fork_carry(&courier, name.directory);
+    mapseg_fork_unlock();
+
+    if (result == MAPSEG_OK && name.path == NULL)
+        result = mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                               "a memory file has no name; it ends with its last descriptor");
+    if (result == MAPSEG_OK)
+        result = remove_name(&name, force, options, failure);
+
+    (void)mapseg_fork_lock();
+    mapseg_fork_deliver(&courier);
+    mapseg_name_close(&name);
+    mapseg_fork_unlock();
+    return result;
+}
+
+static mapseg_result
+check_and_remove(mapseg *seg, const char *operation, bool force, const mapseg_options *given)
 {
     struct mapseg_failure failure;
     mapseg_options options;
     mapseg_result result;
-    char *path = NULL;
 
     if (seg->key == NULL ||
         (mapseg_ipc_key_is_empty(seg->key) && !mapseg_key_is_nameless(seg->key)))
         result = mapseg_no_key(&failure);
     else
-        result = mapseg_place_path(seg->key, false, &path, &failure);
-    if (result == MAPSEG_OK)
         result = mapseg_options_read(given, &options, &failure);
-    if (result == MAPSEG_OK && path == NULL)
-        result = mapseg_failed(&failure, MAPSEG_NOT_SUPPORTED, 0,
-                               "a memory file has no name; it ends with its last descriptor");
     if (result == MAPSEG_OK)
-        result = remove_path(path, force, &options, &failure);
-    free(path);
+        result = remove_key(seg, force, &options, &failure);
     return result == MAPSEG_OK ? mapseg_succeed(seg) : mapseg_report(seg, operation, &failure);
 }
 
 mapseg_result
 mapseg_remove_with(mapseg *seg, const mapseg_options *options)
 {
-    return remove_key(seg, "remove", true, options);
+    return check_and_remove(seg, "remove", true, options);
 }
 
 mapseg_result
@@ -202,7 +236,7 @@ mapseg_remove(mapseg *seg)
 mapseg_result
 mapseg_reclaim_with(mapseg *seg, const mapseg_options *options)
 {
-    return remove_key(seg, "reclaim", false, options);
+    return check_and_remove(seg, "reclaim", false, options);
 }
 
 mapseg_result

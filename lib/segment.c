@@ -9,6 +9,7 @@
 #include "guard.h"
 #include "key.h"
 #include "os.h"
+#include "place.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -178,24 +179,40 @@ mapseg_handle_rename(mapseg *seg, mapseg_ipc_key *key)
 
 /* --------------------------------------------------------------- leaving -- */
 
-/** Removes the name if nobody else is present. Holding all of presence proves
- *  it, and keeps anybody from appearing until the name is gone. A look comes
- *  first, since it is cheap and mostly finds somebody: of several who leave at
- *  once each has let go of its own byte by then, so the last look finds none. */
+/** Removes the name, if it still leads to the file: in a directory that is opened
+ *  once, and judged as it was when the handle attached. [LEAVE_COMPARE, LEAVE_UNLINK] */
 static void
-leave_as_last(const struct mapseg_attachment *attachment)
+remove_name(const struct mapseg_attachment *attachment)
+{
+    const struct mapseg_file *file = &attachment->file;
+    struct mapseg_failure failure;
+    struct mapseg_name name;
+
+    if (mapseg_place_open_again(attachment->type, file->path, attachment->trust_flags, &name,
+                                &failure) == MAPSEG_OK &&
+        mapseg_name_leads_to(&name, file->device, file->inode) == 1)
+        (void)mapseg_os.unlink(name.directory, name.last);
+    mapseg_name_close(&name);
+}
+
+/** Removes the name if no other is present. Holding all of presence proves it, and
+ *  keeps others from appearing until the name is gone. A look comes first, since it
+ *  is cheap and mostly finds one: of several who leave at once each has let go of
+ *  its own byte by then, so the last look finds none. */
+static void
+leave_as_last(struct mapseg_attachment *attachment)
 {
     struct mapseg_hold hold;
+    /* Where it is lost, nothing can be proved. */
+    int fd = mapseg_file_fd(&attachment->file);
 
     /* Steps of tests/model/name.pml. [LEAVE_TEST] */
-    if (mapseg_presence_is_anybody(attachment->fd))
+    if (fd < 0 || mapseg_presence_is_any(fd))
         return;
     /* [LEAVE_RANGE] */
-    if (mapseg_presence_take_all(&hold, attachment->fd, attachment->path) < 0)
+    if (mapseg_presence_take_all(&hold, &attachment->file) < 0)
         return;
-    /* [LEAVE_COMPARE, LEAVE_UNLINK] */
-    if (mapseg_name_leads_to(attachment->path, attachment->device, attachment->inode) == 1)
-        (void)mapseg_os.unlink(attachment->path);
+    remove_name(attachment);
     mapseg_presence_let_go(&hold);
 }
 
@@ -230,8 +247,8 @@ mapseg_detach(mapseg *seg)
      * before the question whether anybody else is there. */
     release_lock(seg);
     mapseg_guard_forget(seg);
-    mapseg_presence_release(&attachment->presence, attachment->fd);
-    if (attachment->path != NULL && !attachment->keeps_name &&
+    mapseg_presence_release(&attachment->presence, &attachment->file);
+    if (mapseg_attachment_is_named(attachment) && !attachment->keeps_name &&
         !(attachment->flags & MAPSEG_HEADER_PERSISTENT))
         leave_as_last(attachment);
     mapseg_attachment_drop(attachment);

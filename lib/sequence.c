@@ -153,7 +153,18 @@ enum reach {
 struct reading {
     mapseg *seg;
     enum reach reach;
+    mapseg_result ready; /**< not OK: the descriptor is lost */
 };
+
+/** Whether there is a descriptor to read through, where that is how it is read: one
+ *  that the program has closed is opened anew, or the reading ends. */
+static mapseg_result
+check_descriptor(mapseg *seg)
+{
+    int fd = mapseg_file_fd(&seg->attachment.file);
+
+    return fd >= 0 ? MAPSEG_OK : fd == -EBADF ? MAPSEG_DESCRIPTOR_CLOSED : MAPSEG_OUT_OF_RESOURCES;
+}
 
 static struct reading
 begin_reading(mapseg *seg)
@@ -163,6 +174,8 @@ begin_reading(mapseg *seg)
     if (!seg->attachment.reads_file)
         return reading;
     reading.reach = mapseg_guard_is_within(seg) ? REACH_GUARDED : REACH_FILE;
+    if (reading.reach == REACH_FILE)
+        reading.ready = check_descriptor(seg);
     return reading;
 }
 
@@ -183,8 +196,10 @@ is_lost(const mapseg *seg)
 static mapseg_result
 read_file(mapseg *seg, void *to, size_t bytes, size_t offset)
 {
+    int fd = atomic_load_explicit(&seg->attachment.file.fd, memory_order_relaxed);
+
     while (bytes > 0) {
-        int64_t got = mapseg_os.read(seg->attachment.fd, to, bytes, (int64_t)offset);
+        int64_t got = mapseg_os.read(fd, to, bytes, (int64_t)offset);
 
         if (got == 0)
             return lost(seg);
@@ -203,6 +218,8 @@ fetch(const struct reading *reading, void *to, size_t bytes, size_t offset)
 {
     mapseg *seg = reading->seg;
 
+    if (reading->ready != MAPSEG_OK)
+        return reading->ready;
     if (reading->reach == REACH_FILE)
         return is_lost(seg) ? MAPSEG_FILE_SHRUNK : read_file(seg, to, bytes, offset);
     mapseg_copy_out(to, seg->attachment.base + offset, bytes);
@@ -232,14 +249,21 @@ fetch_version(const struct reading *reading, bool again, uint64_t *version)
 static mapseg_result
 check_length(mapseg *seg)
 {
+    const struct mapseg_file *file = &seg->attachment.file;
     struct stat status;
 
     if (is_lost(seg))
         return MAPSEG_FILE_SHRUNK;
-    if (!seg->attachment.reads_file || mapseg_os.status(seg->attachment.fd, &status) < 0 ||
-        (uint64_t)status.st_size >= seg->attachment.bytes)
+    if (!seg->attachment.reads_file)
         return MAPSEG_OK;
-    return lost(seg);
+    if (mapseg_os.status(file->fd, &status) < 0 || status.st_dev != file->device ||
+        status.st_ino != file->inode) {
+        mapseg_result result = check_descriptor(seg);
+
+        if (result != MAPSEG_OK || mapseg_os.status(file->fd, &status) < 0)
+            return result;
+    }
+    return (uint64_t)status.st_size >= seg->attachment.bytes ? MAPSEG_OK : lost(seg);
 }
 
 /** A version whose halves belong together, if it is even. */
@@ -331,17 +355,19 @@ sleep_a_slice(const mapseg *seg, struct patience *patience, int64_t now, uint64_
 static bool
 writer_is_gone(const struct reading *reading, uint64_t version)
 {
-    const mapseg *seg = reading->seg;
+    struct mapseg_file *file = &reading->seg->attachment.file;
     uint64_t again = 0;
     uint32_t word = 0;
     uint32_t owner;
+    int fd;
 
     if (!is_odd(version) ||
         fetch(reading, &word, sizeof word, offsetof(struct mapseg_header, lock)) != MAPSEG_OK)
         return false;
     owner = word & MAPSEG_LOCK_OWNER;
+    fd = mapseg_file_fd(file);
     if (owner != 0 && owner <= MAPSEG_LAST_SLOT && !(word & MAPSEG_LOCK_DIED) &&
-        (seg->attachment.fd < 0 || mapseg_presence_is_held(seg->attachment.fd, owner)))
+        (fd < 0 || mapseg_presence_is_held(fd, owner)))
         return false;
     /* Or it ended its change just now. */
     return fetch_version(reading, true, &again) == MAPSEG_OK && again == version;
@@ -426,6 +452,8 @@ copy_locked(const struct reading *reading, const struct range *range,
     mapseg_result result = mapseg_lock_take(lock, patience->deadline);
 
     *good = false;
+    if (result == MAPSEG_DESCRIPTOR_CLOSED)
+        return result;
     if (!mapseg_holds_lock(result))
         return MAPSEG_OK;
     if (result == MAPSEG_ALREADY_LOCKED)
@@ -565,7 +593,7 @@ copy_some(mapseg *seg, size_t offset, const void *from, size_t bytes)
         return -EFAULT;
     if (offset + bytes > mapseg_os.file_size_limit())
         return -EFBIG;
-    return mapseg_os.write(attachment->fd, from, bytes, (int64_t)offset);
+    return mapseg_os.write(attachment->file.fd, from, bytes, (int64_t)offset);
 }
 
 /** Copies into the data; *done: how much of it. */
@@ -631,6 +659,8 @@ write_range(const struct reading *reading, size_t offset, const void *from, size
         return result;
     if (result == MAPSEG_ALREADY_LOCKED)
         return write_held(reading, offset, from, bytes);
+    if (result == MAPSEG_TIMED_OUT || result == MAPSEG_DESCRIPTOR_CLOSED)
+        return result;
     if (result == MAPSEG_OK)
         result = write_held(reading, offset, from, bytes);
     if (result == MAPSEG_FILE_SHRUNK)
@@ -675,6 +705,9 @@ report(mapseg *seg, const char *operation, mapseg_result result)
     case MAPSEG_FILE_SHRUNK:
         words = "somebody made the file shorter, and this attachment is lost; detach, and find "
                 "out who";
+        break;
+    case MAPSEG_DESCRIPTOR_CLOSED:
+        words = MAPSEG_DESCRIPTOR_CLOSED_WORDS;
         break;
     case MAPSEG_OUT_OF_RESOURCES:
         words = "there is no memory for all of it, which was not reserved; free some";
@@ -871,8 +904,11 @@ wait_as(mapseg *seg, const char *operation, uint64_t seen, int64_t timeout_ns, u
 static bool
 is_own(mapseg *seg)
 {
-    const struct reading reading = begin_reading(seg);
+    struct reading reading;
 
+    if (!mapseg_lock_is_noted(&seg->lock))
+        return false;
+    reading = begin_reading(seg);
     return is_own_change(&reading);
 }
 

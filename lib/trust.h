@@ -9,17 +9,23 @@
 #include "error.h"
 #include "mapseg-format.h"
 
+#include <stdbool.h>
 #include <sys/stat.h>
+
+/** Whether that file's owner is this user: not where the number may stand for
+ *  another one. `fd`: open, the file; -1: it is not. */
+bool mapseg_trust_is_own(const struct stat *status, int fd);
 
 /** Whether others could interfere with the file; `flags` (mapseg_flag) relax
  *  the refusals by name. `named`: it was reached by a name. */
-mapseg_result mapseg_trust_file(const struct stat *status, bool named, uint32_t flags,
+mapseg_result mapseg_trust_file(const struct stat *status, int fd, bool named, uint32_t flags,
                                 struct mapseg_failure *failure);
 
-/** Whether others could replace a name on the way to the file: for paths that
- *  a caller chose. */
-mapseg_result mapseg_trust_directories(const char *path, uint32_t flags,
-                                       struct mapseg_failure *failure);
+/** Opens the directory of a path that a caller chose, to look names up in it:
+ *  step by step, and each directory and link is judged, whether others could
+ *  replace names in it. */
+mapseg_result mapseg_trust_open_directory(const char *path, uint32_t flags, int *directory,
+                                          struct mapseg_failure *failure);
 
 /** Whether peers that nobody trusts may have a file that can, or cannot, be made
  *  shorter; asked only of those whose flags say that there are such. */

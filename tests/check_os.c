@@ -24,17 +24,18 @@
 /* ---------------------------------------------------------- the faults -- */
 
 #define CALLS(each)                                                                                \
-    each(open) each(open_directory) each(open_new) each(open_unnamed) each(status_of_name)         \
-        each(read_link) each(link) each(rename_new) each(unlink) each(make_directory)              \
-            each(each_name) each(reopen) each(duplicate) each(access_mode) each(close_on_exec)     \
-                each(status) each(file_system) each(set_mode) each(resize) each(reserve)           \
-                    each(read) each(write) each(memory_file) each(add_seals) each(seals)           \
-                        each(socket_type) each(socket_await) each(socket_ready) each(socket_send)  \
-                            each(socket_receive) each(lock_range) each(hold_range)                 \
-                                each(test_range) each(lock_table) each(map)                        \
+    each(open) each(open_directory) each(open_place) each(open_new) each(open_unnamed)             \
+        each(status_of_name) each(read_link) each(link) each(rename_new) each(unlink)              \
+            each(make_directory) each(each_name) each(reopen) each(duplicate) each(access_mode)    \
+                each(close_on_exec) each(status) each(file_system) each(set_mode) each(resize)     \
+                    each(reserve) each(read) each(write) each(memory_file) each(add_seals)         \
+                        each(seals) each(socket_type) each(socket_await) each(socket_ready)        \
+                            each(socket_send) each(socket_receive) each(lock_range)                \
+                                each(hold_range) each(test_range) each(lock_table) each(map)       \
                                     each(hide_from_children) each(show_to_children)                \
-                                        each(copy_to_mapping) each(wiped_page) each(event_new)     \
-                                            each(signal_action) each(random)
+                                        each(copy_to_mapping) each(copy_from_mapping)              \
+                                            each(wiped_page) each(event_new) each(signal_action)   \
+                                                each(random)
 
 enum call {
 #define AS_NUMBER(name) CALL_##name,
@@ -81,19 +82,20 @@ fault(enum call call)
         return error != 0 ? error : healthy.name arguments;                                        \
     }
 
-WRAP(int, open, (const char *path, int flags), (path, flags))
+WRAP(int, open, (int directory, const char *name, int flags), (directory, name, flags))
 WRAP(int, open_directory, (const char *path), (path))
-WRAP(int, open_new, (const char *path, mode_t mode), (path, mode))
-WRAP(int, open_unnamed, (const char *path, mode_t mode), (path, mode))
-WRAP(int, status_of_name, (const char *path, struct stat *status), (path, status))
-WRAP(int64_t, read_link, (const char *path, char *to, size_t room), (path, to, room))
-WRAP(int, link, (int fd, const char *path), (fd, path))
-WRAP(int, rename_new, (const char *from, const char *to), (from, to))
-WRAP(int, unlink, (const char *path), (path))
-WRAP(int, make_directory, (const char *path, mode_t mode), (path, mode))
-WRAP(int, each_name,
-     (const char *path, int (*visit)(void *context, const char *name), void *context),
-     (path, visit, context))
+WRAP(int, open_place, (int directory, const char *name), (directory, name))
+WRAP(int, open_new, (int directory, const char *name, mode_t mode), (directory, name, mode))
+WRAP(int, open_unnamed, (int directory, mode_t mode), (directory, mode))
+WRAP(int, status_of_name, (int directory, const char *name, struct stat *status),
+     (directory, name, status))
+WRAP(int64_t, read_link, (int place, char *to, size_t room), (place, to, room))
+WRAP(int, link, (int fd, int directory, const char *name), (fd, directory, name))
+WRAP(int, rename_new, (int directory, const char *from, const char *to), (directory, from, to))
+WRAP(int, unlink, (int directory, const char *name), (directory, name))
+WRAP(int, make_directory, (int directory, const char *name, mode_t mode), (directory, name, mode))
+WRAP(int, each_name, (int directory, int (*visit)(void *context, const char *name), void *context),
+     (directory, visit, context))
 WRAP(int, reopen, (int fd, int flags), (fd, flags))
 WRAP(int, duplicate, (int fd), (fd))
 WRAP(int, access_mode, (int fd), (fd))
@@ -128,6 +130,7 @@ WRAP(int, lock_table, (char **text), (text))
 WRAP(int, hide_from_children, (void *address, size_t bytes), (address, bytes))
 WRAP(int, show_to_children, (void *address, size_t bytes), (address, bytes))
 WRAP(int64_t, copy_to_mapping, (void *to, const void *from, size_t bytes), (to, from, bytes))
+WRAP(int64_t, copy_from_mapping, (void *to, const void *from, size_t bytes), (to, from, bytes))
 WRAP(int, event_new, (void), ())
 WRAP(int, signal_action, (int number, const struct sigaction *action, struct sigaction *old),
      (number, action, old))

@@ -51,9 +51,9 @@ map_and_shorten(int fd, size_t bytes, int64_t offset, enum mapseg_protection pro
 }
 
 static int
-link_and_shorten(int fd, const char *name)
+link_and_shorten(int fd, int directory, const char *name)
 {
-    int error = healthy.link(fd, name);
+    int error = healthy.link(fd, directory, name);
 
     if (error >= 0)
         shorten(length_now);
@@ -61,9 +61,9 @@ link_and_shorten(int fd, const char *name)
 }
 
 static int
-rename_and_shorten(const char *from, const char *to)
+rename_and_shorten(int directory, const char *from, const char *to)
 {
-    int error = healthy.rename_new(from, to);
+    int error = healthy.rename_new(directory, from, to);
 
     if (error >= 0)
         shorten(length_now);

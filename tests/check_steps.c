@@ -233,8 +233,8 @@ create_as(struct scene *in, uint32_t flags, mapseg_result expected)
     options.flags = in->operation->flags | flags;
     need_result(expected, mapseg_create_with(victim, DATA_BYTES, MAPSEG_READ_WRITE, &options));
     /* Whoever came and went meanwhile has left the name to its creator. */
-    if (expected == MAPSEG_OK && victim->attachment.path != NULL)
-        need_number(victim->attachment.inode, inode_of(in->stage.place.path));
+    if (expected == MAPSEG_OK && victim->attachment.file.path != NULL)
+        need_number(victim->attachment.file.inode, inode_of(in->stage.place.path));
 }
 
 static void
@@ -365,7 +365,7 @@ enter_patient_sleeper(struct scene *in)
 }
 
 static int
-no_unnamed_files(const char *directory, mode_t mode)
+no_unnamed_files(int directory, mode_t mode)
 {
     (void)directory;
     (void)mode;

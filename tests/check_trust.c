@@ -168,7 +168,7 @@ put_segment(const char *path, mode_t mode, uid_t owner)
 
     snprintf(key, sizeof key, "file:%s", path);
     seg = handle_for(key);
-    options.flags = MAPSEG_PERSISTENT;
+    options.flags = MAPSEG_PERSISTENT | MAPSEG_ALLOW_SHARED_DIRECTORY;
     expect(MAPSEG_OK, seg, mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
     memset(mapseg_data(seg), OWN_BYTE, DATA_BYTES);
     mapseg_free(seg);
@@ -774,9 +774,11 @@ exchange(const char *a, const char *b)
 }
 
 static void
-swap_now(enum moment moment, const char *path)
+swap_now(enum moment moment, int directory, const char *name)
 {
-    if (!swap.armed || swap.moment != moment || strcmp(path, scene.path) != 0)
+    const char *wanted = directory < 0 ? scene.path : strrchr(scene.path, '/') + 1;
+
+    if (!swap.armed || swap.moment != moment || strcmp(name, wanted) != 0)
         return;
     swap.armed = false;
     swap.done = true;
@@ -784,20 +786,20 @@ swap_now(enum moment moment, const char *path)
 }
 
 static int
-look_then_swap(const char *path, struct stat *status)
+look_then_swap(int directory, const char *name, struct stat *status)
 {
-    int error = healthy.status_of_name(path, status);
+    int error = healthy.status_of_name(directory, name, status);
 
-    swap_now(AFTER_THE_LOOK, path);
+    swap_now(AFTER_THE_LOOK, directory, name);
     return error;
 }
 
 static int
-open_then_swap(const char *path, int flags)
+open_then_swap(int directory, const char *name, int flags)
 {
-    int fd = healthy.open(path, flags);
+    int fd = healthy.open(directory, name, flags);
 
-    swap_now(AFTER_THE_OPEN, path);
+    swap_now(AFTER_THE_OPEN, directory, name);
     return fd;
 }
 
@@ -1103,13 +1105,19 @@ START_TEST(directory_that_others_may_change)
     const bool shared = directories[_i / WAYS].shared;
     const mapseg_result expected = shared ? MAPSEG_UNTRUSTED : MAPSEG_OK;
     const char *words = "MAPSEG_ALLOW_SHARED_DIRECTORY";
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
     mapseg *seg;
 
     set_directory(_i / WAYS, (enum way)(_i % WAYS));
-    /* What is made now nobody can have tampered with. */
     seg = handle_for(scene.key);
-    expect(MAPSEG_OK, seg, mapseg_create(seg, DATA_BYTES, MAPSEG_READ_WRITE));
+    expect(expected, seg, mapseg_create(seg, DATA_BYTES, MAPSEG_READ_WRITE));
+    if (!shared)
+        expect(MAPSEG_OK, seg, mapseg_detach(seg));
+    ck_assert(!exists(scene.path));
+    options.flags = MAPSEG_ALLOW_SHARED_DIRECTORY;
+    expect(MAPSEG_OK, seg, mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
     expect(MAPSEG_OK, seg, mapseg_detach(seg));
+    ck_assert(!exists(scene.path));
     put_segment(scene.path, 0600, ROOT);
 
     expect(expected, seg, attach_with(seg, 0));
@@ -1128,7 +1136,14 @@ START_TEST(directory_that_others_may_change)
     (void)mapseg_detach(seg);
     expect(MAPSEG_OK, seg, replace_with(seg, MAPSEG_ALLOW_SHARED_DIRECTORY));
     expect(MAPSEG_OK, seg, mapseg_detach(seg));
-    expect(MAPSEG_OK, seg, mapseg_remove(seg));
+    ck_assert(exists(scene.path));
+    expect(expected, seg, mapseg_reclaim(seg));
+    if (shared)
+        expect(MAPSEG_UNTRUSTED, seg, mapseg_remove(seg));
+    ck_assert(exists(scene.path) == shared);
+    if (shared)
+        expect(MAPSEG_OK, seg, mapseg_remove_with(seg, &options));
+    ck_assert(!exists(scene.path));
     mapseg_free(seg);
 }
 END_TEST

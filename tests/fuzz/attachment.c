@@ -23,7 +23,7 @@
 /** The tag that is demanded, if the flags demand one. */
 #define TAG UINT64_C(0x6d61707365670001)
 
-#define KNOWN_FLAGS ((MAPSEG_GUARDED << 1) - 1)
+#define KNOWN_FLAGS ((MAPSEG_REQUIRE_ID << 1) - 1)
 
 #define NAME "fuzz-attachment"
 
@@ -231,11 +231,14 @@ static bool
 is_acceptable(const struct scene *scene)
 {
     const struct plan *plan = &scene->plan;
+    const uint8_t no_id[sizeof scene->header.id] = {0};
     bool writes = (plan->shape & SHAPE_WRITES) != 0;
 
     if (!is_sound(scene, writes) || plan->flags & ~(uint32_t)KNOWN_FLAGS)
         return false;
     if (plan->flags & MAPSEG_REQUIRE_TAG && scene->header.user_tag != TAG)
+        return false;
+    if (plan->flags & MAPSEG_REQUIRE_ID && memcmp(scene->header.id, no_id, sizeof no_id) != 0)
         return false;
     if (plan->flags & MAPSEG_UNTRUSTED_PEER && !(plan->flags & MAPSEG_GUARDED) && can_shrink(scene))
         return false;

@@ -1,0 +1,136 @@
+/*
+ * file.c - the file of a segment: which one it is, and its descriptor.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "file.h"
+
+#include "os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+
+/* Locks that belong to the process end when any of its threads closes any
+ * descriptor of the file. */
+static pthread_mutex_t closing = PTHREAD_MUTEX_INITIALIZER;
+
+void
+mapseg_closing_pause(void)
+{
+    pthread_mutex_lock(&closing);
+}
+
+void
+mapseg_closing_resume(void)
+{
+    pthread_mutex_unlock(&closing);
+}
+
+void
+mapseg_closing_forked(void)
+{
+    static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+
+    memcpy(&closing, &fresh, sizeof fresh);
+}
+
+void
+mapseg_close(int fd)
+{
+    mapseg_closing_pause();
+    mapseg_os.close(fd);
+    mapseg_closing_resume();
+}
+
+void
+mapseg_file_clear(struct mapseg_file *file)
+{
+    memset(file, 0, sizeof *file);
+    file->fd = -1;
+    file->directory = -1;
+}
+
+static bool
+is_same(const struct mapseg_file *file, const struct stat *status)
+{
+    return status->st_dev == file->device && status->st_ino == file->inode;
+}
+
+bool
+mapseg_file_is_behind(const struct mapseg_file *file, int fd)
+{
+    struct stat status;
+    int error = fd < 0 ? -EBADF : mapseg_os.status(fd, &status);
+
+    /* Where the system does not say, nothing speaks against it but that it is closed. */
+    return error < 0 ? error != -EBADF : is_same(file, &status);
+}
+
+/** A description that was just opened, if it is one of the file. */
+static int
+keep_if_same(const struct mapseg_file *file, int description)
+{
+    struct stat status;
+    int error = description < 0 ? description : mapseg_os.status(description, &status);
+
+    if (error >= 0 && !is_same(file, &status))
+        error = -ESTALE;
+    if (error < 0 && description >= 0)
+        mapseg_close(description);
+    return error < 0 ? error : description;
+}
+
+/** Opens the name, which may lead elsewhere by now. */
+static int
+open_by_name(const struct mapseg_file *file, int flags)
+{
+    if (file->path == NULL)
+        return -ENOENT;
+    if (file->directory >= 0)
+        return mapseg_os.open(file->directory, strrchr(file->path, '/') + 1, flags);
+    return mapseg_os.open(-1, file->path, flags);
+}
+
+int
+mapseg_file_open_anew(const struct mapseg_file *file, int flags)
+{
+    int description = keep_if_same(file, open_by_name(file, flags));
+    int fd = file->fd;
+
+    /* By name it takes two thirds of the time; but names go away. */
+    if (description >= 0 || description == -EMFILE || description == -ENFILE || fd < 0)
+        return description;
+    return keep_if_same(file, mapseg_os.reopen(fd, flags));
+}
+
+int
+mapseg_file_fd(struct mapseg_file *file)
+{
+    int seen = atomic_load_explicit(&file->fd, memory_order_relaxed);
+    int fd;
+
+    if (seen < 0 || mapseg_file_is_behind(file, seen))
+        return seen < 0 ? -EBADF : seen;
+    fd = keep_if_same(file, open_by_name(file, file->writes ? O_RDWR : O_RDONLY));
+    if (fd < 0)
+        return fd == -EMFILE || fd == -ENFILE ? fd : -EBADF;
+    /* Relaxed: a descriptor is a number, and the kernel orders its making. */
+    if (atomic_compare_exchange_strong_explicit(&file->fd, &seen, fd, memory_order_relaxed,
+                                                memory_order_relaxed))
+        return fd;
+    /* Another thread was faster. */
+    mapseg_close(fd);
+    return seen;
+}
+
+void
+mapseg_file_close(struct mapseg_file *file)
+{
+    int fd = file->fd;
+
+    if (mapseg_file_is_behind(file, fd))
+        mapseg_close(fd);
+    file->fd = -1;
+}
