@@ -319,9 +319,9 @@ typedef enum mapseg_flag {
     MAPSEG_ALLOW_SHARED_WRITE = 1 << 9,
     /** The same: accept a file that has other names too (hard links). */
     MAPSEG_ALLOW_HARD_LINKS = 1 << 10,
-    /** The same, with "file:" keys: accept a directory, on the way to the
-     *  file, in which others can replace names: one that another user than
-     *  root owns, or that others may write and that is not sticky. */
+    /** attach, create, remove, reclaim, with "file:" keys: accept a directory, on
+     *  the way to the file, in which others can replace names: one that another
+     *  user than root owns, or that others may write and that is not sticky. */
     MAPSEG_ALLOW_SHARED_DIRECTORY = 1 << 11,
     /** With MAPSEG_UNTRUSTED_PEER: accept a file that can be made shorter,
      *  because this program touches its memory only with mapseg_read,
@@ -371,7 +371,8 @@ typedef struct mapseg_options {
  * KEY_ERROR, INVALID_SIZE (in this order, as in Qt), ALREADY_EXISTS (also
  * when this handle is attached, whose attachment stays usable), NOT_FOUND (the
  * directory of a "file:" key is missing), PERMISSION_DENIED, UNTRUSTED (the
- * runtime directory is not private), OUT_OF_RESOURCES, NOT_SUPPORTED (also: no
+ * runtime directory is not private, or others can replace a directory on the
+ * way to a file), OUT_OF_RESOURCES, NOT_SUPPORTED (also: no
  * usable XDG_RUNTIME_DIR). After a failure the handle is as it was before, and
  * nothing is left behind.
  */
@@ -434,6 +435,7 @@ MAPSEG_API size_t mapseg_size(const mapseg *seg);
  * mapseg_holds_lock. OWNER_DIED: see mapseg_consistent. LOCK_ERROR: the
  * handle is not attached. NOT_ATTACHED: in a child that fork handlers did not
  * run in. PERMISSION_DENIED: the segment could only be opened for reading.
+ * DESCRIPTOR_CLOSED: the owner cannot be asked for.
  */
 MAPSEG_API mapseg_result mapseg_lock(mapseg *seg);
 
@@ -513,7 +515,8 @@ MAPSEG_API mapseg_result mapseg_write(mapseg *seg, size_t offset, const void *fr
  * cannot (or whose file could be made shorter, outside of sections) gives up
  * after a second: TIMED_OUT. OWNER_DIED, also at that moment: a
  * writer died half way, and nobody has repaired the data since. FILE_SHRUNK.
- * INVALID_ARGUMENT: the range is not within the data. NOT_ATTACHED. After a
+ * INVALID_ARGUMENT: the range is not within the data. NOT_ATTACHED.
+ * DESCRIPTOR_CLOSED (the calls that wait, too). After a
  * failure what `to` points to is undefined, and `*version` as it was. The
  * thread that has begun a change reads its own work, and the odd version.
  */
@@ -648,7 +651,8 @@ MAPSEG_API const char *mapseg_error_string(const mapseg *seg);
  * write is then refused, unless seals see to it.
  *
  * NOT_ATTACHED; PERMISSION_DENIED (to write, of a handle that cannot, or of a
- * segment with a single writer); OUT_OF_RESOURCES; NOT_SUPPORTED (no /proc).
+ * segment with a single writer); OUT_OF_RESOURCES; NOT_SUPPORTED (no /proc);
+ * DESCRIPTOR_CLOSED.
  */
 MAPSEG_API int mapseg_export_fd(mapseg *seg, mapseg_access access);
 
