@@ -55,7 +55,7 @@ lib_LTLIBRARIES += lib/libmapseg.la
 lib_libmapseg_la_SOURCES =
 lib_libmapseg_la_LIBADD = lib/libmapseg-core.la
 lib_libmapseg_la_LDFLAGS = $(SANITIZER_FLAGS) -no-undefined -version-info 0:0:0 \
-	-Wl,--version-script=$(srcdir)/lib/mapseg.map
+	-Wl,-z,nodelete -Wl,--version-script=$(srcdir)/lib/mapseg.map
 EXTRA_lib_libmapseg_la_DEPENDENCIES = $(srcdir)/lib/mapseg.map
 EXTRA_DIST += lib/mapseg.map
 

@@ -45,6 +45,9 @@ endif
 suites += tests/check_crossing tests/check_hostile tests/check_shrink tests/check_trust
 suites += tests/check_pass tests/check_sandbox tests/check_seals
 
+# Threads, signals and exit.
+suites += tests/check_exit tests/check_unload
+
 TESTS = $(suites) $(scripts)
 check_PROGRAMS += $(suites)
 EXTRA_DIST += $(scripts)
@@ -78,6 +81,10 @@ tests_check_shrink_LDADD = $(internals_libraries)
 tests_check_steps_LDADD = $(internals_libraries)
 tests_check_trust_LDADD = $(internals_libraries)
 tests_check_steps_SOURCES = tests/check_steps.c tests/stepper.c tests/stepper.h
+
+# It opens the library by itself.
+tests_check_unload_LDADD = -ldl $(THREAD_LIBS)
+tests_check_unload_LDFLAGS = $(SANITIZER_FLAGS)
 
 # Segments made by hand need their checksums.
 tests_check_bad_input_LDADD = $(LDADD) $(XXHASH_LIBS)
