@@ -14,6 +14,7 @@ mapseg_sources = \
 	lib/lock.c \
 	lib/trust.c \
 	lib/fork.c \
+	lib/signals.c \
 	lib/sequence.c \
 	lib/change.c \
 	lib/guard.c \
@@ -35,6 +36,7 @@ mapseg_sources = \
 	lib/place.h \
 	lib/presence.h \
 	lib/sequence.h \
+	lib/signals.h \
 	lib/trust.h \
 	lib/watch.h
 if OS_LINUX

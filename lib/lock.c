@@ -19,6 +19,7 @@
 #include "handle.h"
 #include "os.h"
 #include "sequence.h"
+#include "signals.h"
 #include "watch.h"
 
 #include <errno.h>
@@ -191,12 +192,28 @@ mapseg_lock_end_recovery(struct mapseg_lock *lock)
     atomic_store_explicit(&lock->recovering, false, memory_order_release);
 }
 
+/** Takes the dead owner's byte and the lock. */
+static bool
+take_over(struct mapseg_lock *lock, uint32_t dead, uint32_t bits)
+{
+    struct mapseg_hold hold;
+    bool replaced;
+
+    /* [TAKE_BYTE] Only with its byte in hand: else a newcomer could get the slot, and the
+     * lock, between the test and the swap. */
+    if (mapseg_presence_take_dead(&hold, lock->fd, lock->path, dead) < 0)
+        return false;
+    replaced = replace_owner(lock, dead, bits);
+    mapseg_presence_let_go(&hold);
+    return replaced;
+}
+
 /** Takes the lock over if the owner that was seen is dead. */
 static bool
 recover(struct mapseg_lock *lock, uint32_t dead, uint32_t bits)
 {
-    struct mapseg_hold hold;
     bool replaced = false;
+    sigset_t before;
 
     /* [TEST_OWNER] The own slot: another thread of this handle owns. Its byte is ours. */
     if (dead == lock->slot || dead == 0)
@@ -204,16 +221,17 @@ recover(struct mapseg_lock *lock, uint32_t dead, uint32_t bits)
     /* No slot at all: a hostile peer wrote it, and it has no byte to ask. */
     if (dead > MAPSEG_LAST_SLOT)
         return replace_owner(lock, dead, bits);
-    /* [TEST_BYTE, BEGIN_RECOVERY] */
-    if (mapseg_presence_is_held(lock->fd, dead) || !mapseg_lock_begin_recovery(lock))
+    /* [TEST_BYTE] */
+    if (mapseg_presence_is_held(lock->fd, dead))
         return false;
-    /* [TAKE_BYTE] Only with its byte in hand: else a newcomer could get the slot, and the
-     * lock, between the test and the swap. */
-    if (mapseg_presence_take_dead(&hold, lock->fd, lock->path, dead) >= 0) {
-        replaced = replace_owner(lock, dead, bits);
-        mapseg_presence_let_go(&hold);
+    /* A fork waits for the end of the recovery: no handler may fork within. */
+    mapseg_signals_hold(&before);
+    /* [BEGIN_RECOVERY] */
+    if (mapseg_lock_begin_recovery(lock)) {
+        replaced = take_over(lock, dead, bits);
+        mapseg_lock_end_recovery(lock);
     }
-    mapseg_lock_end_recovery(lock);
+    mapseg_signals_release(&before);
     return replaced;
 }
 

@@ -12,6 +12,7 @@
 #include "presence.h"
 
 #include "os.h"
+#include "signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,9 +34,15 @@ static pthread_mutex_t process_holds = PTHREAD_MUTEX_INITIALIZER;
 void
 mapseg_presence_close(int fd)
 {
+    sigset_t before;
+
+    /* A fork takes the mutex: no handler may fork within. The other takers have
+     * their signals held back already. */
+    mapseg_signals_hold(&before);
     pthread_mutex_lock(&process_holds);
     mapseg_os.close(fd);
     pthread_mutex_unlock(&process_holds);
+    mapseg_signals_release(&before);
 }
 
 /** Opens the name, if it leads to the file behind `fd`. */

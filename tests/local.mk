@@ -46,7 +46,7 @@ suites += tests/check_crossing tests/check_hostile tests/check_shrink tests/chec
 suites += tests/check_pass tests/check_sandbox tests/check_seals
 
 # Threads, signals and exit.
-suites += tests/check_exit tests/check_unload
+suites += tests/check_exit tests/check_handler tests/check_unload
 
 TESTS = $(suites) $(scripts)
 check_PROGRAMS += $(suites)
@@ -73,6 +73,7 @@ LDADD = tests/libsupport.a lib/libmapseg.la $(CHECK_LIBS)
 internals_libraries = tests/libsupport.a lib/libmapseg-core.la $(CHECK_LIBS)
 tests_check_change_LDADD = $(internals_libraries)
 tests_check_crossing_LDADD = $(internals_libraries)
+tests_check_handler_LDADD = $(internals_libraries)
 tests_check_lock_rules_LDADD = $(internals_libraries)
 tests_check_os_LDADD = $(internals_libraries)
 tests_check_pass_LDADD = $(internals_libraries)
