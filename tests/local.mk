@@ -46,7 +46,7 @@ suites += tests/check_crossing tests/check_hostile tests/check_shrink tests/chec
 suites += tests/check_pass tests/check_sandbox tests/check_seals
 
 # Threads, signals and exit.
-suites += tests/check_exit tests/check_handler tests/check_unload
+suites += tests/check_cancel tests/check_exit tests/check_handler tests/check_unload
 
 TESTS = $(suites) $(scripts)
 check_PROGRAMS += $(suites)
