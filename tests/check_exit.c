@@ -226,16 +226,30 @@ END_TEST
 static atomic_int failures;
 
 static void *
+fail_once(void *argument)
+{
+    (void)fail_and_enter(argument);
+    atomic_fetch_add(&failures, 1);
+    return NULL;
+}
+
+/// Fails in this thread, and in new ones whose first failure it is.
+static void *
 fail_for_ever(void *argument)
 {
+    pthread_attr_t detached;
+
+    if (pthread_attr_init(&detached) != 0 ||
+        pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED) != 0)
+        _exit(3);
     for (;;) {
+        int before = atomic_load(&failures);
         pthread_t thread;
 
         (void)mapseg_unlock(seg);
-        atomic_fetch_add(&failures, 1);
-        /* And threads whose first failure it is. */
-        if (pthread_create(&thread, NULL, fail_and_enter, NULL) == 0)
-            (void)pthread_join(thread, NULL);
+        if (pthread_create(&thread, &detached, fail_once, NULL) == 0)
+            while (atomic_load(&failures) == before)
+                sleep_ms(1);
     }
     return argument;
 }
