@@ -29,10 +29,10 @@ mapseg_signals_hold(sigset_t *before)
 {
     sigset_t held;
 
+    /* Where a sandbox refuses, it refuses the release as well. */
+    sigemptyset(before);
     if (depth == 0) {
         fill(&held);
-        /* Where a sandbox refuses, it refuses the release as well. */
-        sigemptyset(before);
         (void)pthread_sigmask(SIG_BLOCK, &held, before);
     }
     depth = depth + 1;
