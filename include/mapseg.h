@@ -21,7 +21,13 @@
  * of its own: pointers stay good, and a lock held at the fork stays the
  * parent's. See mapseg-fork(7).
  *
- * The library never prints or aborts. It touches a signal, SIGBUS, only where
+ * Signals, cancellation, exit. No call is a cancellation point; asynchronous
+ * cancellation is not supported. In a handler of signals only the calls that
+ * mapseg(7) lists are safe. While something is half done, a call keeps the
+ * signals of its thread back, so that a handler may fork. exit() may run
+ * beside other threads' calls, and dlclose() leaves the library loaded.
+ *
+ * The library never prints or aborts. It handles a signal, SIGBUS, only where
  * mapseg_access_begin asks for it. It reads two environment variables:
  * XDG_RUNTIME_DIR, and only for "runtime:" keys, and MAPSEG_KEY, and only in
  * mapseg_new_from_environment.

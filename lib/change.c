@@ -246,6 +246,17 @@ mapseg_change_note(mapseg *seg, uint64_t version)
     pthread_mutex_unlock(&change->mutex);
 }
 
+/** pthread_join, but not a cancellation point: the handle is half detached. */
+static void
+join(pthread_t thread)
+{
+    int before;
+
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    (void)pthread_join(thread, NULL);
+    (void)pthread_setcancelstate(before, NULL);
+}
+
 void
 mapseg_change_stop(mapseg *seg)
 {
@@ -261,7 +272,7 @@ mapseg_change_stop(mapseg *seg)
             break;
         mapseg_os.nap(100000);
     }
-    (void)pthread_join(change->thread, NULL);
+    join(change->thread);
     (void)pthread_mutex_destroy(&change->mutex);
     /* A child must find it whole, or not at all. */
     (void)mapseg_fork_lock();

@@ -28,7 +28,9 @@ struct words {
 /* On the heap, made by a thread's first failure: the room that libc keeps for
  * the thread-local variables of libraries loaded later is small. */
 static _Thread_local struct words *words;
-static pthread_key_t words_key; /**< frees them when their thread ends */
+/** Frees them when their thread ends. Never deleted: threads use it until the
+ *  process is gone, and whoever gets its number next would find ours. */
+static pthread_key_t words_key;
 static pthread_once_t words_once = PTHREAD_ONCE_INIT;
 static bool words_have_key;
 
@@ -205,20 +207,19 @@ describe_key(const mapseg *seg, char *to)
         memcpy(to, ")", 2);
 }
 
+/** Frees the words of a thread that ends. It may fail once more afterwards, in a
+ *  destructor of the program's, and gets new ones then. */
+static void
+free_words(void *last)
+{
+    words = NULL;
+    free(last);
+}
+
 static void
 make_words_key(void)
 {
-    words_have_key = pthread_key_create(&words_key, free) == 0;
-}
-
-/** A library that is unloaded must leave no destructor behind. */
-static __attribute__((destructor)) void
-delete_words_key(void)
-{
-    if (words_have_key)
-        (void)pthread_key_delete(words_key);
-    free(words);
-    words = NULL;
+    words_have_key = pthread_key_create(&words_key, free_words) == 0;
 }
 
 /** This thread's words; NULL: no memory for them. */

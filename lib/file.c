@@ -6,6 +6,7 @@
 #include "file.h"
 
 #include "os.h"
+#include "signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,9 +40,15 @@ mapseg_closing_forked(void)
 void
 mapseg_close(int fd)
 {
+    sigset_t before;
+
+    /* A fork takes the mutex: no handler may fork within. The other takers have
+     * their signals held back already. */
+    mapseg_signals_hold(&before);
     mapseg_closing_pause();
     mapseg_os.close(fd);
     mapseg_closing_resume();
+    mapseg_signals_release(&before);
 }
 
 void

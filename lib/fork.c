@@ -6,6 +6,10 @@
  * presence before the fork, then drops it on its side; the child finds it
  * mapped. Nothing is opened in the child.
  *
+ * A thread that holds the list keeps its signals back, so that no handler of
+ * signals can fork in the middle of a call. A fault cannot wait: what its handler
+ * forks then is handed nothing, and is a child like the following.
+ *
  * Children in which no handler runs (a bare clone, _Fork) are told by a page
  * that the kernel wipes in every child: its handles belong to no process then.
  *
@@ -17,12 +21,15 @@
 
 #include "change.h"
 #include "os.h"
+#include "signals.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
 
 static pthread_mutex_t list_mutex = PTHREAD_MUTEX_INITIALIZER;
+/** The signals that the thread which holds the list had blocked before. */
+static sigset_t signals_before;
 static struct mapseg *list;
 static struct mapseg_courier *couriers;
 /** Holds the generation; the kernel makes it zero in a child. */
@@ -76,12 +83,43 @@ prepare_child_of(struct mapseg *seg)
         mapseg_attachment_heal(attachment, seg->child.presence.slot);
 }
 
+/** Takes the list; the thread's signals are held back already. */
 static void
-prepare(void)
+lock_list(const sigset_t *before)
 {
     if (is_stray_child())
         begin_again();
     pthread_mutex_lock(&list_mutex);
+    signals_before = *before;
+}
+
+static void
+unlock_list(void)
+{
+    /* A copy: the next thread to hold the list writes over it. */
+    const sigset_t before = signals_before;
+
+    pthread_mutex_unlock(&list_mutex);
+    mapseg_signals_release(&before);
+}
+
+/** Whether the fork under way is a handler's that interrupted this thread in the
+ *  middle of a call: what the call holds cannot be waited for. */
+static bool
+is_in_a_call(void)
+{
+    return mapseg_signals_depth() > 1;
+}
+
+static void
+prepare(void)
+{
+    sigset_t before;
+
+    mapseg_signals_hold(&before);
+    if (is_in_a_call())
+        return;
+    lock_list(&before);
     for (struct mapseg *seg = list; seg != NULL; seg = seg->next) {
         if (!seg->attached)
             continue;
@@ -97,6 +135,10 @@ prepare(void)
 static void
 resume_parent(void)
 {
+    if (is_in_a_call()) {
+        mapseg_signals_release(NULL);
+        return;
+    }
     for (struct mapseg *seg = list; seg != NULL; seg = seg->next) {
         if (!seg->attached)
             continue;
@@ -105,7 +147,7 @@ resume_parent(void)
         seg->child.present = false;
         mapseg_lock_end_recovery(&seg->lock);
     }
-    pthread_mutex_unlock(&list_mutex);
+    unlock_list();
 }
 
 /** [ADOPT] Makes the parent's attachment the child's own. */
@@ -144,6 +186,13 @@ resume_child(void)
 {
     struct mapseg *next;
 
+    if (is_in_a_call()) {
+        /* As the kernel has done it, where it can. */
+        if (life_page != NULL)
+            atomic_store_explicit(life_page, 0, memory_order_relaxed);
+        mapseg_signals_release(NULL);
+        return;
+    }
     mapseg_lock_forked();
     mapseg_closing_forked();
     if (life_page != NULL)
@@ -161,7 +210,7 @@ resume_child(void)
         else
             orphan(seg);
     }
-    pthread_mutex_unlock(&list_mutex);
+    unlock_list();
 }
 
 /** When the library is loaded: a fork that another thread makes while the first
@@ -195,22 +244,26 @@ begin(void)
 int
 mapseg_fork_lock(void)
 {
+    sigset_t before;
     int error = 0;
 
-    if (is_stray_child())
-        begin_again();
-    pthread_mutex_lock(&list_mutex);
+    /* A child that a handler made in the middle of a call. The list stays the
+     * call's: were this a new life, what the call goes on to attach would count. */
+    if (mapseg_signals_depth() > 0 && is_stray_child())
+        return -EDEADLK;
+    mapseg_signals_hold(&before);
+    lock_list(&before);
     if (life_page == NULL)
         error = begin();
     if (error < 0)
-        pthread_mutex_unlock(&list_mutex);
+        unlock_list();
     return error;
 }
 
 void
 mapseg_fork_unlock(void)
 {
-    pthread_mutex_unlock(&list_mutex);
+    unlock_list();
 }
 
 void

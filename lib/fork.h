@@ -9,7 +9,9 @@
 #include "handle.h"
 
 /** Keeps this process from forking, so that nothing which is half done can be
- *  copied. 0, or -ENOMEM where the fork handlers could not be set up. */
+ *  copied, and this thread from handling signals. It does not nest. 0, -ENOMEM
+ *  where the fork handlers could not be set up, or -EDEADLK in a child that a
+ *  handler of signals made while this thread held it. */
 int mapseg_fork_lock(void);
 void mapseg_fork_unlock(void);
 

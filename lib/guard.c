@@ -34,12 +34,13 @@ struct sections {
 /* Initial-exec: the general model may allocate, which a handler must not. It
  * takes eight bytes of the space that libc keeps for the likes. */
 static _Thread_local struct sections *_Atomic sections __attribute__((tls_model("initial-exec")));
-static pthread_key_t sections_key; /**< frees them when their thread ends */
+/** Frees them when their thread ends. Never deleted: threads use it until the
+ *  process is gone, and whoever gets its number next would find ours. */
+static pthread_key_t sections_key;
 static bool sections_have_key;
 
 static pthread_once_t install_once = PTHREAD_ONCE_INIT;
 static int install_error;
-static atomic_bool is_installed;
 static size_t page_size;
 
 /** What became of SIGBUS before. */
@@ -165,7 +166,10 @@ free_sections(void *list)
     free(list);
 }
 
-/** Puts the handler before the one that the program has. */
+/** Puts the handler before the one that the program has, for good: other
+ *  threads are in sections while exit() runs the destructors of libraries, and a
+ *  later handler of the program's calls this one. So the library is linked such
+ *  that dlclose() leaves it mapped. */
 static int
 install_handler(void)
 {
@@ -192,21 +196,6 @@ install(void)
     if (!sections_have_key)
         sections_have_key = pthread_key_create(&sections_key, free_sections) == 0;
     install_error = sections_have_key ? install_handler() : -ENOMEM;
-    atomic_store_explicit(&is_installed, install_error >= 0, memory_order_release);
-}
-
-/** A library that is unloaded must leave no handler and no destructor behind. */
-static __attribute__((destructor)) void
-uninstall(void)
-{
-    struct sigaction now;
-
-    if (atomic_load_explicit(&is_installed, memory_order_acquire) &&
-        mapseg_os.signal_action(SIGBUS, NULL, &now) >= 0 && is_ours(&now))
-        (void)mapseg_os.signal_action(SIGBUS, &previous, NULL);
-    if (sections_have_key)
-        (void)pthread_key_delete(sections_key);
-    free_sections(atomic_load_explicit(&sections, memory_order_relaxed));
 }
 
 /* ------------------------------------------------------------- sections -- */

@@ -14,6 +14,7 @@ mapseg_sources = \
 	lib/lock.c \
 	lib/trust.c \
 	lib/fork.c \
+	lib/signals.c \
 	lib/sequence.c \
 	lib/change.c \
 	lib/guard.c \
@@ -39,6 +40,7 @@ mapseg_sources = \
 	lib/place.h \
 	lib/presence.h \
 	lib/sequence.h \
+	lib/signals.h \
 	lib/trust.h \
 	lib/watch.h
 if OS_LINUX
@@ -59,7 +61,7 @@ lib_LTLIBRARIES += lib/libmapseg.la
 lib_libmapseg_la_SOURCES =
 lib_libmapseg_la_LIBADD = lib/libmapseg-core.la
 lib_libmapseg_la_LDFLAGS = $(SANITIZER_FLAGS) -no-undefined -version-info 0:0:0 \
-	-Wl,--version-script=$(srcdir)/lib/mapseg.map
+	-Wl,-z,nodelete -Wl,--version-script=$(srcdir)/lib/mapseg.map
 EXTRA_lib_libmapseg_la_DEPENDENCIES = $(srcdir)/lib/mapseg.map
 EXTRA_DIST += lib/mapseg.map
 

@@ -19,6 +19,7 @@
 #include "handle.h"
 #include "os.h"
 #include "sequence.h"
+#include "signals.h"
 #include "watch.h"
 
 #include <errno.h>
@@ -191,13 +192,29 @@ mapseg_lock_end_recovery(struct mapseg_lock *lock)
     atomic_store_explicit(&lock->recovering, false, memory_order_release);
 }
 
+/** Takes the dead owner's byte and the lock. */
+static bool
+take_over(struct mapseg_lock *lock, uint32_t dead, uint32_t bits)
+{
+    struct mapseg_hold hold;
+    bool replaced;
+
+    /* [TAKE_BYTE] Only with its byte in hand: else a newcomer could get the slot, and the
+     * lock, between the test and the swap. */
+    if (mapseg_presence_take_dead(&hold, lock->file, dead) < 0)
+        return false;
+    replaced = replace_owner(lock, dead, bits);
+    mapseg_presence_let_go(&hold);
+    return replaced;
+}
+
 /** Takes the lock over if the owner that was seen is dead: OWNER_DIED. Else
  *  WOULD_BLOCK; or DESCRIPTOR_CLOSED, where that cannot be asked. */
 static mapseg_result
 recover(struct mapseg_lock *lock, uint32_t dead, uint32_t bits)
 {
-    struct mapseg_hold hold;
     bool replaced = false;
+    sigset_t before;
     int fd;
 
     /* [TEST_OWNER] The own slot: another thread of this handle owns. Its byte is ours. */
@@ -209,16 +226,17 @@ recover(struct mapseg_lock *lock, uint32_t dead, uint32_t bits)
     fd = mapseg_file_fd(lock->file);
     if (fd == -EBADF)
         return MAPSEG_DESCRIPTOR_CLOSED;
-    /* [TEST_BYTE, BEGIN_RECOVERY] */
-    if (fd < 0 || mapseg_presence_is_held(fd, dead) || !mapseg_lock_begin_recovery(lock))
+    /* [TEST_BYTE] */
+    if (fd < 0 || mapseg_presence_is_held(fd, dead))
         return MAPSEG_WOULD_BLOCK;
-    /* [TAKE_BYTE] Only with its byte in hand: else a newcomer could get the slot, and the
-     * lock, between the test and the swap. */
-    if (mapseg_presence_take_dead(&hold, lock->file, dead) >= 0) {
-        replaced = replace_owner(lock, dead, bits);
-        mapseg_presence_let_go(&hold);
+    /* A fork waits for the end of the recovery: no handler may fork within. */
+    mapseg_signals_hold(&before);
+    /* [BEGIN_RECOVERY] */
+    if (mapseg_lock_begin_recovery(lock)) {
+        replaced = take_over(lock, dead, bits);
+        mapseg_lock_end_recovery(lock);
     }
-    mapseg_lock_end_recovery(lock);
+    mapseg_signals_release(&before);
     return replaced ? MAPSEG_OWNER_DIED : MAPSEG_WOULD_BLOCK;
 }
 

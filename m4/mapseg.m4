@@ -65,6 +65,22 @@ LDFLAGS=$mapseg_saved_LDFLAGS
 rm -f conftest.map
 ])
 
+# MAPSEG_STAYS_LOADED
+# Refuses a linker that cannot keep dlclose() from unmapping the library.
+AC_DEFUN([MAPSEG_STAYS_LOADED], [
+AC_MSG_CHECKING([whether the linker takes -z nodelete])
+mapseg_saved_CFLAGS=$CFLAGS
+mapseg_saved_LDFLAGS=$LDFLAGS
+CFLAGS="$CFLAGS -fPIC"
+LDFLAGS="$LDFLAGS -shared -Wl,-z,nodelete"
+AC_LINK_IFELSE([AC_LANG_SOURCE([[int conftest(void); int conftest(void) { return 0; }]])],
+    [AC_MSG_RESULT([yes])],
+    [AC_MSG_RESULT([no])
+     AC_MSG_ERROR([mapseg needs a linker that takes -z nodelete])])
+CFLAGS=$mapseg_saved_CFLAGS
+LDFLAGS=$mapseg_saved_LDFLAGS
+])
+
 # MAPSEG_SANITIZERS(LIST)
 # Sets SANITIZER_FLAGS, for the compiler and the linker, from a list with
 # commas; refuses what is unknown, cannot go together, or does not link.

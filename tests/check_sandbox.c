@@ -61,6 +61,7 @@ static const struct sandbox_rule rules[] = {
 #if defined(SYS_openat2)
     {SYS_openat2, EPERM, 0, 0, 0},
 #endif
+    {SYS_rt_sigprocmask, EPERM, 0, 0, 0},
     /* What a reader needs. */
     {SYS_fstat, ALLOW, 0, 0, 0},
 #if defined(SYS_newfstatat)

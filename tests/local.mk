@@ -45,6 +45,9 @@ endif
 suites += tests/check_crossing tests/check_hostile tests/check_shrink tests/check_trust
 suites += tests/check_pass tests/check_sandbox tests/check_seals
 
+# Threads, signals and exit.
+suites += tests/check_cancel tests/check_exit tests/check_handler tests/check_unload
+
 TESTS = $(suites) $(scripts)
 check_PROGRAMS += $(suites)
 EXTRA_DIST += $(scripts)
@@ -70,6 +73,7 @@ LDADD = tests/libsupport.a lib/libmapseg.la $(CHECK_LIBS)
 internals_libraries = tests/libsupport.a lib/libmapseg-core.la $(CHECK_LIBS)
 tests_check_change_LDADD = $(internals_libraries)
 tests_check_crossing_LDADD = $(internals_libraries)
+tests_check_handler_LDADD = $(internals_libraries)
 tests_check_lock_rules_LDADD = $(internals_libraries)
 tests_check_os_LDADD = $(internals_libraries)
 tests_check_pass_LDADD = $(internals_libraries)
@@ -78,6 +82,10 @@ tests_check_shrink_LDADD = $(internals_libraries)
 tests_check_steps_LDADD = $(internals_libraries)
 tests_check_trust_LDADD = $(internals_libraries)
 tests_check_steps_SOURCES = tests/check_steps.c tests/stepper.c tests/stepper.h
+
+# It opens the library by itself.
+tests_check_unload_LDADD = -ldl $(THREAD_LIBS)
+tests_check_unload_LDFLAGS = $(SANITIZER_FLAGS)
 
 # Segments made by hand need their checksums.
 tests_check_bad_input_LDADD = $(LDADD) $(XXHASH_LIBS)
