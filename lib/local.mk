@@ -20,6 +20,7 @@ mapseg_sources = \
 	lib/pass.c \
 	lib/info.c \
 	lib/error.c \
+	lib/printable.c \
 	lib/digest.c \
 	lib/attach.h \
 	lib/change.h \
@@ -34,6 +35,7 @@ mapseg_sources = \
 	lib/os.h \
 	lib/place.h \
 	lib/presence.h \
+	lib/printable.h \
 	lib/sequence.h \
 	lib/trust.h \
 	lib/watch.h

@@ -33,6 +33,7 @@ suites += \
 	tests/check_huge \
 	tests/check_info \
 	tests/check_key \
+	tests/check_printable \
 	tests/check_qt \
 	tests/check_remove
 
@@ -73,6 +74,7 @@ tests_check_crossing_LDADD = $(internals_libraries)
 tests_check_lock_rules_LDADD = $(internals_libraries)
 tests_check_os_LDADD = $(internals_libraries)
 tests_check_pass_LDADD = $(internals_libraries)
+tests_check_printable_LDADD = $(internals_libraries)
 tests_check_seals_LDADD = $(internals_libraries)
 tests_check_shrink_LDADD = $(internals_libraries)
 tests_check_steps_LDADD = $(internals_libraries)
