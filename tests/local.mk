@@ -57,14 +57,19 @@ scripts += \
 	tests/tool_completion.sh \
 	tests/tool_demo.sh \
 	tests/tool_exec.sh \
+	tests/tool_half_made.sh \
 	tests/tool_json.sh \
 	tests/tool_lock.sh \
 	tests/tool_ls.sh \
+	tests/tool_names.sh \
+	tests/tool_output.sh \
 	tests/tool_progress.sh \
+	tests/tool_reclaim.sh \
 	tests/tool_shrink.sh \
 	tests/tool_show_safety.sh \
 	tests/tool_usage.sh \
-	tests/tool_user.sh
+	tests/tool_user.sh \
+	tests/tool_visit.sh
 EXTRA_DIST += tests/tool_support.sh
 
 LDADD = tests/libsupport.a lib/libmapseg.la $(CHECK_LIBS)
