@@ -100,7 +100,7 @@ expect_quiet 0 rm $k
 odd=/sys/kernel/mm/transparent_hugepage/enabled
 if [ -r $odd ] && [ "$(wc -c <$odd)" -lt "$(stat -c %s $odd)" ]; then
     size=$(stat -c %s $odd)
-    expect_quiet 0 create $k --size $size --mode 644
+    expect_quiet 0 create $k --size "$size" --mode 644
     expect 1 write $k $odd
     has "$work/err" "became shorter"
     has "$work/err" "$k is half written"

@@ -10,7 +10,7 @@ k=shm:$name-output
 # $1: what it is about. The run failed with one line, and left no segment.
 made_nothing()
 {
-    same "status of $1" $status 1
+    same "status of $1" "$status" 1
     one_line_of_error
     has "$work/err" "standard output"
     exists $k && fail "$1 left a segment"
