@@ -1,5 +1,5 @@
 /*
- * printable.c - text from outside, made harmless to whoever prints it.
+ * printable.c - text from outside, made harmless to print.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -1,5 +1,5 @@
 /*
- * printable.h - text from outside, made harmless to whoever prints it.
+ * printable.h - text from outside, made harmless to print.
  *
  * A pure function of its arguments; the command is built with it too.
  *

@@ -10,7 +10,7 @@ printf 0123456789 >"$work/ten"
 printf abcdefghij >"$work/letters"
 printf xyz >"$work/three"
 
-# What somebody finds who can read and not lock, and so sees versions alone.
+# What a reader finds who cannot lock, and so sees versions alone.
 published()
 {
     if [ -n "${other_tool-}" ]; then

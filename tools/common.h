@@ -130,7 +130,7 @@ bool end_access(mapseg *seg);
 mapseg_options visit_options(void);
 
 /** Attaches to the segment with `visit`, or creates it with `make` if there is
- *  none, whoever else does the same now. A user tag in `make` says that it is one
+ *  none, also if another process does the same now. A user tag in `make` says that it is one
  *  of this command's own: then it is attached to without `visit`, so that it goes
  *  with its last user. */
 mapseg_result attach_or_create(mapseg *seg, size_t size, mapseg_access access,

@@ -151,7 +151,7 @@ write_segment(mapseg *seg, const struct request *request)
     int status = EXIT_FAILURE;
     if (prepare(seg, &input, request->create, &created) && begin_access(seg))
         status = write_locked(seg, &input, request, created);
-    /* A segment that holds nothing yet is of no use to anybody. */
+    /* A segment that holds nothing yet is of no use. */
     if (status != EXIT_SUCCESS && created)
         remove_own(seg);
     input_close(&input);
