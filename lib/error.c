@@ -11,6 +11,7 @@
 
 #include "handle.h"
 #include "os.h"
+#include "printable.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -130,9 +131,14 @@ static __attribute__((format(printf, 4, 0))) mapseg_result
 fill(struct mapseg_failure *failure, mapseg_result result, int system_error, const char *reason,
      va_list arguments)
 {
+    char text[sizeof failure->reason];
+    const char *from = text;
+
     failure->result = result;
     failure->system_error = system_error;
-    vsnprintf(failure->reason, sizeof failure->reason, reason, arguments);
+    vsnprintf(text, sizeof text, reason, arguments);
+    /* It may quote the environment. */
+    mapseg_printable(failure->reason, sizeof failure->reason, &from, MAPSEG_PRINTABLE_SENTENCE);
     return result;
 }
 
@@ -163,24 +169,10 @@ mapseg_system_failed(struct mapseg_failure *failure, int system_error, const cha
 /** Copies at most `most` bytes for people: nothing that a terminal obeys, no
  *  half characters, "..." for what does not fit. Returns the end. */
 static char *
-copy_printable(char *to, const char *from, size_t most)
+copy_printable(char *to, const char *from, size_t most, enum mapseg_printable_form form)
 {
-    size_t length = strlen(from);
-    bool cut = length > most;
-
-    length = cut ? most : length;
-    while (cut && length > 0 && ((unsigned char)from[length] & 0xc0) == 0x80)
-        length--;
-    for (size_t i = 0; i < length; i++) {
-        unsigned char byte = (unsigned char)from[i];
-        /* U+0080 to U+009F are control characters too. */
-        bool control =
-            byte < 0x20 || byte == 0x7f ||
-            (byte >= 0x80 && byte <= 0x9f && i > 0 && (unsigned char)from[i - 1] == 0xc2);
-
-        *to++ = control ? '?' : from[i];
-    }
-    if (cut)
+    to += mapseg_printable(to, most + 1, &from, form);
+    if (*from != '\0')
         to = (char *)memcpy(to, "...", 3) + 3;
     *to = '\0';
     return to;
@@ -199,10 +191,10 @@ describe_key(const mapseg *seg, char *to)
     }
     if (plain != NULL) {
         *to++ = '"';
-        to = copy_printable(to, plain, 64);
+        to = copy_printable(to, plain, 64, MAPSEG_PRINTABLE_TEXT);
         to = (char *)memcpy(to, "\" (", 3) + 3;
     }
-    to = copy_printable(to, native, 200);
+    to = copy_printable(to, native, 200, MAPSEG_PRINTABLE_KEY);
     if (plain != NULL)
         memcpy(to, ")", 2);
 }

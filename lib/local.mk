@@ -23,6 +23,7 @@ mapseg_sources = \
 	lib/error.c \
 	lib/file.c \
 	lib/name.c \
+	lib/printable.c \
 	lib/digest.c \
 	lib/attach.h \
 	lib/change.h \
@@ -39,6 +40,7 @@ mapseg_sources = \
 	lib/os.h \
 	lib/place.h \
 	lib/presence.h \
+	lib/printable.h \
 	lib/sequence.h \
 	lib/signals.h \
 	lib/trust.h \

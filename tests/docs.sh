@@ -289,6 +289,23 @@ check_hello()
         fail "the segment outlived its visitors"
     set -- "/dev/shm/mapseg-$key-hello"-*
     [ ! -e "$1" ] || fail "the last visitor left $1"
+    check_interrupted_hello
+}
+
+# README.md says that who is ended by Ctrl-C leaves the segment for the next visitor.
+check_interrupted_hello()
+{
+    visit 4
+    exec 5>"$work/door4"
+    until_said 4
+    kill "$visitor4"
+    wait "$visitor4" 2>/dev/null
+    exec 5>&-
+    children=
+    [ "$("$work/hello" "$key-hello" </dev/null)" = 'visitor 2, press Enter to leave' ] ||
+        fail "the visitor after one that was ended is another"
+    set -- "/dev/shm/mapseg-$key-hello"-*
+    [ ! -e "$1" ] || fail "the visitor after one that was ended left $1"
 }
 
 # $1: the example; $2: what it prints; the rest: its arguments.

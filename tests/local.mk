@@ -33,6 +33,7 @@ suites += \
 	tests/check_huge \
 	tests/check_info \
 	tests/check_key \
+	tests/check_printable \
 	tests/check_qt \
 	tests/check_remove
 
@@ -59,14 +60,19 @@ scripts += \
 	tests/tool_completion.sh \
 	tests/tool_demo.sh \
 	tests/tool_exec.sh \
+	tests/tool_half_made.sh \
 	tests/tool_json.sh \
 	tests/tool_lock.sh \
 	tests/tool_ls.sh \
+	tests/tool_names.sh \
+	tests/tool_output.sh \
 	tests/tool_progress.sh \
+	tests/tool_reclaim.sh \
 	tests/tool_shrink.sh \
 	tests/tool_show_safety.sh \
 	tests/tool_usage.sh \
-	tests/tool_user.sh
+	tests/tool_user.sh \
+	tests/tool_visit.sh
 EXTRA_DIST += tests/tool_support.sh
 
 LDADD = tests/libsupport.a lib/libmapseg.la $(CHECK_LIBS)
@@ -77,6 +83,7 @@ tests_check_handler_LDADD = $(internals_libraries)
 tests_check_lock_rules_LDADD = $(internals_libraries)
 tests_check_os_LDADD = $(internals_libraries)
 tests_check_pass_LDADD = $(internals_libraries)
+tests_check_printable_LDADD = $(internals_libraries)
 tests_check_seals_LDADD = $(internals_libraries)
 tests_check_shrink_LDADD = $(internals_libraries)
 tests_check_steps_LDADD = $(internals_libraries)

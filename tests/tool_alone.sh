@@ -67,7 +67,7 @@ while [ $i -lt 10 ]; do
     for _ in 1 2 3; do
         "$tool" reclaim >>"$work/reclaimed" 2>>"$work/reclaim.err" &
     done
-    "$tool" lock $k-race -- true 2>/dev/null || fail "lock beside reclaim: $?"
+    "$tool" lock $k-race --consistent -- true 2>/dev/null || fail "lock beside reclaim: $?"
     wait
     i=$((i + 1))
 done

@@ -26,7 +26,9 @@ has "$work/out" "mode 0600"
 # Nor does it keep the descriptor: the command's presence ends with the command.
 # It closes it when the command has been started, so the command looks again.
 expect_quiet 0 exec --size 1 -- sh -c '
-    for look in 1 2 3 4 5 6 7 8 9 10; do
+    look=0
+    while [ $look -lt 300 ]; do
+        look=$((look + 1))
         count=$(ls -l "/proc/$PPID/fd" "/proc/$$/fd" 2>/dev/null | grep -c memfd:)
         [ "$count" -ne 1 ] || break
         sleep 0.2

@@ -131,23 +131,6 @@ expect_quiet 0 lock $k -- sh -c 'echo "[$MAPSEG_OWNER_DIED]"'
 same "the owner after the repair" "$(cat "$work/out")" "[]"
 [ -n "$(shown $k Recoveries)" ] || fail "show does not count the recovery"
 
-# read and write after an owner's death.
-hold $k
-kill_holder
-printf abc >"$work/three"
-expect 0 read $k --size 3 "$work/copy"
-same "lines of read's note" "$(wc -l <"$work/err")" 1
-has "$work/err" died
-same "bytes that read got" "$(wc -c <"$work/copy")" 3
-expect 0 write $k "$work/three"
-same "lines of write's note" "$(wc -l <"$work/err")" 1
-has "$work/err" died
-same "mark after a write of a part" "$(listed $k LOCK)" inconsistent
-printf 0123456789 >"$work/ten"
-expect_quiet 0 write $k "$work/ten"
-same "mark after a write of all" "$(listed $k LOCK)" free
-expect_quiet 0 read $k
-
 # read waits for the owner, and sees what it wrote.
 path=/dev/shm/${k#shm:}
 "$tool" lock $k -- sh -c 'touch "$0"; sleep 1

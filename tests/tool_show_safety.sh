@@ -48,7 +48,12 @@ tells $k "MAPSEG_UNTRUSTED: " MAPSEG_ALLOW_HARD_LINKS ""
 rm "$file-other"
 
 ln -s "$file" "$file-link"
-tells $k-link "MAPSEG_UNTRUSTED: " "name the file itself" ""
+tells $k-link "MAPSEG_UNTRUSTED: " "name the file itself" "symbolic link"
+# The mode of a link, 0777, means nothing.
+shown $k-link Access | grep -q '^symbolic link, owner' || fail "access of a link: $(shown $k-link Access)"
+"$tool" show $k-link | grep -e 777 -e 'may write' && fail "show believes the mode of a link"
+same "writers of a link" "$(cell $k-link writers)" unknown
+same "mode of a link" "$(cell $k-link mode)" null
 rm "$file-link"
 
 mkfifo "$file-fifo"

@@ -77,9 +77,14 @@ expect_quiet()
     [ -s "$work/err" ] && fail "mapseg $*: said $(cat "$work/err")"
 }
 
-one_line()
+one_line_of_error()
 {
     same "lines on standard error" "$(wc -l <"$work/err")" 1
+}
+
+one_line()
+{
+    one_line_of_error
     [ -s "$work/out" ] && fail "it printed $(cat "$work/out")"
 }
 
@@ -128,18 +133,42 @@ exists()
     [ -e "/dev/shm/${1#shm:}" ]
 }
 
-# Waits until a command succeeds; half a minute is a hang.
+# Waits until a command succeeds; two minutes are a hang.
 await()
 {
     tries=0
     until "$@" >/dev/null 2>&1; do
         tries=$((tries + 1))
-        if [ "$tries" -gt 600 ]; then
+        if [ "$tries" -gt 2400 ]; then
             fail "this never came true: $*"
             return 1
         fi
         sleep 0.05
     done
+}
+
+# Prepares what another user runs: $other_tool is the command, copied with its
+# library to where other users can get, since a build directory may be closed to others.
+# False, with $why: that user cannot run it there either.
+#
+# $@: what makes a command run as that user.
+share_tool()
+{
+    other_tool=$work/other/mapseg
+    chmod 711 "$work"
+    if [ ! -d "$work/other" ]; then
+        mkdir -m 755 "$work/other"
+        real=${tool%/*}/.libs/${tool##*/}
+        [ -x "$real" ] || real=$tool
+        cp "$real" "$work/other/command"
+        cp -P "${tool%/*}"/../lib/.libs/libmapseg.so* "$work/other" 2>/dev/null
+        printf '#!/bin/sh\nLD_LIBRARY_PATH=%s exec %s "$@"\n' \
+            "$work/other" "$work/other/command" >"$other_tool"
+        chmod 755 "$other_tool" "$work/other/command"
+    fi
+    why=$("$@" "$other_tool" --version 2>&1) && return 0
+    why="another user cannot run $other_tool: $why"
+    return 1
 }
 
 # Starts `mapseg lock $1` in the background with a command that says when it

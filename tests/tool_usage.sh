@@ -10,7 +10,12 @@ k=shm:$name-usage
 expect_usage "COMMAND is missing"
 expect_usage "no command 'sing'" sing
 expect_usage "sing" --sing
-expect_usage "'s'" -s
+expect_usage "'-s'" -s
+expect_usage "'-s'" create --size=1 -s
+expect_usage "'--reclaim' takes no argument" create $k --reclaim=1
+expect_usage "'-w' requires an argument" lock $k -nw
+expect_usage "several that begin so" write $k --allow
+expect_usage '--a\xC2\x9B[31m\x0Ab' ls "$(printf -- '--a\302\233[31m\nb')"
 
 for command in create write read rm reclaim lock show ls exec demo; do
     expect_usage "sing" $command --sing

@@ -8,13 +8,13 @@
 as_owner="setpriv --reuid 65533 --regid 65533 --clear-groups"
 as_other="setpriv --reuid 65534 --regid 65534 --clear-groups"
 $as_owner true 2>/dev/null || skip "setpriv cannot become another user here"
-$as_owner "$tool" --version >/dev/null 2>&1 || skip "another user cannot run $tool"
+# shellcheck disable=SC2086 # words
+share_tool $as_owner || skip "$why"
 
 # The owner's tool is the one that `expect` and the others run.
 chmod 777 "$work"
-printf '#!/bin/sh\nexec %s "%s" "$@"\n' "$as_owner" "$tool" >"$work/tool"
+printf '#!/bin/sh\nexec %s "%s" "$@"\n' "$as_owner" "$other_tool" >"$work/tool"
 chmod 755 "$work/tool"
-real=$tool
 tool=$work/tool
 
 k=shm:$name-user
@@ -29,7 +29,7 @@ expect_other()
     shift
     status=0
     # shellcheck disable=SC2086 # words
-    timeout 60 $as_other "$real" "$@" >"$work/out" 2>"$work/err" || status=$?
+    timeout 60 $as_other "$other_tool" "$@" >"$work/out" 2>"$work/err" || status=$?
     [ "$status" -eq "$wanted" ] || fail "mapseg $*, by another: status $status; $(cat "$work/err")"
     if [ "$wanted" -ne 0 ]; then
         one_line

@@ -14,49 +14,6 @@
 #include <string.h>
 #include <strings.h>
 
-/* --------------------------------------------------------------- UTF-8 -- */
-
-/* Bytes of the character that `text` begins with; 0: it is no UTF-8. */
-static size_t
-character_bytes(const unsigned char *text)
-{
-    unsigned char first = text[0];
-    if (first < 0x80)
-        return 1;
-    size_t bytes = first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
-    for (size_t i = 1; i < bytes; i++)
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    /* Overlong forms, surrogates, and what lies above the last character. */
-    if ((first == 0xe0 && text[1] < 0xa0) || (first == 0xed && text[1] > 0x9f) ||
-        (first == 0xf0 && text[1] < 0x90) || (first == 0xf4 && text[1] > 0x8f))
-        return 0;
-    return bytes;
-}
-
-/* JSON is UTF-8, names of files are any bytes: the others are written as
- * `mark` and two digits. */
-static char *
-make_utf8(const char *from, const char *mark)
-{
-    char *text = malloc(strlen(from) * 4 + 1);
-    char *to = text;
-    for (const unsigned char *c = (const unsigned char *)from; text && *c;) {
-        size_t bytes = character_bytes(c);
-        if (bytes == 0) {
-            to += sprintf(to, "%s%02X", mark, *c);
-            bytes = 1;
-        } else {
-            memcpy(to, c, bytes);
-            to += bytes;
-        }
-        c += bytes;
-    }
-    if (text)
-        *to = '\0';
-    return text;
-}
-
 /* -------------------------------------------------------------- columns -- */
 
 enum kind { TEXT, NUMBER, SIZE, TRUTH };
@@ -101,6 +58,7 @@ static const struct {
     [COLUMN_CAN_SHRINK] = {"CAN-SHRINK", TRUTH},
     [COLUMN_WRITERS] = {"WRITERS", TEXT},
     [COLUMN_SAFETY] = {"SAFETY", TEXT},
+    [COLUMN_ATTACHED_IS_MINIMUM] = {"ATTACHED-IS-MINIMUM", TRUTH},
 };
 
 enum column
@@ -174,6 +132,8 @@ truth_in(enum column column, const mapseg_information *information)
         return information->lock_sleepers;
     case COLUMN_CAN_SHRINK:
         return information->can_shrink;
+    case COLUMN_ATTACHED_IS_MINIMUM:
+        return information->attached_is_minimum;
     default:
         return false;
     }
@@ -197,13 +157,12 @@ mode_text(uint32_t mode)
 }
 
 static char *
-text_in(enum column column, const mapseg_information *information, const struct table_style *style)
+text_in(enum column column, const mapseg_information *information)
 {
     char user[USER_TEXT_BYTES], created[TIME_TEXT_BYTES];
     switch ((int)column) {
     case COLUMN_KEY:
-        return style->json ? make_utf8(information->native_key, "%")
-                           : strdup(information->native_key);
+        return strdup(information->native_key);
     case COLUMN_TYPE:
         return strdup(type_in_words(information->type));
     case COLUMN_LOCK:
@@ -211,28 +170,45 @@ text_in(enum column column, const mapseg_information *information, const struct 
     case COLUMN_STATE:
         return strdup(use_in_words(information->use));
     case COLUMN_MODE:
-        return mode_text(information->mode);
+        /* That of a link means nothing. */
+        return is_link(information) ? strdup("") : mode_text(information->mode);
     case COLUMN_OWNER:
         return strdup(user_in_words(information->uid, user));
     case COLUMN_CREATED:
         return strdup(time_in_words(information->created_ns, created));
     case COLUMN_PATH:
-        return style->json ? make_utf8(information->path, "\\x") : strdup(information->path);
+        return strdup(information->path);
     case COLUMN_FILE_SYSTEM:
         return strdup(information->file_system);
     case COLUMN_VERDICT:
         return strdup(mapseg_result_name(information->verdict));
     case COLUMN_REASON:
-        return make_utf8(information->verdict_text, "\\x");
+        return strdup(information->verdict_text);
     case COLUMN_ID:
         return identity_text(information->id);
     case COLUMN_WRITERS:
-        return strdup(writers_in_words(information->writers));
+        return strdup(is_link(information) ? "unknown" : writers_in_words(information->writers));
     case COLUMN_SAFETY:
-        return make_utf8(information->safety_text, "\\x");
+        return strdup(safety_of(information));
     default:
         return strdup("");
     }
+}
+
+/* What may be printed of a text column; the caller frees it. NULL: no memory. */
+static char *
+printable_in(enum column column, const mapseg_information *information,
+             const struct table_style *style)
+{
+    char *text = text_in(column, information);
+    /* The library writes all bytes of raw fields that are not ASCII letters and the
+     * like as digits itself; what was written so already would come twice. */
+    if (!text || (style->raw && column != COLUMN_KEY))
+        return text;
+    char *copy =
+        printable_copy(text, column == COLUMN_KEY ? MAPSEG_PRINTABLE_KEY : MAPSEG_PRINTABLE_TEXT);
+    free(text);
+    return copy;
 }
 
 /* What stands in the column; the caller frees it. NULL: no memory. */
@@ -243,7 +219,7 @@ column_text(enum column column, const mapseg_information *information,
     enum kind kind = columns_known[column].kind;
     char text[SIZE_TEXT_BYTES];
     if (kind == TEXT)
-        return text_in(column, information, style);
+        return printable_in(column, information, style);
     /* The library makes false and true of them. */
     if (kind == TRUTH)
         return strdup(truth_in(column, information) ? "1" : "0");
@@ -280,7 +256,9 @@ add_column(struct libscols_table *table, const struct table_style *style, enum c
     enum kind kind = columns_known[column].kind;
     int flags = kind == NUMBER || kind == SIZE ? SCOLS_FL_RIGHT : 0;
     struct libscols_column *added = scols_table_new_column(table, column_name(column), 0, flags);
-    return added && scols_column_set_json_type(added, json_type(kind, style)) == 0;
+    /* Nor are the backslashes of what is written as digits digits themselves. */
+    return added && scols_column_set_safechars(added, "\\") == 0 &&
+           scols_column_set_json_type(added, json_type(kind, style)) == 0;
 }
 
 struct libscols_table *

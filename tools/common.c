@@ -6,34 +6,65 @@
 #include "common.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <pwd.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <time.h>
 
 const char *command_name = "mapseg";
 
 static bool plain_keys;
 static uint32_t trust_flags;
+/* Standard output could not be written to, and the user has been told. */
+static bool output_has_failed;
 
 /* ------------------------------------------------------------- messages -- */
+
+/* For anything sensible; the rest of a longer message is left out. */
+#define MESSAGE_BYTES 4096
+
+char *
+printable_copy(const char *text, enum mapseg_printable_form form)
+{
+    size_t room = strlen(text) * 4 + 1;
+    char *copy = malloc(room);
+    if (copy)
+        mapseg_printable(copy, room, &text, form);
+    return copy;
+}
+
+void
+put_text(const char *text, enum mapseg_printable_form form)
+{
+    char part[256];
+    while (*text) {
+        mapseg_printable(part, sizeof part, &text, form);
+        fputs(part, stdout);
+    }
+}
+
+void
+put_sentence(const char *format, va_list arguments)
+{
+    char text[MESSAGE_BYTES];
+    vsnprintf(text, sizeof text, format, arguments);
+    put_text(text, MAPSEG_PRINTABLE_SENTENCE);
+}
 
 /* Keys and file names may hold anything; a message stays one line. */
 static void __attribute__((format(printf, 2, 0)))
 print_message(const char *who, const char *format, va_list arguments)
 {
-    char text[4096];
+    char text[MESSAGE_BYTES], shown[MESSAGE_BYTES];
+    const char *from = text;
     vsnprintf(text, sizeof text, format, arguments);
-    for (char *c = text; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?';
+    mapseg_printable(shown, sizeof shown, &from, MAPSEG_PRINTABLE_SENTENCE);
     fflush(stdout);
-    fprintf(stderr, "%s: %s\n", who, text);
+    fprintf(stderr, "%s: %s\n", who, shown);
 }
 
 void
@@ -71,9 +102,26 @@ note(const char *format, ...)
     va_end(arguments);
 }
 
+bool
+print_key(const mapseg *seg)
+{
+    put_text(mapseg_native_key(seg), MAPSEG_PRINTABLE_KEY);
+    putchar('\n');
+    if (fflush(stdout) == 0)
+        return true;
+    int reason = errno;
+    /* It must not be printed after all, when there is room again. */
+    __fpurge(stdout);
+    output_has_failed = true;
+    errno = reason;
+    return false;
+}
+
 int
 finish(int status)
 {
+    if (output_has_failed)
+        return EXIT_FAILURE;
     bool pending = __fpending(stdout) != 0;
     bool failed_before = ferror(stdout) != 0;
     /* A standard output that was closed all along matters only if there was
@@ -86,6 +134,40 @@ finish(int status)
 }
 
 /* ------------------------------------------------------------ arguments -- */
+
+/* Whether the argument is a long option that was given a value, but takes none. */
+static bool
+has_value_too_many(const char *argument, int value, const struct option *options)
+{
+    const char *equals = strchr(argument, '=');
+    if (strncmp(argument, "--", 2) != 0 || !equals)
+        return false;
+    for (; options->name; options++)
+        if (options->val == value &&
+            strncmp(options->name, argument + 2, (size_t)(equals - argument) - 2) == 0)
+            return true;
+    return false;
+}
+
+int
+next_option(int argc, char **argv, const char *letters, const struct option *options)
+{
+    /* Its messages would show what the argument holds as it is. */
+    opterr = 0;
+    int option = getopt_long(argc, argv, letters, options, NULL);
+    if (option != '?' && option != ':')
+        return option;
+    const char *argument = argv[optind - 1];
+    if (option == ':' && strncmp(argument, "--", 2) == 0)
+        usage_error("the option '%s' requires an argument", argument);
+    if (option == ':')
+        usage_error("the option '-%c' requires an argument", optopt);
+    if (optopt == 0)
+        usage_error("there is no option '%s', or several that begin so", argument);
+    if (has_value_too_many(argument, optopt, options))
+        usage_error("the option '%.*s' takes no argument", (int)strcspn(argument, "="), argument);
+    usage_error("there is no option '-%c'", optopt);
+}
 
 void
 common_option(int option, const char *usage)
@@ -113,7 +195,7 @@ common_option(int option, const char *usage)
         printf("mapseg %s\n", mapseg_version());
         exit(finish(EXIT_SUCCESS));
     default:
-        exit(EXIT_USAGE);
+        break;
     }
 }
 
@@ -295,27 +377,62 @@ end_access(mapseg *seg)
     return false;
 }
 
-mapseg_result
-attach_or_create(mapseg *seg, size_t size, mapseg_access access, uint32_t create_flags,
-                 bool *created)
+mapseg_options
+visit_options(void)
 {
     mapseg_options options = attach_options();
+    options.flags |= MAPSEG_KEEP_NAME;
+    return options;
+}
+
+static mapseg_result
+attach_as_user_or_visitor(mapseg *seg, mapseg_access access, uint64_t own_tag)
+{
+    mapseg_options options = attach_options();
+    options.flags |= MAPSEG_REQUIRE_TAG;
+    options.user_tag = own_tag;
+    mapseg_result result = MAPSEG_INVALID_ARGUMENT;
+    if (own_tag != 0)
+        result = mapseg_attach_with(seg, access, &options);
+    if (result != MAPSEG_INVALID_ARGUMENT)
+        return result;
+    /* It has another tag. */
+    options = visit_options();
+    return mapseg_attach_with(seg, access, &options);
+}
+
+mapseg_result
+attach_or_create(mapseg *seg, size_t size, mapseg_access access, const mapseg_options *make,
+                 bool *created)
+{
     mapseg_result result = MAPSEG_NOT_FOUND;
     *created = false;
     /* Another process may remove it after the one call and create it before
      * the other; a hundred times in a row it does so on purpose. */
     for (int attempt = 0; attempt < 100; attempt++) {
-        result = mapseg_attach_with(seg, access, &options);
+        result = attach_as_user_or_visitor(seg, access, make->user_tag);
         if (result != MAPSEG_NOT_FOUND)
             return result;
-        mapseg_options create = options;
-        create.flags |= create_flags;
-        result = mapseg_create_with(seg, size, access, &create);
+        result = mapseg_create_with(seg, size, access, make);
         *created = result == MAPSEG_OK;
         if (result != MAPSEG_ALREADY_EXISTS)
             return result;
     }
     return result;
+}
+
+bool
+remove_own(mapseg *seg)
+{
+    mapseg_options which = MAPSEG_OPTIONS_INIT;
+    mapseg_information *information;
+    if (mapseg_info(seg, &information) != MAPSEG_OK)
+        return false;
+    which.flags = (uint32_t)MAPSEG_REQUIRE_ID | (uint32_t)MAPSEG_ALLOW_SHARED_DIRECTORY;
+    memcpy(which.id, information->id, sizeof which.id);
+    mapseg_information_free(information);
+    mapseg_result result = mapseg_remove_with(seg, &which);
+    return result == MAPSEG_OK || result == MAPSEG_NOT_FOUND;
 }
 
 /* ---------------------------------------------------------------- words -- */
@@ -372,6 +489,21 @@ user_in_words(uint32_t uid, char text[USER_TEXT_BYTES])
     else
         snprintf(text, USER_TEXT_BYTES, "%lu", (unsigned long)uid);
     return text;
+}
+
+bool
+is_link(const mapseg_information *information)
+{
+    struct stat status;
+    return *information->path && lstat(information->path, &status) == 0 && S_ISLNK(status.st_mode);
+}
+
+const char *
+safety_of(const mapseg_information *information)
+{
+    if (is_link(information))
+        return "a symbolic link says nothing of the file that it leads to; name the file itself";
+    return information->safety_text;
 }
 
 const char *

@@ -6,14 +6,20 @@
 #ifndef MAPSEG_TOOL_COMMON_H
 #define MAPSEG_TOOL_COMMON_H
 
+#include "../lib/printable.h"
+
 #include <mapseg.h>
 
+#include <getopt.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /** What a run ends with, beside EXIT_SUCCESS and EXIT_FAILURE. */
 #define EXIT_USAGE 2
+/** An owner of the lock died, and the data has not been declared good since. */
+#define EXIT_OWNER_DIED 3
 
 /** Values of the long options that several subcommands take; those that a
  *  subcommand has alone begin at OPTION_OWN. */
@@ -33,17 +39,33 @@ enum {
     "  -h, --help               show this text and leave\n"                                        \
     "  -V, --version            show the version and leave\n"
 
+#define DIRECTORY_HELP                                                                             \
+    "      --allow-shared-directory\n"                                                             \
+    "                           accept a directory in which others can replace the file\n"
+
 #define TRUST_HELP                                                                                 \
     "      --allow-other-owner  accept a segment that another user owns\n"                         \
     "      --allow-shared-write accept a segment that others than its owner may write\n"           \
-    "      --allow-hard-links   accept a file that has several names\n"                            \
-    "      --allow-shared-directory\n"                                                             \
-    "                           accept a directory in which others can replace the file\n"
+    "      --allow-hard-links   accept a file that has several names\n" DIRECTORY_HELP
 
 /** The subcommand that runs, for messages: "mapseg create". */
 extern const char *command_name;
 
 /* ------------------------------------------------------------- messages -- */
+
+/** A copy of text from outside that may be printed, see printable.h. The caller
+ *  frees it. NULL: no memory. */
+char *printable_copy(const char *text, enum mapseg_printable_form form);
+
+/** Prints text from outside to stdout. */
+void put_text(const char *text, enum mapseg_printable_form form);
+
+/** Prints a sentence that may quote such text. */
+void put_sentence(const char *format, va_list arguments) __attribute__((format(printf, 1, 0)));
+
+/** Prints the handle's native key as a line, and sees to it that it is written
+ *  now. False: errno says why; finish returns EXIT_FAILURE and says nothing more. */
+bool print_key(const mapseg *seg);
 
 /** Prints one line that says what is wrong with the arguments, and exits. */
 _Noreturn void usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -63,8 +85,11 @@ int finish(int status);
 
 /* ------------------------------------------------------------ arguments -- */
 
-/** Deals with what getopt_long returned and the subcommand does not know: the
- *  common options and mistakes, of which getopt_long has told the user. */
+/** The next option, as getopt_long gives it; a usage error if it is none. */
+int next_option(int argc, char **argv, const char *letters, const struct option *options);
+
+/** Deals with an option that the subcommand does not know itself: one of the
+ *  common ones. */
 void common_option(int option, const char *usage);
 
 /** The argument at optind, of the given name; a usage error if there is none. */
@@ -100,10 +125,20 @@ mapseg_options attach_options(void);
 bool begin_access(mapseg *seg);
 bool end_access(mapseg *seg);
 
-/** Attaches to the segment, or creates it if there is none, whoever else does
- *  the same now. */
+/** The same for looking or writing: also as the last one out this process then
+ *  leaves the segment where it is, crash debris too. */
+mapseg_options visit_options(void);
+
+/** Attaches to the segment with `visit`, or creates it with `make` if there is
+ *  none, also if another process does the same now. A user tag in `make` says that it is one
+ *  of this command's own: then it is attached to without `visit`, so that it goes
+ *  with its last user. */
 mapseg_result attach_or_create(mapseg *seg, size_t size, mapseg_access access,
-                               uint32_t create_flags, bool *created);
+                               const mapseg_options *make, bool *created);
+
+/** Removes the segment that this handle has created, and none that has its name
+ *  by now. False: it is still there. */
+bool remove_own(mapseg *seg);
 
 /* ---------------------------------------------------------------- words -- */
 
@@ -118,6 +153,13 @@ char *time_in_words(uint64_t nanoseconds, char text[TIME_TEXT_BYTES]);
 /** The user's name, or the number where there is no name; `text` is returned. */
 #define USER_TEXT_BYTES 64
 char *user_in_words(uint32_t uid, char text[USER_TEXT_BYTES]);
+
+/** Whether there is a symbolic link where the segment should be. Nothing that its own
+ *  mode says is true of any file. */
+bool is_link(const mapseg_information *information);
+
+/** What others can do to those who use the segment. */
+const char *safety_of(const mapseg_information *information);
 
 const char *use_in_words(mapseg_use use);
 const char *writers_in_words(mapseg_writers writers);

@@ -6,6 +6,7 @@
 #include "commands.h"
 #include "common.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,18 @@ static const struct option options[] = {
     {"version", no_argument, NULL, 'V'},        {NULL, 0, NULL, 0},
 };
 
+/* A segment that the user is not told of must not stay. */
+static int
+tell_key(mapseg *seg)
+{
+    if (print_key(seg))
+        return EXIT_SUCCESS;
+    int reason = errno;
+    return failure("cannot write to standard output: %s; the segment %s %s", strerror(reason),
+                   mapseg_native_key(seg),
+                   remove_own(seg) ? "was removed again" : "was made and is still there");
+}
+
 static int
 create(const char *key, size_t size, const mapseg_options *how)
 {
@@ -42,7 +55,7 @@ create(const char *key, size_t size, const mapseg_options *how)
     if (mapseg_create_with(seg, size, MAPSEG_READ_ONLY, how) != MAPSEG_OK)
         status = segment_failure(seg);
     else
-        puts(mapseg_native_key(seg));
+        status = tell_key(seg);
     mapseg_free(seg);
     return status;
 }
@@ -54,7 +67,7 @@ command_create(int argc, char **argv)
     how.flags = MAPSEG_PERSISTENT;
     const char *size = NULL;
     int option;
-    while ((option = getopt_long(argc, argv, "hV", options, NULL)) != -1) {
+    while ((option = next_option(argc, argv, ":hV", options)) != -1) {
         switch (option) {
         case 's':
             size = optarg;

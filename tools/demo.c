@@ -58,7 +58,7 @@ tell(const char *format, ...)
     va_list arguments;
     va_start(arguments, format);
     fputs("   ", stdout);
-    vprintf(format, arguments);
+    put_sentence(format, arguments);
     putchar('\n');
     va_end(arguments);
     fflush(stdout);
@@ -70,7 +70,7 @@ outcome(bool held, const char *format, ...)
     va_list arguments;
     va_start(arguments, format);
     fputs(held ? "   HELD: " : "   DID NOT HOLD: ", stdout);
-    vprintf(format, arguments);
+    put_sentence(format, arguments);
     putchar('\n');
     va_end(arguments);
     fflush(stdout);
@@ -353,8 +353,9 @@ static bool
 run_parts(const struct subject *subject)
 {
     char size[SIZE_TEXT_BYTES];
-    printf("mapseg demo, process %ld, with %s (%s, XXH3 %016" PRIx64 ")\n", (long)getpid(),
-           subject->path, size_in_words(subject->bytes, size), subject->digest);
+    printf("mapseg demo, process %ld, with ", (long)getpid());
+    put_text(subject->path, MAPSEG_PRINTABLE_TEXT);
+    printf(" (%s, XXH3 %016" PRIx64 ")\n", size_in_words(subject->bytes, size), subject->digest);
     bool named = part_named_segment(subject);
     bool sealed = !interruption() && part_sealed(subject);
     bool counted = false;
@@ -373,7 +374,7 @@ int
 command_demo(int argc, char **argv)
 {
     int option;
-    while ((option = getopt_long(argc, argv, "hV", options, NULL)) != -1)
+    while ((option = next_option(argc, argv, ":hV", options)) != -1)
         common_option(option, usage);
     const char *path = optind < argc ? argv[optind++] : NULL;
     no_more_arguments(argc, argv);

@@ -21,6 +21,15 @@ digest_of(const mapseg *seg)
     return mapseg_digest(mapseg_const_data(seg), mapseg_size(seg));
 }
 
+static void __attribute__((format(printf, 1, 2))) say(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    put_sentence(format, arguments);
+    putchar('\n');
+    va_end(arguments);
+}
+
 /* ------------------------------------------------------------- producer -- */
 
 static bool
@@ -47,8 +56,8 @@ produce(const char *key, const char *path)
     bool good = create_filled(seg, &input);
     input_close(&input);
     if (good) {
-        printf("created %s, put %zu bytes into it, XXH3 %016" PRIx64 "\n", key, mapseg_size(seg),
-               digest_of(seg));
+        say("created %s, put %zu bytes into it, XXH3 %016" PRIx64, key, mapseg_size(seg),
+            digest_of(seg));
         fflush(stdout);
         /* The last one out removes the segment: it waits for the readers. */
         while (getchar() != EOF)
@@ -114,8 +123,8 @@ inherit(void)
         status = segment_failure(seg);
     } else {
         bool sealed = is_sealed(seg) && cannot_be_cut(key);
-        printf("child %ld attached to %s, %s, XXH3 %016" PRIx64 "\n", (long)getpid(), key,
-               sealed ? "is sealed and could not cut it short" : "is NOT sealed", digest_of(seg));
+        say("child %ld attached to %s, %s, XXH3 %016" PRIx64, (long)getpid(), key,
+            sealed ? "is sealed and could not cut it short" : "is NOT sealed", digest_of(seg));
         mapseg_unlock(seg);
         status = sealed ? EXIT_SUCCESS : EXIT_FAILURE;
     }

@@ -76,7 +76,7 @@ command_exec(int argc, char **argv)
 {
     const char *size = NULL, *path = NULL;
     int option;
-    while ((option = getopt_long(argc, argv, "+hV", options, NULL)) != -1) {
+    while ((option = next_option(argc, argv, "+:hV", options)) != -1) {
         switch (option) {
         case 's':
             size = optarg;

@@ -4,6 +4,8 @@ if TOOLS
 bin_PROGRAMS += tools/mapseg
 endif
 tools_mapseg_SOURCES = \
+	lib/printable.c \
+	lib/printable.h \
 	tools/mapseg.c \
 	tools/columns.c \
 	tools/columns.h \

@@ -43,6 +43,10 @@ static const struct option options[] = {
     {NULL, 0, NULL, 0},
 };
 
+/* The user tag of the segments that are made here, which have no data of their
+ * own: "lock". */
+#define OWN_TAG UINT64_C(0x6c6f636b)
+
 struct request {
     const char *key;
     char *const *command;
@@ -57,7 +61,7 @@ static void
 parse_options(int argc, char **argv, struct request *request)
 {
     int option;
-    while ((option = getopt_long(argc, argv, "+w:nE:hV", options, NULL)) != -1) {
+    while ((option = next_option(argc, argv, "+:w:nE:hV", options)) != -1) {
         switch (option) {
         case 'w':
             request->timeout_ns = parse_seconds("--timeout", optarg);
@@ -83,13 +87,16 @@ take_lock(mapseg *seg, int64_t timeout_ns)
     return timeout_ns == 0 ? mapseg_try_lock(seg) : mapseg_lock_for(seg, timeout_ns);
 }
 
+/* Runs the command; *marked: an owner died, and the data is not declared good. */
 static int
-run_locked(mapseg *seg, const struct request *request, bool owner_died)
+run_locked(mapseg *seg, const struct request *request, bool owner_died, bool *marked)
 {
     if (owner_died)
         note("an earlier owner of the lock of %s died while it held it; what the lock protects may "
-             "be half done",
-             mapseg_native_key(seg));
+             "be half done, and %s",
+             mapseg_native_key(seg),
+             request->consistent ? "is taken as repaired if the command succeeds"
+                                 : "the next owner is told too, unless --consistent is given");
     struct run run = {
         .arguments = request->command,
         .variable = "MAPSEG_OWNER_DIED",
@@ -97,21 +104,39 @@ run_locked(mapseg *seg, const struct request *request, bool owner_died)
         .descriptor = -1,
         .dies_with_us = true,
     };
+    *marked = owner_died;
     pid_t child = run_start(&run);
     if (child < 0)
         return EXIT_FAILURE;
     int status = run_wait(child);
-    if (owner_died && request->consistent && status == EXIT_SUCCESS &&
-        mapseg_consistent(seg) != MAPSEG_OK)
+    if (!owner_died || !request->consistent || status != EXIT_SUCCESS)
+        return status;
+    if (mapseg_consistent(seg) != MAPSEG_OK)
         return segment_failure(seg);
+    *marked = false;
     return status;
 }
 
+/* Leaves the segment. With the mark in it it stays also where this was the last
+ * process to use it, or the next owner would not be told. */
+static void
+leave(mapseg *seg, bool marked)
+{
+    mapseg *visitor = marked ? mapseg_new() : NULL;
+    mapseg_options visit = visit_options();
+    if (visitor && mapseg_set_native_key(visitor, mapseg_native_key(seg)) == MAPSEG_OK)
+        mapseg_attach_with(visitor, MAPSEG_READ_ONLY, &visit);
+    mapseg_free(seg);
+    mapseg_free(visitor);
+}
+
 static int
-lock_and_run(mapseg *seg, const struct request *request)
+lock_and_run(mapseg *seg, const struct request *request, bool *marked)
 {
     bool created;
-    if (attach_or_create(seg, 1, MAPSEG_READ_ONLY, 0, &created) != MAPSEG_OK)
+    mapseg_options make = attach_options();
+    make.user_tag = OWN_TAG;
+    if (attach_or_create(seg, 1, MAPSEG_READ_ONLY, &make, &created) != MAPSEG_OK)
         return segment_failure(seg);
     if (!begin_access(seg))
         return EXIT_FAILURE;
@@ -121,7 +146,7 @@ lock_and_run(mapseg *seg, const struct request *request)
         bool conflict = locked == MAPSEG_TIMED_OUT || locked == MAPSEG_WOULD_BLOCK;
         return conflict ? request->conflict_status : EXIT_FAILURE;
     }
-    int status = run_locked(seg, request, locked == MAPSEG_OWNER_DIED);
+    int status = run_locked(seg, request, locked == MAPSEG_OWNER_DIED, marked);
     /* In this order: what is lost holds no lock that could be released. */
     if (!end_access(seg))
         return EXIT_FAILURE;
@@ -141,7 +166,8 @@ command_lock(int argc, char **argv)
     mapseg *seg = open_key(request.key);
     if (!seg)
         return EXIT_FAILURE;
-    int status = lock_and_run(seg, &request);
-    mapseg_free(seg);
+    bool marked = false;
+    int status = lock_and_run(seg, &request, &marked);
+    leave(seg, marked);
     return status;
 }

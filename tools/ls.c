@@ -31,7 +31,7 @@ static const char usage[] =
     "  SIZE      bytes of data\n"
     "  ATTACHED  how many attachments there are\n"
     "  LOCK      free, held, owner-died, inconsistent or unknown\n"
-    "  STATE     live, stale, persistent or damaged\n"
+    "  STATE     live, stale, persistent, damaged or blocked\n"
     "  MODE      permission bits\n"
     "  OWNER     user who owns it\n"
     "  CREATED   when it was made\n"
@@ -110,7 +110,7 @@ command_ls(int argc, char **argv)
     struct selection selection;
     select_all(&selection);
     int option;
-    while ((option = getopt_long(argc, argv, "Jrnbo:hV", options, NULL)) != -1) {
+    while ((option = next_option(argc, argv, ":Jrnbo:hV", options)) != -1) {
         switch (option) {
         case 'J':
             style.json = true;

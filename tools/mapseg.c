@@ -100,7 +100,7 @@ main(int argc, char **argv)
     }
     argv[0] = empty;
     int option;
-    while ((option = getopt_long(argc, argv, "+hV", options, NULL)) != -1)
+    while ((option = next_option(argc, argv, "+:hV", options)) != -1)
         common_option(option, usage);
     const char *name = take_argument(argc, argv, "COMMAND");
     const struct command *command = find_command(name);
@@ -109,10 +109,6 @@ main(int argc, char **argv)
 
     argc -= optind - 1;
     argv += optind - 1;
-    /* getopt_long begins its messages with it. */
-    char full_name[32];
-    snprintf(full_name, sizeof full_name, "%s", command->full_name);
-    argv[0] = full_name;
     command_name = command->full_name;
     optind = 0;
     return finish(command->run(argc, argv));

@@ -100,13 +100,19 @@ put(const struct output *output, const void *from, size_t bytes)
     return false;
 }
 
-static void
-tell_of_lock(const mapseg *seg, mapseg_result locked)
+/* The exit status for a copy that was made, or not, of data whose lock was got
+ * with that result. */
+static int
+tell_of_lock(const mapseg *seg, mapseg_result locked, bool good)
 {
-    if (locked == MAPSEG_OWNER_DIED)
-        note("an earlier owner of the lock of %s died while it held it; the content may be half "
-             "written",
-             mapseg_native_key(seg));
+    if (!good)
+        return EXIT_FAILURE;
+    if (locked != MAPSEG_OWNER_DIED)
+        return EXIT_SUCCESS;
+    note("an earlier owner of the lock of %s died while it held it; the content that was copied "
+         "may be half written",
+         mapseg_native_key(seg));
+    return EXIT_OWNER_DIED;
 }
 
 /* Holding the lock while another program takes its time to read would stop
@@ -129,50 +135,49 @@ copy_locked(mapseg *seg, const struct range *range, const struct output *output)
 }
 
 /* Where the lock cannot be taken: what a writer has published. */
-static bool
+static int
 copy_version(mapseg *seg, const struct range *range, const struct output *output)
 {
     unsigned char *copy = malloc(range->size + 1);
-    if (!copy) {
-        failure("there is no memory left for a copy");
-        return false;
-    }
+    if (!copy)
+        return failure("there is no memory left for a copy");
     mapseg_result result = mapseg_read(seg, range->offset, copy, range->size, NULL);
-    tell_of_lock(seg, result);
-    if (result == MAPSEG_OWNER_DIED) {
+    bool good = result == MAPSEG_OK || result == MAPSEG_OWNER_DIED;
+    if (result == MAPSEG_OWNER_DIED)
         memcpy(copy, (const unsigned char *)mapseg_const_data(seg) + range->offset, range->size);
-        result = MAPSEG_OK;
-    }
-    bool good = result == MAPSEG_OK ? put(output, copy, range->size) : false;
-    if (result != MAPSEG_OK)
+    if (good)
+        good = put(output, copy, range->size);
+    else
         segment_failure(seg);
     free(copy);
-    return good;
+    return tell_of_lock(seg, result, good);
 }
 
-static bool
+static int
 copy_out(mapseg *seg, const struct range *range, const struct output *output)
 {
     mapseg_result locked = mapseg_lock(seg);
-    tell_of_lock(seg, locked);
     if (mapseg_holds_lock(locked))
-        return copy_locked(seg, range, output);
+        return tell_of_lock(seg, locked, copy_locked(seg, range, output));
     return copy_version(seg, range, output);
 }
 
-static bool
+static int
 read_segment(mapseg *seg, struct range *range, const char *path)
 {
-    mapseg_options how = attach_options();
-    if (mapseg_attach_with(seg, MAPSEG_READ_ONLY, &how) != MAPSEG_OK) {
-        segment_failure(seg);
-        return false;
-    }
+    mapseg_options how = visit_options();
+    if (mapseg_attach_with(seg, MAPSEG_READ_ONLY, &how) != MAPSEG_OK)
+        return segment_failure(seg);
     struct output output;
     if (!fit_range(seg, range) || !open_output(&output, path))
-        return false;
-    bool good = begin_access(seg) && copy_out(seg, range, &output) && end_access(seg);
-    return close_output(&output) && good;
+        return EXIT_FAILURE;
+    int status = EXIT_FAILURE;
+    if (begin_access(seg)) {
+        status = copy_out(seg, range, &output);
+        if (!end_access(seg))
+            status = EXIT_FAILURE;
+    }
+    return close_output(&output) ? status : EXIT_FAILURE;
 }
 
 int
@@ -180,7 +185,7 @@ command_read(int argc, char **argv)
 {
     struct range range = {0, 0, true};
     int option;
-    while ((option = getopt_long(argc, argv, "hV", options, NULL)) != -1) {
+    while ((option = next_option(argc, argv, ":hV", options)) != -1) {
         switch (option) {
         case 'o':
             range.offset = parse_size("--offset", optarg);
@@ -200,7 +205,7 @@ command_read(int argc, char **argv)
     mapseg *seg = open_key(key);
     if (!seg)
         return EXIT_FAILURE;
-    bool good = read_segment(seg, &range, path);
+    int status = read_segment(seg, &range, path);
     mapseg_free(seg);
-    return good ? EXIT_SUCCESS : EXIT_FAILURE;
+    return status;
 }

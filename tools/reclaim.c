@@ -6,9 +6,10 @@
 #include "commands.h"
 #include "common.h"
 
+#include <errno.h>
 #include <getopt.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char usage[] =
     "Usage: mapseg reclaim [OPTION...] [KEY...]\n"
@@ -17,59 +18,87 @@ static const char usage[] =
     "their native keys. Without KEY: all that crashed programs have left, but none\n"
     "that were made to stay.\n"
     "\n"
-    "Options:\n" PLAIN_HELP COMMON_HELP;
+    "Options:\n" DIRECTORY_HELP PLAIN_HELP COMMON_HELP;
 
 static const struct option options[] = {
+    {"allow-shared-directory", no_argument, NULL, OPTION_SHARED_DIRECTORY},
     {"plain", no_argument, NULL, OPTION_PLAIN},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {NULL, 0, NULL, 0},
 };
 
-static int
+/* Says which segment is gone. False: that could not be told, so that no more
+ * should go. */
+static bool
+tell_key(const mapseg *seg)
+{
+    if (print_key(seg))
+        return true;
+    failure("cannot write to standard output: %s; %s was removed, and nothing after it",
+            strerror(errno), mapseg_native_key(seg));
+    return false;
+}
+
+/* What came of one segment. */
+enum outcome { DONE, FAILED, UNTOLD };
+
+static enum outcome
 reclaim_one(const char *key)
 {
     mapseg *seg = open_key(key);
     if (!seg)
-        return EXIT_FAILURE;
-    int status = EXIT_SUCCESS;
-    if (mapseg_reclaim(seg) != MAPSEG_OK)
-        status = segment_failure(seg);
-    else
-        puts(mapseg_native_key(seg));
+        return FAILED;
+    enum outcome outcome = DONE;
+    mapseg_options how = attach_options();
+    if (mapseg_reclaim_with(seg, &how) != MAPSEG_OK) {
+        segment_failure(seg);
+        outcome = FAILED;
+    } else if (!tell_key(seg)) {
+        outcome = UNTOLD;
+    }
     mapseg_free(seg);
-    return status;
+    return outcome;
 }
 
-/* The list may be old by now: the name may have been taken by a segment that
- * is meant to stay. */
-static bool
-is_still_stale(mapseg *seg)
+/* The segment of the list and no other: the list may be old by now, and the name
+ * taken by a segment that is meant to stay. A file under construction may have no
+ * header yet, and so no id; its name is random. */
+static mapseg_options
+only_listed(const mapseg_information *information)
 {
-    mapseg_information *information;
-    if (mapseg_info(seg, &information) != MAPSEG_OK)
-        return false;
-    bool stale = information->use == MAPSEG_USE_STALE;
-    mapseg_information_free(information);
-    return stale;
+    static const uint8_t none[sizeof information->id];
+    mapseg_options how = attach_options();
+    how.flags |= MAPSEG_STALE_ONLY;
+    if (memcmp(information->id, none, sizeof none) != 0)
+        how.flags |= MAPSEG_REQUIRE_ID;
+    memcpy(how.id, information->id, sizeof how.id);
+    return how;
 }
 
-static int
-reclaim_listed(const char *native_key)
+static enum outcome
+reclaim_listed(const mapseg_information *information)
 {
     mapseg *seg = mapseg_new();
-    if (!seg || mapseg_set_native_key(seg, native_key) != MAPSEG_OK) {
+    if (!seg || mapseg_set_native_key(seg, information->native_key) != MAPSEG_OK) {
         mapseg_free(seg);
-        return failure("there is no memory left");
+        failure("there is no memory left");
+        return FAILED;
     }
-    int status = EXIT_SUCCESS;
-    mapseg_result result = is_still_stale(seg) ? mapseg_reclaim(seg) : MAPSEG_IN_USE;
-    if (result == MAPSEG_OK)
-        puts(native_key);
-    else if (result != MAPSEG_IN_USE && result != MAPSEG_NOT_FOUND)
-        status = segment_failure(seg);
+    enum outcome outcome = DONE;
+    const mapseg_options how = only_listed(information);
+    mapseg_result result = mapseg_reclaim_with(seg, &how);
+    /* It is in use again, gone, or another one by now. */
+    bool passed_over =
+        result == MAPSEG_IN_USE || result == MAPSEG_NOT_FOUND || result == MAPSEG_MEANT_TO_STAY;
+    if (result == MAPSEG_OK && !tell_key(seg)) {
+        outcome = UNTOLD;
+    } else if (result != MAPSEG_OK && !passed_over) {
+        segment_failure(seg);
+        outcome = FAILED;
+    }
     mapseg_free(seg);
-    return status;
+    return outcome;
 }
 
 static int
@@ -79,28 +108,29 @@ reclaim_all(void)
     mapseg_result result = mapseg_list_new(&list);
     if (result != MAPSEG_OK)
         return failure("cannot list the segments: %s", mapseg_result_name(result));
-    int status = EXIT_SUCCESS;
-    for (size_t i = 0; i < mapseg_list_count(list); i++) {
+    enum outcome worst = DONE;
+    for (size_t i = 0; worst != UNTOLD && i < mapseg_list_count(list); i++) {
         const mapseg_information *information = mapseg_list_get(list, i);
-        if (information->use == MAPSEG_USE_STALE &&
-            reclaim_listed(information->native_key) != EXIT_SUCCESS)
-            status = EXIT_FAILURE;
+        enum outcome outcome =
+            information->use == MAPSEG_USE_STALE ? reclaim_listed(information) : DONE;
+        worst = outcome > worst ? outcome : worst;
     }
     mapseg_list_free(list);
-    return status;
+    return worst == DONE ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int
 command_reclaim(int argc, char **argv)
 {
     int option;
-    while ((option = getopt_long(argc, argv, "hV", options, NULL)) != -1)
+    while ((option = next_option(argc, argv, ":hV", options)) != -1)
         common_option(option, usage);
     if (optind == argc)
         return reclaim_all();
-    int status = EXIT_SUCCESS;
-    for (; optind < argc; optind++)
-        if (reclaim_one(argv[optind]) != EXIT_SUCCESS)
-            status = EXIT_FAILURE;
-    return status;
+    enum outcome worst = DONE;
+    for (; worst != UNTOLD && optind < argc; optind++) {
+        enum outcome outcome = reclaim_one(argv[optind]);
+        worst = outcome > worst ? outcome : worst;
+    }
+    return worst == DONE ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -14,9 +14,10 @@ static const char usage[] =
     "\n"
     "Removes segments. Processes that are attached keep the memory until they leave.\n"
     "\n"
-    "Options:\n" PLAIN_HELP COMMON_HELP;
+    "Options:\n" DIRECTORY_HELP PLAIN_HELP COMMON_HELP;
 
 static const struct option options[] = {
+    {"allow-shared-directory", no_argument, NULL, OPTION_SHARED_DIRECTORY},
     {"plain", no_argument, NULL, OPTION_PLAIN},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
@@ -30,7 +31,8 @@ remove_one(const char *key)
     if (!seg)
         return EXIT_FAILURE;
     int status = EXIT_SUCCESS;
-    if (mapseg_remove(seg) != MAPSEG_OK)
+    mapseg_options how = attach_options();
+    if (mapseg_remove_with(seg, &how) != MAPSEG_OK)
         status = segment_failure(seg);
     mapseg_free(seg);
     return status;
@@ -40,7 +42,7 @@ int
 command_rm(int argc, char **argv)
 {
     int option;
-    while ((option = getopt_long(argc, argv, "hV", options, NULL)) != -1)
+    while ((option = next_option(argc, argv, ":hV", options)) != -1)
         common_option(option, usage);
     int status = remove_one(take_argument(argc, argv, "KEY"));
     for (; optind < argc; optind++)

@@ -42,8 +42,15 @@ static void
 print_line(const char *label, const char *text)
 {
     printf("%-13s", label);
-    for (const char *c = text; *c; c++)
-        putchar((unsigned char)*c < ' ' || *c == 0x7f ? '?' : *c);
+    put_text(text, MAPSEG_PRINTABLE_TEXT);
+    putchar('\n');
+}
+
+static void
+print_native_key(const mapseg_information *information)
+{
+    printf("%-13s", "Key:");
+    put_text(information->native_key, MAPSEG_PRINTABLE_KEY);
     putchar('\n');
 }
 
@@ -110,9 +117,15 @@ static void
 print_access(const mapseg_information *information)
 {
     char user[USER_TEXT_BYTES];
-    printf("Access:      mode %04" PRIo32 ", owner %s, group %" PRIu32 ", %" PRIu32 " name%s\n",
-           information->mode & 07777, user_in_words(information->uid, user), information->gid,
-           information->links, information->links == 1 ? "" : "s");
+    printf("%-13s", "Access:");
+    /* The mode of a link means nothing. */
+    if (is_link(information))
+        fputs("symbolic link, owner ", stdout);
+    else
+        printf("mode %04" PRIo32 ", owner ", information->mode & 07777);
+    put_text(user_in_words(information->uid, user), MAPSEG_PRINTABLE_TEXT);
+    printf(", group %" PRIu32 ", %" PRIu32 " name%s\n", information->gid, information->links,
+           information->links == 1 ? "" : "s");
     /* Files of a tmpfs have the one seal that keeps others away. */
     if (information->type != MAPSEG_KEY_MEMFD)
         return;
@@ -136,7 +149,12 @@ print_version(const mapseg_information *information)
 static void
 print_attached(const mapseg_information *information)
 {
-    printf("Attached:    %" PRIu32, information->attached);
+    if (information->use == MAPSEG_USE_BLOCKED) {
+        puts("Attached:    not known");
+        return;
+    }
+    printf("Attached:    %s%" PRIu32, information->attached_is_minimum ? "at least " : "",
+           information->attached);
     if (information->readers > 0)
         printf(", %" PRIu32 " of them without the right to lock", information->readers);
     putchar('\n');
@@ -184,15 +202,14 @@ print_verdict(const mapseg_information *information)
         return;
     }
     printf("Verdict:     %s: ", mapseg_result_name(information->verdict));
-    for (const char *c = information->verdict_text; *c; c++)
-        putchar((unsigned char)*c < ' ' || *c == 0x7f ? '?' : *c);
+    put_text(information->verdict_text, MAPSEG_PRINTABLE_TEXT);
     putchar('\n');
 }
 
 static void
 print_text(const mapseg_information *information)
 {
-    print_line("Key:", information->native_key);
+    print_native_key(information);
     print_line("Path:", *information->path ? information->path : "none, it has no name");
     print_line("File system:", information->file_system);
     print_line("State:", use_explained(information->use, information->type == MAPSEG_KEY_MEMFD));
@@ -202,7 +219,7 @@ print_text(const mapseg_information *information)
     print_attached(information);
     print_lock(information);
     print_version(information);
-    print_line("Safety:", information->safety_text);
+    print_line("Safety:", safety_of(information));
     print_verdict(information);
 }
 
@@ -227,7 +244,7 @@ command_show(int argc, char **argv)
 {
     bool json = false;
     int option;
-    while ((option = getopt_long(argc, argv, "JhV", options, NULL)) != -1) {
+    while ((option = next_option(argc, argv, ":JhV", options)) != -1) {
         if (option == 'J')
             json = true;
         else

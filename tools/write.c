@@ -17,11 +17,15 @@ static const char usage[] =
     "What does not fit is refused; behind a shorter FILE the segment stays as it was.\n"
     "\n"
     "Options:\n"
-    "      --create             make the segment, as large as FILE, if there is none\n" TRUST_HELP
-        PLAIN_HELP COMMON_HELP;
+    "      --create             make the segment, as large as FILE, if there is none\n"
+    "      --consistent         if an owner of the lock died, take the data as good\n"
+    "                           once FILE is in it\n" TRUST_HELP PLAIN_HELP COMMON_HELP;
+
+enum { OPTION_CREATE = OPTION_OWN, OPTION_CONSISTENT };
 
 static const struct option options[] = {
-    {"create", no_argument, NULL, 'c'},
+    {"create", no_argument, NULL, OPTION_CREATE},
+    {"consistent", no_argument, NULL, OPTION_CONSISTENT},
     {"allow-other-owner", no_argument, NULL, OPTION_OTHER_OWNER},
     {"allow-shared-write", no_argument, NULL, OPTION_SHARED_WRITE},
     {"allow-hard-links", no_argument, NULL, OPTION_HARD_LINKS},
@@ -32,21 +36,29 @@ static const struct option options[] = {
     {NULL, 0, NULL, 0},
 };
 
+struct request {
+    const char *key;
+    const char *path;
+    bool create;
+    bool consistent; /* what the write leaves is good, also after an owner's death */
+};
+
 /* Attaches, and makes the size of the input known: reading it may take long,
  * so it is done before the lock is taken, and only after it is sure that
  * there is a segment to put it into. */
 static bool
 prepare(mapseg *seg, struct input *input, bool create, bool *created)
 {
-    mapseg_options how = attach_options();
-    if (!create && mapseg_attach_with(seg, MAPSEG_READ_WRITE, &how) != MAPSEG_OK) {
+    mapseg_options visit = visit_options(), make = attach_options();
+    make.flags |= MAPSEG_PERSISTENT;
+    if (!create && mapseg_attach_with(seg, MAPSEG_READ_WRITE, &visit) != MAPSEG_OK) {
         segment_failure(seg);
         return false;
     }
     if (!input_measure(input, create ? SIZE_MAX : mapseg_size(seg)))
         return false;
-    if (create && attach_or_create(seg, input->bytes, MAPSEG_READ_WRITE, MAPSEG_PERSISTENT,
-                                   created) != MAPSEG_OK) {
+    if (create &&
+        attach_or_create(seg, input->bytes, MAPSEG_READ_WRITE, &make, created) != MAPSEG_OK) {
         segment_failure(seg);
         return false;
     }
@@ -58,80 +70,119 @@ prepare(mapseg *seg, struct input *input, bool create, bool *created)
     return true;
 }
 
-/* Under the lock. After an owner's death the content is good again only if
- * all of it is new. */
+/* Within a change, under the lock. */
 static bool
 replace_content(mapseg *seg, struct input *input, bool owner_died)
 {
     if (!input_copy(input, mapseg_data(seg)))
         return false;
-    if (!owner_died)
-        return true;
-    if (input->bytes < mapseg_size(seg)) {
-        note("an earlier owner of the lock of %s died; what this write left of the old content "
-             "may be half written, and the segment stays marked",
-             mapseg_native_key(seg));
-        return true;
-    }
-    if (mapseg_consistent(seg) == MAPSEG_OK)
+    if (!owner_died || mapseg_consistent(seg) == MAPSEG_OK)
         return true;
     segment_failure(seg);
     return false;
 }
 
-static bool
-write_locked(mapseg *seg, struct input *input)
+static void
+tell_of_repair(const mapseg *seg, bool all_new)
 {
-    mapseg_result locked = mapseg_write_begin(seg);
-    if (!mapseg_holds_lock(locked)) {
+    note("an earlier owner of the lock of %s died while it held it; the segment is declared good "
+         "again, since %s",
+         mapseg_native_key(seg), all_new ? "all of its content is new" : "--consistent says so");
+}
+
+/* Half of a change must not pass for a version: it is not ended, so that who comes
+ * next is told that its writer died. */
+static int
+give_up(mapseg *seg, bool created)
+{
+    if (!created)
+        note("%s is half written now, and who reads or locks it is told; write all of it again",
+             mapseg_native_key(seg));
+    return EXIT_FAILURE;
+}
+
+static int
+change(mapseg *seg, struct input *input, bool owner_died, bool created)
+{
+    if (!mapseg_holds_lock(mapseg_write_begin(seg))) {
         segment_failure(seg);
-        return false;
+        mapseg_unlock(seg);
+        return EXIT_FAILURE;
     }
-    bool good = replace_content(seg, input, locked == MAPSEG_OWNER_DIED);
+    bool good = replace_content(seg, input, owner_died);
     /* In this order: what is lost holds no lock that could be released. */
     if (!end_access(seg))
-        return false;
-    /* Half of it must not pass for a version: who comes next is told. */
-    if (!good) {
-        mapseg_detach(seg);
-        return false;
-    }
-    if (mapseg_write_end(seg) != MAPSEG_OK) {
-        segment_failure(seg);
-        return false;
-    }
-    return good;
+        return EXIT_FAILURE;
+    if (!good)
+        return give_up(seg, created);
+    if (mapseg_write_end(seg) != MAPSEG_OK)
+        return segment_failure(seg);
+    if (owner_died)
+        tell_of_repair(seg, input->bytes == mapseg_size(seg));
+    return EXIT_SUCCESS;
+}
+
+/* The lock comes before the change: after an owner's death a change that is not
+ * made must leave the version as it was, or readers would lose what they had. */
+static int
+write_locked(mapseg *seg, struct input *input, const struct request *request, bool created)
+{
+    mapseg_result locked = mapseg_lock(seg);
+    if (!mapseg_holds_lock(locked))
+        return segment_failure(seg);
+    bool owner_died = locked == MAPSEG_OWNER_DIED;
+    if (!owner_died || request->consistent || input->bytes == mapseg_size(seg))
+        return change(seg, input, owner_died, created);
+    mapseg_unlock(seg);
+    failure("an earlier owner of the lock of %s died while it held it, and a part of the content "
+            "would not make it good again; nothing was changed: write all %zu bytes, or declare "
+            "it good with --consistent",
+            mapseg_native_key(seg), mapseg_size(seg));
+    return EXIT_OWNER_DIED;
+}
+
+static int
+write_segment(mapseg *seg, const struct request *request)
+{
+    struct input input;
+    if (!input_open(&input, request->path))
+        return EXIT_FAILURE;
+    bool created = false;
+    int status = EXIT_FAILURE;
+    if (prepare(seg, &input, request->create, &created) && begin_access(seg))
+        status = write_locked(seg, &input, request, created);
+    /* A segment that holds nothing yet is of no use. */
+    if (status != EXIT_SUCCESS && created)
+        remove_own(seg);
+    input_close(&input);
+    return status;
 }
 
 int
 command_write(int argc, char **argv)
 {
-    bool create = false;
+    struct request request = {NULL, NULL, false, false};
     int option;
-    while ((option = getopt_long(argc, argv, "hV", options, NULL)) != -1) {
-        if (option == 'c')
-            create = true;
-        else
+    while ((option = next_option(argc, argv, ":hV", options)) != -1) {
+        switch (option) {
+        case OPTION_CREATE:
+            request.create = true;
+            break;
+        case OPTION_CONSISTENT:
+            request.consistent = true;
+            break;
+        default:
             common_option(option, usage);
+        }
     }
-    const char *key = take_argument(argc, argv, "KEY");
-    const char *path = optind < argc ? argv[optind++] : NULL;
+    request.key = take_argument(argc, argv, "KEY");
+    request.path = optind < argc ? argv[optind++] : NULL;
     no_more_arguments(argc, argv);
 
-    mapseg *seg = open_key(key);
+    mapseg *seg = open_key(request.key);
     if (!seg)
         return EXIT_FAILURE;
-    struct input input;
-    bool created = false;
-    bool good = input_open(&input, path);
-    if (good) {
-        good = prepare(seg, &input, create, &created) && begin_access(seg) &&
-               write_locked(seg, &input);
-        /* A segment that holds nothing yet is of no use to anybody. */
-        if (!good && created)
-            mapseg_remove(seg);
-        input_close(&input);
-    }
+    int status = write_segment(seg, &request);
     mapseg_free(seg);
-    return good ? EXIT_SUCCESS : EXIT_FAILURE;
+    return status;
 }

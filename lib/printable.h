@@ -1,0 +1,33 @@
+/*
+ * printable.h - text from outside, made harmless to print.
+ *
+ * A pure function of its arguments; the command is built with it too.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef MAPSEG_PRINTABLE_H
+#define MAPSEG_PRINTABLE_H
+
+#include <stddef.h>
+
+/** How the bytes that are not shown are written. */
+enum mapseg_printable_form {
+    /** Of a native key's text: %1B, so that it is the text of the same key. */
+    MAPSEG_PRINTABLE_KEY,
+    /** Of any other text: \x1B. The backslash of a "\x" in the text is \x5C, so that
+     *  different texts never look alike. */
+    MAPSEG_PRINTABLE_TEXT,
+    /** Of a sentence that may quote such texts: \x1B, and backslashes stay. */
+    MAPSEG_PRINTABLE_SENTENCE
+};
+
+/**
+ * Writes *from to `to`, which has room for `room` bytes (at least 1), with a NUL
+ * behind it; what does not fit is left out, never half a character. Control
+ * characters, separators of lines, characters that turn the direction of writing
+ * or cannot be seen, and bytes that are no UTF-8 are written as digits. What comes
+ * out is UTF-8. Returns how many bytes were written; *from is left where it ended.
+ */
+size_t mapseg_printable(char *to, size_t room, const char **from, enum mapseg_printable_form form);
+
+#endif
