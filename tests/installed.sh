@@ -161,7 +161,7 @@ fi
 
 # Without any shared library: what pkg-config --static names is all there must be.
 flags=$(pkg-config --cflags --libs --static mapseg) || fail "pkg-config --static does not take mapseg.pc"
-# shellcheck disable=SC2086
+# shellcheck disable=SC2046,SC2086
 if [ ! -e "$root$libdir/libmapseg.a" ]; then
     echo "left out: no static library was built"
 elif ! $CC -static -o "$work/empty" "$work/empty.c" $(pkg-config --libs --static libxxhash) 2>/dev/null; then
