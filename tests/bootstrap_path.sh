@@ -14,7 +14,7 @@ newline='
 '
 tree="$work/closed/a  b:\"'\$HOME,ü;\\*&#\`${newline}c"
 home=$work/home
-unset XDG_CACHE_HOME MAKEFLAGS MFLAGS MAKELEVEL
+unset MAKEFLAGS MFLAGS MAKELEVEL
 
 fail()
 {
