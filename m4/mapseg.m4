@@ -1,6 +1,15 @@
 dnl mapseg.m4 - the checks that configure.ac names.
 dnl SPDX-License-Identifier: MIT
 
+# MAPSEG_PLAIN_PATH
+# Says at once what make, libtool and automake would each come upon later, in
+# their own words or by a test that fails: they take paths apart.
+AC_DEFUN([MAPSEG_PLAIN_PATH], [
+mapseg_odd=`{ pwd; AS_ECHO(["$srcdir"]); } | LC_ALL=C tr -d 'A-Za-z0-9/._+@~=%\200-\377\n-'`
+AS_IF([test -n "$mapseg_odd"],
+    [AC_MSG_ERROR([build tools cannot take a path with '$mapseg_odd' in it; ./bootstrap builds in any directory])])
+])
+
 # MAPSEG_YES_NO(FEATURE, DEFAULT, HELP)
 # An --enable option that is yes or no; anything else is refused.
 AC_DEFUN([MAPSEG_YES_NO], [

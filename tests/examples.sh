@@ -27,6 +27,13 @@ trap leave EXIT
 trap 'exit 99' HUP INT TERM
 trap '' PIPE
 chmod 755 "$work"
+# Another user, who may not be able to enter the build directory, needs the library
+# too. A static one is in the programs.
+for library in "$build"/lib/.libs/libmapseg.so.*; do
+    [ ! -e "$library" ] || cp "$library" "$work" || exit 99
+done
+LD_LIBRARY_PATH=$work${LD_LIBRARY_PATH+:$LD_LIBRARY_PATH}
+export LD_LIBRARY_PATH
 
 fail()
 {

@@ -140,8 +140,17 @@ AM_TESTS_ENVIRONMENT = \
 	CK_DEFAULT_TIMEOUT=$${CK_DEFAULT_TIMEOUT-60}; export CK_DEFAULT_TIMEOUT; \
 	MAPSEG='$(MAPSEG_COMMAND)'; export MAPSEG;
 
+# The command as tests run it: the same objects, linked like a test, so that it is
+# no script of libtool's either, and can be copied to where another user can run it.
 if TOOLS
-MAPSEG_COMMAND = $(abs_top_builddir)/tools/mapseg
+check_PROGRAMS += tests/mapseg
+endif
+tests_mapseg_SOURCES =
+tests_mapseg_LDADD = $(tools_mapseg_OBJECTS) $(tools_mapseg_LDADD)
+tests_mapseg_DEPENDENCIES = $(tools_mapseg_OBJECTS) lib/libmapseg.la
+
+if TOOLS
+MAPSEG_COMMAND = $(abs_top_builddir)/tests/mapseg
 else
 MAPSEG_COMMAND =
 endif

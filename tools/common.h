@@ -142,8 +142,9 @@ bool remove_own(mapseg *seg);
 
 /* ---------------------------------------------------------------- words -- */
 
-/** "1.5G"; `text` is returned. */
-#define SIZE_TEXT_BYTES 24
+/** "1.5G"; `text` is returned. The size is that of two numbers, because a compiler cannot see that
+ *  the second has one digit. */
+#define SIZE_TEXT_BYTES 44
 char *size_in_words(uint64_t bytes, char text[SIZE_TEXT_BYTES]);
 
 /** "2026-01-31T12:00:00+01:00", "" for 0; `text` is returned. */

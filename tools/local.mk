@@ -32,6 +32,9 @@ tools_mapseg_SOURCES = \
 	tools/write.c
 tools_mapseg_CPPFLAGS = $(config_flags) $(SMARTCOLS_CFLAGS)
 tools_mapseg_LDADD = lib/libmapseg.la $(SMARTCOLS_LIBS)
+# Without -no-install: the installed command must not look for its library in
+# the build directory, where others may be able to put one.
+tools_mapseg_LDFLAGS = $(SANITIZER_FLAGS)
 
 if TOOLS
 dist_man_MANS += doc/mapseg.1
