@@ -19,11 +19,12 @@
 #define MILLISECOND INT64_C(1000000)
 #define SECOND INT64_C(1000000000)
 
-/** What takes longer than this hangs. */
-#define HANG (30 * SECOND)
+/** What takes longer than this hangs: far more than it takes on the slowest machine. That something
+ *  comes within this is all that a test says about how soon it comes. */
+#define HANG (120 * SECOND)
 
 /** Seconds that libcheck gives one test; more than HANG. */
-#define TEST_TIMEOUT 90
+#define TEST_TIMEOUT 600
 
 #define NOBODY 65534
 

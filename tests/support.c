@@ -52,7 +52,7 @@ new_case(Suite *suite, const char *name, double seconds)
 {
     TCase *group = tcase_create(name);
 
-    tcase_set_timeout(group, seconds);
+    tcase_set_timeout(group, seconds > TEST_PATIENCE ? seconds : TEST_PATIENCE);
     suite_add_tcase(suite, group);
     return group;
 }
