@@ -1087,9 +1087,9 @@ struct storm {
 struct sailor {
     struct storm *storm;
     pthread_t thread;
-    int sections;
-    int losses;
-    int wrong;
+    atomic_int sections;
+    atomic_int losses;
+    atomic_int wrong;
 };
 
 static uint32_t
@@ -1202,6 +1202,22 @@ storm_seconds(void)
     return text == NULL ? 3 : strtol(text, NULL, 10);
 }
 
+/// Whether each of them has had a section, and one of them a loss; or something is wrong.
+static bool
+have_sailed(struct sailor sailors[THREADS])
+{
+    bool all = true;
+    int losses = 0;
+
+    for (int i = 0; i < THREADS; i++) {
+        if (atomic_load(&sailors[i].wrong) != 0)
+            return true;
+        all = all && atomic_load(&sailors[i].sections) > 0;
+        losses += atomic_load(&sailors[i].losses);
+    }
+    return all && losses > 0;
+}
+
 START_TEST(threads_weather_a_storm)
 {
     struct storm *storm = shared_memory(sizeof *storm);
@@ -1229,6 +1245,8 @@ START_TEST(threads_weather_a_storm)
     }
     pthread_mutex_unlock(&storm->whole);
     for (long left = storm_seconds() * 20; left > 0; left--)
+        sleep_ms(50);
+    for (long left = PATIENCE * 20; left > 0 && !have_sailed(sailors); left--)
         sleep_ms(50);
     atomic_store(&storm->stop, 1);
     for (int i = 0; i < THREADS; i++) {
