@@ -31,9 +31,9 @@
 /** What the processes of one test share. */
 struct show {
     struct stage stage;
-    size_t bytes;     /**< of the data, and of every change */
-    int64_t deadline; /**< what a reader gives the writers */
-    atomic_int stop;  /**< 1: the writers; 2: the readers too */
+    size_t bytes;       /**< of the data, and of every change */
+    int64_t deadline;   /**< what a reader gives the writers */
+    atomic_int stop;    /**< 1: the writers; 2: the readers too */
     atomic_ulong whole; /**< how often data was read */
     atomic_ulong late;  /**< how often there was none at the deadline */
     atomic_ulong told;  /**< how often a dead writer was met */
