@@ -92,6 +92,7 @@ START_TEST(every_result_has_a_name)
         "MAPSEG_INVALID_ARGUMENT",
         "MAPSEG_NOT_SUPPORTED",
         "MAPSEG_IN_USE",
+        "MAPSEG_MEANT_TO_STAY",
         "MAPSEG_?",
     };
 
