@@ -413,6 +413,11 @@ address_space(void)
     return (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE);
 }
 
+/// A segment that a small /dev/shm has room for (a container's has 64 MiB), and how much less than
+/// that is left of the address space.
+#define LARGE_SIZE ((size_t)24 << 20)
+#define ROOM_LEFT ((rlim_t)8 << 20)
+
 START_TEST(no_address_space_left)
 {
     struct rlimit limit;
@@ -420,19 +425,19 @@ START_TEST(no_address_space_left)
     mapseg *seg = handle_for(key), *holder;
 
     getrlimit(RLIMIT_AS, &limit);
-    limit.rlim_cur = address_space() + (16 << 20);
+    limit.rlim_cur = address_space() + ROOM_LEFT;
     take_footprint(&before, NULL);
     ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0);
-    check_refusal(seg, mapseg_create(seg, 64 << 20, MAPSEG_READ_WRITE), MAPSEG_OUT_OF_RESOURCES,
+    check_refusal(seg, mapseg_create(seg, LARGE_SIZE, MAPSEG_READ_WRITE), MAPSEG_OUT_OF_RESOURCES,
                   MAPSEG_OUT_OF_RESOURCES);
     check_footprint(&before, NULL);
     ck_assert(!exists(path));
 
     limit.rlim_cur = limit.rlim_max;
     ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0);
-    holder = created(key, 64 << 20);
+    holder = created(key, LARGE_SIZE);
     take_footprint(&before, path);
-    limit.rlim_cur = address_space() + (16 << 20);
+    limit.rlim_cur = address_space() + ROOM_LEFT;
     ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0);
     check_refusal(seg, mapseg_attach(seg, MAPSEG_READ_WRITE), MAPSEG_OUT_OF_RESOURCES,
                   MAPSEG_OUT_OF_RESOURCES);
@@ -1288,11 +1293,11 @@ END_TEST
 
 START_TEST(unknown_option_flag)
 {
-    const uint32_t known = MAPSEG_PERSISTENT | MAPSEG_LAZY | MAPSEG_RECLAIM | MAPSEG_FAIR |
-                           MAPSEG_NO_FORK | MAPSEG_REQUIRE_TAG | MAPSEG_SINGLE_WRITER |
-                           MAPSEG_UNTRUSTED_PEER | MAPSEG_GUARDED | MAPSEG_ALLOW_OTHER_OWNER |
-                           MAPSEG_ALLOW_SHARED_WRITE | MAPSEG_ALLOW_HARD_LINKS |
-                           MAPSEG_ALLOW_SHARED_DIRECTORY;
+    const uint32_t known =
+        MAPSEG_PERSISTENT | MAPSEG_LAZY | MAPSEG_RECLAIM | MAPSEG_FAIR | MAPSEG_NO_FORK |
+        MAPSEG_REQUIRE_TAG | MAPSEG_SINGLE_WRITER | MAPSEG_UNTRUSTED_PEER | MAPSEG_GUARDED |
+        MAPSEG_ALLOW_OTHER_OWNER | MAPSEG_ALLOW_SHARED_WRITE | MAPSEG_ALLOW_HARD_LINKS |
+        MAPSEG_ALLOW_SHARED_DIRECTORY | MAPSEG_KEEP_NAME | MAPSEG_STALE_ONLY | MAPSEG_REQUIRE_ID;
     mapseg_options options = MAPSEG_OPTIONS_INIT;
 
     for (int bit = 0; bit < 32; bit++) {
