@@ -50,6 +50,8 @@ int run_suite(Suite *suite);
 bool is_root(void);
 /** Whether a private mount namespace can be had. */
 bool can_mount(void);
+/** Whether, in one, what is mounted can be taken away. */
+bool can_unmount(void);
 bool under_sanitizer(void);
 bool under_race_detector(void);
 bool under_valgrind(void);
@@ -87,6 +89,18 @@ mapseg *handle_for(const char *native_key);
 /** The same, created with default options, or attached. */
 mapseg *created(const char *native_key, size_t size);
 mapseg *attached(const char *native_key, mapseg_access access);
+
+/** The data of a handle that is attached for reading and writing. */
+static inline void *
+data_of(mapseg *seg)
+{
+    void *data = mapseg_data(seg);
+
+    if (data == NULL)
+        ck_abort_msg("no data: %s", mapseg_error_string(seg));
+    return data;
+}
+
 /** What mapseg_info says; the caller frees it. */
 mapseg_information *describe(mapseg *seg);
 /** Leaves behind a persistent segment that nobody is attached to. */
@@ -137,6 +151,9 @@ void *shared_memory(size_t bytes);
 void meet(uint32_t *meeting, uint32_t count);
 
 void sleep_ms(long milliseconds);
+/** Lets others run for a moment. Asleep: who only yields is passed over by all that a busy machine
+ *  has to do, each time. */
+void give_way(void);
 int64_t now_ns(void);
 
 /* ----------------------------------------------------------- footprints -- */
