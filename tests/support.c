@@ -20,6 +20,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -814,6 +815,23 @@ can_unmount(void)
     /* In a user namespace what was mounted outside stays. */
     if (child == 0)
         _exit(unshare(CLONE_NEWNS) == 0 ? 0 : 1);
+    return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+}
+
+bool
+can_make_devices(bool privately)
+{
+    char name[KEY_BYTES];
+    int status = -1;
+    pid_t child;
+
+    snprintf(name, sizeof name, SHM "/%sdevice", mark());
+    child = fork();
+    if (child == 0)
+        _exit((!privately || mount_shm("size=1m")) &&
+                      mknod(name, S_IFCHR | 0600, makedev(1, 3)) == 0 && unlink(name) == 0
+                  ? 0
+                  : 1);
     return child > 0 && waitpid(child, &status, 0) == child && status == 0;
 }
 

@@ -52,6 +52,8 @@ bool is_root(void);
 bool can_mount(void);
 /** Whether, in one, what is mounted can be taken away. */
 bool can_unmount(void);
+/** Whether devices can be made, in /dev/shm or in a private one. */
+bool can_make_devices(bool privately);
 bool under_sanitizer(void);
 bool under_race_detector(void);
 bool under_valgrind(void);
