@@ -819,7 +819,7 @@ START_TEST(write_leaves_a_dead_writers_data_alone)
     uint64_t number = 12345;
 
     let_writer_die(stage);
-    memcpy(before, mapseg_const_data(seg), DATA_BYTES);
+    memcpy(before, data_of(seg), DATA_BYTES);
     for (int round = 0; round < 3; round++) {
         need_result(MAPSEG_OWNER_DIED, mapseg_write(seg, 64, &number, sizeof(number)));
         need_result(MAPSEG_NOT_LOCKED, mapseg_unlock(seg));

@@ -442,8 +442,8 @@ START_TEST(storm_of_deaths)
     make_segment(&storm->stage.place, DATA_BYTES, storm_flags[_i]);
     header = map_header(storm->stage.place.path);
     seg = attached_to(storm->stage.place.key);
-    ((struct vault *)mapseg_data(seg))->copies[0].check = 1;
-    ((struct vault *)mapseg_data(seg))->copies[1].check = 1;
+    ((struct vault *)data_of(seg))->copies[0].check = 1;
+    ((struct vault *)data_of(seg))->copies[1].check = 1;
     mapseg_free(seg);
     memset(workers, 0, sizeof(workers));
     for (int i = 0; i < STORM_WORKERS; i++)

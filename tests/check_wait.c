@@ -142,7 +142,7 @@ START_TEST(every_change_wakes)
     struct watch *watch = new_watch();
     mapseg *seg = attached_to(watch->stage.place.key);
     uint64_t number = 5;
-    uint64_t version;
+    uint64_t version = 1;
     pid_t waiters[READER_KINDS];
 
     start_sleepers(watch, 0, -1, waiters);

@@ -131,6 +131,16 @@ mapseg *attached_to(const char *key);
 /** One that has created the segment. */
 mapseg *created_at(const char *key, size_t size, uint32_t flags);
 
+/** The data of a handle that is attached for reading and writing. */
+static inline void *
+data_of(mapseg *seg)
+{
+    void *data = mapseg_data(seg);
+
+    need(data != NULL);
+    return data;
+}
+
 /** Makes a persistent segment that nobody is attached to, so that processes
  *  started later share no handle with the test. */
 void make_segment(const struct place *place, size_t size, uint32_t flags);
