@@ -145,7 +145,7 @@ enter_told(struct scene *in)
 static void
 update(struct scene *in)
 {
-    volatile struct pair *pair = mapseg_data(victim);
+    volatile struct pair *pair = data_of(victim);
 
     (void)in;
     pair->first++;
@@ -407,7 +407,7 @@ witness_segment(struct scene *in)
 {
     in->witness = created_at(in->stage.place.key, DATA_BYTES,
                              in->operation->flags | (uint32_t)MAPSEG_NO_FORK);
-    ((struct pair *)mapseg_data(in->witness))->mark = UNKEPT;
+    ((struct pair *)data_of(in->witness))->mark = UNKEPT;
     in->header = map_header(in->stage.place.path);
     in->inode = inode_of(in->stage.place.path);
 }
@@ -441,7 +441,7 @@ abandon_segment(struct stage *stage)
 {
     mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
 
-    ((struct pair *)mapseg_data(seg))->mark = UNKEPT;
+    ((struct pair *)data_of(seg))->mark = UNKEPT;
 }
 
 /** Crash debris: nobody is attached. */
@@ -526,7 +526,7 @@ put_heir_to_sleep(struct scene *in)
     atomic_fetch_add(&in->heir_call, 1);
     while ((lock_word(in->header) & MAPSEG_LOCK_SLEEPERS) == 0 || !is_asleep(in->heir)) {
         need(now() < deadline);
-        (void)sched_yield();
+        nap(20 * MICROSECOND);
     }
 }
 
