@@ -297,7 +297,7 @@ count_up(mapseg *seg)
 {
     for (int round = 0; round < ROUNDS; round++) {
         need_result(MAPSEG_OK, mapseg_lock(seg));
-        need(record_add(mapseg_data(seg)));
+        need(record_add(data_of(seg)));
         need_result(MAPSEG_OK, mapseg_unlock(seg));
     }
 }
@@ -309,7 +309,7 @@ START_TEST(both_count)
     mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
     struct mapseg_header *header = map_header(stage->place.path);
 
-    record_init(mapseg_data(seg));
+    record_init(data_of(seg));
     for (int i = 0; i < 2; i++)
         need_said(peers[i], "MAPSEG_OK", "attach");
     tell(peers[0], "count %d", ROUNDS);
@@ -317,7 +317,7 @@ START_TEST(both_count)
     count_up(seg);
     need_answer(peers[0], "yes");
     need_answer(peers[1], "yes");
-    need_number(3 * ROUNDS, ((struct record *)mapseg_data(seg))->count);
+    need_number(3 * ROUNDS, ((struct record *)data_of(seg))->count);
     need_number(0, lock_word(header));
     need_number(0, recoveries_of(header));
     for (int i = 0; i < 2; i++)
@@ -539,7 +539,7 @@ START_TEST(versions_go_over_the_low_half)
         uint64_t first = (round * round * round) << 32 | (UINT64_C(0x100000000) - 2 * EDGE_CHANGES);
 
         set_version(header, first);
-        payload_fill(mapseg_data(seg), 0, PAYLOAD_BYTES, first);
+        payload_fill(data_of(seg), 0, PAYLOAD_BYTES, first);
         go_over_the_edge(peers, seg, first);
     }
     for (int i = 0; i < 2; i++)

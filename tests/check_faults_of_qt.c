@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,7 +94,7 @@ create_else_attach_and_add(int channel, void *argument)
         sum = mapseg_data(seg);
         expect(MAPSEG_OK, seg, mapseg_lock(seg));
         seen = *sum;
-        sched_yield();
+        give_way();
         *sum = seen + 1;
         expect(MAPSEG_OK, seg, mapseg_unlock(seg));
         mapseg_free(seg);
@@ -114,7 +113,7 @@ START_TEST(d1_no_count_is_lost_while_others_try_to_create)
     for (int i = 0; i < D1_PROCESSES; i++)
         ck_assert_int_eq(end_peer(&peers[i]), 0);
     seg = attached(key, MAPSEG_READ_WRITE);
-    ck_assert_uint_eq(*(uint64_t *)mapseg_data(seg), D1_PROCESSES * D1_ROUNDS);
+    ck_assert_uint_eq(*(uint64_t *)data_of(seg), D1_PROCESSES * D1_ROUNDS);
     expect(MAPSEG_OK, seg, mapseg_remove(seg));
     mapseg_free(seg);
 }
@@ -364,6 +363,7 @@ START_TEST(d3_the_flag_spares_the_living)
     ck_assert(!mapseg_is_attached(seg));
     holder = attached(key, MAPSEG_READ_ONLY);
     ck_assert_uint_eq(mapseg_size(holder), 1000);
+    ck_assert_ptr_nonnull(mapseg_const_data(holder));
     ck_assert_int_eq(*(const unsigned char *)mapseg_const_data(holder), 0x5a);
     dismiss(&other);
     mapseg_free(holder);
@@ -443,7 +443,7 @@ START_TEST(d4_lazy_segments_reserve_nothing)
     expect(MAPSEG_OK, seg, mapseg_create_with(seg, 16 << 20, MAPSEG_READ_WRITE, &options));
     ck_assert_uint_eq(mapseg_size(seg), 16 << 20);
     ck_assert_uint_ge(free_blocks() * 4096, 512 << 10);
-    *((char *)mapseg_data(seg) + (8 << 20)) = 1;
+    *((char *)data_of(seg) + (8 << 20)) = 1;
     mapseg_free(seg);
     ck_assert_int_eq(count_names(""), 0);
 }
@@ -830,7 +830,7 @@ check_attachment(mapseg *seg)
     struct stat status;
 
     ck_assert_uint_eq(mapseg_size(seg), D11_SIZE);
-    ck_assert_int_eq(((char *)mapseg_data(seg))[D11_SIZE - 1], 0);
+    ck_assert_int_eq(((char *)data_of(seg))[D11_SIZE - 1], 0);
     ck_assert_msg(stat(path, &status) == 0, "the name of an attached segment is gone");
     ck_assert_uint_eq(status.st_ino, inode_at(mapseg_data(seg)));
 }
@@ -939,7 +939,7 @@ visit_without_order(int channel, void *argument)
         (void)((i + (int)number) % 2 == 0 ? enter_by_one_call(seg) : enter_by_hand(seg));
         check_attachment(seg);
         if (i % 3 == 0)
-            sched_yield();
+            give_way();
         check_attachment(seg);
         mapseg_free(seg);
     }

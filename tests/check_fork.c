@@ -761,7 +761,7 @@ count_in_memory(mapseg *seg)
 {
     for (int round = 0; round < 5000; round++) {
         need_result(MAPSEG_OK, mapseg_lock(seg));
-        need(record_add(mapseg_data(seg)));
+        need(record_add(data_of(seg)));
         need_result(MAPSEG_OK, mapseg_unlock(seg));
     }
 }
@@ -783,13 +783,13 @@ START_TEST(memory_files_across_fork)
     mapseg *seg = created_at("memfd:", DATA_BYTES, 0);
     pid_t child;
 
-    record_init(mapseg_data(seg));
+    record_init(data_of(seg));
     need_attached_through(1, seg);
     child = fork_child(count_then_die_with_lock, stage, seg);
     count_in_memory(seg);
     await(&stage->ready, 1);
     need_attached_through(2, seg);
-    need_number(10000, ((struct record *)mapseg_data(seg))->count);
+    need_number(10000, ((struct record *)data_of(seg))->count);
     atomic_store(&stage->go, 1);
     await(&stage->ready, 2);
     need_result(MAPSEG_WOULD_BLOCK, mapseg_try_lock(seg));
@@ -887,7 +887,7 @@ attach_in_thread(void *argument)
         mapseg *seg = attached_to(busy->place->key);
 
         need_result(MAPSEG_OK, mapseg_lock(seg));
-        need(record_add(mapseg_data(seg)));
+        need(record_add(data_of(seg)));
         need_result(MAPSEG_OK, mapseg_unlock(seg));
         mapseg_free(seg);
         atomic_fetch_add(&busy->stage->ready, 1);
@@ -903,7 +903,7 @@ lock_in_thread(void *argument)
 
     while (atomic_load(&busy->stage->go) == 0) {
         need_result(MAPSEG_OK, mapseg_lock(busy->steady));
-        need(record_add(mapseg_data(busy->steady)));
+        need(record_add(data_of(busy->steady)));
         need_result(MAPSEG_OK, mapseg_unlock(busy->steady));
         atomic_fetch_add(&busy->stage->told[0], 1);
     }
@@ -918,7 +918,7 @@ lock_a_little(struct stage *stage, mapseg *seg)
     need_result(MAPSEG_NOT_LOCKED, mapseg_unlock(seg));
     for (int round = 0; round < 20; round++) {
         need_result(MAPSEG_OK, mapseg_lock(seg));
-        need(record_add(mapseg_data(seg)));
+        need(record_add(data_of(seg)));
         need_result(MAPSEG_OK, mapseg_unlock(seg));
     }
     need_result(MAPSEG_OK, mapseg_detach(seg));
@@ -935,9 +935,9 @@ START_TEST(forks_among_busy_threads)
     new_place(&second);
     make_segment(&second, DATA_BYTES, 0);
     other = attached_to(second.key);
-    record_init(mapseg_data(other));
+    record_init(data_of(other));
     busy.steady = created_at(stage->place.key, DATA_BYTES, 0);
-    record_init(mapseg_data(busy.steady));
+    record_init(data_of(busy.steady));
     for (int i = 0; i < 4; i++)
         need(pthread_create(&threads[i], NULL, i < 2 ? attach_in_thread : lock_in_thread, &busy) ==
              0);
@@ -946,8 +946,8 @@ START_TEST(forks_among_busy_threads)
     atomic_store(&stage->go, 1);
     for (int i = 0; i < 4; i++)
         need(pthread_join(threads[i], NULL) == 0);
-    need_number(stage->told[0] + 20 * FORKS, ((struct record *)mapseg_data(busy.steady))->count);
-    need_number(stage->ready, ((struct record *)mapseg_data(other))->count);
+    need_number(stage->told[0] + 20 * FORKS, ((struct record *)data_of(busy.steady))->count);
+    need_number(stage->ready, ((struct record *)data_of(other))->count);
     need_attached_through(1, busy.steady);
     need_attached_through(1, other);
     mapseg_free(busy.steady);
@@ -975,12 +975,12 @@ START_TEST(threads_fork_at_once)
     pthread_t threads[3];
 
     busy.steady = created_at(stage->place.key, DATA_BYTES, 0);
-    record_init(mapseg_data(busy.steady));
+    record_init(data_of(busy.steady));
     for (int i = 0; i < 3; i++)
         need(pthread_create(&threads[i], NULL, fork_in_thread, &busy) == 0);
     for (int i = 0; i < 3; i++)
         need(pthread_join(threads[i], NULL) == 0);
-    need_number(3 * 20 * (FORKS / 2), ((struct record *)mapseg_data(busy.steady))->count);
+    need_number(3 * 20 * (FORKS / 2), ((struct record *)data_of(busy.steady))->count);
     need_attached_through(1, busy.steady);
     mapseg_free(busy.steady);
     need(!name_exists(stage->place.path));

@@ -142,6 +142,13 @@ mapping_at(const volatile void *address)
     return mapping;
 }
 
+/* The mapping outlives the comparison, which keeps a pointer into it. */
+#define check_rights(address, expected)                                                            \
+    do {                                                                                           \
+        const struct mapping mapping_ = mapping_at(address);                                       \
+        ck_assert_str_eq(mapping_.rights, expected);                                               \
+    } while (0)
+
 /* ------------------------------------------------------------ what is lost -- */
 
 static const struct {
@@ -219,12 +226,12 @@ START_TEST(read_only_data_stays_read_only)
     set_up(&scene, 0);
     reader = attached(scene.key, MAPSEG_READ_ONLY);
     data = mapseg_const_data(reader);
-    ck_assert_str_eq(mapping_at(data).rights, "r--s");
+    check_rights(data, "r--s");
     expect(MAPSEG_OK, reader, mapseg_access_begin(reader));
     tell(&scene.peer, '0');
     check_data(reader, 0);
-    ck_assert_str_eq(mapping_at(data).rights, "r--p");
-    ck_assert_str_eq(mapping_at(data + SIZE - 1).rights, "r--p");
+    check_rights(data, "r--p");
+    check_rights(data + SIZE - 1, "r--p");
     /* The lock lies in a page of its own here, which can be written. */
     if (mapseg_holds_lock(mapseg_lock(reader)))
         (void)mapseg_unlock(reader);
@@ -242,13 +249,13 @@ START_TEST(only_the_rest_is_replaced)
 
     set_up(&scene, 0);
     data = mapseg_data(scene.seg);
-    ck_assert_str_eq(mapping_at(data).rights, "rw-s");
+    check_rights(data, "rw-s");
     expect(MAPSEG_OK, scene.seg, mapseg_access_begin(scene.seg));
     tell(&scene.peer, 'm');
     ck_assert_int_eq(data[SIZE / 2 + 3 * PAGE + 5], 0);
-    ck_assert_str_eq(mapping_at(data + SIZE / 2 + 3 * PAGE - 1).rights, "rw-s");
-    ck_assert_str_eq(mapping_at(data + SIZE / 2 + 3 * PAGE).rights, "rw-p");
-    ck_assert_str_eq(mapping_at(data + SIZE - 1).rights, "rw-p");
+    check_rights(data + SIZE / 2 + 3 * PAGE - 1, "rw-s");
+    check_rights(data + SIZE / 2 + 3 * PAGE, "rw-p");
+    check_rights(data + SIZE - 1, "rw-p");
     ck_assert(!mapping_at(data + SIZE - 1).not_copied);
     expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_access_end(scene.seg));
     tear_down(&scene);
@@ -265,7 +272,7 @@ START_TEST(replaced_memory_is_kept_out_of_children_too)
     expect(MAPSEG_OK, scene.seg, mapseg_access_begin(scene.seg));
     tell(&scene.peer, 'h');
     ck_assert_int_eq(data[PAGE], 0);
-    ck_assert_str_eq(mapping_at(data + PAGE).rights, "rw-p");
+    check_rights(data + PAGE, "rw-p");
     ck_assert(mapping_at(data + PAGE).not_copied);
     ck_assert(mapping_at(data + SIZE - 1).not_copied);
     expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_access_end(scene.seg));
@@ -1087,9 +1094,9 @@ struct storm {
 struct sailor {
     struct storm *storm;
     pthread_t thread;
-    int sections;
-    int losses;
-    int wrong;
+    atomic_int sections;
+    atomic_int losses;
+    atomic_int wrong;
 };
 
 static uint32_t
@@ -1202,6 +1209,22 @@ storm_seconds(void)
     return text == NULL ? 3 : strtol(text, NULL, 10);
 }
 
+/// Whether each of them has had a section, and one of them a loss; or something is wrong.
+static bool
+have_sailed(struct sailor sailors[THREADS])
+{
+    bool all = true;
+    int losses = 0;
+
+    for (int i = 0; i < THREADS; i++) {
+        if (atomic_load(&sailors[i].wrong) != 0)
+            return true;
+        all = all && atomic_load(&sailors[i].sections) > 0;
+        losses += atomic_load(&sailors[i].losses);
+    }
+    return all && losses > 0;
+}
+
 START_TEST(threads_weather_a_storm)
 {
     struct storm *storm = shared_memory(sizeof *storm);
@@ -1229,6 +1252,8 @@ START_TEST(threads_weather_a_storm)
     }
     pthread_mutex_unlock(&storm->whole);
     for (long left = storm_seconds() * 20; left > 0; left--)
+        sleep_ms(50);
+    for (long left = PATIENCE * 20; left > 0 && !have_sailed(sailors); left--)
         sleep_ms(50);
     atomic_store(&storm->stop, 1);
     for (int i = 0; i < THREADS; i++) {

@@ -537,10 +537,13 @@ START_TEST(list_shows_segments)
     information = find(list, persistent_key);
     ck_assert_ptr_nonnull(information);
     ck_assert_int_eq(information->use, MAPSEG_USE_PERSISTENT);
-    for (size_t i = 1; i < mapseg_list_count(list); i++)
-        ck_assert_int_lt(
-            strcmp(mapseg_list_get(list, i - 1)->native_key, mapseg_list_get(list, i)->native_key),
-            0);
+    for (size_t i = 1; i < mapseg_list_count(list); i++) {
+        const mapseg_information *before = mapseg_list_get(list, i - 1);
+
+        information = mapseg_list_get(list, i);
+        ck_assert(before != NULL && information != NULL);
+        ck_assert_int_lt(strcmp(before->native_key, information->native_key), 0);
+    }
     ck_assert_ptr_null(mapseg_list_get(list, mapseg_list_count(list)));
     ck_assert_ptr_null(mapseg_list_get(list, SIZE_MAX));
     mapseg_list_free(list);

@@ -326,6 +326,7 @@ START_TEST(derivation_by_type)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         mapseg_ipc_key *key = mapseg_ipc_key_derive("my key", rows[i].type);
 
+        ck_assert_ptr_nonnull(key);
         ck_assert_int_eq(mapseg_ipc_key_type(key), rows[i].type);
         ck_assert_str_eq(mapseg_ipc_key_name(key), rows[i].name);
         mapseg_ipc_key_free(key);

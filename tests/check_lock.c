@@ -5,7 +5,6 @@
 
 #include <check.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/time.h>
@@ -312,7 +311,7 @@ take(mapseg *seg, int way)
     if (way % 3 == 1)
         while ((result = mapseg_try_lock(seg)) != MAPSEG_OK) {
             need_result(MAPSEG_WOULD_BLOCK, result);
-            (void)sched_yield();
+            nap(MICROSECOND);
         }
     if (way % 3 == 2)
         while ((result = mapseg_lock_for(seg, 50 * MICROSECOND)) != MAPSEG_OK)
@@ -326,7 +325,7 @@ add(void *argument)
 
     for (int round = 0; round < adder->rounds; round++) {
         take(adder->seg, round / 64);
-        need(record_add(mapseg_data(adder->seg)));
+        need(record_add(data_of(adder->seg)));
         need_result(MAPSEG_OK, mapseg_unlock(adder->seg));
     }
     return NULL;
@@ -336,7 +335,7 @@ START_TEST(two_threads_of_one_handle)
 {
     struct stage *stage = new_stage();
     mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
-    struct record *record = mapseg_data(seg);
+    struct record *record = data_of(seg);
     struct adder adder = {.seg = seg, .rounds = 20000};
     pthread_t threads[3];
 
@@ -356,7 +355,7 @@ START_TEST(two_handles_of_one_process)
     mapseg *first = created_at(stage->place.key, DATA_BYTES, 0);
     mapseg *second = attached_to(stage->place.key);
     struct adder adders[2] = {{first, 20000}, {second, 20000}};
-    struct record *record = mapseg_data(first);
+    struct record *record = data_of(first);
     pthread_t threads[2];
 
     need(mapseg_data(first) != mapseg_data(second));
@@ -405,7 +404,7 @@ START_TEST(four_processes_count)
     make_segment(&stage->place, DATA_BYTES, contention_flags[_i]);
     header = map_header(stage->place.path);
     seg = attached_to(stage->place.key);
-    record_init(mapseg_data(seg));
+    record_init(data_of(seg));
     mapseg_free(seg);
     for (int i = 0; i < 4; i++)
         pids[i] = start(add_in_process, stage);
@@ -414,7 +413,7 @@ START_TEST(four_processes_count)
     for (int i = 0; i < 4; i++)
         finish(pids[i]);
     seg = attached_to(stage->place.key);
-    record = mapseg_data(seg);
+    record = data_of(seg);
     need_number(4 * ADD_ROUNDS, record->count);
     need_number(~(uint64_t)(4 * ADD_ROUNDS), record->inverse);
     need_number(0, lock_word(header));
@@ -426,7 +425,9 @@ END_TEST
 
 #define DUEL_ROUNDS 20000
 
-/** Two threads that unlock the same lock at the same time. */
+/** Two threads that unlock the same lock at the same time. Who waits for the
+ *  other sleeps for moments: who only yields is passed over by all that a busy
+ *  machine has to do, each time. */
 struct duel {
     mapseg *seg;
     atomic_int round;
@@ -453,7 +454,7 @@ second_unlocker(void *argument)
     for (int round = 1; round <= DUEL_ROUNDS; round++) {
         for (int look = 0; atomic_load(&duel->round) < round; look++)
             if (look % 1000 == 999)
-                (void)sched_yield();
+                nap(MICROSECOND);
         count_freed(duel);
     }
     return NULL;
@@ -477,8 +478,9 @@ START_TEST(one_of_two_unlocks_frees)
         for (volatile int pause = 0; pause < round % 256; pause++)
             ;
         count_freed(&duel);
-        while (atomic_load(&duel.answers) < 2 * round)
-            (void)sched_yield();
+        for (int look = 0; atomic_load(&duel.answers) < 2 * round; look++)
+            if (look % 1000 == 999)
+                nap(MICROSECOND);
         need_number(round, atomic_load(&duel.freed));
     }
     need(pthread_join(second, NULL) == 0);

@@ -45,6 +45,42 @@ tear_down(void)
     need(!name_exists(place.path));
 }
 
+/* ------------------------------------------------------------- the clock -- */
+
+static int64_t fake_time;
+static int64_t longest_sleep;
+static int sleeps;
+
+static int64_t
+read_fake_clock(void)
+{
+    return fake_time;
+}
+
+/** Time passes in sleep alone, and every sleep is cut short. */
+static void
+sleep_badly(const uint32_t *word, uint32_t value, int64_t ns)
+{
+    (void)word;
+    (void)value;
+    sleeps++;
+    if (ns > longest_sleep)
+        longest_sleep = ns;
+    fake_time += ns < 50 * MICROSECOND ? ns : 50 * MICROSECOND;
+}
+
+/** Time passes in sleep alone, and every sleep is as long as was asked for. */
+static void
+sleep_well(const uint32_t *word, uint32_t value, int64_t ns)
+{
+    (void)word;
+    (void)value;
+    sleeps++;
+    if (ns > longest_sleep)
+        longest_sleep = ns;
+    fake_time += ns;
+}
+
 /* ---------------------------------------------------------------- waking -- */
 
 static int wakes;
@@ -365,41 +401,7 @@ START_TEST(own_byte_is_never_taken)
 }
 END_TEST
 
-/* ------------------------------------------------------------- the clock -- */
-
-static int64_t fake_time;
-static int64_t longest_sleep;
-static int sleeps;
-
-static int64_t
-read_fake_clock(void)
-{
-    return fake_time;
-}
-
-/** Time passes in sleep alone, and every sleep is cut short. */
-static void
-sleep_badly(const uint32_t *word, uint32_t value, int64_t ns)
-{
-    (void)word;
-    (void)value;
-    sleeps++;
-    if (ns > longest_sleep)
-        longest_sleep = ns;
-    fake_time += ns < 50 * MICROSECOND ? ns : 50 * MICROSECOND;
-}
-
-/** Time passes in sleep alone, and every sleep is as long as was asked for. */
-static void
-sleep_well(const uint32_t *word, uint32_t value, int64_t ns)
-{
-    (void)word;
-    (void)value;
-    sleeps++;
-    if (ns > longest_sleep)
-        longest_sleep = ns;
-    fake_time += ns;
-}
+/* ---------------------------------------------------------------- looking -- */
 
 START_TEST(interrupted_sleeps_do_not_put_off_the_look)
 {

@@ -238,7 +238,7 @@ take_over_in_thread(void *argument)
     result = mapseg_lock(heir->seg);
     need(mapseg_holds_lock(result));
     heir->told = result == MAPSEG_OWNER_DIED;
-    need(record_add(mapseg_data(heir->seg)));
+    need(record_add(data_of(heir->seg)));
     need_result(MAPSEG_OK, mapseg_consistent(heir->seg));
     need_result(MAPSEG_OK, mapseg_unlock(heir->seg));
     return NULL;
@@ -254,7 +254,7 @@ take_over_with_threads(struct stage *stage)
     int told = 0;
 
     memset(heirs, 0, sizeof(heirs));
-    record_init(mapseg_data(seg));
+    record_init(data_of(seg));
     for (int i = 0; i < 4; i++) {
         heirs[i].seg = seg;
         need(pthread_create(&threads[i], NULL, take_over_in_thread, &heirs[i]) == 0);
@@ -266,7 +266,7 @@ take_over_with_threads(struct stage *stage)
         told += heirs[i].told;
     }
     need_number(1, told);
-    need_number(4, ((struct record *)mapseg_data(seg))->count);
+    need_number(4, ((struct record *)data_of(seg))->count);
     mapseg_free(seg);
 }
 

@@ -1455,10 +1455,10 @@ START_TEST(byte_by_byte)
 {
     struct trickle trickle = {.piece = 1, .end = MAPSEG_MESSAGE_BYTES, .with_first = true};
 
-    receive_trickle(&trickle, 20 * SECOND, ONE(MAPSEG_OK));
+    receive_trickle(&trickle, PATIENCE * SECOND, ONE(MAPSEG_OK));
     trickle.interrupts = true;
     trickle.pause = 5;
-    receive_trickle(&trickle, 20 * SECOND, ONE(MAPSEG_OK));
+    receive_trickle(&trickle, PATIENCE * SECOND, ONE(MAPSEG_OK));
     trickle.piece = 20;
     receive_trickle(&trickle, -1, ONE(MAPSEG_OK));
 }
@@ -1469,7 +1469,7 @@ START_TEST(the_descriptor_comes_last)
 {
     struct trickle trickle = {.piece = 32, .end = MAPSEG_MESSAGE_BYTES, .with_first = false};
 
-    receive_trickle(&trickle, 20 * SECOND, FOREIGN | ONE(MAPSEG_OK));
+    receive_trickle(&trickle, PATIENCE * SECOND, FOREIGN | ONE(MAPSEG_OK));
 }
 END_TEST
 
@@ -1506,17 +1506,66 @@ START_TEST(the_rest_comes_late)
 
     receive_trickle(&trickle, -1, ONE(MAPSEG_OK));
     trickle.pause = 1200;
-    receive_trickle(&trickle, 60 * SECOND, ONE(MAPSEG_OK));
+    receive_trickle(&trickle, PATIENCE * SECOND, ONE(MAPSEG_OK));
 }
 END_TEST
+
+static struct mapseg_os_operations real;
+static int64_t fake_time;
+static const struct letter *slow_letter;
+static size_t slow_bytes;
+static int slow_end;
+
+static int64_t
+read_fake_clock(void)
+{
+    return fake_time;
+}
+
+/** 60 ms later there is a byte more, if so much time is given. */
+static int
+send_a_byte(int socket_fd, bool to_send, int64_t ns)
+{
+    const int64_t pause = 60 * MILLISECOND;
+
+    (void)socket_fd;
+    ck_assert(!to_send);
+    fake_time += ns < pause ? ns : pause;
+    if (ns < pause)
+        return -ETIMEDOUT;
+    ck_assert_int_eq(send_by_hand(slow_end, slow_letter->content.bytes + slow_bytes, 1, NULL, 0),
+                     1);
+    slow_bytes++;
+    return 0;
+}
 
 /** The time is for all of the rest, not for each byte of it. */
 START_TEST(a_sender_that_never_ends)
 {
-    struct trickle trickle = {
-        .piece = 1, .end = MAPSEG_MESSAGE_BYTES, .with_first = true, .pause = 60};
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+    mapseg *seg = memory_segment("slow"), *receiver = mapseg_new();
+    struct letter letter;
+    int ends[2];
 
-    receive_trickle(&trickle, 400 * MILLISECOND, ONE(MAPSEG_TIMED_OUT));
+    connect_ends(STREAM, ends);
+    write_letter(&letter, seg, MAPSEG_READ_WRITE);
+    ck_assert_int_eq(send_by_hand(ends[0], letter.content.bytes, 1, letter.descriptors, 1), 1);
+    burn(&letter);
+    slow_letter = &letter;
+    slow_end = ends[0];
+    slow_bytes = 1;
+    real = mapseg_os;
+    mapseg_os.monotonic_ns = read_fake_clock;
+    mapseg_os.socket_ready = send_a_byte;
+    options.timeout_ns = 400 * MILLISECOND;
+    expect(MAPSEG_TIMED_OUT, receiver,
+           mapseg_receive_with(receiver, ends[1], MAPSEG_READ_WRITE, &options));
+    mapseg_os = real;
+    ck_assert_int_eq(fake_time, 400 * MILLISECOND);
+    ck_assert_uint_eq(slow_bytes, 1 + 6);
+    mapseg_free(receiver);
+    mapseg_free(seg);
+    close_ends(ends);
 }
 END_TEST
 

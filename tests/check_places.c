@@ -103,7 +103,7 @@ add_many(struct stage *stage)
     await(&stage->go, 1);
     for (int i = 0; i < ADDITIONS; i++) {
         need_result(MAPSEG_OK, mapseg_lock(seg));
-        need(record_add(mapseg_data(seg)));
+        need(record_add(data_of(seg)));
         need_result(MAPSEG_OK, mapseg_unlock(seg));
     }
     mapseg_free(seg);
@@ -139,7 +139,7 @@ make_record(const struct place *place)
 
     make_segment(place, DATA_BYTES, 0);
     seg = attached_to(place->key);
-    record_init(mapseg_data(seg));
+    record_init(data_of(seg));
     mapseg_free(seg);
     return map_header(place->path);
 }
@@ -149,7 +149,7 @@ need_count(const struct place *place, uint64_t count)
 {
     mapseg *seg = attached_to(place->key);
 
-    need_number(count, ((struct record *)mapseg_data(seg))->count);
+    need_number(count, ((struct record *)data_of(seg))->count);
     mapseg_free(seg);
 }
 
@@ -370,7 +370,7 @@ create_for_both(struct stage *stage)
     if (stage->number != 0)
         become_nobody();
     need_result(MAPSEG_OK, mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
-    record_init(mapseg_data(seg));
+    record_init(data_of(seg));
     mapseg_free(seg);
 }
 
@@ -383,7 +383,7 @@ add_as_either(struct stage *stage)
     await(&stage->go, 1);
     for (int i = 0; i < ADDITIONS; i++) {
         need_result(MAPSEG_OK, mapseg_lock(seg));
-        need(record_add(mapseg_data(seg)));
+        need(record_add(data_of(seg)));
         need_result(MAPSEG_OK, mapseg_unlock(seg));
     }
     mapseg_free(seg);
@@ -453,7 +453,7 @@ START_TEST(two_users_share_the_lock)
     finish(one);
     finish(other);
     seg = attached_with_others(&stage->place);
-    need_number(2 * ADDITIONS, ((struct record *)mapseg_data(seg))->count);
+    need_number(2 * ADDITIONS, ((struct record *)data_of(seg))->count);
     mapseg_free(seg);
 
     one = start_ready(HERE, hold_as_either, stage);
@@ -695,7 +695,7 @@ be_grandchild(struct stage *stage)
     need(mapseg_holds_lock(result));
     atomic_fetch_add(&stage->told[result], 1);
     need_result(MAPSEG_OK, mapseg_consistent(inherited));
-    need(record_add(mapseg_data(inherited)));
+    need(record_add(data_of(inherited)));
     need_result(MAPSEG_OK, mapseg_unlock(inherited));
     need_result(MAPSEG_OK, mapseg_detach(inherited));
     atomic_fetch_add(&stage->ready, 1);

@@ -253,7 +253,7 @@ START_TEST(killed_last_one_leaves_it_stale)
     } else {
         options.flags = MAPSEG_RECLAIM;
         need_result(MAPSEG_OK, mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
-        need(((const char *)mapseg_const_data(seg))[0] == '\0');
+        need(((const char *)data_of(seg))[0] == '\0');
     }
     mapseg_free(seg);
     need(!name_exists(stage->place.path));
@@ -297,7 +297,7 @@ START_TEST(removed_segment_lives_on_beside_its_successor)
     inode = inode_of(stage->place.path);
     need_attached(1, stage->place.key);
     need(strcmp(mapseg_const_data(second_old), "old") == 0);
-    need(((const char *)mapseg_const_data(new))[0] == '\0');
+    need(((const char *)data_of(new))[0] == '\0');
     need_result(MAPSEG_OK, mapseg_lock(old));
     need_result(MAPSEG_OK, mapseg_try_lock(new));
     need_result(MAPSEG_WOULD_BLOCK, mapseg_try_lock(second_old));

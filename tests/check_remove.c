@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -331,7 +330,7 @@ START_TEST(remove_through_the_attached_handle)
     expect(MAPSEG_OK, seg, mapseg_remove(seg));
     check_gone();
     ck_assert(mapseg_is_attached(seg));
-    *(char *)mapseg_data(seg) = 'x';
+    *(char *)data_of(seg) = 'x';
     expect(MAPSEG_OK, seg, mapseg_lock(seg));
     expect(MAPSEG_OK, seg, mapseg_detach(seg));
     check_gone();
@@ -409,9 +408,9 @@ remove_and_create(int channel, void *argument)
             ck_assert_msg(result == MAPSEG_OK || result == MAPSEG_NOT_FOUND, "remove: %s: %s",
                           mapseg_result_name(result), mapseg_error_string(seg));
         }
-        *(int *)mapseg_data(seg) = i;
+        *(int *)data_of(seg) = i;
         if (i % 5 == 0)
-            sched_yield();
+            give_way();
         expect(MAPSEG_OK, seg, mapseg_detach(seg));
         mapseg_free(seg);
     }
@@ -567,7 +566,7 @@ START_TEST(create_replaces_what_nobody_uses)
         ck_assert_uint_ne(inode_of_name(), inode);
         ck_assert_uint_eq(mapseg_size(seg), 5000);
         for (int j = 0; j < 5000; j++)
-            ck_assert_int_eq(((char *)mapseg_data(seg))[j], 0);
+            ck_assert_int_eq(((char *)data_of(seg))[j], 0);
         expect(MAPSEG_OK, seg, mapseg_detach(seg));
         check_gone();
     }
@@ -617,11 +616,11 @@ reclaim_and_attach(int channel, void *argument)
             /* Whoever created it is in it alone until others attach. */
             ck_assert_uint_eq(inode_of_name(), inode_at(mapseg_data(seg)));
             __atomic_add_fetch(in, 1, __ATOMIC_SEQ_CST);
-            sched_yield();
+            give_way();
             ck_assert_uint_eq(inode_of_name(), inode_at(mapseg_data(seg)));
         } else {
             expect(MAPSEG_ALREADY_EXISTS, seg, result);
-            sched_yield();
+            give_way();
         }
         mapseg_free(seg);
     }
@@ -681,7 +680,7 @@ START_TEST(killed_at_any_moment)
         bool is_new;
 
         while (__atomic_exchange_n(&round->ready, 0, __ATOMIC_SEQ_CST) == 0)
-            sched_yield();
+            give_way();
         usleep((useconds_t)(i * 37 % 700));
         kill_peer(&peer);
         seg = handle_for(key);

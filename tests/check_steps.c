@@ -30,8 +30,10 @@
 #include <unistd.h>
 
 #define DATA_BYTES 64
-/** Whoever is left has the lock within this. */
-#define STALL SECOND
+/** Seconds that the walk through one operation may take: each step of it is two
+ *  switches from one process to another, and a machine that is busy lets others
+ *  run in between. */
+#define WALK_TIMEOUT 1800
 
 #define UNKEPT UINT64_C(0x5ca1ab1e)
 
@@ -143,7 +145,7 @@ enter_told(struct scene *in)
 static void
 update(struct scene *in)
 {
-    volatile struct pair *pair = mapseg_data(victim);
+    volatile struct pair *pair = data_of(victim);
 
     (void)in;
     pair->first++;
@@ -283,7 +285,7 @@ be_born(struct scene *in)
 {
     mapseg_result result;
 
-    result = mapseg_lock_for(victim, STALL);
+    result = mapseg_lock_for(victim, HANG);
     need(mapseg_holds_lock(result));
     update(in);
     need_result(MAPSEG_OK, mapseg_unlock(victim));
@@ -405,7 +407,7 @@ witness_segment(struct scene *in)
 {
     in->witness = created_at(in->stage.place.key, DATA_BYTES,
                              in->operation->flags | (uint32_t)MAPSEG_NO_FORK);
-    ((struct pair *)mapseg_data(in->witness))->mark = UNKEPT;
+    ((struct pair *)data_of(in->witness))->mark = UNKEPT;
     in->header = map_header(in->stage.place.path);
     in->inode = inode_of(in->stage.place.path);
 }
@@ -439,7 +441,7 @@ abandon_segment(struct stage *stage)
 {
     mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
 
-    ((struct pair *)mapseg_data(seg))->mark = UNKEPT;
+    ((struct pair *)data_of(seg))->mark = UNKEPT;
 }
 
 /** Crash debris: nobody is attached. */
@@ -522,8 +524,10 @@ put_heir_to_sleep(struct scene *in)
     if (!in->operation->heir)
         return;
     atomic_fetch_add(&in->heir_call, 1);
-    while ((lock_word(in->header) & MAPSEG_LOCK_SLEEPERS) == 0 || !is_asleep(in->heir))
+    while ((lock_word(in->header) & MAPSEG_LOCK_SLEEPERS) == 0 || !is_asleep(in->heir)) {
         need(now() < deadline);
+        nap(20 * MICROSECOND);
+    }
 }
 
 /* ------------------------------------------------------------ those who are left -- */
@@ -542,7 +546,7 @@ static mapseg_result
 lock_after(mapseg *seg, bool wait)
 {
     int64_t begun = now();
-    mapseg_result result = wait ? mapseg_lock_for(seg, STALL) : mapseg_try_lock(seg);
+    mapseg_result result = wait ? mapseg_lock_for(seg, HANG) : mapseg_try_lock(seg);
 
     if (now() - begun > longest)
         longest = now() - begun;
@@ -644,7 +648,7 @@ check_heir(struct scene *in)
     need(held || !died_inside(in));
     witness_lets_go(in);
     while (atomic_load(&in->heir_done) != atomic_load(&in->heir_call)) {
-        need(now() - begun < STALL);
+        need(now() - begun < HANG);
         nap(20 * MICROSECOND);
     }
     if (now() - begun > longest)
@@ -1147,7 +1151,7 @@ main(void)
     (void)snprintf(private_path, sizeof(private_path), "/dev/shm/.mapseg-%016" PRIx64,
                    private_number);
     suite_begin("steps");
-    tcase_set_timeout(tcase, wants_all() ? 3600 : TEST_TIMEOUT);
+    tcase_set_timeout(tcase, wants_all() ? 2 * WALK_TIMEOUT : WALK_TIMEOUT);
     tcase_add_loop_test(tcase, death_at_every_step, 0, OPERATIONS);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);

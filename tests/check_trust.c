@@ -290,6 +290,9 @@ put_socket(void)
     give(scene.path, 0777, scene.other);
 }
 
+/** Not everywhere may root make devices. */
+static bool with_devices;
+
 static void
 put_device(void)
 {
@@ -361,11 +364,12 @@ static const struct plant plants[] = {
     {"FIFO with a reader", put_fifo, ANOTHER_KEY, ALL_FOREIGN, ALL_FOREIGN, READER},
     {"directory", put_directory, ANOTHER_KEY, ALL_FOREIGN, ALL_FOREIGN, NO_OPENER},
     {"socket", put_socket, ANOTHER_KEY, ALL_FOREIGN, ALL_FOREIGN, NO_OPENER},
+    /* The last one: it is left out where there are none. */
     {"device", put_device, ANOTHER_KEY, ALL_FOREIGN, ALL_FOREIGN, NO_OPENER},
 };
 /* clang-format on */
 
-#define PLANTS ((int)(sizeof plants / sizeof *plants))
+#define PLANTS ((int)(sizeof plants / sizeof *plants) - !with_devices)
 
 /* ------------------------------------------------------------- witnesses -- */
 
@@ -995,7 +999,7 @@ attach_to_whatever(mapseg *seg, uint64_t inode)
 
 START_TEST(name_swapped_all_the_time)
 {
-    int64_t end = now_ns() + seconds_of_swapping() * 1000000000;
+    int64_t begun = now_ns(), passed = 0;
     unsigned accepted = 0, refused = 0;
     int *stop = shared_memory(sizeof *stop);
     struct footprint before;
@@ -1011,11 +1015,13 @@ START_TEST(name_swapped_all_the_time)
     take_footprint(&before, NULL);
     swapper = start_peer(keep_swapping, stop);
     ck_assert_int_eq(hear(swapper.channel), 'a');
-    while (now_ns() < end) {
+    while (passed < seconds_of_swapping() * 1000000000 ||
+           (passed < PATIENCE * INT64_C(1000000000) && (accepted == 0 || refused == 0))) {
         if (attach_to_whatever(seg, status.st_ino) == MAPSEG_OK)
             accepted++;
         else
             refused++;
+        passed = now_ns() - begun;
     }
     __atomic_store_n(stop, 1, __ATOMIC_RELAXED);
     ck_assert_int_eq(end_peer(&swapper), 0);
@@ -1229,16 +1235,17 @@ START_TEST(no_flag_relaxes_the_rest)
         {put_fifo, FOREIGN},
         {put_directory, FOREIGN},
         {put_socket, FOREIGN},
-        {put_device, FOREIGN},
         {put_own_file, FOREIGN},
         {put_others_file, FOREIGN},
         {put_others_open_file, FOREIGN},
         {put_hard_link_to_file, FOREIGN},
         {put_empty_file, FOREIGN},
+        {put_device, FOREIGN},
     };
+    const size_t count = sizeof others / sizeof *others - !with_devices;
     const uint32_t all = RELAXING | (uint32_t)MAPSEG_GUARDED;
 
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+    for (size_t i = 0; i < count; i++) {
         struct witness witness;
         mapseg *seg;
 
@@ -1437,6 +1444,7 @@ add_hostile_cases(Suite *suite)
 {
     TCase *test_case = new_case(suite, "squatters", 60);
 
+    with_devices = need(can_make_devices(true), "root may not make devices here");
     tcase_add_loop_test(test_case, segment_that_is_sound, 0, PLACES);
     tcase_add_loop_test(test_case, squatter_is_met_by_root, 0, PLANTS * PLACES);
     tcase_add_loop_test(test_case, squatter_is_met_by_a_user, 0, PLANTS * PLACE_RUNTIME);

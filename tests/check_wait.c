@@ -3,6 +3,7 @@
  * ends without one.
  */
 
+#include "os.h"
 #include "versions.h"
 
 #include <check.h>
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,15 +21,22 @@
 /** What a waiter gives a change that must not come meanwhile. */
 #define SHORT (100 * MILLISECOND)
 
-/** Processor time of this process. */
-static int64_t
-time_burned(void)
-{
-    struct rusage usage;
+static struct mapseg_os_operations real;
 
-    need(getrusage(RUSAGE_SELF, &usage) == 0);
-    return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * SECOND +
-           (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * MICROSECOND;
+/** Sleeps on, however short the sleep was to be. Who is not woken hangs, where it would otherwise
+ *  look again by itself and only be late. */
+static void
+sleep_until_woken(const uint32_t *word, uint32_t value, int64_t ns)
+{
+    (void)ns;
+    real.sleep_on(word, value, 100 * HANG);
+}
+
+static void
+need_wakes_from_now_on(void)
+{
+    real = mapseg_os;
+    mapseg_os.sleep_on = sleep_until_woken;
 }
 
 /* ----------------------------------------------------------- who is woken -- */
@@ -135,7 +142,7 @@ START_TEST(every_change_wakes)
     struct watch *watch = new_watch();
     mapseg *seg = attached_to(watch->stage.place.key);
     uint64_t number = 5;
-    uint64_t version;
+    uint64_t version = 1;
     pid_t waiters[READER_KINDS];
 
     start_sleepers(watch, 0, -1, waiters);
@@ -243,9 +250,10 @@ wait_for_all(struct stage *stage)
     mapseg *seg = reader_at(&stage->place, next_kind);
     uint64_t version = 0;
 
+    need_wakes_from_now_on();
     for (int round = 1; round <= CROWD_ROUNDS; round++) {
         atomic_fetch_add(&stage->ready, 1);
-        need_result(MAPSEG_OK, mapseg_wait(seg, version, HANG, &version));
+        need_result(MAPSEG_OK, mapseg_wait(seg, version, -1, &version));
         need_number(2 * round, version);
     }
     atomic_fetch_add(&stage->ready, 1);
@@ -300,23 +308,12 @@ prepare_end(struct stage *stage, mapseg *seg, int end)
     }
 }
 
-/** Where everything takes its time. */
-static bool
-under_valgrind(void)
-{
-    const char *preloaded = getenv("LD_PRELOAD");
-
-    return preloaded != NULL && strstr(preloaded, "vgpreload") != NULL;
-}
-
-/** The end of a change wakes every process. Those whom it forgets look again by
- *  themselves, every now and then; so, in one of several rounds at least, all
- *  must be awake before so many could have looked by chance. */
+/** The end of a change wakes every process. */
 START_TEST(all_are_woken)
 {
     struct watch *watch = new_watch();
     struct stage *stage = &watch->stage;
-    int64_t best = HANG;
+    int64_t best = INT64_MAX;
     pid_t waiters[CROWD];
     mapseg *seg;
 
@@ -330,7 +327,6 @@ START_TEST(all_are_woken)
 
         await(&stage->ready, CROWD * round);
         prepare_end(stage, seg, _i);
-        nap(200 * MILLISECOND);
         for (int i = 0; i < CROWD; i++)
             need_asleep(waiters[i]);
         begun = now();
@@ -339,7 +335,8 @@ START_TEST(all_are_woken)
         if (now() - begun < best)
             best = now() - begun;
     }
-    need(best < 40 * MILLISECOND || under_valgrind());
+    (void)printf("wait: %d processes were awake within %" PRId64 " us\n", CROWD,
+                 best / MICROSECOND);
     for (int i = 0; i < CROWD; i++)
         finish(waiters[i]);
     mapseg_free(seg);
@@ -348,22 +345,20 @@ START_TEST(all_are_woken)
 END_TEST
 
 /** A writer that dies between the new version and the wake: simulated by a
- *  version that is set by hand. */
+ *  version that is set by hand. The waiters find it long before their time is
+ *  over, if it ever is. */
 START_TEST(wake_that_never_came)
 {
     struct watch *watch = new_watch();
     struct mapseg_header *header = map_header(watch->stage.place.path);
-    const int64_t timeouts[] = {-1, HANG, 20 * SECOND};
+    const int64_t timeouts[] = {-1, 100 * HANG, INT64_MAX};
 
     for (uint64_t round = 0; round < 3; round++) {
         pid_t waiters[READER_KINDS];
-        int64_t begun;
 
         start_sleepers(watch, 2 * round, timeouts[round], waiters);
-        begun = now();
         set_version(header, 2 * round + 2);
         need_woken(watch, waiters, MAPSEG_OK, 2 * round + 2);
-        need(now() - begun < 5 * SECOND);
     }
     end_show(&watch->stage);
 }
@@ -387,7 +382,7 @@ START_TEST(dead_writer_ends_a_wait)
     start_sleepers(watch, 0, -1, waiters);
     need_woken(watch, waiters, MAPSEG_OWNER_DIED, 0);
     /* There was time for somebody to repair it. */
-    need(now() - begun > SECOND / 2 && now() - begun < 10 * SECOND);
+    need(now() - begun > SECOND / 2);
     repair(seg);
     need_number(0, lock_word(header));
     mapseg_free(seg);
@@ -445,19 +440,25 @@ interrupt_often(long microseconds)
     need(setitimer(ITIMER_REAL, &timer, NULL) == 0);
 }
 
-/** A body: neither its timeouts nor its results depend on signals. */
+/** How many interruptions are enough to tell what they do to a wait. */
+#define ENOUGH_SIGNALS 20
+
+/** A body: neither its timeouts nor its results depend on signals. If one began
+ *  a wait anew, it would never end. */
 static void
 wait_under_fire(struct stage *stage)
 {
     mapseg *seg = reader_at(&stage->place, next_kind);
     uint64_t version = 77;
-    int64_t begun = now();
 
     interrupt_often(1000);
-    need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, 0, 400 * MILLISECOND, &version));
-    need_number(0, version);
-    need(now() - begun >= 400 * MILLISECOND && now() - begun < 10 * SECOND);
-    need(atomic_load(&signals) > 20);
+    while (atomic_load(&signals) < ENOUGH_SIGNALS) {
+        int64_t begun = now();
+
+        need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, 0, 400 * MILLISECOND, &version));
+        need_number(0, version);
+        need(now() - begun >= 400 * MILLISECOND);
+    }
     atomic_fetch_add(&stage->ready, 1);
     need_result(MAPSEG_OK, mapseg_wait(seg, 0, -1, &version));
     need_number(2, version);
@@ -517,25 +518,57 @@ END_TEST
 
 #define LONG_WAIT (700 * MILLISECOND)
 
+/** How often a waiter may look in that time. */
+#define FEW_LOOKS 60
+
+static int64_t fake_time;
+static int looks;
+
+static int64_t
+read_fake_clock(void)
+{
+    looks++;
+    return fake_time;
+}
+
+/** Time passes in sleep alone: who waits in any other way never comes to an end. */
+static void
+sleep_well(const uint32_t *word, uint32_t value, int64_t ns)
+{
+    (void)word;
+    (void)value;
+    fake_time += ns;
+}
+
+/** What has just ended took that long, and was spent asleep. */
+static void
+need_slept(int64_t ns)
+{
+    need(fake_time >= ns && looks <= FEW_LOOKS);
+    fake_time = 0;
+    looks = 0;
+}
+
 /** A body: waits, with and without a change under way, and counts what that
  *  costs. */
 static void
 wait_at_no_cost(struct stage *stage)
 {
     mapseg *seg = reader_at(&stage->place, next_kind);
-    int64_t before = time_burned();
     uint64_t version;
     uint64_t word;
 
+    mapseg_os.monotonic_ns = read_fake_clock;
+    mapseg_os.sleep_on = sleep_well;
     need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, 0, LONG_WAIT, NULL));
-    need(time_burned() - before < LONG_WAIT / 4);
+    need_slept(LONG_WAIT);
     atomic_fetch_add(&stage->ready, 1);
     await(&stage->go, 2);
-    before = time_burned();
     need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, 0, LONG_WAIT, &version));
+    need_slept(LONG_WAIT);
     need_result(MAPSEG_TIMED_OUT,
                 mapseg_read_for(seg, 0, &word, sizeof(word), &version, LONG_WAIT));
-    need(time_burned() - before < LONG_WAIT / 4);
+    need_slept(LONG_WAIT);
     mapseg_free(seg);
 }
 
@@ -604,7 +637,7 @@ take_turns(mapseg *seg, uint64_t first)
         uint64_t version = 0;
 
         if (turn > 0)
-            need_result(MAPSEG_OK, mapseg_wait(seg, turn - 2, HANG, &version));
+            need_result(MAPSEG_OK, mapseg_wait(seg, turn - 2, -1, &version));
         need_number((int64_t)turn, (int64_t)version);
         need_result(MAPSEG_OK, mapseg_write_begin(seg));
         (*turns)++;
@@ -618,6 +651,7 @@ take_second_turns(struct stage *stage)
 {
     mapseg *seg = attached_to(stage->place.key);
 
+    need_wakes_from_now_on();
     take_turns(seg, 2);
     mapseg_free(seg);
 }
@@ -628,13 +662,12 @@ START_TEST(two_take_turns)
     struct watch *watch = new_watch();
     pid_t other = start(take_second_turns, &watch->stage);
     mapseg *seg = attached_to(watch->stage.place.key);
-    int64_t begun = now();
     uint64_t turns;
 
+    need_wakes_from_now_on();
     take_turns(seg, 0);
+    mapseg_os = real;
     finish(other);
-    /* Each lost wake would cost up to a second. */
-    need(now() - begun < 20 * SECOND);
     need_result(MAPSEG_OK, mapseg_read(seg, 0, &turns, sizeof(turns), NULL));
     need_number(2 * TURNS, turns);
     mapseg_free(seg);

@@ -59,11 +59,12 @@ compare(uint8_t seed)
 static bool
 count_up(unsigned long rounds)
 {
-    bool alone = true;
+    struct record *record = mapseg_data(seg);
+    bool alone = record != NULL;
 
-    for (unsigned long round = 0; round < rounds; round++) {
+    for (unsigned long round = 0; record != NULL && round < rounds; round++) {
         alone = mapseg_lock(seg) == MAPSEG_OK && alone;
-        alone = record_add(mapseg_data(seg)) && alone;
+        alone = record_add(record) && alone;
         alone = mapseg_unlock(seg) == MAPSEG_OK && alone;
     }
     return alone;

@@ -333,7 +333,7 @@ describe(const char *key)
 void
 need_attached_through_at(const char *file, int line, uint32_t expected, mapseg *seg)
 {
-    int64_t deadline = now() + 2 * SECOND;
+    int64_t deadline = now() + HANG;
     uint32_t attached;
 
     for (;;) {

@@ -20,6 +20,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -52,7 +53,7 @@ new_case(Suite *suite, const char *name, double seconds)
 {
     TCase *group = tcase_create(name);
 
-    tcase_set_timeout(group, seconds);
+    tcase_set_timeout(group, seconds > TEST_PATIENCE ? seconds : TEST_PATIENCE);
     suite_add_tcase(suite, group);
     return group;
 }
@@ -293,6 +294,14 @@ sleep_ms(long milliseconds)
         continue;
 }
 
+void
+give_way(void)
+{
+    const struct timespec moment = {0, 1000};
+
+    (void)nanosleep(&moment, NULL);
+}
+
 int64_t
 now_ns(void)
 {
@@ -488,13 +497,19 @@ shared_memory(size_t bytes)
 void
 meet(uint32_t *meeting, uint32_t count)
 {
-    int64_t deadline = now_ns() + patience_ns();
+    int64_t begun = now_ns();
 
     __atomic_add_fetch(meeting, 1, __ATOMIC_ACQ_REL);
     while (__atomic_load_n(meeting, __ATOMIC_ACQUIRE) < count) {
-        if (now_ns() > deadline)
+        int64_t passed = now_ns() - begun;
+
+        if (passed > patience_ns())
             _exit(98);
-        sched_yield();
+        /* Those who look again at once go on at the same time. */
+        if (passed < 1000000)
+            sched_yield();
+        else
+            give_way();
     }
 }
 
@@ -713,18 +728,61 @@ write_text(const char *path, const char *text)
     return written;
 }
 
-/// Leaves the mounts that other processes see; with the help of a user namespace if not root.
+/// Leaves the mounts, and all users but this one.
 static bool
-leave_mounts(void)
+leave_with_one_user(void)
 {
     char users[64], groups[64];
 
     snprintf(users, sizeof users, "%ld %ld 1", (long)geteuid(), (long)geteuid());
     snprintf(groups, sizeof groups, "%ld %ld 1", (long)getegid(), (long)getegid());
-    if (unshare(CLONE_NEWNS) == 0)
-        return true;
     return unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 && write_text("/proc/self/uid_map", users) &&
            write_text("/proc/self/setgroups", "deny") && write_text("/proc/self/gid_map", groups);
+}
+
+/// Gives the user namespace of a process the users that there are outside of it.
+static bool
+give_users(pid_t process)
+{
+    char users[64], groups[64];
+
+    snprintf(users, sizeof users, "/proc/%ld/uid_map", (long)process);
+    snprintf(groups, sizeof groups, "/proc/%ld/gid_map", (long)process);
+    return write_text(users, "0 0 65535") && write_text(groups, "0 0 65535");
+}
+
+/// Leaves the mounts, as root that may not do so by itself, and keeps the users. One who stays
+/// outside, and is root there, has to give them.
+static bool
+leave_with_all_users(void)
+{
+    pid_t self = getpid(), giver;
+    int ends[2], status = -1;
+    bool left;
+
+    if (pipe(ends) != 0)
+        return false;
+    giver = fork();
+    if (giver == 0) {
+        char word;
+
+        _exit(read(ends[0], &word, 1) == 1 && word == 'l' && give_users(self) ? 0 : 1);
+    }
+    left = unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0;
+    left = write(ends[1], left ? "l" : "s", 1) == 1 && left;
+    close(ends[0]);
+    close(ends[1]);
+    return giver > 0 && waitpid(giver, &status, 0) == giver && status == 0 && left;
+}
+
+/// Leaves the mounts that other processes see; with the help of a user namespace where it takes
+/// one.
+static bool
+leave_mounts(void)
+{
+    if (unshare(CLONE_NEWNS) == 0)
+        return true;
+    return is_root() ? leave_with_all_users() : leave_with_one_user();
 }
 
 static bool
@@ -745,6 +803,35 @@ can_mount(void)
 
     if (child == 0)
         _exit(mount_shm("size=1m") ? 0 : 1);
+    return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+}
+
+bool
+can_unmount(void)
+{
+    int status = -1;
+    pid_t child = fork();
+
+    /* In a user namespace what was mounted outside stays. */
+    if (child == 0)
+        _exit(unshare(CLONE_NEWNS) == 0 ? 0 : 1);
+    return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+}
+
+bool
+can_make_devices(bool privately)
+{
+    char name[KEY_BYTES];
+    int status = -1;
+    pid_t child;
+
+    snprintf(name, sizeof name, SHM "/%sdevice", mark());
+    child = fork();
+    if (child == 0)
+        _exit((!privately || mount_shm("size=1m")) &&
+                      mknod(name, S_IFCHR | 0600, makedev(1, 3)) == 0 && unlink(name) == 0
+                  ? 0
+                  : 1);
     return child > 0 && waitpid(child, &status, 0) == child && status == 0;
 }
 

@@ -26,15 +26,19 @@
 /** What a child's end is reported as when it had to be killed for taking too long. */
 #define HUNG (-1)
 
-/** Seconds after which a wait is called a hang. */
-#define PATIENCE 30
+/** Seconds after which a wait is called a hang: far more than it takes on the slowest machine. That
+ *  something comes within this is all that a test says about how soon it comes. */
+#define PATIENCE 120
+
+/** Seconds after which a whole test is called a hang. */
+#define TEST_PATIENCE 600
 
 /* ----------------------------------------------------------- programs -- */
 
 /** Begins a program: the suite, and the mark of this run. */
 Suite *new_suite(const char *name);
 
-/** A group of tests of the suite; each may take `seconds`. */
+/** A group of tests of the suite; each may take `seconds`, and TEST_PATIENCE in any case. */
 TCase *new_case(Suite *suite, const char *name, double seconds);
 
 /** Whether a test can run here. If not, says why, and the program ends with 77 unless it fails. */
@@ -46,6 +50,10 @@ int run_suite(Suite *suite);
 bool is_root(void);
 /** Whether a private mount namespace can be had. */
 bool can_mount(void);
+/** Whether, in one, what is mounted can be taken away. */
+bool can_unmount(void);
+/** Whether devices can be made, in /dev/shm or in a private one. */
+bool can_make_devices(bool privately);
 bool under_sanitizer(void);
 bool under_race_detector(void);
 bool under_valgrind(void);
@@ -83,6 +91,18 @@ mapseg *handle_for(const char *native_key);
 /** The same, created with default options, or attached. */
 mapseg *created(const char *native_key, size_t size);
 mapseg *attached(const char *native_key, mapseg_access access);
+
+/** The data of a handle that is attached for reading and writing. */
+static inline void *
+data_of(mapseg *seg)
+{
+    void *data = mapseg_data(seg);
+
+    if (data == NULL)
+        ck_abort_msg("no data: %s", mapseg_error_string(seg));
+    return data;
+}
+
 /** What mapseg_info says; the caller frees it. */
 mapseg_information *describe(mapseg *seg);
 /** Leaves behind a persistent segment that nobody is attached to. */
@@ -133,6 +153,9 @@ void *shared_memory(size_t bytes);
 void meet(uint32_t *meeting, uint32_t count);
 
 void sleep_ms(long milliseconds);
+/** Lets others run for a moment. Asleep: who only yields is passed over by all that a busy machine
+ *  has to do, each time. */
+void give_way(void);
 int64_t now_ns(void);
 
 /* ----------------------------------------------------------- footprints -- */

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 bool
@@ -47,14 +46,16 @@ name_descriptor(struct place *place, int fd)
 void
 make_show(struct stage *stage, size_t bytes, uint32_t flags)
 {
-    mapseg *seg;
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+    mapseg *seg = handle_of(in_memory ? "memfd:" : stage->place.key);
 
+    options.flags = flags | (in_memory ? 0 : (uint32_t)MAPSEG_PERSISTENT);
+    options.mode = in_memory ? 0 : 0644;
+    need_result(MAPSEG_OK, mapseg_create_with(seg, bytes, MAPSEG_READ_WRITE, &options));
     if (!in_memory) {
-        make_segment(&stage->place, bytes, flags);
-        need(chmod(stage->place.path, 0644) == 0);
+        mapseg_free(seg);
         return;
     }
-    seg = created_at("memfd:", bytes, flags);
     read_only_descriptor = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
     need(read_only_descriptor >= 0);
     name_descriptor(&stage->place, mapseg_export_fd(seg, MAPSEG_READ_WRITE));
