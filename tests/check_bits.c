@@ -189,7 +189,7 @@ describe(mapseg *seg, char *text, size_t bytes)
 static void
 need_same_description(mapseg *seg, struct peer *peer)
 {
-    int64_t deadline = now() + 2 * SECOND;
+    int64_t deadline = now() + HANG;
     char text[200];
 
     do {

@@ -226,30 +226,40 @@ count_threads(void)
 static int threads_before;
 
 static void *
-do_nothing(void *argument)
+note_thread(void *number)
 {
-    return argument;
+    *(pid_t *)number = gettid();
+    return NULL;
 }
 
 static void
 note_threads(void)
 {
     pthread_t thread;
+    pid_t number = 0;
 
-    /* With the first thread a sanitizer's comes. */
-    if (under_sanitizer() && pthread_create(&thread, NULL, do_nothing, NULL) == 0)
+    /* With the first thread a sanitizer's comes; the first one itself is still listed for a moment
+     * after it was joined. */
+    if (under_sanitizer() && pthread_create(&thread, NULL, note_thread, &number) == 0) {
         pthread_join(thread, NULL);
-    sleep_ms(under_sanitizer() ? 20 : 0);
+        while (tgkill(getpid(), number, 0) == 0)
+            sleep_ms(1);
+    }
     threads_before = count_threads();
 }
 
-/// Whether the library has so many; one that was joined is still listed for a moment.
+/// Whether the library comes to have so many; one that was joined is still listed for a moment.
 static bool
 has_more_threads(int count)
 {
-    for (int i = 0; i < 1000 && count_threads() != threads_before + count; i++)
+    int64_t deadline = now_ns() + PATIENCE * INT64_C(1000000000);
+
+    while (count_threads() != threads_before + count) {
+        if (now_ns() > deadline)
+            return false;
         sleep_ms(1);
-    return count_threads() == threads_before + count;
+    }
+    return true;
 }
 
 /* ---------------------------------------------------------------- readable -- */

@@ -539,7 +539,7 @@ exec_with_the_lock(struct stage *stage)
 static void
 await_told(mapseg *seg)
 {
-    need_result(MAPSEG_OWNER_DIED, mapseg_lock_for(seg, SECOND));
+    need_result(MAPSEG_OWNER_DIED, mapseg_lock_for(seg, HANG));
     need_result(MAPSEG_OK, mapseg_consistent(seg));
     need_result(MAPSEG_OK, mapseg_unlock(seg));
 }
@@ -802,7 +802,7 @@ run_thread(void *(*body)(void *argument), struct finding *finding)
 static bool
 nap_of_try(int tries)
 {
-    need(tries < 1000);
+    need(tries < HANG / MILLISECOND);
     nap(MILLISECOND);
     return true;
 }
