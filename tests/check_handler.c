@@ -73,10 +73,10 @@ WRAP(void *, map, (int fd, size_t bytes, int64_t offset, enum mapseg_protection 
 WRAP(int, hide_from_children, (void *address, size_t bytes), (address, bytes))
 
 static int
-raising_open(const char *path, int flags)
+raising_open(int directory, const char *name, int flags)
 {
     count_call();
-    return plan.starve ? -EMFILE : healthy.open(path, flags);
+    return plan.starve ? -EMFILE : healthy.open(directory, name, flags);
 }
 
 static int
@@ -353,7 +353,7 @@ run_close(void)
 {
     int fd = dup(STDERR_FILENO);
 
-    mapseg_presence_close(fd);
+    mapseg_close(fd);
     return fd >= 0;
 }
 
