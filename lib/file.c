@@ -132,6 +132,14 @@ mapseg_file_fd(struct mapseg_file *file)
     return seen;
 }
 
+mapseg_result
+mapseg_file_failed(int error, struct mapseg_failure *failure)
+{
+    return error == EBADF ? mapseg_failed(failure, MAPSEG_DESCRIPTOR_CLOSED, 0, "%s",
+                                          MAPSEG_DESCRIPTOR_CLOSED_WORDS)
+                          : mapseg_system_failed(failure, error, "its file cannot be opened anew");
+}
+
 void
 mapseg_file_close(struct mapseg_file *file)
 {

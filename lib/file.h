@@ -6,6 +6,8 @@
 #ifndef MAPSEG_FILE_H
 #define MAPSEG_FILE_H
 
+#include "error.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/types.h>
@@ -32,6 +34,9 @@ bool mapseg_file_is_behind(const struct mapseg_file *file, int fd);
  *  the file is opened anew by its path. Negative errno: it is lost. For all but the
  *  fast paths. Threads may call it at once. */
 int mapseg_file_fd(struct mapseg_file *file);
+
+/** Words where mapseg_file_fd gave no descriptor; `error` is positive. */
+mapseg_result mapseg_file_failed(int error, struct mapseg_failure *failure);
 
 /** A new open file description of the file, and surely of no other: by its name, or
  *  through /proc. Negative errno. */

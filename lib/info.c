@@ -245,9 +245,8 @@ open_own(mapseg *seg, struct look *look, struct mapseg_failure *failure)
 {
     int given = given_descriptor(seg);
 
-    if (given == -EBADF && mapseg_is_attached(seg))
-        return mapseg_failed(failure, MAPSEG_DESCRIPTOR_CLOSED, 0, "%s",
-                             MAPSEG_DESCRIPTOR_CLOSED_WORDS);
+    if (given < 0 && mapseg_is_attached(seg))
+        return mapseg_file_failed(-given, failure);
     look->fd = mapseg_os.duplicate(given);
     /* A sandbox: the descriptor as it is will do. */
     look->borrowed = look->fd == -EPERM || look->fd == -EACCES || look->fd == -ENOSYS;

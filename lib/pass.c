@@ -83,11 +83,6 @@ check_and_export(mapseg *seg, mapseg_access access, struct mapseg_failure *failu
                       "this handle is attached read-only; export a read-only descriptor");
         return -1;
     }
-    if (access == MAPSEG_READ_WRITE && is_sealed(seg)) {
-        mapseg_failed(failure, MAPSEG_PERMISSION_DENIED, 0,
-                      "its seals let nobody write but this handle; export a read-only descriptor");
-        return -1;
-    }
     if (seg->attachment.file.fd < 0) {
         mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
                       "this sandbox allows no descriptor of its own; hand the inherited one on");
@@ -95,8 +90,12 @@ check_and_export(mapseg *seg, mapseg_access access, struct mapseg_failure *failu
     }
     fd = mapseg_file_fd(&seg->attachment.file);
     if (fd < 0) {
-        mapseg_failed(failure, fd == -EBADF ? MAPSEG_DESCRIPTOR_CLOSED : MAPSEG_OUT_OF_RESOURCES,
-                      fd == -EBADF ? 0 : -fd, "%s", MAPSEG_DESCRIPTOR_CLOSED_WORDS);
+        (void)mapseg_file_failed(-fd, failure);
+        return -1;
+    }
+    if (access == MAPSEG_READ_WRITE && is_sealed(seg)) {
+        mapseg_failed(failure, MAPSEG_PERMISSION_DENIED, 0,
+                      "its seals let nobody write but this handle; export a read-only descriptor");
         return -1;
     }
     return export_fd(seg, access, failure);

@@ -64,7 +64,9 @@ tells $k-text "MAPSEG_NOT_A_SEGMENT: " "another key" ""
 
 mkdir "$file-box"
 chmod 777 "$file-box"
-expect_quiet 0 create "file:$file-box/segment" --size 10
+expect 1 create "file:$file-box/segment" --size 10
+has "$work/err" MAPSEG_ALLOW_SHARED_DIRECTORY
+expect_quiet 0 create "file:$file-box/segment" --size 10 --allow-shared-directory
 tells "file:$file-box/segment" "MAPSEG_UNTRUSTED: " MAPSEG_ALLOW_SHARED_DIRECTORY ""
 chmod 1777 "$file-box"
 if [ "$(id -u)" -eq 0 ]; then

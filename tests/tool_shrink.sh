@@ -47,7 +47,8 @@ fi
 if [ "$(id -u)" -eq 0 ]; then
     mkdir -m 0777 "$work/shared"
     chmod 0777 "$work/shared"
-    "$tool" create "file:$work/shared/a" --size 10 >/dev/null || fail "create in a shared directory"
+    "$tool" create --allow-shared-directory "file:$work/shared/a" --size 10 >/dev/null ||
+        fail "create in a shared directory"
     expect 1 read "file:$work/shared/a"
     has "$work/err" MAPSEG_ALLOW_SHARED_DIRECTORY
     expect 0 read --allow-shared-directory "file:$work/shared/a"

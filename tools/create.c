@@ -21,13 +21,19 @@ static const char usage[] =
     "      --size SIZE          bytes of data; K, M and G stand for powers of 1024\n"
     "      --mode MODE          permission bits in octal (default: 0600)\n"
     "      --reclaim            replace a segment of that name that nobody uses\n"
-    "      --lazy               do not reserve the memory now\n" PLAIN_HELP COMMON_HELP;
+    "      --lazy               do not reserve the memory now\n" DIRECTORY_HELP PLAIN_HELP
+        COMMON_HELP;
 
 static const struct option options[] = {
-    {"size", required_argument, NULL, 's'},     {"mode", required_argument, NULL, 'm'},
-    {"reclaim", no_argument, NULL, 'r'},        {"lazy", no_argument, NULL, 'l'},
-    {"plain", no_argument, NULL, OPTION_PLAIN}, {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'V'},        {NULL, 0, NULL, 0},
+    {"size", required_argument, NULL, 's'},
+    {"mode", required_argument, NULL, 'm'},
+    {"reclaim", no_argument, NULL, 'r'},
+    {"lazy", no_argument, NULL, 'l'},
+    {"allow-shared-directory", no_argument, NULL, OPTION_SHARED_DIRECTORY},
+    {"plain", no_argument, NULL, OPTION_PLAIN},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {NULL, 0, NULL, 0},
 };
 
 /* A segment that the user is not told of must not stay. */
@@ -89,5 +95,6 @@ command_create(int argc, char **argv)
     no_more_arguments(argc, argv);
     if (!size)
         usage_error("--size is missing");
+    how.flags |= attach_options().flags;
     return create(key, parse_size("--size", size), &how);
 }
