@@ -41,7 +41,7 @@ HOME=$home ./bootstrap demo >"$work/log" 2>&1 || fail './bootstrap demo'
 build/tools/mapseg --version >/dev/null || fail 'the command does not run'
 cp -R "$home" "$work/home.before"
 
-tests='tests/check_key tests/docs.sh tests/examples.sh tests/installed.sh tests/tool.sh'
+tests='tests/compile_c99 tests/docs.sh tests/examples.sh tests/installed.sh tests/tool.sh'
 HOME=$home MAKEFLAGS="TESTS=$(printf '%s' "$tests" | sed 's/ /\\ /g')" ./bootstrap check \
     >"$work/log" 2>&1 || fail './bootstrap check'
 [ "$(sed -n 's/^# PASS: *//p' "$work/log")" = 5 ] || fail 'other tests than five passed'
