@@ -79,6 +79,16 @@ linux_close(int fd)
     restore_cancellation(state);
 }
 
+/** Another descriptor of the same description, above the standard ones. */
+static int
+linux_duplicate(int fd)
+{
+    int high = result_of(fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+
+    /* So it says where the limit on descriptors allows no such number. */
+    return high == -EINVAL ? -EMFILE : high;
+}
+
 /** A new descriptor, or a negative errno, as it is; but one that took the place of
  *  a standard descriptor is moved away from there. */
 static int
@@ -88,7 +98,7 @@ lift(int fd)
 
     if (fd < 0 || fd > STDERR_FILENO)
         return fd;
-    high = result_of(fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+    high = linux_duplicate(fd);
     linux_close(fd);
     return high;
 }
@@ -124,7 +134,16 @@ linux_open_place(int directory, const char *name)
 static int
 linux_open_new(int directory, const char *name, mode_t mode)
 {
-    return open_at(directory, name, O_RDWR | O_CREAT | O_EXCL | OPEN_FLAGS | O_NOFOLLOW, mode);
+    int state = hold_off_cancellation();
+    int made = result_of(
+        openat(directory, name, O_RDWR | O_CREAT | O_EXCL | OPEN_FLAGS | O_NOFOLLOW, mode));
+    int fd = lift(made);
+
+    /* The file is there, and nobody else knows it. */
+    if (made >= 0 && fd < 0)
+        (void)unlinkat(directory, name, 0);
+    restore_cancellation(state);
+    return fd;
 }
 
 static int
@@ -231,12 +250,6 @@ linux_reopen(int fd, int flags)
     descriptor_name(fd, name, sizeof name);
     /* Not O_NOFOLLOW: the /proc name is itself a link. */
     return open_at(-1, name, flags | OPEN_FLAGS, 0);
-}
-
-static int
-linux_duplicate(int fd)
-{
-    return result_of(fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
 }
 
 static int
