@@ -44,7 +44,7 @@ endif
 
 suites += tests/check_crossing tests/check_hostile tests/check_shrink tests/check_trust
 suites += tests/check_pass tests/check_sandbox tests/check_seals
-suites += tests/check_swap
+suites += tests/check_descriptors tests/check_standard tests/check_swap
 
 TESTS = $(suites) $(scripts)
 check_PROGRAMS += $(suites)
@@ -76,6 +76,8 @@ tests_check_os_LDADD = $(internals_libraries)
 tests_check_pass_LDADD = $(internals_libraries)
 tests_check_seals_LDADD = $(internals_libraries)
 tests_check_shrink_LDADD = $(internals_libraries)
+tests_check_descriptors_LDADD = $(internals_libraries)
+tests_check_standard_LDADD = $(internals_libraries)
 tests_check_steps_LDADD = $(internals_libraries)
 tests_check_swap_LDADD = $(internals_libraries)
 tests_check_trust_LDADD = $(internals_libraries)
