@@ -572,7 +572,7 @@ MAPSEG_API mapseg_result mapseg_wait(mapseg *seg, uint64_t seen, int64_t timeout
  * nor close it. The first call starts a thread that waits for changes, with
  * all signals blocked; later calls give the same descriptor. In a child made
  * by fork() the descriptor is closed: ask again there. -1: see mapseg_error;
- * NOT_ATTACHED, OUT_OF_RESOURCES.
+ * NOT_ATTACHED, OUT_OF_RESOURCES, DESCRIPTOR_CLOSED (the program has closed it).
  */
 MAPSEG_API int mapseg_change_fd(mapseg *seg);
 

@@ -340,7 +340,11 @@ mapseg_handle_settle(mapseg *seg)
 {
     if (seg->attached && !mapseg_fork_orphaned(seg))
         return;
-    mapseg_change_forked(seg);
+    if (atomic_load_explicit(&seg->change, memory_order_relaxed) != NULL) {
+        (void)mapseg_fork_lock();
+        mapseg_change_forked(seg);
+        mapseg_fork_unlock();
+    }
     mapseg_guard_forget(seg);
     /* Neither presence nor lock is ours to release; and what was left out of a
      * child is not there to be unmapped. */

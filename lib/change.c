@@ -31,8 +31,8 @@
 
 struct mapseg_change {
     mapseg *seg;
-    int fd;
-    int64_t identity; /**< of the event behind fd */
+    struct mapseg_change *next;
+    _Atomic int fd; /**< -1: the program has closed it */
     pthread_t thread;
     atomic_bool stop;
     atomic_bool ended;
@@ -42,6 +42,9 @@ struct mapseg_change {
     uint64_t announced;    /**< the version that it was last made so for */
     bool lost;             /**< and stays so: the file has become shorter */
 };
+
+/** All of them; the fork list's lock guards it. */
+static struct mapseg_change *changes;
 
 /* --------------------------------------------------------------- thread -- */
 
@@ -125,11 +128,29 @@ start_without_signals(struct mapseg_change *change)
 
 /* ------------------------------------------------------------ interface -- */
 
-/** Closes and frees all but the thread. */
+/** Puts a new descriptor on the list. If another one has had its number, the program has
+ *  closed that. */
+static void
+enlist(struct mapseg_change *change)
+{
+    for (struct mapseg_change *other = changes; other != NULL; other = other->next)
+        if (atomic_load(&other->fd) == atomic_load(&change->fd))
+            atomic_store(&other->fd, -1);
+    change->next = changes;
+    changes = change;
+}
+
+/** Closes and frees all but the thread; the fork list is locked. */
 static void
 drop(struct mapseg_change *change)
 {
-    mapseg_os.event_close(change->fd, change->identity);
+    struct mapseg_change **link = &changes;
+
+    while (*link != NULL && *link != change)
+        link = &(*link)->next;
+    if (*link == change)
+        *link = change->next;
+    mapseg_os.event_close(change->fd);
     free(change);
 }
 
@@ -139,6 +160,7 @@ begin(mapseg *seg, struct mapseg_failure *failure)
 {
     struct mapseg_change *change = calloc(1, sizeof *change);
     int error;
+    int fd;
 
     if (change == NULL || pthread_mutex_init(&change->mutex, NULL) != 0) {
         free(change);
@@ -147,13 +169,14 @@ begin(mapseg *seg, struct mapseg_failure *failure)
     }
     change->seg = seg;
     change->given = NO_VERSION;
-    change->fd = mapseg_os.event_new();
-    if (change->fd < 0) {
-        mapseg_system_failed(failure, -change->fd, "a descriptor for changes cannot be made");
+    fd = mapseg_os.event_new();
+    if (fd < 0) {
+        mapseg_system_failed(failure, -fd, "a descriptor for changes cannot be made");
         free(change);
         return -1;
     }
-    change->identity = mapseg_os.event_identity(change->fd);
+    atomic_store(&change->fd, fd);
+    enlist(change);
     error = start_without_signals(change);
     if (error < 0) {
         mapseg_system_failed(failure, -error, "the thread that waits for changes cannot be made");
@@ -171,6 +194,7 @@ mapseg_change_fd(mapseg *seg)
 {
     struct mapseg_failure failure;
     int error = 0;
+    int fd;
 
     if (!mapseg_is_attached(seg)) {
         mapseg_failed(&failure, MAPSEG_NOT_ATTACHED, 0,
@@ -188,12 +212,19 @@ mapseg_change_fd(mapseg *seg)
             mapseg_fork_unlock();
         }
     }
+    fd = error < 0 ? -1 : atomic_load_explicit(&seg->change, memory_order_acquire)->fd;
+    if (error >= 0 && !mapseg_os.is_event(fd)) {
+        mapseg_failed(&failure, MAPSEG_DESCRIPTOR_CLOSED, 0,
+                      "this program has closed the descriptor that tells of changes, which is the "
+                      "handle's; detach and attach anew, and keep it open");
+        error = -1;
+    }
     if (error < 0) {
         (void)mapseg_report(seg, "watch", &failure);
         return -1;
     }
     (void)mapseg_succeed(seg);
-    return atomic_load_explicit(&seg->change, memory_order_acquire)->fd;
+    return fd;
 }
 
 /** Whether the version is the one that the segment has, or had until the change

@@ -89,27 +89,45 @@ keep_if_same(const struct mapseg_file *file, int description)
     return error < 0 ? error : description;
 }
 
-/** Opens the name, which may lead elsewhere by now. */
+/** Opens the name by its whole path. Where others may replace directories on the way
+ *  it leads anywhere by now, and to open a device or a FIFO is to use it: so the place
+ *  is looked at before anything is opened. */
 static int
-open_by_name(const struct mapseg_file *file, int flags)
+open_by_path(const struct mapseg_file *file, int flags)
 {
-    if (file->path == NULL)
-        return -ENOENT;
-    if (file->directory >= 0)
-        return mapseg_os.open(file->directory, strrchr(file->path, '/') + 1, flags);
-    return mapseg_os.open(-1, file->path, flags);
+    int place = file->path == NULL ? -ENOENT : mapseg_os.open_place(-1, file->path);
+    int description;
+
+    if (place < 0)
+        return place;
+    description = mapseg_file_is_behind(file, place) ? mapseg_os.reopen(place, flags) : -ESTALE;
+    mapseg_os.close(place);
+    /* Without /proc there is no other way. */
+    return description == -ENOENT ? mapseg_os.open(-1, file->path, flags) : description;
+}
+
+/** Whether an open came to an end: other ways would come to the same. */
+static bool
+is_final(int description)
+{
+    return description >= 0 || description == -EMFILE || description == -ENFILE;
 }
 
 int
 mapseg_file_open_anew(const struct mapseg_file *file, int flags)
 {
-    int description = keep_if_same(file, open_by_name(file, flags));
+    int description = -ESTALE;
     int fd = file->fd;
 
-    /* By name it takes two thirds of the time; but names go away. */
-    if (description >= 0 || description == -EMFILE || description == -ENFILE || fd < 0)
-        return description;
-    return keep_if_same(file, mapseg_os.reopen(fd, flags));
+    /* In an open directory: by name it takes two thirds of the time. */
+    if (file->directory >= 0 && file->path != NULL)
+        description = keep_if_same(
+            file, mapseg_os.open(file->directory, strrchr(file->path, '/') + 1, flags));
+    if (!is_final(description) && mapseg_file_is_behind(file, fd))
+        description = keep_if_same(file, mapseg_os.reopen(fd, flags));
+    if (!is_final(description) && file->directory < 0)
+        description = keep_if_same(file, open_by_path(file, flags));
+    return description;
 }
 
 int
@@ -120,7 +138,7 @@ mapseg_file_fd(struct mapseg_file *file)
 
     if (seen < 0 || mapseg_file_is_behind(file, seen))
         return seen < 0 ? -EBADF : seen;
-    fd = keep_if_same(file, open_by_name(file, file->writes ? O_RDWR : O_RDONLY));
+    fd = keep_if_same(file, open_by_path(file, file->writes ? O_RDWR : O_RDONLY));
     if (fd < 0)
         return fd == -EMFILE || fd == -ENFILE ? fd : -EBADF;
     /* Relaxed: a descriptor is a number, and the kernel orders its making. */

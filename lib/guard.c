@@ -350,6 +350,8 @@ mapseg_access_begin(mapseg *seg)
 static void
 look_at_file(mapseg *seg)
 {
+    /* One that the program has closed is opened anew. */
+    (void)mapseg_file_fd(&seg->attachment.file);
     if (is_shorter(seg))
         atomic_store(&seg->shrunk, true);
 }

@@ -150,12 +150,11 @@ struct mapseg_os_operations {
     int64_t (*monotonic_ns)(void);
     int64_t (*real_ns)(void);
 
-    /* A descriptor that is readable while it is raised. */
+    /* A descriptor that is readable while it is raised. The last three do nothing where
+     * the descriptor is none that event_new has made, as is_event tells. */
     int (*event_new)(void);
-    /** A number that no other event of the system has; -1: it is not known. */
-    int64_t (*event_identity)(int fd);
-    /** Closes it, if the descriptor is still that very event. */
-    void (*event_close)(int fd, int64_t identity);
+    bool (*is_event)(int fd);
+    void (*event_close)(int fd);
     void (*event_raise)(int fd);
     void (*event_clear)(int fd);
 

@@ -79,6 +79,16 @@ linux_close(int fd)
     restore_cancellation(state);
 }
 
+/** Another descriptor of the same description, above the standard ones. */
+static int
+linux_duplicate(int fd)
+{
+    int high = result_of(fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+
+    /* So it says where the limit on descriptors allows no such number. */
+    return high == -EINVAL ? -EMFILE : high;
+}
+
 /** A new descriptor, or a negative errno, as it is; but one that took the place of
  *  a standard descriptor is moved away from there. */
 static int
@@ -88,7 +98,7 @@ lift(int fd)
 
     if (fd < 0 || fd > STDERR_FILENO)
         return fd;
-    high = result_of(fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+    high = linux_duplicate(fd);
     linux_close(fd);
     return high;
 }
@@ -124,7 +134,16 @@ linux_open_place(int directory, const char *name)
 static int
 linux_open_new(int directory, const char *name, mode_t mode)
 {
-    return open_at(directory, name, O_RDWR | O_CREAT | O_EXCL | OPEN_FLAGS | O_NOFOLLOW, mode);
+    int state = hold_off_cancellation();
+    int made = result_of(
+        openat(directory, name, O_RDWR | O_CREAT | O_EXCL | OPEN_FLAGS | O_NOFOLLOW, mode));
+    int fd = lift(made);
+
+    /* The file is there, and nobody else knows it. */
+    if (made >= 0 && fd < 0)
+        (void)unlinkat(directory, name, 0);
+    restore_cancellation(state);
+    return fd;
 }
 
 static int
@@ -231,12 +250,6 @@ linux_reopen(int fd, int flags)
     descriptor_name(fd, name, sizeof name);
     /* Not O_NOFOLLOW: the /proc name is itself a link. */
     return open_at(-1, name, flags | OPEN_FLAGS, 0);
-}
-
-static int
-linux_duplicate(int fd)
-{
-    return result_of(fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
 }
 
 static int
@@ -909,45 +922,40 @@ linux_nap(int64_t ns)
     restore_cancellation(state);
 }
 
+/** What an event is told by: the signal that its description would raise if it could
+ *  raise any, which an event cannot. No other program gives its events one. */
+#define EVENT_MARK SIGURG
+
 static int
 linux_event_new(void)
 {
-    return lift(result_of(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
+    int fd = lift(result_of(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
+
+    if (fd >= 0)
+        (void)fcntl(fd, F_SETSIG, EVENT_MARK);
+    return fd;
 }
 
-/** Whether the descriptor is still what event_new made: a program that closes what
- *  is not its own may have a file of its own there by now. An event has no type. */
+/** Whether the descriptor is still one that event_new made: a program that closes what
+ *  is not its own may have a file, or an event, of its own there by now. */
 static bool
-is_event(int fd)
+linux_is_event(int fd)
 {
     struct stat status;
+    int mark;
 
-    return fstat(fd, &status) == 0 && (status.st_mode & S_IFMT) == 0;
-}
-
-static int64_t
-linux_event_identity(int fd)
-{
-    static const char label[] = "eventfd-id:";
-    long long identity = -1;
-    const char *line;
-    char path[40];
-    char *text;
-
-    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
-    if (read_text(path, SIZE_MAX, &text) < 0)
-        return -1;
-    line = strstr(text, label);
-    if (line != NULL)
-        (void)sscanf(line + strlen(label), "%lld", &identity);
-    free(text);
-    return identity;
+    /* An event has no type. */
+    if (fstat(fd, &status) < 0 || (status.st_mode & S_IFMT) != 0)
+        return false;
+    mark = fcntl(fd, F_GETSIG);
+    /* Where a sandbox does not say, nothing speaks against it. */
+    return mark == EVENT_MARK || mark < 0;
 }
 
 static void
-linux_event_close(int fd, int64_t identity)
+linux_event_close(int fd)
 {
-    if (is_event(fd) && linux_event_identity(fd) == identity)
+    if (linux_is_event(fd))
         linux_close(fd);
 }
 
@@ -957,7 +965,7 @@ linux_event_raise(int fd)
     const uint64_t one = 1;
     int state = hold_off_cancellation();
 
-    if (is_event(fd))
+    if (linux_is_event(fd))
         (void)!write(fd, &one, sizeof one);
     restore_cancellation(state);
 }
@@ -968,7 +976,7 @@ linux_event_clear(int fd)
     uint64_t count;
     int state = hold_off_cancellation();
 
-    if (is_event(fd))
+    if (linux_is_event(fd))
         (void)!read(fd, &count, sizeof count);
     restore_cancellation(state);
 }
@@ -1286,7 +1294,7 @@ struct mapseg_os_operations mapseg_os = {
     .wake_all = linux_wake_all,
     .nap = linux_nap,
     .event_new = linux_event_new,
-    .event_identity = linux_event_identity,
+    .is_event = linux_is_event,
     .event_close = linux_event_close,
     .event_raise = linux_event_raise,
     .event_clear = linux_event_clear,

@@ -167,8 +167,16 @@ int
 mapseg_presence_claim(struct mapseg_presence *presence, struct mapseg_file *file, bool writes,
                       bool nameless)
 {
-    enum holder holder = holder_for(file->fd, writes, nameless);
-    int slot = claim(presence, file, writes, holder);
+    enum holder holder;
+    int slot;
+
+    mapseg_presence_clear(presence);
+    /* Nothing is asked of what another file's descriptor is by now, or locked there. */
+    slot = mapseg_file_fd(file);
+    if (slot < 0)
+        return slot;
+    holder = holder_for(file->fd, writes, nameless);
+    slot = claim(presence, file, writes, holder);
 
     if (slot >= 0 && !is_seen(file->fd, (uint32_t)slot) && holder == HOLD_BY_PAGE) {
         mapseg_presence_release(presence, file);

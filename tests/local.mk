@@ -45,6 +45,7 @@ endif
 
 suites += tests/check_crossing tests/check_hostile tests/check_shrink tests/check_trust
 suites += tests/check_pass tests/check_sandbox tests/check_seals
+suites += tests/check_descriptors tests/check_standard tests/check_swap
 
 # Threads, signals and exit.
 suites += tests/check_cancel tests/check_exit tests/check_handler tests/check_unload
@@ -86,7 +87,10 @@ tests_check_pass_LDADD = $(internals_libraries)
 tests_check_printable_LDADD = $(internals_libraries)
 tests_check_seals_LDADD = $(internals_libraries)
 tests_check_shrink_LDADD = $(internals_libraries)
+tests_check_descriptors_LDADD = $(internals_libraries)
+tests_check_standard_LDADD = $(internals_libraries)
 tests_check_steps_LDADD = $(internals_libraries)
+tests_check_swap_LDADD = $(internals_libraries)
 tests_check_trust_LDADD = $(internals_libraries)
 tests_check_wait_LDADD = $(internals_libraries)
 tests_check_steps_SOURCES = tests/check_steps.c tests/stepper.c tests/stepper.h
