@@ -307,13 +307,22 @@ end_look(struct look *look)
     mapseg_name_close(&look->name);
 }
 
+/** Whether the program has closed the descriptor that presence lay on. */
+static bool
+has_lost_presence(const mapseg *seg)
+{
+    int fd = seg->attachment.presence.fd;
+
+    return mapseg_is_attached(seg) && fd >= 0 && !mapseg_file_is_behind(&seg->attachment.file, fd);
+}
+
 /** How this very handle is present, if it is attached. */
 static mapseg_presence_kind
 own_presence(const mapseg *seg)
 {
     const struct mapseg_presence *presence = &seg->attachment.presence;
 
-    if (!mapseg_is_attached(seg))
+    if (!mapseg_is_attached(seg) || has_lost_presence(seg))
         return MAPSEG_PRESENCE_NONE;
     if (presence->refused)
         return MAPSEG_PRESENCE_REFUSED;
@@ -326,8 +335,11 @@ own_presence(const mapseg *seg)
 
 /** What this very handle has to do without. */
 static const char *
-own_loss(mapseg_presence_kind presence)
+own_loss(const mapseg *seg, mapseg_presence_kind presence)
 {
+    if (has_lost_presence(seg))
+        return "this program has closed the descriptor that its presence lay on, so no process "
+               "sees this attachment, and others take the lock from it; detach, and attach anew";
     switch (presence) {
     case MAPSEG_PRESENCE_REFUSED:
         return "the system refuses locks on the file, so nobody sees this attachment, and it "
@@ -369,7 +381,7 @@ static void
 see_attachment(const mapseg *seg, const struct look *look, mapseg_information *seen)
 {
     seen->presence = own_presence(seg);
-    seen->loss_text = own_loss(seen->presence);
+    seen->loss_text = own_loss(seg, seen->presence);
     seen->name_state = see_name(seg, look);
     if (mapseg_is_attached(seg))
         seen->huge_bytes = mapseg_os.huge_bytes(seg->attachment.base);
