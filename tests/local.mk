@@ -44,6 +44,7 @@ endif
 
 suites += tests/check_crossing tests/check_hostile tests/check_shrink tests/check_trust
 suites += tests/check_pass tests/check_sandbox tests/check_seals
+suites += tests/check_overlay
 
 TESTS = $(suites) $(scripts)
 check_PROGRAMS += $(suites)
@@ -72,6 +73,7 @@ tests_check_change_LDADD = $(internals_libraries)
 tests_check_crossing_LDADD = $(internals_libraries)
 tests_check_lock_rules_LDADD = $(internals_libraries)
 tests_check_os_LDADD = $(internals_libraries)
+tests_check_overlay_LDADD = $(internals_libraries)
 tests_check_pass_LDADD = $(internals_libraries)
 tests_check_seals_LDADD = $(internals_libraries)
 tests_check_shrink_LDADD = $(internals_libraries)
