@@ -463,7 +463,44 @@ append(mapseg_list *list, mapseg_information *entry)
     return 0;
 }
 
-/** Where the names that a directory has go to. */
+/** The names that a directory has. */
+struct names {
+    size_t count;
+    size_t room;
+    char **names;
+};
+
+static int
+note_name(void *context, const char *name)
+{
+    struct names *names = context;
+    char *copy;
+
+    if (names->count == names->room) {
+        size_t room = names->room == 0 ? 32 : names->room * 2;
+        char **larger = realloc(names->names, room * sizeof *larger);
+
+        if (larger == NULL)
+            return -ENOMEM;
+        names->names = larger;
+        names->room = room;
+    }
+    copy = mapseg_copy_string(name);
+    if (copy == NULL)
+        return -ENOMEM;
+    names->names[names->count++] = copy;
+    return 0;
+}
+
+static void
+free_names(struct names *names)
+{
+    for (size_t i = 0; i < names->count; i++)
+        free(names->names[i]);
+    free(names->names);
+}
+
+/** Where the files go to that have these names. */
 struct listing {
     mapseg_list *list;
     mapseg_key_type type;
@@ -501,9 +538,8 @@ close_carried(struct mapseg_courier *courier)
 
 /** Adds the file to the list if it is a segment, or one half made. */
 static int
-list_file(void *context, const char *name)
+list_file(const struct listing *listing, const char *name)
 {
-    const struct listing *listing = context;
     char *path = mapseg_place_join(listing->path, name);
     mapseg_ipc_key *key = mapseg_ipc_key_new(listing->type, name);
     struct mapseg_courier courier = {.fd = -1};
@@ -528,6 +564,7 @@ static int
 list_directory(mapseg_list *list, mapseg_key_type type)
 {
     struct listing listing = {.list = list, .type = type, .directory = -1};
+    struct names names = {.count = 0};
     struct mapseg_courier courier;
     char *path;
     int error;
@@ -536,13 +573,18 @@ list_directory(mapseg_list *list, mapseg_key_type type)
         return -ENOMEM;
     path = mapseg_place_directory(type, &listing.directory);
     mapseg_fork_carry(&courier, listing.directory);
+    error = listing.directory;
+    /* All the names at once: the system has the directory open for that, which a child
+     * would keep; and to look at the files takes longer. */
+    if (path != NULL && error >= 0)
+        error = mapseg_os.each_name(listing.directory, note_name, &names);
     mapseg_fork_unlock();
 
     listing.path = path;
-    error = listing.directory;
-    if (path != NULL && listing.directory >= 0)
-        error = mapseg_os.each_name(listing.directory, list_file, &listing);
+    for (size_t i = 0; i < names.count && error >= 0; i++)
+        error = list_file(&listing, names.names[i]);
     close_carried(&courier);
+    free_names(&names);
     free(path);
     return path == NULL || error == -ENOENT ? 0 : error < 0 ? error : 0;
 }
