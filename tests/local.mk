@@ -44,7 +44,7 @@ endif
 
 suites += tests/check_crossing tests/check_hostile tests/check_shrink tests/check_trust
 suites += tests/check_pass tests/check_sandbox tests/check_seals
-suites += tests/check_overlay
+suites += tests/check_census tests/check_overlay
 
 TESTS = $(suites) $(scripts)
 check_PROGRAMS += $(suites)
@@ -69,6 +69,7 @@ EXTRA_DIST += tests/tool_support.sh
 
 LDADD = tests/libsupport.a lib/libmapseg.la $(CHECK_LIBS)
 internals_libraries = tests/libsupport.a lib/libmapseg-core.la $(CHECK_LIBS)
+tests_check_census_LDADD = $(internals_libraries)
 tests_check_change_LDADD = $(internals_libraries)
 tests_check_crossing_LDADD = $(internals_libraries)
 tests_check_lock_rules_LDADD = $(internals_libraries)
