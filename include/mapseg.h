@@ -757,7 +757,9 @@ typedef enum mapseg_use {
 
 /** How an attachment shows the others that it is there. */
 typedef enum mapseg_presence_kind {
-    MAPSEG_PRESENCE_NONE = 0,   /**< not attached */
+    /** Not attached; or, of an attached handle, not any more: the program has closed
+     *  the descriptor that its presence lay on. See loss_text. */
+    MAPSEG_PRESENCE_NONE = 0,
     MAPSEG_PRESENCE_SLOT = 1,   /**< with a slot of its own, as whoever can lock */
     MAPSEG_PRESENCE_READER = 2, /**< among those who cannot lock */
     /** On the very description that was handed over, since the file cannot be

@@ -8,9 +8,14 @@
 
 #include "error.h"
 
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/types.h>
+
+/** In place of a descriptor that the program has closed behind the library's back: a
+ *  number that none ever has, so that it is noticed like any other that was closed. */
+#define MAPSEG_LOST_DESCRIPTOR INT_MAX
 
 /** A segment's file. Device and inode say which one it is, whatever becomes of the
  *  descriptor and of the name. */

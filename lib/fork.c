@@ -63,6 +63,29 @@ begin_again(void)
     atomic_store_explicit(life_page, generation, memory_order_relaxed);
 }
 
+/** A descriptor was made just now. A handle that has one of that number had it closed by
+ *  the program, and must not close this one, which may be of the same file. The list is
+ *  locked. `owner`: whose it is; NULL: no handle's. */
+static void
+disown(int fd, const struct mapseg *owner)
+{
+    for (struct mapseg *seg = list; seg != NULL && fd >= 0; seg = seg->next) {
+        struct mapseg_attachment *attachment = &seg->attachment;
+        int file = fd;
+        int presence = fd;
+
+        if (seg == owner)
+            continue;
+        /* Relaxed: numbers, which other threads look at for no more than that. */
+        (void)atomic_compare_exchange_strong_explicit(&attachment->file.fd, &file,
+                                                      MAPSEG_LOST_DESCRIPTOR, memory_order_relaxed,
+                                                      memory_order_relaxed);
+        (void)atomic_compare_exchange_strong_explicit(&attachment->presence.fd, &presence,
+                                                      MAPSEG_LOST_DESCRIPTOR, memory_order_relaxed,
+                                                      memory_order_relaxed);
+    }
+}
+
 /** [PREPARE, CLAIM_FOR_CHILD] Before the fork: claims what the child will need. The working
  * descriptor it inherits; nobody ever takes a lock of the description through that. */
 static void
@@ -79,6 +102,8 @@ prepare_child_of(struct mapseg *seg)
         mapseg_presence_release(&seg->child.presence, &attachment->file);
         seg->child.present = false;
     }
+    if (seg->child.present)
+        disown(seg->child.presence.fd, NULL);
     if (seg->child.present && writes)
         mapseg_attachment_heal(attachment, seg->child.presence.slot);
 }
@@ -280,6 +305,7 @@ mapseg_fork_enlist(struct mapseg *seg)
 void
 mapseg_fork_carry(struct mapseg_courier *courier, int fd)
 {
+    disown(fd, NULL);
     courier->fd = fd;
     courier->next = couriers;
     couriers = courier;
@@ -299,6 +325,8 @@ mapseg_fork_deliver(struct mapseg_courier *courier)
 void
 mapseg_fork_belong(struct mapseg *seg)
 {
+    disown(seg->attachment.file.fd, seg);
+    disown(seg->attachment.presence.fd, seg);
     mapseg_lock_live(&seg->lock, life_page, generation);
 }
 

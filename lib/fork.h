@@ -33,7 +33,7 @@ struct mapseg_courier {
 void mapseg_fork_carry(struct mapseg_courier *courier, int fd);
 void mapseg_fork_deliver(struct mapseg_courier *courier);
 
-/** Makes the handle this process's, see mapseg_lock_lives. */
+/** Makes the handle this process's, see mapseg_lock_lives. Call it with the list locked. */
 void mapseg_fork_belong(struct mapseg *seg);
 
 /** Whether the handle says it is attached, but this process is a child in

@@ -306,13 +306,22 @@ end_look(struct look *look)
     mapseg_name_close(&look->name);
 }
 
+/** Whether the program has closed the descriptor that presence lay on. */
+static bool
+has_lost_presence(const mapseg *seg)
+{
+    int fd = seg->attachment.presence.fd;
+
+    return mapseg_is_attached(seg) && fd >= 0 && !mapseg_file_is_behind(&seg->attachment.file, fd);
+}
+
 /** How this very handle is present, if it is attached. */
 static mapseg_presence_kind
 own_presence(const mapseg *seg)
 {
     const struct mapseg_presence *presence = &seg->attachment.presence;
 
-    if (!mapseg_is_attached(seg))
+    if (!mapseg_is_attached(seg) || has_lost_presence(seg))
         return MAPSEG_PRESENCE_NONE;
     if (presence->refused)
         return MAPSEG_PRESENCE_REFUSED;
@@ -325,8 +334,11 @@ own_presence(const mapseg *seg)
 
 /** What this very handle has to do without. */
 static const char *
-own_loss(mapseg_presence_kind presence)
+own_loss(const mapseg *seg, mapseg_presence_kind presence)
 {
+    if (has_lost_presence(seg))
+        return "this program has closed the descriptor that its presence lay on, so no process "
+               "sees this attachment, and others take the lock from it; detach, and attach anew";
     switch (presence) {
     case MAPSEG_PRESENCE_REFUSED:
         return "the system refuses locks on the file, so nobody sees this attachment, and it "
@@ -368,7 +380,7 @@ static void
 see_attachment(const mapseg *seg, const struct look *look, mapseg_information *seen)
 {
     seen->presence = own_presence(seg);
-    seen->loss_text = own_loss(seen->presence);
+    seen->loss_text = own_loss(seg, seen->presence);
     seen->name_state = see_name(seg, look);
     if (mapseg_is_attached(seg))
         seen->huge_bytes = mapseg_os.huge_bytes(seg->attachment.base);
@@ -450,7 +462,44 @@ append(mapseg_list *list, mapseg_information *entry)
     return 0;
 }
 
-/** Where the names that a directory has go to. */
+/** The names that a directory has. */
+struct names {
+    size_t count;
+    size_t room;
+    char **names;
+};
+
+static int
+note_name(void *context, const char *name)
+{
+    struct names *names = context;
+    char *copy;
+
+    if (names->count == names->room) {
+        size_t room = names->room == 0 ? 32 : names->room * 2;
+        char **larger = realloc(names->names, room * sizeof *larger);
+
+        if (larger == NULL)
+            return -ENOMEM;
+        names->names = larger;
+        names->room = room;
+    }
+    copy = mapseg_copy_string(name);
+    if (copy == NULL)
+        return -ENOMEM;
+    names->names[names->count++] = copy;
+    return 0;
+}
+
+static void
+free_names(struct names *names)
+{
+    for (size_t i = 0; i < names->count; i++)
+        free(names->names[i]);
+    free(names->names);
+}
+
+/** Where the files go to that have these names. */
 struct listing {
     mapseg_list *list;
     mapseg_key_type type;
@@ -488,9 +537,8 @@ close_carried(struct mapseg_courier *courier)
 
 /** Adds the file to the list if it is a segment, or one half made. */
 static int
-list_file(void *context, const char *name)
+list_file(const struct listing *listing, const char *name)
 {
-    const struct listing *listing = context;
     char *path = mapseg_place_join(listing->path, name);
     mapseg_ipc_key *key = mapseg_ipc_key_new(listing->type, name);
     struct mapseg_courier courier = {.fd = -1};
@@ -515,6 +563,7 @@ static int
 list_directory(mapseg_list *list, mapseg_key_type type)
 {
     struct listing listing = {.list = list, .type = type, .directory = -1};
+    struct names names = {.count = 0};
     struct mapseg_courier courier;
     char *path;
     int error;
@@ -523,13 +572,18 @@ list_directory(mapseg_list *list, mapseg_key_type type)
         return -ENOMEM;
     path = mapseg_place_directory(type, &listing.directory);
     mapseg_fork_carry(&courier, listing.directory);
+    error = listing.directory;
+    /* All the names at once: the system has the directory open for that, which a child
+     * would keep; and to look at the files takes longer. */
+    if (path != NULL && error >= 0)
+        error = mapseg_os.each_name(listing.directory, note_name, &names);
     mapseg_fork_unlock();
 
     listing.path = path;
-    error = listing.directory;
-    if (path != NULL && listing.directory >= 0)
-        error = mapseg_os.each_name(listing.directory, list_file, &listing);
+    for (size_t i = 0; i < names.count && error >= 0; i++)
+        error = list_file(&listing, names.names[i]);
     close_carried(&courier);
+    free_names(&names);
     free(path);
     return path == NULL || error == -ENOENT ? 0 : error < 0 ? error : 0;
 }

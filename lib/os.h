@@ -117,6 +117,9 @@ struct mapseg_os_operations {
                       struct mapseg_range *found);
     /** The kernel's table of locks as text; the caller frees it. */
     int (*lock_table)(char **text);
+    /** The numbers by which that table calls an open file: not those of stat() where
+     *  a file system lies on several (overlayfs), or has parts (btrfs). */
+    int (*lock_table_numbers)(int fd, dev_t *device, ino_t *inode);
 
     /* Memory. map: NULL and *error. */
     void *(*map)(int fd, size_t bytes, int64_t offset, enum mapseg_protection protection,

@@ -695,6 +695,58 @@ linux_lock_table(char **text)
     return read_text("/proc/locks", MAPSEG_LOCK_TABLE_BYTES, text);
 }
 
+/** The device of a mount, by its number in /proc/self/mountinfo. */
+static int
+device_of_mount(int mount, dev_t *device)
+{
+    char *mounts;
+    char *rest;
+    int error = read_text("/proc/self/mountinfo", SIZE_MAX, &mounts);
+
+    if (error < 0)
+        return error;
+    error = -ENOENT;
+    for (char *line = strtok_r(mounts, "\n", &rest); line != NULL && error < 0;
+         line = strtok_r(NULL, "\n", &rest)) {
+        unsigned major_number;
+        unsigned minor_number;
+        int number;
+
+        if (sscanf(line, "%d %*d %u:%u", &number, &major_number, &minor_number) == 3 &&
+            number == mount) {
+            *device = makedev(major_number, minor_number);
+            error = 0;
+        }
+    }
+    free(mounts);
+    return error;
+}
+
+static int
+linux_lock_table_numbers(int fd, dev_t *device, ino_t *inode)
+{
+    unsigned long long number;
+    const char *line;
+    char path[40];
+    char *text;
+    int mount;
+    int error;
+
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
+    error = read_text(path, SIZE_MAX, &text);
+    if (error < 0)
+        return error;
+    line = strstr(text, "mnt_id:");
+    error = line != NULL && sscanf(line, "mnt_id: %d", &mount) == 1 ? device_of_mount(mount, device)
+                                                                    : -ENOENT;
+    /* Before Linux 5.14 it is not there, and mostly the one of stat(). */
+    line = strstr(text, "\nino:");
+    if (error >= 0 && line != NULL && sscanf(line, "\nino: %llu", &number) == 1)
+        *inode = (ino_t)number;
+    free(text);
+    return error;
+}
+
 static void *
 linux_map(int fd, size_t bytes, int64_t offset, enum mapseg_protection protection, int *error)
 {
@@ -1277,6 +1329,7 @@ struct mapseg_os_operations mapseg_os = {
     .hold_range = linux_hold_range,
     .test_range = linux_test_range,
     .lock_table = linux_lock_table,
+    .lock_table_numbers = linux_lock_table_numbers,
     .map = linux_map,
     .unmap = linux_unmap,
     .hide_from_children = linux_hide_from_children,

@@ -366,12 +366,15 @@ is_reader(const char *line, dev_t device, ino_t inode)
 
 /** How many hold the shared byte, of which there is one at least. */
 static uint32_t
-count_readers(dev_t device, ino_t inode, bool *is_minimum)
+count_readers(int fd, dev_t device, ino_t inode, bool *is_minimum)
 {
     uint32_t readers = 0;
     char *table;
     const char *next;
 
+    /* Where it fails they stay what stat() said, as they are nearly everywhere: a
+     * memory file's mount is in no list. */
+    (void)mapseg_os.lock_table_numbers(fd, &device, &inode);
     if (mapseg_os.lock_table(&table) < 0)
         return 1;
     for (next = table; *next != '\0';) {
@@ -460,6 +463,6 @@ mapseg_presence_count(int fd, dev_t device, ino_t inode, struct mapseg_census *c
     if (!census->is_blocked &&
         mapseg_os.test_range(fd, MAPSEG_RANGE_EXCLUSIVE, MAPSEG_PRESENCE_BASE, 1, &found) >= 0 &&
         found.kind == MAPSEG_RANGE_SHARED)
-        census->readers = count_readers(device, inode, &census->is_minimum);
+        census->readers = count_readers(fd, device, inode, &census->is_minimum);
     census->attached += census->readers;
 }

@@ -18,7 +18,7 @@
 /** One attachment's presence. */
 struct mapseg_presence {
     void *page;                 /**< holds the description that holds the byte; NULL: none */
-    int fd;                     /**< the same where a page does not; -1: none */
+    _Atomic int fd;             /**< the same where a page does not; -1: none */
     uint32_t slot;              /**< 0: the shared byte of those who cannot lock */
     bool on_working_descriptor; /**< the file could not be opened anew */
     bool refused;               /**< the system allows no lock at all */

@@ -31,11 +31,11 @@
                     each(reserve) each(read) each(write) each(memory_file) each(add_seals)         \
                         each(seals) each(socket_type) each(socket_await) each(socket_ready)        \
                             each(socket_send) each(socket_receive) each(lock_range)                \
-                                each(hold_range) each(test_range) each(lock_table) each(map)       \
-                                    each(hide_from_children) each(show_to_children)                \
-                                        each(copy_to_mapping) each(copy_from_mapping)              \
-                                            each(wiped_page) each(event_new) each(signal_action)   \
-                                                each(random)
+                                each(hold_range) each(test_range) each(lock_table)                 \
+                                    each(lock_table_numbers) each(map) each(hide_from_children)    \
+                                        each(show_to_children) each(copy_to_mapping)               \
+                                            each(copy_from_mapping) each(wiped_page)               \
+                                                each(event_new) each(signal_action) each(random)
 
 enum call {
 #define AS_NUMBER(name) CALL_##name,
@@ -127,6 +127,7 @@ WRAP(int, test_range,
       struct mapseg_range *found),
      (fd, kind, start, bytes, found))
 WRAP(int, lock_table, (char **text), (text))
+WRAP(int, lock_table_numbers, (int fd, dev_t *device, ino_t *inode), (fd, device, inode))
 WRAP(int, hide_from_children, (void *address, size_t bytes), (address, bytes))
 WRAP(int, show_to_children, (void *address, size_t bytes), (address, bytes))
 WRAP(int64_t, copy_to_mapping, (void *to, const void *from, size_t bytes), (to, from, bytes))
@@ -672,6 +673,7 @@ START_TEST(without_proc)
     lacks[CALL_reopen] = ENOENT;
     lacks[CALL_link] = ENOENT;
     lacks[CALL_lock_table] = ENOENT;
+    lacks[CALL_lock_table_numbers] = ENOENT;
     ck_assert_int_gt(run_all_faults(&operations[_i]), 0);
 }
 END_TEST

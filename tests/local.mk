@@ -45,6 +45,7 @@ endif
 
 suites += tests/check_crossing tests/check_hostile tests/check_shrink tests/check_trust
 suites += tests/check_pass tests/check_sandbox tests/check_seals
+suites += tests/check_census tests/check_overlay
 suites += tests/check_descriptors tests/check_standard tests/check_swap
 
 # Threads, signals and exit.
@@ -78,11 +79,13 @@ EXTRA_DIST += tests/tool_support.sh
 
 LDADD = tests/libsupport.a lib/libmapseg.la $(CHECK_LIBS)
 internals_libraries = tests/libsupport.a lib/libmapseg-core.la $(CHECK_LIBS)
+tests_check_census_LDADD = $(internals_libraries)
 tests_check_change_LDADD = $(internals_libraries)
 tests_check_crossing_LDADD = $(internals_libraries)
 tests_check_handler_LDADD = $(internals_libraries)
 tests_check_lock_rules_LDADD = $(internals_libraries)
 tests_check_os_LDADD = $(internals_libraries)
+tests_check_overlay_LDADD = $(internals_libraries)
 tests_check_pass_LDADD = $(internals_libraries)
 tests_check_printable_LDADD = $(internals_libraries)
 tests_check_seals_LDADD = $(internals_libraries)
