@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 /** Writes the words from byte `first` up to byte `end`. */
 static inline void
@@ -20,6 +21,8 @@ payload_fill(void *data, size_t first, size_t end, uint64_t value)
 {
     volatile uint64_t *words = data;
 
+    if (words == NULL)
+        abort();
     for (size_t i = first / sizeof(*words); i < end / sizeof(*words); i++)
         words[i] = value;
 }
