@@ -271,14 +271,29 @@ open_by_name(struct look *look, struct mapseg_failure *failure)
     return error < 0 ? mapseg_open_failed(-error, failure) : MAPSEG_OK;
 }
 
+/** Opens the directory in which the name of the attachment is, or the key's. Directories
+ *  are judged later, for the verdict. */
+static mapseg_result
+open_place(const mapseg *seg, struct look *look, struct mapseg_failure *failure)
+{
+    const struct mapseg_attachment *attachment = &seg->attachment;
+    const uint32_t any = MAPSEG_ALLOW_SHARED_DIRECTORY;
+
+    if (!mapseg_is_attached(seg))
+        return mapseg_place_open(seg->key, false, any, &look->name, failure);
+    if (attachment->file.path == NULL)
+        return MAPSEG_OK;
+    /* The key of a runtime directory may lead elsewhere by now, or nowhere. */
+    return mapseg_place_open_again(attachment->type, attachment->file.path, any, &look->name,
+                                   failure);
+}
+
 /** Opens the file to look at it; the fork list is locked. */
 static mapseg_result
 begin_look(mapseg *seg, struct look *look, struct mapseg_failure *failure)
 {
     bool attached = mapseg_is_attached(seg);
-    /* The directories are judged later, for the verdict. */
-    mapseg_result result = mapseg_place_open(
-        seg->key, false, (uint32_t)MAPSEG_ALLOW_SHARED_DIRECTORY, &look->name, failure);
+    mapseg_result result = open_place(seg, look, failure);
     int error = 0;
 
     /* Who is attached sees the attachment, also where its name is gone, and all that

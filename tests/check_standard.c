@@ -247,6 +247,9 @@ use_without_standard(void *argument)
 
 START_TEST(standard_descriptors_are_closed)
 {
+    /* As main has said. */
+    if (_i / 16 == 1 && !is_root())
+        return;
     set_scene();
     closed_set = (unsigned)_i % 8;
     failed_line = shared_memory(sizeof *failed_line);
@@ -468,5 +471,7 @@ main(void)
 
     if (need(can_mount(), "no private place can be mounted"))
         add_cases(suite);
+    (void)need(is_root(), "in a user namespace root's directories belong to an unknown user, so no "
+                          "file: key is trusted");
     return run_suite(suite);
 }

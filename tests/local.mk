@@ -46,7 +46,8 @@ endif
 suites += tests/check_crossing tests/check_hostile tests/check_shrink tests/check_trust
 suites += tests/check_pass tests/check_sandbox tests/check_seals
 suites += tests/check_census tests/check_overlay
-suites += tests/check_descriptors tests/check_standard tests/check_swap
+suites += tests/check_descriptors tests/check_name tests/check_reclaim tests/check_standard
+suites += tests/check_swap
 
 # Threads, signals and exit.
 suites += tests/check_cancel tests/check_exit tests/check_handler tests/check_unload
@@ -88,6 +89,7 @@ tests_check_os_LDADD = $(internals_libraries)
 tests_check_overlay_LDADD = $(internals_libraries)
 tests_check_pass_LDADD = $(internals_libraries)
 tests_check_printable_LDADD = $(internals_libraries)
+tests_check_reclaim_LDADD = $(internals_libraries)
 tests_check_seals_LDADD = $(internals_libraries)
 tests_check_shrink_LDADD = $(internals_libraries)
 tests_check_descriptors_LDADD = $(internals_libraries)
