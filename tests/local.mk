@@ -44,7 +44,7 @@ endif
 
 suites += tests/check_crossing tests/check_hostile tests/check_shrink tests/check_trust
 suites += tests/check_pass tests/check_sandbox tests/check_seals
-suites += tests/check_census tests/check_overlay
+suites += tests/check_census tests/check_overlay tests/check_unmapped
 
 TESTS = $(suites) $(scripts)
 check_PROGRAMS += $(suites)
@@ -80,6 +80,7 @@ tests_check_seals_LDADD = $(internals_libraries)
 tests_check_shrink_LDADD = $(internals_libraries)
 tests_check_steps_LDADD = $(internals_libraries)
 tests_check_trust_LDADD = $(internals_libraries)
+tests_check_unmapped_LDADD = $(internals_libraries)
 tests_check_steps_SOURCES = tests/check_steps.c tests/stepper.c tests/stepper.h
 
 # Segments made by hand need their checksums.
