@@ -44,7 +44,7 @@ endif
 
 suites += tests/check_crossing tests/check_hostile tests/check_shrink tests/check_trust
 suites += tests/check_pass tests/check_sandbox tests/check_seals
-suites += tests/check_census tests/check_overlay tests/check_unmapped
+suites += tests/check_census tests/check_heal tests/check_overlay tests/check_unmapped
 
 TESTS = $(suites) $(scripts)
 check_PROGRAMS += $(suites)
@@ -72,6 +72,7 @@ internals_libraries = tests/libsupport.a lib/libmapseg-core.la $(CHECK_LIBS)
 tests_check_census_LDADD = $(internals_libraries)
 tests_check_change_LDADD = $(internals_libraries)
 tests_check_crossing_LDADD = $(internals_libraries)
+tests_check_heal_LDADD = $(internals_libraries)
 tests_check_lock_rules_LDADD = $(internals_libraries)
 tests_check_os_LDADD = $(internals_libraries)
 tests_check_overlay_LDADD = $(internals_libraries)
