@@ -44,7 +44,7 @@ endif
 
 suites += tests/check_crossing tests/check_hostile tests/check_shrink tests/check_trust
 suites += tests/check_pass tests/check_sandbox tests/check_seals
-suites += tests/check_census tests/check_heal tests/check_overlay tests/check_unmapped
+suites += tests/check_census tests/check_heal tests/check_overlay tests/check_unmapped tests/check_verified
 
 TESTS = $(suites) $(scripts)
 check_PROGRAMS += $(suites)
@@ -75,13 +75,13 @@ tests_check_crossing_LDADD = $(internals_libraries)
 tests_check_heal_LDADD = $(internals_libraries)
 tests_check_lock_rules_LDADD = $(internals_libraries)
 tests_check_os_LDADD = $(internals_libraries)
-tests_check_overlay_LDADD = $(internals_libraries)
 tests_check_pass_LDADD = $(internals_libraries)
 tests_check_seals_LDADD = $(internals_libraries)
 tests_check_shrink_LDADD = $(internals_libraries)
 tests_check_steps_LDADD = $(internals_libraries)
 tests_check_trust_LDADD = $(internals_libraries)
 tests_check_unmapped_LDADD = $(internals_libraries)
+tests_check_verified_LDADD = $(internals_libraries)
 tests_check_steps_SOURCES = tests/check_steps.c tests/stepper.c tests/stepper.h
 
 # Segments made by hand need their checksums.
