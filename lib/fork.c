@@ -312,6 +312,12 @@ mapseg_fork_carry(struct mapseg_courier *courier, int fd)
 }
 
 void
+mapseg_fork_disown(int fd)
+{
+    disown(fd, NULL);
+}
+
+void
 mapseg_fork_deliver(struct mapseg_courier *courier)
 {
     struct mapseg_courier **link = &couriers;

@@ -33,6 +33,10 @@ struct mapseg_courier {
 void mapseg_fork_carry(struct mapseg_courier *courier, int fd);
 void mapseg_fork_deliver(struct mapseg_courier *courier);
 
+/** The program gets a descriptor that was made just now: what handle had the number before
+ *  has lost it. Call it with the list locked. A negative number is none. */
+void mapseg_fork_disown(int fd);
+
 /** Makes the handle this process's, see mapseg_lock_lives. Call it with the list locked. */
 void mapseg_fork_belong(struct mapseg *seg);
 

@@ -101,11 +101,27 @@ check_and_export(mapseg *seg, mapseg_access access, struct mapseg_failure *failu
     return export_fd(seg, access, failure);
 }
 
+/** The same, for the program: no handle takes it for its own, whatever number it has. */
+static int
+export_to_program(mapseg *seg, mapseg_access access, struct mapseg_failure *failure)
+{
+    int fd;
+
+    if (mapseg_fork_lock() < 0) {
+        mapseg_system_failed(failure, ENOMEM, "no memory for the fork handlers");
+        return -1;
+    }
+    fd = check_and_export(seg, access, failure);
+    mapseg_fork_disown(fd);
+    mapseg_fork_unlock();
+    return fd;
+}
+
 int
 mapseg_export_fd(mapseg *seg, mapseg_access access)
 {
     struct mapseg_failure failure;
-    int fd = check_and_export(seg, access, &failure);
+    int fd = export_to_program(seg, access, &failure);
 
     if (fd < 0) {
         (void)mapseg_report(seg, "export", &failure);
@@ -122,7 +138,7 @@ mapseg_spawn_actions(mapseg *seg, mapseg_access access, posix_spawn_file_actions
     static const char name[] = "MAPSEG_KEY=";
     char key[MAPSEG_ENVIRONMENT_BYTES];
     struct mapseg_failure failure;
-    int fd = check_and_export(seg, access, &failure);
+    int fd = export_to_program(seg, access, &failure);
     int error;
 
     if (fd < 0) {

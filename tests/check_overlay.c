@@ -8,7 +8,6 @@
  * mounted, its tests are skipped.
  */
 
-#include "os.h"
 #include "process.h"
 
 #include <check.h>
@@ -650,102 +649,57 @@ attach_beside_a_lost_one(struct stage *stage)
     mapseg_free(seg);
 }
 
-START_TEST(second_attachment_outlives_the_lost_one)
-{
-    struct stage *stage = stage_below((enum layers)_i);
-
-    finish(start(attach_beside_a_lost_one, stage));
-}
-END_TEST
-
-/* ------------------------------------------- no presence at all, no root -- */
-
-static struct mapseg_os_operations healthy;
-static int tests_left; /**< so many times from now on a byte is said to be free */
-
-static int
-test_and_find_nothing(int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes,
-                      struct mapseg_range *found)
-{
-    if (tests_left <= 0)
-        return healthy.test_range(fd, kind, start, bytes, found);
-    tests_left--;
-    found->kind = MAPSEG_RANGE_FREE;
-    found->start = start;
-    found->bytes = bytes;
-    return 0;
-}
-
-static int
-open_no_unnamed(int directory, mode_t mode)
-{
-    (void)directory;
-    (void)mode;
-    return -EOPNOTSUPP;
-}
-
+/** The child's presence gets a number that the first handle had. */
 static void
-forget_locks(int tests)
+fork_beside_a_lost_one(struct stage *stage)
 {
-    healthy = mapseg_os;
-    mapseg_os.test_range = test_and_find_nothing;
-    tests_left = tests;
-}
-
-/** Locks end with the description, and with the descriptor: no file system is known
- *  that does this, but a check is only good if it can say no. */
-START_TEST(nothing_is_left_without_presence)
-{
-    struct place place;
+    mapseg *lost;
     mapseg *seg;
-    unsigned descriptors;
-    unsigned mappings;
+    pid_t child;
 
-    new_place(&place);
-    make_segment(&place, DATA_BYTES, 0);
-    seg = handle_of(place.key);
-    if (_i % 2 != 0)
-        remove_segment(&place);
-    descriptors = count_descriptors();
-    mappings = count_shared_mappings();
-    forget_locks(INT32_MAX);
-    if (_i >= 2)
-        mapseg_os.open_unnamed = open_no_unnamed;
-    need_result(MAPSEG_NOT_SUPPORTED,
-                _i % 2 != 0 ? mapseg_create(seg, DATA_BYTES, MAPSEG_READ_WRITE)
-                            : mapseg_attach(seg, _i == 0 ? MAPSEG_READ_WRITE : MAPSEG_READ_ONLY));
-    mapseg_os = healthy;
-    need(strstr(mapseg_error_string(seg), "does not keep the locks") != NULL);
-    need(!mapseg_is_attached(seg));
-    need_number(descriptors, count_descriptors());
-    need_number(mappings, count_shared_mappings());
-    if (_i % 2 != 0)
-        need(!name_exists(place.path));
-    else
-        remove_segment(&place);
-    mapseg_free(seg);
-}
-END_TEST
-
-/** A file system like overlayfs, wherever this runs. */
-START_TEST(descriptor_takes_the_place_of_a_page)
-{
-    struct place place;
-    unsigned descriptors;
-    mapseg *seg;
-
-    new_place(&place);
-    seg = handle_of(place.key);
-    descriptors = count_descriptors();
-    forget_locks(1);
-    need_result(MAPSEG_OK, mapseg_create(seg, DATA_BYTES, MAPSEG_READ_WRITE));
+    close_all();
+    lost = attached_to(stage->place.key);
+    close_all();
+    need(open("/dev/null", O_RDONLY | O_CLOEXEC) == 3);
+    seg = attached_to(stage->place.key);
+    child = fork();
+    need(child >= 0);
+    mapseg_free(lost);
+    if (child == 0) {
+        need_number(MAPSEG_PRESENCE_DESCRIPTOR, kind_of(seg));
+        _exit(0);
+    }
+    finish(child);
     need_number(MAPSEG_PRESENCE_DESCRIPTOR, kind_of(seg));
-    need_number(descriptors + 2, count_descriptors());
-    need_attached(1, place.key);
     mapseg_free(seg);
-    mapseg_os = healthy;
-    need_number(descriptors, count_descriptors());
-    need(!name_exists(place.path));
+}
+
+/** So does a descriptor that the program asked for, and has to close itself. */
+static void
+export_beside_a_lost_one(struct stage *stage)
+{
+    mapseg *lost;
+    int exported[2];
+
+    close_all();
+    lost = attached_to(stage->place.key);
+    close_all();
+    exported[0] = mapseg_export_fd(lost, MAPSEG_READ_WRITE);
+    exported[1] = mapseg_export_fd(lost, MAPSEG_READ_ONLY);
+    mapseg_free(lost);
+    need(fcntl(exported[0], F_GETFD) >= 0);
+    need(fcntl(exported[1], F_GETFD) >= 0);
+}
+
+START_TEST(numbers_of_a_lost_attachment)
+{
+    static void (*const bodies[])(struct stage * stage) = {
+        attach_beside_a_lost_one,
+        fork_beside_a_lost_one,
+        export_beside_a_lost_one,
+    };
+
+    finish(start(bodies[_i], stage_below(ON_TMPFS)));
 }
 END_TEST
 
@@ -772,7 +726,8 @@ add_overlays(Suite *suite, int first, int end)
     tcase_add_loop_test(tcase, segment_of_the_lower_layer, first, end);
     tcase_add_loop_test(tcase, reader_of_the_lower_layer, first, end);
     tcase_add_loop_test(tcase, daemon_that_closes_all_descriptors, first, end);
-    tcase_add_loop_test(tcase, second_attachment_outlives_the_lost_one, first, end);
+    if (first == ON_TMPFS)
+        tcase_add_loop_test(tcase, numbers_of_a_lost_attachment, 0, 3);
 }
 
 static void
@@ -786,14 +741,11 @@ int
 main(void)
 {
     Suite *suite = suite_create("overlay");
-    TCase *tcase = suite_case(suite, "no presence");
     SRunner *runner;
     int failures;
     int status;
 
     suite_begin("overlay");
-    tcase_add_loop_test(tcase, nothing_is_left_without_presence, 0, 4);
-    tcase_add_test(tcase, descriptor_takes_the_place_of_a_page);
     if (geteuid() != 0)
         skip("mounting an overlay needs root");
     else if (!has_layers(ON_TMPFS))

@@ -45,12 +45,13 @@ endif
 
 suites += tests/check_crossing tests/check_hostile tests/check_shrink tests/check_trust
 suites += tests/check_pass tests/check_sandbox tests/check_seals
-suites += tests/check_census tests/check_overlay
 suites += tests/check_descriptors tests/check_name tests/check_reclaim tests/check_standard
 suites += tests/check_swap
 
 # Threads, signals and exit.
 suites += tests/check_cancel tests/check_exit tests/check_handler tests/check_unload
+suites += tests/check_census tests/check_heal tests/check_overlay
+suites += tests/check_unmapped tests/check_verified
 
 TESTS = $(suites) $(scripts)
 check_PROGRAMS += $(suites)
@@ -84,9 +85,9 @@ tests_check_census_LDADD = $(internals_libraries)
 tests_check_change_LDADD = $(internals_libraries)
 tests_check_crossing_LDADD = $(internals_libraries)
 tests_check_handler_LDADD = $(internals_libraries)
+tests_check_heal_LDADD = $(internals_libraries)
 tests_check_lock_rules_LDADD = $(internals_libraries)
 tests_check_os_LDADD = $(internals_libraries)
-tests_check_overlay_LDADD = $(internals_libraries)
 tests_check_pass_LDADD = $(internals_libraries)
 tests_check_printable_LDADD = $(internals_libraries)
 tests_check_reclaim_LDADD = $(internals_libraries)
@@ -98,6 +99,8 @@ tests_check_steps_LDADD = $(internals_libraries)
 tests_check_swap_LDADD = $(internals_libraries)
 tests_check_trust_LDADD = $(internals_libraries)
 tests_check_wait_LDADD = $(internals_libraries)
+tests_check_unmapped_LDADD = $(internals_libraries)
+tests_check_verified_LDADD = $(internals_libraries)
 tests_check_steps_SOURCES = tests/check_steps.c tests/stepper.c tests/stepper.h
 
 # It opens the library by itself.

@@ -1,0 +1,156 @@
+/*
+ * check_verified.c - presence is believed only when it is seen: file systems that keep it on a
+ * descriptor alone, or nowhere, which the operations of the system are made to be.
+ */
+
+#include "os.h"
+#include "process.h"
+
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DATA_BYTES 4096
+
+/** How the handle itself is present. */
+static mapseg_presence_kind
+kind_of(mapseg *seg)
+{
+    mapseg_information *information;
+    mapseg_presence_kind kind;
+
+    need_result(MAPSEG_OK, mapseg_info(seg, &information));
+    kind = information->presence;
+    mapseg_information_free(information);
+    return kind;
+}
+
+static struct mapseg_os_operations healthy;
+static int tests_left; /**< so many times from now on a byte is said to be free */
+
+static int
+test_and_find_nothing(int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes,
+                      struct mapseg_range *found)
+{
+    if (tests_left <= 0)
+        return healthy.test_range(fd, kind, start, bytes, found);
+    tests_left--;
+    found->kind = MAPSEG_RANGE_FREE;
+    found->start = start;
+    found->bytes = bytes;
+    return 0;
+}
+
+/** Private names that are there. */
+static int private_names;
+
+static int
+open_and_count(int directory, const char *name, mode_t mode)
+{
+    private_names++;
+    return healthy.open_new(directory, name, mode);
+}
+
+static int
+unlink_and_count(int directory, const char *name)
+{
+    int error = healthy.unlink(directory, name);
+
+    private_names -= error == 0;
+    return error;
+}
+
+static int
+open_no_unnamed(int directory, mode_t mode)
+{
+    (void)directory;
+    (void)mode;
+    return -EOPNOTSUPP;
+}
+
+static void
+forget_locks(int tests)
+{
+    healthy = mapseg_os;
+    mapseg_os.test_range = test_and_find_nothing;
+    tests_left = tests;
+}
+
+/** Locks end with the description, and with the descriptor: no file system is known
+ *  that does this, but a check is only good if it can say no. */
+START_TEST(nothing_is_left_without_presence)
+{
+    struct place place;
+    mapseg *seg;
+    unsigned descriptors;
+    unsigned mappings;
+
+    new_place(&place);
+    make_segment(&place, DATA_BYTES, 0);
+    seg = handle_of(place.key);
+    if (_i % 2 != 0)
+        remove_segment(&place);
+    descriptors = count_descriptors();
+    mappings = count_shared_mappings();
+    forget_locks(INT32_MAX);
+    if (_i >= 2)
+        mapseg_os.open_unnamed = open_no_unnamed;
+    mapseg_os.open_new = open_and_count;
+    mapseg_os.unlink = unlink_and_count;
+    need_result(MAPSEG_NOT_SUPPORTED,
+                _i % 2 != 0 ? mapseg_create(seg, DATA_BYTES, MAPSEG_READ_WRITE)
+                            : mapseg_attach(seg, _i == 0 ? MAPSEG_READ_WRITE : MAPSEG_READ_ONLY));
+    mapseg_os = healthy;
+    need(strstr(mapseg_error_string(seg), "does not keep the locks") != NULL);
+    need(!mapseg_is_attached(seg));
+    need_number(0, private_names);
+    need_number(descriptors, count_descriptors());
+    need_number(mappings, count_shared_mappings());
+    if (_i % 2 != 0)
+        need(!name_exists(place.path));
+    else
+        remove_segment(&place);
+    mapseg_free(seg);
+}
+END_TEST
+
+/** A file system like overlayfs, wherever this runs. */
+START_TEST(descriptor_takes_the_place_of_a_page)
+{
+    struct place place;
+    unsigned descriptors;
+    mapseg *seg;
+
+    new_place(&place);
+    seg = handle_of(place.key);
+    descriptors = count_descriptors();
+    forget_locks(1);
+    need_result(MAPSEG_OK, mapseg_create(seg, DATA_BYTES, MAPSEG_READ_WRITE));
+    need_number(MAPSEG_PRESENCE_DESCRIPTOR, kind_of(seg));
+    need_number(descriptors + 2, count_descriptors());
+    need_attached(1, place.key);
+    mapseg_free(seg);
+    mapseg_os = healthy;
+    need_number(descriptors, count_descriptors());
+    need(!name_exists(place.path));
+}
+END_TEST
+
+int
+main(void)
+{
+    Suite *suite = suite_create("verified");
+    TCase *tcase = suite_case(suite, "presence");
+    SRunner *runner;
+    int failures;
+
+    suite_begin("verified");
+    tcase_add_loop_test(tcase, nothing_is_left_without_presence, 0, 4);
+    tcase_add_test(tcase, descriptor_takes_the_place_of_a_page);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    failures = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return suite_end(failures);
+}
