@@ -11,353 +11,20 @@
  */
 #include "attach.h"
 
-#include "change.h"
-#include "fork.h"
-#include "guard.h"
-#include "header.h"
-#include "key.h"
-#include "name.h"
-#include "os.h"
-#include "place.h"
-#include "trust.h"
+#include "handle/forklist.h"
+#include "file/header.h"
+#include "file/key.h"
+#include "file/name.h"
+#include "handle/options.h"
+#include "os/os.h"
+#include "file/place.h"
+#include "handle/report.h"
+#include "file/trust.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* --------------------------------------------------------------- options -- */
-
-#define KNOWN_FLAGS                                                                                \
-    ((uint32_t)MAPSEG_PERSISTENT | (uint32_t)MAPSEG_LAZY | (uint32_t)MAPSEG_RECLAIM |              \
-     (uint32_t)MAPSEG_FAIR | (uint32_t)MAPSEG_NO_FORK | (uint32_t)MAPSEG_REQUIRE_TAG |             \
-     (uint32_t)MAPSEG_SINGLE_WRITER | (uint32_t)MAPSEG_UNTRUSTED_PEER | (uint32_t)MAPSEG_GUARDED | \
-     (uint32_t)MAPSEG_ALLOW_OTHER_OWNER | (uint32_t)MAPSEG_ALLOW_SHARED_WRITE |                    \
-     (uint32_t)MAPSEG_ALLOW_HARD_LINKS | (uint32_t)MAPSEG_ALLOW_SHARED_DIRECTORY |                 \
-     (uint32_t)MAPSEG_KEEP_NAME | (uint32_t)MAPSEG_STALE_ONLY | (uint32_t)MAPSEG_REQUIRE_ID)
-
-/** More than any library's options will ever have: such a size is a mistake,
- *  and what it promises is not there to be read. */
-#define LARGEST_OPTIONS 4096
-
-mapseg_result
-mapseg_options_read(const mapseg_options *given, mapseg_options *options,
-                    struct mapseg_failure *failure)
-{
-    const mapseg_options defaults = MAPSEG_OPTIONS_INIT;
-    const unsigned char *bytes = (const unsigned char *)given;
-
-    *options = defaults;
-    if (given == NULL)
-        return MAPSEG_OK;
-    if (given->size < sizeof given->size || given->size > LARGEST_OPTIONS)
-        return mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
-                             "the options do not give their size; begin with MAPSEG_OPTIONS_INIT");
-    for (size_t i = sizeof *options; i < given->size; i++)
-        if (bytes[i] != 0)
-            return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
-                                 "the options ask for what only a newer library knows; upgrade it");
-    memcpy(options, given, given->size < sizeof *options ? given->size : sizeof *options);
-    options->size = sizeof *options;
-    if (options->flags & ~KNOWN_FLAGS)
-        return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
-                             "this library does not know the flags %#x; upgrade it",
-                             (unsigned)(options->flags & ~KNOWN_FLAGS));
-    if (options->mode & ~0666U)
-        return mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
-                             "mode %04o has bits outside 0666; give read and write bits alone",
-                             (unsigned)options->mode);
-    /* Without them the owner could neither show its presence nor remove it. */
-    if (options->mode != 0 && (options->mode & 0600U) != 0600)
-        return mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
-                             "mode %04o does not let the owner read and write; give at least 0600",
-                             (unsigned)options->mode);
-    return MAPSEG_OK;
-}
-
-mapseg_result
-mapseg_no_key(struct mapseg_failure *failure)
-{
-    return mapseg_failed(failure, MAPSEG_KEY_ERROR, 0, "there is no key; set one first");
-}
-
-mapseg_result
-mapseg_check_access(mapseg_access access, struct mapseg_failure *failure)
-{
-    if (access == MAPSEG_READ_ONLY || access == MAPSEG_READ_WRITE)
-        return MAPSEG_OK;
-    return mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
-                         "there is no access mode %d; use MAPSEG_READ_ONLY or MAPSEG_READ_WRITE",
-                         (int)access);
-}
-
-int64_t
-mapseg_patience_ends(int64_t timeout_ns)
-{
-    int64_t now = mapseg_os.monotonic_ns();
-
-    if (timeout_ns == 0)
-        timeout_ns = MAPSEG_REMOVER_PATIENCE_NS;
-    return timeout_ns < 0 || timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
-}
-
-bool
-mapseg_wait_for_remover(int64_t *pause_ns, int64_t deadline)
-{
-    const int64_t longest = 10000000;
-    int64_t left = deadline - mapseg_os.monotonic_ns();
-
-    if (left <= 0)
-        return false;
-    *pause_ns = *pause_ns == 0 ? 20000 : *pause_ns * 2 > longest ? longest : *pause_ns * 2;
-    mapseg_os.nap(*pause_ns < left ? *pause_ns : left);
-    return true;
-}
-
-/* ------------------------------------------------------------ attachments -- */
-
-void
-mapseg_attachment_clear(struct mapseg_attachment *attachment)
-{
-    memset(attachment, 0, sizeof *attachment);
-    mapseg_file_clear(&attachment->file);
-    mapseg_presence_clear(&attachment->presence);
-}
-
-void
-mapseg_attachment_forget(struct mapseg_attachment *attachment)
-{
-    char *path = attachment->file.path;
-
-    mapseg_attachment_clear(attachment);
-    attachment->file.path = path;
-}
-
-void
-mapseg_attachment_drop(struct mapseg_attachment *attachment)
-{
-    if (attachment->header_apart)
-        mapseg_os.unmap(attachment->header, MAPSEG_HEADER_BYTES);
-    if (attachment->base != NULL)
-        mapseg_os.unmap(attachment->base, attachment->bytes);
-    mapseg_file_close(&attachment->file);
-    free(attachment->file.path);
-    mapseg_attachment_clear(attachment);
-}
-
-/** Maps the header apart from data that is mapped read-only. */
-static int
-map_header_apart(struct mapseg_attachment *attachment)
-{
-    int error = 0;
-    void *header =
-        mapseg_os.map(attachment->file.fd, MAPSEG_HEADER_BYTES, 0, MAPSEG_MAP_WRITE, &error);
-
-    if (header == NULL)
-        /* Seals that let nobody write any more leave a reader who cannot lock. */
-        return error == -EPERM || error == -EACCES ? 0 : error;
-    attachment->header = header;
-    attachment->header_apart = true;
-    return 0;
-}
-
-mapseg_result
-mapseg_attachment_map(struct mapseg_attachment *attachment, mapseg_access access, bool can_lock,
-                      bool no_fork, struct mapseg_failure *failure)
-{
-    bool writes = access == MAPSEG_READ_WRITE;
-    int error = 0;
-
-    attachment->bytes = attachment->data_offset + attachment->data_size;
-    attachment->base = mapseg_os.map(attachment->file.fd, attachment->bytes, 0,
-                                     writes ? MAPSEG_MAP_WRITE : MAPSEG_MAP_READ, &error);
-    if (attachment->base != NULL && writes)
-        attachment->header = (struct mapseg_header *)(void *)attachment->base;
-    else if (attachment->base != NULL && can_lock)
-        error = map_header_apart(attachment);
-    if (error >= 0 && no_fork)
-        error = mapseg_os.hide_from_children(attachment->base, attachment->bytes);
-    if (error >= 0 && no_fork && attachment->header_apart)
-        error = mapseg_os.hide_from_children(attachment->header, MAPSEG_HEADER_BYTES);
-    if (error == -EPERM && writes)
-        return mapseg_failed(failure, MAPSEG_PERMISSION_DENIED, EPERM,
-                             "its seals let nobody write it but its creator; attach read-only");
-    if (error < 0)
-        return mapseg_system_failed(failure, -error,
-                                    "its %zu bytes cannot be mapped; check the address space and "
-                                    "the seals",
-                                    attachment->bytes);
-    return MAPSEG_OK;
-}
-
-/** Keeps what holds presence out of children. Where it had to lie on the working
- *  description that is every mapping: a child's copy of one would keep its dead
- *  parent present, and the lock with it. */
-static int
-hide_presence(const struct mapseg_attachment *attachment)
-{
-    int error = mapseg_presence_hide(&attachment->presence);
-
-    if (error < 0 || !mapseg_presence_is_shared(attachment))
-        return error;
-    error = mapseg_os.hide_from_children(attachment->base, attachment->bytes);
-    if (error >= 0 && attachment->header_apart)
-        error = mapseg_os.hide_from_children(attachment->header, MAPSEG_HEADER_BYTES);
-    return error;
-}
-
-/** A field of the header, as bytes. */
-struct field {
-    size_t offset;
-    size_t bytes;
-};
-
-static const struct field lock_field = {offsetof(struct mapseg_header, lock), sizeof(uint32_t)};
-static const struct field recoveries_field = {offsetof(struct mapseg_header, recoveries),
-                                              sizeof(uint64_t)};
-
-/** Reads a field from the file: that takes less than the first touch of a mapping,
- *  and a file that has become too short is no SIGBUS. Where there is no descriptor
- *  any more, or a sandbox allows no read, the system copies it out of the mapping. */
-static bool
-read_field(struct mapseg_attachment *attachment, struct field field, void *to)
-{
-    int fd = mapseg_file_fd(&attachment->file);
-    int64_t got = fd < 0 ? fd : mapseg_os.read(fd, to, field.bytes, (int64_t)field.offset);
-
-    if (got < 0)
-        got =
-            mapseg_os.copy_from_mapping(to, (char *)attachment->header + field.offset, field.bytes);
-    return got == (int64_t)field.bytes;
-}
-
-/** Stores a field by the system, where a missing page is no SIGBUS. */
-static void
-write_field(struct mapseg_attachment *attachment, struct field field, const void *from)
-{
-    int64_t put =
-        mapseg_os.copy_to_mapping((char *)attachment->header + field.offset, from, field.bytes);
-    int fd = put < 0 && put != -EFAULT ? mapseg_file_fd(&attachment->file) : -1;
-
-    /* A sandbox may refuse the one and allow the other. */
-    if (fd >= 0 && MAPSEG_HEADER_BYTES <= mapseg_os.file_size_limit())
-        (void)mapseg_os.write(fd, from, field.bytes, (int64_t)field.offset);
-}
-
-/** Stores the lock word, and wakes one sleeper: SLEEPERS may have been set between the
- *  read and this write. */
-static void
-write_word(struct mapseg_attachment *attachment, uint32_t word)
-{
-    /* Release: what was written under the lock is visible before. */
-    atomic_thread_fence(memory_order_release);
-    write_field(attachment, lock_field, &word);
-    mapseg_os.wake_one(&attachment->header->lock);
-}
-
-void
-mapseg_attachment_release_word(struct mapseg_attachment *attachment, uint32_t bits)
-{
-    uint32_t word;
-
-    if (read_field(attachment, lock_field, &word) &&
-        (word & MAPSEG_LOCK_OWNER) == attachment->presence.slot)
-        write_word(attachment, (word & MAPSEG_LOCK_DIED) | bits);
-}
-
-void
-mapseg_attachment_abandon_word(struct mapseg_attachment *attachment, struct mapseg_lock *lock)
-{
-    mapseg_attachment_release_word(attachment, MAPSEG_LOCK_DIED);
-    mapseg_lock_forget(lock);
-}
-
-/** [HEAL] As mapseg_lock_heal, where touching the mapping could be SIGBUS. While the
- *  caller holds the slot's byte others change no owner bits that name the slot. */
-static void
-heal_by_system(struct mapseg_attachment *attachment, uint32_t word)
-{
-    uint64_t recoveries;
-
-    if (read_field(attachment, recoveries_field, &recoveries)) {
-        recoveries++;
-        write_field(attachment, recoveries_field, &recoveries);
-    }
-    write_word(attachment, MAPSEG_LOCK_DIED | (word & MAPSEG_LOCK_SLEEPERS));
-}
-
-void
-mapseg_attachment_heal(struct mapseg_attachment *attachment, uint32_t slot)
-{
-    uint32_t word;
-
-    bool known;
-
-    if (attachment->header == NULL)
-        return;
-    known = read_field(attachment, lock_field, &word);
-    if (known && (word & MAPSEG_LOCK_OWNER) != slot)
-        return;
-    if (!attachment->reads_file)
-        mapseg_lock_heal(attachment->header, slot);
-    else if (known)
-        heal_by_system(attachment, word);
-}
-
-int
-mapseg_attachment_appear(struct mapseg_attachment *attachment)
-{
-    int error =
-        mapseg_presence_claim(&attachment->presence, &attachment->file, attachment->header != NULL,
-                              !mapseg_attachment_is_named(attachment));
-
-    if (error >= 0)
-        error = hide_presence(attachment);
-    if (error < 0)
-        mapseg_presence_release(&attachment->presence, &attachment->file);
-    else if (attachment->header != NULL)
-        mapseg_attachment_heal(attachment, attachment->presence.slot);
-    return error;
-}
-
-void
-mapseg_attachment_adopt(mapseg *seg, mapseg_access access, bool no_fork)
-{
-    struct mapseg_attachment *attachment = &seg->attachment;
-
-    mapseg_lock_begin(&seg->lock, attachment->header, attachment->presence.slot, &attachment->file,
-                      (attachment->flags & MAPSEG_HEADER_FAIR) != 0);
-    seg->read_only = access == MAPSEG_READ_ONLY;
-    atomic_store_explicit(&seg->shrunk, false, memory_order_relaxed);
-    seg->no_fork = no_fork || mapseg_presence_is_shared(attachment);
-    seg->attached = true;
-    mapseg_fork_belong(seg);
-    mapseg_lock_allow_reading(&seg->lock, !attachment->reads_file);
-}
-
-void
-mapseg_handle_settle(mapseg *seg)
-{
-    if (seg->attached && !mapseg_fork_orphaned(seg))
-        return;
-    if (atomic_load_explicit(&seg->change, memory_order_relaxed) != NULL) {
-        (void)mapseg_fork_lock();
-        mapseg_change_forked(seg);
-        mapseg_fork_unlock();
-    }
-    mapseg_guard_forget(seg);
-    /* Neither presence nor lock is ours to release; and what was left out of a
-     * child is not there to be unmapped. */
-    if (seg->attached)
-        mapseg_presence_forget(&seg->attachment.presence, &seg->attachment.file);
-    if (seg->attached && seg->no_fork) {
-        mapseg_file_close(&seg->attachment.file);
-        mapseg_attachment_forget(&seg->attachment);
-    }
-    mapseg_attachment_drop(&seg->attachment);
-    mapseg_lock_clear(&seg->lock);
-    seg->attached = false;
-}
 
 /* --------------------------------------------------------------- opening -- */
 
@@ -697,7 +364,7 @@ attach_once(struct request *request, struct mapseg_failure *failure)
     attachment.keeps_name = (request->options.flags & MAPSEG_KEEP_NAME) != 0;
     request->seg->attachment = attachment;
     mapseg_fork_enlist(request->seg);
-    mapseg_attachment_adopt(request->seg, request->access, no_fork);
+    mapseg_handle_adopt(request->seg, request->access, no_fork);
     return MAPSEG_OK;
 }
 
@@ -710,7 +377,7 @@ attach(struct request *request, struct mapseg_failure *failure)
 
     do {
         if (mapseg_fork_lock() < 0)
-            return mapseg_system_failed(failure, ENOMEM, "no memory for the fork handlers");
+            return mapseg_fork_lock_failed(failure);
         result = attach_once(request, failure);
         mapseg_fork_unlock();
     } while (result != MAPSEG_OK && request->again && mapseg_wait_for_remover(&pause_ns, deadline));
@@ -738,10 +405,11 @@ mapseg_attach_with(mapseg *seg, mapseg_access access, const mapseg_options *opti
     struct mapseg_failure failure;
     mapseg_result result;
 
-    if (mapseg_key_is_nameless(seg->key) && !mapseg_is_attached(seg))
+    if (mapseg_key_is_nameless(seg->key) && !mapseg_handle_is_attached(seg))
         result = mapseg_failed(&failure, MAPSEG_KEY_ERROR, 0,
                                "the key names no descriptor; use \"memfd:\" and its number");
-    else if (seg->key == NULL || (mapseg_ipc_key_is_empty(seg->key) && !mapseg_is_attached(seg)))
+    else if (seg->key == NULL ||
+             (mapseg_ipc_key_is_empty(seg->key) && !mapseg_handle_is_attached(seg)))
         result = mapseg_no_key(&failure);
     else
         result = mapseg_check_access(access, &failure);

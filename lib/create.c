@@ -9,12 +9,16 @@
  * SPDX-License-Identifier: MIT
  */
 #include "attach.h"
-#include "fork.h"
-#include "header.h"
-#include "key.h"
-#include "os.h"
-#include "place.h"
-#include "trust.h"
+#include "handle/fork.h"
+#include "file/header.h"
+#include "file/key.h"
+#include "os/os.h"
+#include "file/place.h"
+#include "file/trust.h"
+#include "handle/forklist.h"
+#include "handle/options.h"
+#include "handle/report.h"
+#include "remove.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -471,7 +475,7 @@ create_file(struct request *request, bool named, bool *needs_name, struct mapseg
     mapseg_result result;
 
     if (mapseg_fork_lock() < 0)
-        return mapseg_system_failed(failure, ENOMEM, "no memory for the fork handlers");
+        return mapseg_fork_lock_failed(failure);
     result = begin(request, named, failure);
     mapseg_fork_unlock();
 
@@ -486,8 +490,7 @@ create_file(struct request *request, bool named, bool *needs_name, struct mapseg
         seg->attachment.file.path = request->name.path;
         request->name.path = NULL;
         seg->attachment.flags = header_flags(request);
-        mapseg_attachment_adopt(seg, request->access,
-                                (request->options.flags & MAPSEG_NO_FORK) != 0);
+        mapseg_handle_adopt(seg, request->access, (request->options.flags & MAPSEG_NO_FORK) != 0);
     } else {
         abandon(request);
     }
@@ -522,7 +525,7 @@ open_and_create(struct request *request, struct mapseg_failure *failure)
     mapseg_result result;
 
     if (mapseg_fork_lock() < 0)
-        return mapseg_system_failed(failure, ENOMEM, "no memory for the fork handlers");
+        return mapseg_fork_lock_failed(failure);
     result =
         mapseg_place_open(request->seg->key, true, request->options.flags, &request->name, failure);
     mapseg_fork_carry(&request->courier, request->name.directory);
@@ -624,7 +627,7 @@ mapseg_create_or_attach(mapseg *seg, size_t size, mapseg_access access, bool *cr
         *created = false;
     for (;;) {
         /* "memfd:" leads to nothing, unless it does already. */
-        result = mapseg_key_is_nameless(seg->key) && !mapseg_is_attached(seg)
+        result = mapseg_key_is_nameless(seg->key) && !mapseg_handle_is_attached(seg)
                      ? MAPSEG_NOT_FOUND
                      : mapseg_attach(seg, access);
         if (result != MAPSEG_NOT_FOUND)

@@ -3,50 +3,70 @@
 # All of lib/, also for tests that look behind the interface and for the
 # 32-bit build of the tests.
 mapseg_sources = \
-	lib/segment.c \
 	lib/attach.c \
 	lib/create.c \
-	lib/remove.c \
-	lib/key.c \
-	lib/place.c \
-	lib/header.c \
-	lib/presence.c \
-	lib/lock.c \
-	lib/trust.c \
-	lib/fork.c \
-	lib/signals.c \
-	lib/sequence.c \
-	lib/change.c \
-	lib/guard.c \
-	lib/pass.c \
-	lib/info.c \
-	lib/error.c \
-	lib/file.c \
-	lib/name.c \
-	lib/printable.c \
 	lib/digest.c \
+	lib/export.c \
+	lib/info.c \
+	lib/list.c \
+	lib/locking.c \
+	lib/read.c \
+	lib/remove.c \
+	lib/segment.c \
+	lib/socket.c \
+	lib/write.c \
 	lib/attach.h \
-	lib/change.h \
-	lib/copy.h \
-	lib/error.h \
-	lib/file.h \
-	lib/fork.h \
-	lib/guard.h \
-	lib/handle.h \
-	lib/header.h \
-	lib/key.h \
-	lib/lock.h \
-	lib/name.h \
-	lib/os.h \
-	lib/place.h \
-	lib/presence.h \
-	lib/printable.h \
-	lib/sequence.h \
-	lib/signals.h \
-	lib/trust.h \
-	lib/watch.h
+	lib/export.h \
+	lib/remove.h \
+	lib/handle/attachment.c \
+	lib/handle/describe.c \
+	lib/handle/fork.c \
+	lib/handle/forklist.c \
+	lib/handle/guard.c \
+	lib/handle/handle.c \
+	lib/handle/notify.c \
+	lib/handle/options.c \
+	lib/handle/report.c \
+	lib/handle/view.c \
+	lib/handle/attachment.h \
+	lib/handle/describe.h \
+	lib/handle/fork.h \
+	lib/handle/forklist.h \
+	lib/handle/guard.h \
+	lib/handle/handle.h \
+	lib/handle/notify.h \
+	lib/handle/options.h \
+	lib/handle/report.h \
+	lib/handle/view.h \
+	lib/sync/lock.c \
+	lib/sync/presence.c \
+	lib/sync/lock.h \
+	lib/sync/presence.h \
+	lib/sync/spin.h \
+	lib/sync/version.h \
+	lib/file/file.c \
+	lib/file/header.c \
+	lib/file/key.c \
+	lib/file/name.c \
+	lib/file/place.c \
+	lib/file/trust.c \
+	lib/file/file.h \
+	lib/file/header.h \
+	lib/file/key.h \
+	lib/file/name.h \
+	lib/file/place.h \
+	lib/file/trust.h \
+	lib/os/failure.c \
+	lib/os/printable.c \
+	lib/os/signals.c \
+	lib/os/copy.h \
+	lib/os/failure.h \
+	lib/os/os.h \
+	lib/os/printable.h \
+	lib/os/signals.h \
+	lib/os/tsan.h
 if OS_LINUX
-mapseg_sources += lib/os_linux.c
+mapseg_sources += lib/os/linux.c
 endif
 
 noinst_LTLIBRARIES += lib/libmapseg-core.la

@@ -8,13 +8,21 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "attach.h"
-#include "fork.h"
-#include "header.h"
-#include "key.h"
-#include "os.h"
-#include "place.h"
-#include "trust.h"
+#include "remove.h"
+#include "handle/fork.h"
+#include "file/header.h"
+#include "file/key.h"
+#include "os/os.h"
+#include "file/place.h"
+#include "file/trust.h"
+#include "handle/forklist.h"
+#include "handle/options.h"
+#include "handle/report.h"
+#include "remove.h"
+#include "file/name.h"
+#include "handle/handle.h"
+#include "sync/presence.h"
+#include "file/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -168,7 +176,7 @@ remove_name(const struct mapseg_name *name, bool force, const mapseg_options *op
 
     do {
         if (mapseg_fork_lock() < 0)
-            return mapseg_system_failed(failure, ENOMEM, "no memory for the fork handlers");
+            return mapseg_fork_lock_failed(failure);
         result = mapseg_name_remove(name, &removal, failure);
         mapseg_fork_unlock();
     } while (removal.again && mapseg_wait_for_remover(&pause_ns, deadline));
@@ -186,7 +194,7 @@ remove_key(const mapseg *seg, bool force, const mapseg_options *options,
     mapseg_result result;
 
     if (mapseg_fork_lock() < 0)
-        return mapseg_system_failed(failure, ENOMEM, "no memory for the fork handlers");
+        return mapseg_fork_lock_failed(failure);
     result = mapseg_place_open(seg->key, false, options->flags, &name, failure);
     mapseg_fork_carry(&courier, name.directory);
     mapseg_fork_unlock();

@@ -3,13 +3,18 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "attach.h"
-#include "change.h"
-#include "fork.h"
-#include "guard.h"
-#include "key.h"
-#include "os.h"
-#include "place.h"
+#include "handle/attachment.h"
+
+#include "handle/forklist.h"
+#include "handle/fork.h"
+#include "handle/guard.h"
+#include "handle/handle.h"
+#include "file/key.h"
+#include "file/name.h"
+#include "handle/notify.h"
+#include "os/os.h"
+#include "file/place.h"
+#include "handle/report.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -24,7 +29,7 @@ static _Atomic uint32_t handles;
 mapseg *
 mapseg_new(void)
 {
-    mapseg *seg = calloc(1, sizeof *seg);
+    mapseg *seg = mapseg_fork_set_up() < 0 ? NULL : calloc(1, sizeof *seg);
 
     if (seg == NULL)
         return NULL;
@@ -168,15 +173,6 @@ mapseg_native_key(const mapseg *seg)
     return seg->key == NULL ? NULL : mapseg_ipc_key_text(seg->key);
 }
 
-void
-mapseg_handle_rename(mapseg *seg, mapseg_ipc_key *key)
-{
-    mapseg_ipc_key_free(seg->key);
-    free(seg->plain_key);
-    seg->key = key;
-    seg->plain_key = NULL;
-}
-
 /* --------------------------------------------------------------- leaving -- */
 
 /** Removes the name, if it still leads to the file: in a directory that is opened
@@ -236,7 +232,7 @@ mapseg_detach(mapseg *seg)
 {
     struct mapseg_attachment *attachment = &seg->attachment;
 
-    if (!mapseg_is_attached(seg))
+    if (!mapseg_handle_is_attached(seg))
         return mapseg_refuse(seg, "detach from", MAPSEG_NOT_ATTACHED,
                              "this handle is not attached; nothing was changed");
     mapseg_change_stop(seg);
@@ -261,7 +257,7 @@ mapseg_detach(mapseg *seg)
 bool
 mapseg_is_attached(const mapseg *seg)
 {
-    return seg->attached && !mapseg_fork_orphaned(seg);
+    return mapseg_handle_is_attached(seg);
 }
 
 /** Whether the memory is mapped in this process: also in a child that got it,
@@ -269,7 +265,7 @@ mapseg_is_attached(const mapseg *seg)
 static bool
 has_memory(const mapseg *seg)
 {
-    return seg->attached && !(seg->no_fork && mapseg_fork_orphaned(seg));
+    return seg->attached && !(seg->no_fork && mapseg_handle_is_orphaned(seg));
 }
 
 void *

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "change.h"
+#include "handle/notify.h"
 #include "mapseg-format.h"
 #include "support.h"
 

@@ -5,7 +5,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "mapseg-format.h"
-#include "os.h"
+#include "os/os.h"
 #include "support.h"
 
 #include <errno.h>

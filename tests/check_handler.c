@@ -8,9 +8,9 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "os.h"
-#include "presence.h"
-#include "signals.h"
+#include "os/os.h"
+#include "sync/presence.h"
+#include "os/signals.h"
 #include "support.h"
 
 #include <errno.h>

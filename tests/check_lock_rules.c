@@ -4,7 +4,7 @@
  * operating system is replaced where that makes the rule visible.
  */
 
-#include "os.h"
+#include "os/os.h"
 #include "process.h"
 
 #include <check.h>

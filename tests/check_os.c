@@ -7,7 +7,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "os.h"
+#include "os/os.h"
 #include "support.h"
 
 #include <errno.h>
@@ -746,9 +746,10 @@ START_TEST(a_handle_is_small)
 }
 END_TEST
 
-/* The very first attachment of a process also sets up what forks need. */
-START_TEST(the_first_attachment)
+/* The very first handle of a process also sets up what forks need; a list does, too. */
+START_TEST(the_first_handle)
 {
+    mapseg_list *list;
     mapseg *seg;
 
     install_faults();
@@ -756,9 +757,12 @@ START_TEST(the_first_attachment)
     plan.call = CALL_wiped_page;
     plan.error = ENOMEM;
     plan.nth = 1;
-    seg = handle_for(key);
-    expect(MAPSEG_OUT_OF_RESOURCES, seg, mapseg_create(seg, 10, MAPSEG_READ_WRITE));
+    if (_i == 0)
+        ck_assert_ptr_null(mapseg_new());
+    else
+        ck_assert_int_eq(mapseg_list_new(&list), MAPSEG_OUT_OF_RESOURCES);
     ck_assert(plan.struck);
+    seg = handle_for(key);
     expect(MAPSEG_OK, seg, mapseg_create(seg, 10, MAPSEG_READ_WRITE));
     mapseg_free(seg);
 }
@@ -793,7 +797,7 @@ main(void)
     Suite *suite = new_suite("os");
     TCase *test_case = new_case(suite, "faults", 120);
 
-    tcase_add_test(test_case, the_first_attachment);
+    tcase_add_loop_test(test_case, the_first_handle, 0, 2);
     tcase_add_test(test_case, the_first_section);
     /* Their allocators count in another way. */
     if (!under_sanitizer() && !under_valgrind())

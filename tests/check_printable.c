@@ -5,7 +5,7 @@
  */
 #include "support.h"
 
-#include "printable.h"
+#include "os/printable.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -6,7 +6,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "os.h"
+#include "os/os.h"
 #include "sandbox.h"
 #include "support.h"
 

@@ -12,8 +12,8 @@
  * environment it is one each time.
  */
 
-#include "handle.h"
-#include "os.h"
+#include "handle/handle.h"
+#include "os/os.h"
 #include "stepper.h"
 
 #include <check.h>

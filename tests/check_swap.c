@@ -8,7 +8,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "os.h"
+#include "os/os.h"
 #include "support.h"
 
 #include <dirent.h>

@@ -3,7 +3,7 @@
  * descriptor alone, or nowhere, which the operations of the system are made to be.
  */
 
-#include "os.h"
+#include "os/os.h"
 #include "process.h"
 
 #include <check.h>

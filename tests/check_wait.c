@@ -3,7 +3,7 @@
  * ends without one.
  */
 
-#include "os.h"
+#include "os/os.h"
 #include "versions.h"
 
 #include <check.h>

@@ -204,7 +204,7 @@ check_format()
 check_lock_numbers()
 {
     while IFS=: read -r name words; do
-        value=$(sed -n "s/^#define $name \(INT64_C(\)\{0,1\}\([0-9]*\).*/\2/p" "$source/lib/lock.c")
+        value=$(sed -n "s/^#define $name \(INT64_C(\)\{0,1\}\([0-9]*\).*/\2/p" "$source/lib/sync/lock.c")
         [ -n "$value" ] || { fail "found no $name in lock.c"; continue; }
         case $name in *_NS) value="$((value / 1000000)) ms" ;; esac
         awk -F '\t' -v words="$words" -v value="$value" \

@@ -6,7 +6,7 @@
 # A program that scripts or suites start: check_PROGRAMS += tests/helper
 
 suites =
-scripts = tests/installed.sh tests/symbols.sh tests/tsan.sh
+scripts = tests/floors.sh tests/installed.sh tests/symbols.sh tests/tsan.sh
 
 # Suites of several processes.
 suites += \

@@ -6,7 +6,7 @@
 #ifndef MAPSEG_TOOL_COMMON_H
 #define MAPSEG_TOOL_COMMON_H
 
-#include "../lib/printable.h"
+#include "../lib/os/printable.h"
 
 #include <mapseg.h>
 

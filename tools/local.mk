@@ -4,8 +4,8 @@ if TOOLS
 bin_PROGRAMS += tools/mapseg
 endif
 tools_mapseg_SOURCES = \
-	lib/printable.c \
-	lib/printable.h \
+	lib/os/printable.c \
+	lib/os/printable.h \
 	tools/mapseg.c \
 	tools/columns.c \
 	tools/columns.h \

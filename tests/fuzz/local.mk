@@ -47,8 +47,8 @@ tests_fuzz_fuzz_message_LDADD = $(fuzz_libraries)
 tests_fuzz_fuzz_tool_SOURCES = \
 	tests/fuzz/fuzz_tool.c \
 	tests/fuzz/tool_exit.h \
-	lib/printable.c \
-	lib/printable.h \
+	lib/os/printable.c \
+	lib/os/printable.h \
 	tools/columns.c \
 	tools/columns.h \
 	tools/common.c \

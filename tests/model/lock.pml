@@ -1,6 +1,6 @@
 /*
- * lock.pml - a model of the lock: of lib/lock.c, and of what presence.c,
- * attach.c, segment.c and fork.c do to the lock word and to the slots' bytes.
+ * lock.pml - a model of the lock: of lib/sync/lock.c, and of what presence.c,
+ * attachment.c, segment.c and fork.c do to the lock word and to the slots' bytes.
  * name.pml models names. run.sh runs both.
  *
  * What it is made of

@@ -1,7 +1,8 @@
 /*
  * name.pml - a model of names: who may take a segment's name away, and when.
  * It models the presence bytes, the name byte and the order of steps in
- * lib/create.c, attach.c, segment.c (detach), remove.c, presence.c and fork.c.
+ * lib/create.c, attach.c, segment.c (detach), remove.c, sync/presence.c and
+ * handle/fork.c.
  * lock.pml models the lock. run.sh runs both.
  *
  * What it is made of

@@ -1,0 +1,21 @@
+/*
+ * export.h - descriptors that are made for other processes.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef MAPSEG_EXPORT_H
+#define MAPSEG_EXPORT_H
+
+#include "os/failure.h"
+
+/** A descriptor of the segment for another process; negative: see *failure. */
+int mapseg_export(mapseg *seg, mapseg_access access, struct mapseg_failure *failure);
+
+/** What can be said before attaching to a descriptor is tried. */
+mapseg_result mapseg_attach_check(mapseg *seg, mapseg_access access, const mapseg_options *given,
+                                  mapseg_options *options, struct mapseg_failure *failure);
+
+/** ALREADY_ATTACHED, with words. */
+mapseg_result mapseg_attach_refuse(mapseg *seg, const char *operation);
+
+#endif

@@ -1,0 +1,620 @@
+/*
+ * key.c - keys: parse, format, derive, compare.
+ *
+ * The text form follows QNativeIpcKey, so that a key can be handed between a
+ * Qt program and a mapseg program as it is.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "key.h"
+
+#include "os/os.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+/* One block of memory, all of whose strings lie behind the struct. */
+struct mapseg_ipc_key {
+    mapseg_key_type type;
+    const char *name;
+    const char *legacy_key;
+    const char *id;
+    const char *text; /* NULL: invalid */
+    char room[];
+};
+
+static const struct {
+    mapseg_key_type type;
+    const char *scheme;
+} schemes[] = {
+    {MAPSEG_KEY_SHM, "shm"},         {MAPSEG_KEY_RUNTIME, "runtime"}, {MAPSEG_KEY_FILE, "file"},
+    {MAPSEG_KEY_MEMFD, "memfd"},     {MAPSEG_KEY_RAW, "raw"},         {MAPSEG_KEY_POSIX, "posix"},
+    {MAPSEG_KEY_WINDOWS, "windows"}, {MAPSEG_KEY_SYSTEMV, "systemv"},
+};
+
+/** For any scheme. */
+#define SCHEME_ROOM sizeof "systemv--2147483648"
+
+/** What a readable part of a derived name keeps of the key. */
+#define SLUG_BYTES 32
+
+char *
+mapseg_copy_string(const char *text)
+{
+    size_t bytes = strlen(text) + 1;
+    char *copy = malloc(bytes);
+
+    return copy == NULL ? NULL : memcpy(copy, text, bytes);
+}
+
+void
+mapseg_hexadecimal(const uint8_t bytes[16], char text[33])
+{
+    for (int i = 0; i < 16; i++)
+        snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+}
+
+void
+mapseg_descriptor_key(int fd, const uint8_t id[16], char *text)
+{
+    char digits[33];
+
+    mapseg_hexadecimal(id, digits);
+    snprintf(text, MAPSEG_ENVIRONMENT_BYTES, "memfd:%d?id=%s", fd, digits);
+}
+
+/* ---------------------------------------------------------- characters -- */
+
+static char
+lower(char c)
+{
+    /* Not tolower(): keys do not depend on the locale. */
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static int
+hexadecimal_value(char c)
+{
+    c = lower(c);
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return -1;
+}
+
+static bool
+is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/** Whether the text form has to encode the character; `more` are characters
+ *  to encode besides. */
+static bool
+needs_encoding(char c, const char *more)
+{
+    unsigned char byte = (unsigned char)c;
+
+    return byte < 0x20 || byte == 0x7f || strchr("#%?", c) != NULL || strchr(more, c) != NULL;
+}
+
+/** Appends the encoded form to `to` and returns its end; `to` has room for
+ *  three times the length. */
+static char *
+encode(char *to, const char *from, const char *more)
+{
+    static const char digits[] = "0123456789ABCDEF";
+
+    for (; *from != '\0'; from++) {
+        if (needs_encoding(*from, more)) {
+            *to++ = '%';
+            *to++ = digits[(unsigned char)*from >> 4];
+            *to++ = digits[(unsigned char)*from & 15];
+        } else {
+            *to++ = *from;
+        }
+    }
+    *to = '\0';
+    return to;
+}
+
+/** Decodes in place. What is no code stays as it is. False: it would hold a
+ *  NUL, which no file name can. */
+static bool
+decode(char *text)
+{
+    char *to = text;
+
+    for (const char *from = text; *from != '\0'; from++) {
+        int high = *from == '%' ? hexadecimal_value(from[1]) : -1;
+        int low = high >= 0 ? hexadecimal_value(from[2]) : -1;
+
+        if (low >= 0) {
+            if (high == 0 && low == 0)
+                return false;
+            *to++ = (char)(high << 4 | low);
+            from += 2;
+        } else {
+            *to++ = *from;
+        }
+    }
+    *to = '\0';
+    return true;
+}
+
+/* ---------------------------------------------------------------- types -- */
+
+static bool
+is_system_v(mapseg_key_type type)
+{
+    return (int)type >= 1 && (int)type <= 0xff;
+}
+
+static bool
+is_known(mapseg_key_type type)
+{
+    if (is_system_v(type))
+        return true;
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+        if (schemes[i].type == type)
+            return true;
+    return false;
+}
+
+/** The type of a lower-case scheme. */
+static mapseg_key_type
+type_of_scheme(const char *scheme)
+{
+    const char *prefix = "systemv-";
+    int number = 0;
+
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+        if (strcmp(schemes[i].scheme, scheme) == 0)
+            return schemes[i].type;
+    if (strncmp(scheme, prefix, strlen(prefix)) != 0)
+        return MAPSEG_KEY_INVALID;
+    scheme += strlen(prefix);
+    for (int i = 0; i < 3 && is_digit(scheme[i]); i++)
+        number = number * 10 + (scheme[i] - '0');
+    if (scheme[0] == '0' || scheme[strspn(scheme, "0123456789")] != '\0' || number < 1 ||
+        number > 0xff || strlen(scheme) > 3)
+        return MAPSEG_KEY_INVALID;
+    return (mapseg_key_type)number;
+}
+
+/** The scheme of a known type, in `to`. */
+static void
+scheme_of_type(mapseg_key_type type, char *to, size_t bytes)
+{
+    snprintf(to, bytes, "systemv-%d", (int)type);
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+        if (schemes[i].type == type)
+            snprintf(to, bytes, "%s", schemes[i].scheme);
+}
+
+bool
+mapseg_key_type_is_supported(mapseg_key_type type)
+{
+    return type == MAPSEG_KEY_SHM || type == MAPSEG_KEY_RUNTIME || type == MAPSEG_KEY_FILE ||
+           type == MAPSEG_KEY_MEMFD;
+}
+
+mapseg_key_type
+mapseg_default_key_type(void)
+{
+    return MAPSEG_KEY_SHM;
+}
+
+/* ------------------------------------------------------------ the value -- */
+
+/** How much longer a string becomes when it is encoded. */
+static size_t
+growth(const char *text, const char *more)
+{
+    size_t bytes = 0;
+
+    for (; *text != '\0'; text++)
+        if (needs_encoding(*text, more))
+            bytes += 2;
+    return bytes;
+}
+
+/** Writes the text form to `to`, which has room for it. Returns where the name
+ *  begins in it. */
+static char *
+write_text(const mapseg_ipc_key *key, const char *scheme, char *to, size_t room)
+{
+    const char *name = key->name;
+    char *end;
+    char *begin;
+
+    begin = to + snprintf(to, room, "%s:", scheme);
+    end = begin;
+    if (name[0] == '/' && name[1] == '/') {
+        /* "//" would begin an authority. */
+        end += snprintf(end, 5, "/%%2F");
+        name += 2;
+    }
+    end = encode(end, name, "");
+    if (key->legacy_key[0] != '\0') {
+        end += snprintf(end, 12, "?legacyKey=");
+        end = encode(end, key->legacy_key, "&=");
+    }
+    if (key->id[0] != '\0')
+        snprintf(end, 40, "%cid=%s", key->legacy_key[0] == '\0' ? '?' : '&', key->id);
+    return begin;
+}
+
+/** Copies a string to `to`, and moves that behind it; an empty one needs no
+ *  room. */
+static const char *
+place_string(char **to, const char *text)
+{
+    size_t bytes = strlen(text) + 1;
+    const char *copy;
+
+    if (*text == '\0')
+        return "";
+    copy = memcpy(*to, text, bytes);
+    *to += bytes;
+    return copy;
+}
+
+/** A key that owns copies of its parts; NULL: no memory. */
+static mapseg_ipc_key *
+new_key(mapseg_key_type type, const char *name, const char *legacy_key, const char *id)
+{
+    bool valid = is_known(type);
+    size_t more = growth(name, "") + growth(legacy_key, "&=");
+    /* Mostly the text ends with the name as it is, which then is kept once. */
+    bool shared =
+        valid && more == 0 && *legacy_key == '\0' && *id == '\0' && strncmp(name, "//", 2) != 0;
+    size_t strings = strlen(name) + strlen(legacy_key) + strlen(id) + 3;
+    char scheme[SCHEME_ROOM];
+    mapseg_ipc_key *key;
+    size_t text_room;
+    char *behind;
+
+    scheme_of_type(type, scheme, sizeof scheme);
+    text_room = strlen(scheme) + sizeof ":" + strlen(name);
+    if (!shared)
+        text_room += strings + more + sizeof "/%2F?legacyKey=&id=";
+    key = malloc(sizeof *key + text_room + (shared ? 0 : strings));
+    if (key == NULL)
+        return NULL;
+    behind = key->room + text_room;
+    key->type = valid ? type : MAPSEG_KEY_INVALID;
+    key->text = valid ? key->room : NULL;
+    key->name = shared ? name : place_string(&behind, name);
+    key->legacy_key = place_string(&behind, legacy_key);
+    key->id = place_string(&behind, id);
+    if (valid) {
+        char *begin = write_text(key, scheme, key->room, text_room);
+
+        if (shared)
+            key->name = begin;
+    }
+    return key;
+}
+
+mapseg_ipc_key *
+mapseg_ipc_key_new(mapseg_key_type type, const char *name)
+{
+    return new_key(type, name == NULL ? "" : name, "", "");
+}
+
+void
+mapseg_ipc_key_free(mapseg_ipc_key *key)
+{
+    free(key);
+}
+
+/* -------------------------------------------------------------- parsing -- */
+
+/** Whether the text is an id: 32 hexadecimal digits. */
+static bool
+is_id(const char *text)
+{
+    size_t length = 0;
+
+    while (hexadecimal_value(text[length]) >= 0)
+        length++;
+    return length == 32 && text[length] == '\0';
+}
+
+/** Takes the query apart, in place. False: it holds what no key has. */
+static bool
+parse_query(char *query, mapseg_key_type type, const char **legacy_key, const char **id)
+{
+    while (query != NULL) {
+        char *next = strchr(query, '&');
+
+        if (next != NULL)
+            *next++ = '\0';
+        if (strncmp(query, "legacyKey=", 10) == 0) {
+            *legacy_key = query + 10;
+            if (!decode(query + 10))
+                return false;
+        } else if (type == MAPSEG_KEY_MEMFD && strncmp(query, "id=", 3) == 0 && is_id(query + 3)) {
+            for (char *c = query + 3; *c != '\0'; c++)
+                *c = lower(*c);
+            *id = query + 3;
+        } else {
+            return false;
+        }
+        query = next;
+    }
+    return true;
+}
+
+/** Skips an empty authority. NULL: there is one that is not empty. */
+static char *
+skip_authority(char *rest)
+{
+    if (rest[0] != '/' || rest[1] != '/')
+        return rest;
+    rest += 2;
+    return *rest == '/' || *rest == '\0' ? rest : NULL;
+}
+
+/** Parses `text`, which it changes. NULL: no memory, or no key, as *valid
+ *  says. */
+static mapseg_ipc_key *
+parse(char *text, bool *valid)
+{
+    char *rest = strchr(text, ':');
+    const char *legacy_key = "";
+    const char *id = "";
+    mapseg_key_type type;
+    char *query;
+
+    *valid = false;
+    if (rest == NULL)
+        return NULL;
+    *rest++ = '\0';
+    for (char *c = text; *c != '\0'; c++)
+        *c = lower(*c);
+    type = type_of_scheme(text);
+    if (type == MAPSEG_KEY_INVALID)
+        return NULL;
+    rest[strcspn(rest, "#")] = '\0';
+    query = strchr(rest, '?');
+    if (query != NULL)
+        *query++ = '\0';
+    rest = skip_authority(rest);
+    if (rest == NULL || !decode(rest))
+        return NULL;
+    if (query != NULL && *query != '\0' && !parse_query(query, type, &legacy_key, &id))
+        return NULL;
+    *valid = true;
+    return new_key(type, rest, legacy_key, id);
+}
+
+mapseg_ipc_key *
+mapseg_ipc_key_from_text(const char *text)
+{
+    char *copy = mapseg_copy_string(text == NULL ? "" : text);
+    mapseg_ipc_key *key;
+    bool valid;
+
+    if (copy == NULL)
+        return NULL;
+    key = parse(copy, &valid);
+    free(copy);
+    return valid ? key : new_key(MAPSEG_KEY_INVALID, "", "", "");
+}
+
+bool
+mapseg_is_private_name(const char *name)
+{
+    const size_t prefix = strlen(MAPSEG_PRIVATE_PREFIX);
+    size_t digits = 0;
+
+    if (strncmp(name, MAPSEG_PRIVATE_PREFIX, prefix) != 0)
+        return false;
+    while (hexadecimal_value(name[prefix + digits]) >= 0)
+        digits++;
+    return digits == 16 && name[prefix + digits] == '\0';
+}
+
+bool
+mapseg_key_is_private(const mapseg_ipc_key *key)
+{
+    const char *last = strrchr(key->name, '/');
+
+    return mapseg_is_private_name(last == NULL ? key->name : last + 1);
+}
+
+/* ------------------------------------------------------------- deriving -- */
+
+/** The file name of a plain key: readable, and unique for key and user. */
+static char *
+derived_name(const char *plain_key)
+{
+    char user[16];
+    char slug[SLUG_BYTES + 1];
+    XXH3_state_t *state = XXH3_createState();
+    XXH128_canonical_t hash;
+    char digits[33];
+    char *name = malloc(sizeof "mapseg--" + SLUG_BYTES + 32);
+    size_t length = strlen(plain_key);
+
+    if (state == NULL || name == NULL) {
+        XXH3_freeState(state);
+        free(name);
+        return NULL;
+    }
+    snprintf(user, sizeof user, "%u:", (unsigned)mapseg_os.user_id());
+    XXH3_128bits_reset(state);
+    XXH3_128bits_update(state, user, strlen(user));
+    XXH3_128bits_update(state, plain_key, length);
+    XXH128_canonicalFromHash(&hash, XXH3_128bits_digest(state));
+    XXH3_freeState(state);
+    mapseg_hexadecimal(hash.digest, digits);
+
+    length = length > SLUG_BYTES ? SLUG_BYTES : length;
+    for (size_t i = 0; i < length; i++) {
+        char c = plain_key[i];
+        char small = lower(c);
+
+        slug[i] =
+            (small >= 'a' && small <= 'z') || is_digit(c) || strchr("._-", c) != NULL ? c : '_';
+    }
+    slug[length] = '\0';
+    snprintf(name, sizeof "mapseg--" + SLUG_BYTES + 32, "mapseg-%s-%s", slug, digits);
+    return name;
+}
+
+/** "/" and the key, as Qt derives a POSIX name. */
+static char *
+posix_name(const char *plain_key)
+{
+    size_t bytes = strlen(plain_key) + 2;
+    char *name = malloc(bytes);
+
+    if (name != NULL)
+        snprintf(name, bytes, "/%s", plain_key);
+    return name;
+}
+
+mapseg_ipc_key *
+mapseg_ipc_key_derive(const char *plain_key, mapseg_key_type type)
+{
+    mapseg_ipc_key *key;
+    char *name;
+
+    if (plain_key == NULL || *plain_key == '\0')
+        return mapseg_ipc_key_new(type, "");
+    if (type == MAPSEG_KEY_SHM || type == MAPSEG_KEY_RUNTIME)
+        name = derived_name(plain_key);
+    else if (type == MAPSEG_KEY_POSIX)
+        name = posix_name(plain_key);
+    else
+        name = mapseg_copy_string(plain_key);
+    if (name == NULL)
+        return NULL;
+    key = mapseg_ipc_key_new(type, name);
+    free(name);
+    return key;
+}
+
+/* ------------------------------------------------------------ questions -- */
+
+mapseg_key_type
+mapseg_ipc_key_type(const mapseg_ipc_key *key)
+{
+    return key->type;
+}
+
+const char *
+mapseg_ipc_key_name(const mapseg_ipc_key *key)
+{
+    return key->name;
+}
+
+const char *
+mapseg_ipc_key_legacy_key(const mapseg_ipc_key *key)
+{
+    return key->legacy_key;
+}
+
+const char *
+mapseg_ipc_key_id(const mapseg_ipc_key *key)
+{
+    return key->id;
+}
+
+const char *
+mapseg_ipc_key_text(const mapseg_ipc_key *key)
+{
+    return key->text;
+}
+
+bool
+mapseg_ipc_key_is_valid(const mapseg_ipc_key *key)
+{
+    return key->type != MAPSEG_KEY_INVALID;
+}
+
+bool
+mapseg_ipc_key_is_empty(const mapseg_ipc_key *key)
+{
+    return key->name[0] == '\0';
+}
+
+bool
+mapseg_ipc_key_equal(const mapseg_ipc_key *a, const mapseg_ipc_key *b)
+{
+    return a->type == b->type && strcmp(a->name, b->name) == 0 &&
+           strcmp(a->legacy_key, b->legacy_key) == 0 && strcmp(a->id, b->id) == 0;
+}
+
+bool
+mapseg_key_is_nameless(const mapseg_ipc_key *key)
+{
+    return key != NULL && key->type == MAPSEG_KEY_MEMFD && key->name[0] == '\0';
+}
+
+int
+mapseg_key_descriptor(const mapseg_ipc_key *key)
+{
+    const char *digits = key->name;
+    int64_t number = 0;
+
+    if (key->type != MAPSEG_KEY_MEMFD || *digits == '\0' || strlen(digits) > 10)
+        return -1;
+    for (; is_digit(*digits); digits++)
+        number = number * 10 + (*digits - '0');
+    return *digits != '\0' || number > INT_MAX ? -1 : (int)number;
+}
+
+static const char *
+objection_to_plain_name(const char *name)
+{
+    if (strchr(name, '/') != NULL)
+        return "the name must not contain a slash; use file: for a path";
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return "the name must not be \".\" or \"..\"";
+    if (strlen(name) > NAME_MAX)
+        return "the name is longer than the 255 bytes that a file name can have";
+    return NULL;
+}
+
+static const char *
+objection_to_path(const char *path)
+{
+    const char *last = strrchr(path, '/');
+
+    if (path[0] != '/')
+        return "the path must be absolute, that is begin with a slash";
+    if (strlen(path) >= PATH_MAX)
+        return "the path is longer than the 4095 bytes that a path can have";
+    if (last[1] == '\0')
+        return "the path must end with a file's name, not with a slash";
+    return objection_to_plain_name(last + 1);
+}
+
+const char *
+mapseg_key_objection(const mapseg_ipc_key *key)
+{
+    if (key->type == MAPSEG_KEY_INVALID)
+        return "it is not a known type (shm, runtime, file, memfd, raw, posix, systemv, windows), "
+               "a colon and a name without host, %00 or unknown query";
+    if (key->name[0] == '\0')
+        return NULL;
+    switch (key->type) {
+    case MAPSEG_KEY_SHM:
+    case MAPSEG_KEY_RUNTIME:
+        return objection_to_plain_name(key->name);
+    case MAPSEG_KEY_FILE:
+        return objection_to_path(key->name);
+    case MAPSEG_KEY_MEMFD:
+        return mapseg_key_descriptor(key) < 0 ? "the name must be a descriptor's number" : NULL;
+    default:
+        return NULL;
+    }
+}

@@ -1,0 +1,323 @@
+/*
+ * trust.c - the verdict on a file before it is mapped.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "trust.h"
+
+#include "os/os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *
+mapseg_trust_kind(const struct stat *status)
+{
+    switch (status->st_mode & S_IFMT) {
+    case S_IFREG:
+        return "a regular file";
+    case S_IFDIR:
+        return "a directory";
+    case S_IFIFO:
+        return "a FIFO";
+    case S_IFSOCK:
+        return "a socket";
+    case S_IFLNK:
+        return "a symbolic link";
+    case S_IFBLK:
+    case S_IFCHR:
+        return "a device";
+    default:
+        return "no file";
+    }
+}
+
+bool
+mapseg_trust_is_own(const struct stat *status, int fd)
+{
+    if (status->st_uid != mapseg_os.user_id())
+        return false;
+    return !mapseg_os.is_overflow_user((uint32_t)status->st_uid) ||
+           (fd >= 0 && mapseg_os.is_own(fd));
+}
+
+mapseg_result
+mapseg_trust_file(const struct stat *status, int fd, bool named, uint32_t flags,
+                  struct mapseg_failure *failure)
+{
+    unsigned owner = (unsigned)status->st_uid;
+
+    if (S_ISLNK(status->st_mode))
+        return mapseg_failed(failure, MAPSEG_UNTRUSTED, 0,
+                             "its name is a symbolic link, which could lead anywhere; name the "
+                             "file itself");
+    if (!S_ISREG(status->st_mode))
+        return mapseg_failed(failure, MAPSEG_NOT_A_SEGMENT, 0, "it is %s; use another key",
+                             mapseg_trust_kind(status));
+    if (owner != 0 && !mapseg_trust_is_own(status, fd) && !(flags & MAPSEG_ALLOW_OTHER_OWNER))
+        return mapseg_failed(failure, MAPSEG_UNTRUSTED, 0,
+                             "user %u owns it%s; if you trust that user, allow another owner "
+                             "(MAPSEG_ALLOW_OTHER_OWNER)",
+                             owner,
+                             owner != mapseg_os.user_id()
+                                 ? ""
+                                 : ", a number that stands for users unknown here too");
+    if (status->st_mode & 0022 && !(flags & MAPSEG_ALLOW_SHARED_WRITE))
+        return mapseg_failed(failure, MAPSEG_UNTRUSTED, 0,
+                             "its mode %04o lets others write it; if you trust them, allow it "
+                             "(MAPSEG_ALLOW_SHARED_WRITE)",
+                             (unsigned)status->st_mode & 07777);
+    /* Somebody may have linked another file of the same owner to this name. */
+    if (named && status->st_nlink > 1 && !(flags & MAPSEG_ALLOW_HARD_LINKS))
+        return mapseg_failed(failure, MAPSEG_UNTRUSTED, 0,
+                             "it has %lu names, so it may be meant for something else; if you "
+                             "gave it these, allow it (MAPSEG_ALLOW_HARD_LINKS)",
+                             (unsigned long)status->st_nlink);
+    return MAPSEG_OK;
+}
+
+/** As many links as the kernel follows. */
+#define MOST_LINKS 40
+
+/** The way to a file, step by step as the kernel goes it. */
+struct way {
+    int directory;       /**< open, as far as the way is gone */
+    char gone[PATH_MAX]; /**< so far, without links, for people; "" is the root */
+    char rest[PATH_MAX]; /**< what is left of the path */
+    int links;
+};
+
+/** Whether others could replace names in a directory, or lead elsewhere by a
+ *  link. */
+static mapseg_result
+trust_step(const char *path, int place, const struct stat *status, struct mapseg_failure *failure)
+{
+    if (status->st_uid != 0 && !mapseg_trust_is_own(status, place))
+        return mapseg_failed(failure, MAPSEG_UNTRUSTED, 0,
+                             "user %u owns %.80s, on the way to it, and could replace it; if you "
+                             "trust that user, allow it (MAPSEG_ALLOW_SHARED_DIRECTORY)",
+                             (unsigned)status->st_uid, *path == '\0' ? "/" : path);
+    if (S_ISDIR(status->st_mode) && status->st_mode & 0022 && !(status->st_mode & S_ISVTX))
+        return mapseg_failed(failure, MAPSEG_UNTRUSTED, 0,
+                             "the mode %04o of %.80s lets others replace it; chmod that "
+                             "directory, or allow it (MAPSEG_ALLOW_SHARED_DIRECTORY)",
+                             (unsigned)status->st_mode & 07777, *path == '\0' ? "/" : path);
+    return MAPSEG_OK;
+}
+
+/** The way ends before its end; `error` is positive. */
+static mapseg_result
+way_ends(const struct way *way, int error, struct mapseg_failure *failure)
+{
+    if (error == ELOOP)
+        return mapseg_failed(failure, MAPSEG_UNTRUSTED, error,
+                             "%.120s, on the way to it, leads in a circle; check that link",
+                             way->gone);
+    return mapseg_system_failed(failure, error,
+                                "%.120s, on the way to it, cannot be entered; check the key, and "
+                                "that this directory exists and may be searched",
+                                way->gone);
+}
+
+/** Takes the first part off what is left; false: there is none. Longer than any
+ *  name can be, it is cut: the system then says that it is too long. */
+static bool
+next_part(struct way *way, char part[NAME_MAX + 2])
+{
+    const char *from = way->rest + strspn(way->rest, "/");
+    size_t length = strcspn(from, "/");
+
+    if (length == 0)
+        return false;
+    snprintf(part, NAME_MAX + 2, "%.*s", (int)length, from);
+    memmove(way->rest, from + length, strlen(from + length) + 1);
+    return true;
+}
+
+/** Notes, for people, that the way goes on by this part. */
+static void
+note_part(struct way *way, const char *part)
+{
+    size_t length = strlen(way->gone);
+    char *last = strrchr(way->gone, '/');
+
+    if (strcmp(part, "..") != 0)
+        snprintf(way->gone + length, sizeof way->gone - length, "/%s", part);
+    else if (last != NULL)
+        *last = '\0';
+}
+
+/** Replaces where the way is by another place. */
+static void
+move_to(struct way *way, int place)
+{
+    if (way->directory >= 0)
+        mapseg_os.close(way->directory);
+    way->directory = place;
+}
+
+/** Goes where the link leads that was opened in way->directory. 0, or a negative
+ *  errno. */
+static int
+follow(struct way *way, int link)
+{
+    char target[PATH_MAX];
+    char rest[PATH_MAX];
+    int64_t length = mapseg_os.read_link(link, target, sizeof target - 1);
+
+    if (length < 0)
+        return (int)length;
+    if (++way->links > MOST_LINKS)
+        return -ELOOP;
+    target[length] = '\0';
+    memcpy(rest, way->rest, sizeof rest);
+    if ((size_t)snprintf(way->rest, sizeof way->rest, "%s/%s", target, rest) >= sizeof way->rest)
+        return -ENAMETOOLONG;
+    note_part(way, "..");
+    if (*target == '/') {
+        int root = mapseg_os.open_place(-1, "/");
+
+        if (root < 0)
+            return root;
+        move_to(way, root);
+        way->gone[0] = '\0';
+    }
+    return 0;
+}
+
+/** Judges a place that was opened, and goes on to it, or to where it leads. It is
+ *  closed, or the way's. */
+static mapseg_result
+go_on_to(struct way *way, int place, struct mapseg_failure *failure)
+{
+    struct stat status;
+    int error = mapseg_os.status(place, &status);
+    mapseg_result result = MAPSEG_OK;
+
+    if (error >= 0)
+        result = trust_step(way->gone, place, &status, failure);
+    if (error >= 0 && result == MAPSEG_OK && S_ISDIR(status.st_mode)) {
+        move_to(way, place);
+        return MAPSEG_OK;
+    }
+    if (error >= 0 && result == MAPSEG_OK)
+        error = S_ISLNK(status.st_mode) ? follow(way, place) : -ENOTDIR;
+    mapseg_os.close(place);
+    return error < 0 ? way_ends(way, -error, failure) : result;
+}
+
+/** Goes all of the way. */
+static mapseg_result
+go(struct way *way, struct mapseg_failure *failure)
+{
+    char part[NAME_MAX + 2];
+    mapseg_result result;
+    int place = mapseg_os.open_place(-1, "/");
+
+    if (place < 0)
+        return way_ends(way, -place, failure);
+    result = go_on_to(way, place, failure);
+    while (result == MAPSEG_OK && next_part(way, part)) {
+        note_part(way, part);
+        place = mapseg_os.open_place(way->directory, part);
+        result = place < 0 ? way_ends(way, -place, failure) : go_on_to(way, place, failure);
+    }
+    return result;
+}
+
+/** The directory as it is. */
+static mapseg_result
+open_unjudged(const char *path, size_t length, int *directory, struct mapseg_failure *failure)
+{
+    char *copy = strndup(path, length == 0 ? 1 : length);
+
+    if (copy == NULL)
+        return mapseg_system_failed(failure, ENOMEM, "no memory for a path");
+    *directory = mapseg_os.open_directory(copy);
+    free(copy);
+    return MAPSEG_OK;
+}
+
+mapseg_result
+mapseg_trust_open_directory(const char *path, uint32_t flags, int *directory,
+                            struct mapseg_failure *failure)
+{
+    size_t length = (size_t)(strrchr(path, '/') - path);
+    mapseg_result result;
+    struct way *way;
+
+    *directory = -1;
+    if (flags & MAPSEG_ALLOW_SHARED_DIRECTORY)
+        return open_unjudged(path, length, directory, failure);
+    /* Too much for a small stack. */
+    way = calloc(1, sizeof *way);
+    if (way == NULL)
+        return mapseg_system_failed(failure, ENOMEM, "no memory for a path");
+    way->directory = -1;
+    memcpy(way->rest, path, length);
+    result = go(way, failure);
+    if (result == MAPSEG_OK)
+        *directory = way->directory;
+    else if (way->directory >= 0)
+        mapseg_os.close(way->directory);
+    free(way);
+    return result;
+}
+
+mapseg_result
+mapseg_trust_peers(bool can_shrink, uint32_t flags, struct mapseg_failure *failure)
+{
+    if (!(flags & MAPSEG_UNTRUSTED_PEER) || !can_shrink || flags & MAPSEG_GUARDED)
+        return MAPSEG_OK;
+    return mapseg_failed(failure, MAPSEG_UNTRUSTED, 0,
+                         "its file can be made shorter, which would be SIGBUS here; use a sealed "
+                         "memfd, or access it in guarded sections alone and say so "
+                         "(MAPSEG_GUARDED)");
+}
+
+bool
+mapseg_trust_can_shrink(int fd, bool *refused)
+{
+    struct mapseg_file_system file_system;
+    int seals = mapseg_os.seals(fd);
+
+    *refused = seals == -EPERM || seals == -EACCES || seals == -ENOSYS;
+    if (seals < 0 || !(seals & F_SEAL_SHRINK))
+        return true;
+    /* Huge pages of the other kind are missing when their pool is empty. */
+    return mapseg_os.file_system(fd, &file_system) < 0 || strcmp(file_system.name, "tmpfs") != 0;
+}
+
+mapseg_writers
+mapseg_trust_writers(const struct stat *status, int seals)
+{
+    if (seals >= 0 && seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
+        return MAPSEG_WRITERS_CREATOR;
+    return status->st_mode & 0022 ? MAPSEG_WRITERS_OTHERS : MAPSEG_WRITERS_OWNER;
+}
+
+void
+mapseg_trust_describe(const struct stat *status, bool can_shrink, mapseg_writers writers, char *to,
+                      size_t bytes)
+{
+    const char *shrinks =
+        can_shrink ? "whoever can write it can also make it shorter, which is SIGBUS for others "
+                     "outside of guarded sections"
+                   : "nobody can make it shorter";
+    unsigned owner = (unsigned)status->st_uid;
+
+    if (writers == MAPSEG_WRITERS_CREATOR)
+        snprintf(to, bytes, "only its creator can write it, by its seals; %s", shrinks);
+    else if (writers == MAPSEG_WRITERS_OWNER)
+        snprintf(to, bytes,
+                 "user %u (also with a descriptor made for reading), root and whoever is handed a "
+                 "descriptor for writing can write it; %s",
+                 owner, shrinks);
+    else
+        snprintf(to, bytes, "user %u, root and, by its mode %04o, others can write it; %s", owner,
+                 (unsigned)status->st_mode & 07777, shrinks);
+}

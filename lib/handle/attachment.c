@@ -1,0 +1,218 @@
+/*
+ * attachment.c - what a handle is attached with: descriptor, mappings, presence.
+ *
+ * Words in capitals and brackets are steps of tests/model/name.pml and lock.pml.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "attachment.h"
+
+#include "os/os.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void
+mapseg_attachment_clear(struct mapseg_attachment *attachment)
+{
+    memset(attachment, 0, sizeof *attachment);
+    mapseg_file_clear(&attachment->file);
+    mapseg_presence_clear(&attachment->presence);
+}
+
+void
+mapseg_attachment_forget(struct mapseg_attachment *attachment)
+{
+    char *path = attachment->file.path;
+
+    mapseg_attachment_clear(attachment);
+    attachment->file.path = path;
+}
+
+void
+mapseg_attachment_drop(struct mapseg_attachment *attachment)
+{
+    if (attachment->header_apart)
+        mapseg_os.unmap(attachment->header, MAPSEG_HEADER_BYTES);
+    if (attachment->base != NULL)
+        mapseg_os.unmap(attachment->base, attachment->bytes);
+    mapseg_file_close(&attachment->file);
+    free(attachment->file.path);
+    mapseg_attachment_clear(attachment);
+}
+
+/** Maps the header apart from data that is mapped read-only. */
+static int
+map_header_apart(struct mapseg_attachment *attachment)
+{
+    int error = 0;
+    void *header =
+        mapseg_os.map(attachment->file.fd, MAPSEG_HEADER_BYTES, 0, MAPSEG_MAP_WRITE, &error);
+
+    if (header == NULL)
+        /* Seals that let nobody write any more leave a reader who cannot lock. */
+        return error == -EPERM || error == -EACCES ? 0 : error;
+    attachment->header = header;
+    attachment->header_apart = true;
+    return 0;
+}
+
+mapseg_result
+mapseg_attachment_map(struct mapseg_attachment *attachment, mapseg_access access, bool can_lock,
+                      bool no_fork, struct mapseg_failure *failure)
+{
+    bool writes = access == MAPSEG_READ_WRITE;
+    int error = 0;
+
+    attachment->bytes = attachment->data_offset + attachment->data_size;
+    attachment->base = mapseg_os.map(attachment->file.fd, attachment->bytes, 0,
+                                     writes ? MAPSEG_MAP_WRITE : MAPSEG_MAP_READ, &error);
+    if (attachment->base != NULL && writes)
+        attachment->header = (struct mapseg_header *)(void *)attachment->base;
+    else if (attachment->base != NULL && can_lock)
+        error = map_header_apart(attachment);
+    if (error >= 0 && no_fork)
+        error = mapseg_os.hide_from_children(attachment->base, attachment->bytes);
+    if (error >= 0 && no_fork && attachment->header_apart)
+        error = mapseg_os.hide_from_children(attachment->header, MAPSEG_HEADER_BYTES);
+    if (error == -EPERM && writes)
+        return mapseg_failed(failure, MAPSEG_PERMISSION_DENIED, EPERM,
+                             "its seals let nobody write it but its creator; attach read-only");
+    if (error < 0)
+        return mapseg_system_failed(failure, -error,
+                                    "its %zu bytes cannot be mapped; check the address space and "
+                                    "the seals",
+                                    attachment->bytes);
+    return MAPSEG_OK;
+}
+
+/** Keeps what holds presence out of children. Where it had to lie on the working
+ *  description that is every mapping: a child's copy of one would keep its dead
+ *  parent present, and the lock with it. */
+static int
+hide_presence(const struct mapseg_attachment *attachment)
+{
+    int error = mapseg_presence_hide(&attachment->presence);
+
+    if (error < 0 || !mapseg_presence_is_shared(attachment))
+        return error;
+    error = mapseg_os.hide_from_children(attachment->base, attachment->bytes);
+    if (error >= 0 && attachment->header_apart)
+        error = mapseg_os.hide_from_children(attachment->header, MAPSEG_HEADER_BYTES);
+    return error;
+}
+
+/** A field of the header, as bytes. */
+struct field {
+    size_t offset;
+    size_t bytes;
+};
+
+static const struct field lock_field = {offsetof(struct mapseg_header, lock), sizeof(uint32_t)};
+static const struct field recoveries_field = {offsetof(struct mapseg_header, recoveries),
+                                              sizeof(uint64_t)};
+
+/** Reads a field from the file: that takes less than the first touch of a mapping,
+ *  and a file that has become too short is no SIGBUS. Where there is no descriptor
+ *  any more, or a sandbox allows no read, the system copies it out of the mapping. */
+static bool
+read_field(struct mapseg_attachment *attachment, struct field field, void *to)
+{
+    int fd = mapseg_file_fd(&attachment->file);
+    int64_t got = fd < 0 ? fd : mapseg_os.read(fd, to, field.bytes, (int64_t)field.offset);
+
+    if (got < 0)
+        got =
+            mapseg_os.copy_from_mapping(to, (char *)attachment->header + field.offset, field.bytes);
+    return got == (int64_t)field.bytes;
+}
+
+/** Stores a field by the system, where a missing page is no SIGBUS. */
+static void
+write_field(struct mapseg_attachment *attachment, struct field field, const void *from)
+{
+    int64_t put =
+        mapseg_os.copy_to_mapping((char *)attachment->header + field.offset, from, field.bytes);
+    int fd = put < 0 && put != -EFAULT ? mapseg_file_fd(&attachment->file) : -1;
+
+    /* A sandbox may refuse the one and allow the other. */
+    if (fd >= 0 && MAPSEG_HEADER_BYTES <= mapseg_os.file_size_limit())
+        (void)mapseg_os.write(fd, from, field.bytes, (int64_t)field.offset);
+}
+
+/** Stores the lock word, and wakes one sleeper: SLEEPERS may have been set between the
+ *  read and this write. */
+static void
+write_word(struct mapseg_attachment *attachment, uint32_t word)
+{
+    /* Release: what was written under the lock is visible before. */
+    atomic_thread_fence(memory_order_release);
+    write_field(attachment, lock_field, &word);
+    mapseg_os.wake_one(&attachment->header->lock);
+}
+
+void
+mapseg_attachment_release_word(struct mapseg_attachment *attachment, uint32_t bits)
+{
+    uint32_t word;
+
+    if (read_field(attachment, lock_field, &word) &&
+        (word & MAPSEG_LOCK_OWNER) == attachment->presence.slot)
+        write_word(attachment, (word & MAPSEG_LOCK_DIED) | bits);
+}
+
+void
+mapseg_attachment_abandon_word(struct mapseg_attachment *attachment, struct mapseg_lock *lock)
+{
+    mapseg_attachment_release_word(attachment, MAPSEG_LOCK_DIED);
+    mapseg_lock_forget(lock);
+}
+
+/** [HEAL] As mapseg_lock_heal, where touching the mapping could be SIGBUS. While the
+ *  caller holds the slot's byte others change no owner bits that name the slot. */
+static void
+heal_by_system(struct mapseg_attachment *attachment, uint32_t word)
+{
+    uint64_t recoveries;
+
+    if (read_field(attachment, recoveries_field, &recoveries)) {
+        recoveries++;
+        write_field(attachment, recoveries_field, &recoveries);
+    }
+    write_word(attachment, MAPSEG_LOCK_DIED | (word & MAPSEG_LOCK_SLEEPERS));
+}
+
+void
+mapseg_attachment_heal(struct mapseg_attachment *attachment, uint32_t slot)
+{
+    uint32_t word;
+
+    bool known;
+
+    if (attachment->header == NULL)
+        return;
+    known = read_field(attachment, lock_field, &word);
+    if (known && (word & MAPSEG_LOCK_OWNER) != slot)
+        return;
+    if (!attachment->reads_file)
+        mapseg_lock_heal(attachment->header, slot);
+    else if (known)
+        heal_by_system(attachment, word);
+}
+
+int
+mapseg_attachment_appear(struct mapseg_attachment *attachment)
+{
+    int error =
+        mapseg_presence_claim(&attachment->presence, &attachment->file, attachment->header != NULL,
+                              !mapseg_attachment_is_named(attachment));
+
+    if (error >= 0)
+        error = hide_presence(attachment);
+    if (error < 0)
+        mapseg_presence_release(&attachment->presence, &attachment->file);
+    else if (attachment->header != NULL)
+        mapseg_attachment_heal(attachment, attachment->presence.slot);
+    return error;
+}

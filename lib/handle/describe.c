@@ -1,0 +1,208 @@
+/*
+ * describe.c - what can be seen of a file that may be a segment.
+ *
+ * Looking takes no lock and no presence: a test that took the bytes and gave
+ * them back would make another process's last detach believe it is not the last.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "describe.h"
+
+#include "file/header.h"
+#include "file/key.h"
+#include "os/os.h"
+#include "file/place.h"
+#include "sync/presence.h"
+#include "file/trust.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/** The library's own part of an information: what its pointers lead to. */
+struct information {
+    mapseg_information seen; /* first: what the caller gets is a pointer to it */
+    char file_system[24];
+    char verdict_text[sizeof((struct mapseg_failure *)NULL)->reason];
+    char safety_text[320];
+};
+
+/** Reads the file's header, of which any part may be nonsense. */
+static void
+see_header(mapseg_information *seen, int fd, const struct mapseg_header *copy)
+{
+    struct mapseg_header header;
+
+    seen->data_size = copy->data_size;
+    seen->data_offset = copy->data_offset;
+    seen->header_flags = copy->flags;
+    seen->created_ns = copy->created;
+    seen->user_tag = copy->user_tag;
+    seen->format = copy->format;
+    memcpy(seen->id, copy->id, sizeof seen->id);
+    if (mapseg_os.read(fd, &header, sizeof header, 0) != (int64_t)sizeof header)
+        return;
+    seen->recoveries = header.recoveries;
+    seen->sequence = header.sequence;
+    seen->lock_slot = header.lock & MAPSEG_LOCK_OWNER;
+    seen->lock_sleepers = (header.lock & MAPSEG_LOCK_SLEEPERS) != 0;
+    seen->lock_inconsistent = (header.lock & MAPSEG_LOCK_DIED) != 0;
+    if (seen->lock_slot != 0) {
+        seen->lock_pid = header.owner_pid;
+        seen->lock_tid = header.owner_tid;
+        seen->lock =
+            seen->lock_slot <= MAPSEG_LAST_SLOT && mapseg_presence_is_held(fd, seen->lock_slot)
+                ? MAPSEG_LOCK_STATE_HELD
+                : MAPSEG_LOCK_STATE_OWNER_DIED;
+    } else {
+        seen->lock =
+            seen->lock_inconsistent ? MAPSEG_LOCK_STATE_INCONSISTENT : MAPSEG_LOCK_STATE_FREE;
+    }
+}
+
+/** What the segment is used for, given that its header is sound or not. */
+static mapseg_use
+use_of(const mapseg_information *seen, bool sound, const struct mapseg_census *census)
+{
+    if (!sound)
+        return MAPSEG_USE_DAMAGED;
+    if (census->is_blocked)
+        return MAPSEG_USE_BLOCKED;
+    if (seen->attached != 0)
+        return MAPSEG_USE_LIVE;
+    return seen->header_flags & MAPSEG_HEADER_PERSISTENT ? MAPSEG_USE_PERSISTENT : MAPSEG_USE_STALE;
+}
+
+/** Whether others could replace a directory on the way to the file. */
+static mapseg_result
+judge_directories(const mapseg_information *seen, struct mapseg_failure *failure)
+{
+    int directory;
+    mapseg_result result;
+
+    if (seen->type != MAPSEG_KEY_FILE)
+        return MAPSEG_OK;
+    result = mapseg_trust_open_directory(seen->path, 0, &directory, failure);
+    if (directory >= 0)
+        mapseg_os.close(directory);
+    return result;
+}
+
+/** What default options would make of it. */
+static void
+judge(struct information *information, int fd, const struct stat *status,
+      const struct mapseg_census *census)
+{
+    mapseg_information *seen = &information->seen;
+    struct mapseg_failure failure = {.result = MAPSEG_OK};
+    struct mapseg_header copy;
+    bool named = seen->type != MAPSEG_KEY_MEMFD;
+    mapseg_result trusted = mapseg_trust_file(status, fd, named, 0, &failure);
+    mapseg_result readable = MAPSEG_NOT_A_SEGMENT;
+    struct mapseg_failure unreadable = {.result = MAPSEG_OK};
+    bool sound = false;
+
+    seen->lock = MAPSEG_LOCK_STATE_UNKNOWN;
+    if (trusted == MAPSEG_OK)
+        trusted = judge_directories(seen, &failure);
+    if (trusted == MAPSEG_OK)
+        trusted = mapseg_place_check(seen->type, fd, &failure);
+    if (S_ISREG(status->st_mode)) {
+        readable = mapseg_header_read(fd, (uint64_t)status->st_size, &copy, &unreadable);
+        /* The last two: whole, but not for this machine or program. */
+        sound = readable == MAPSEG_OK || readable == MAPSEG_NOT_SUPPORTED ||
+                readable == MAPSEG_OUT_OF_RESOURCES;
+        if (sound)
+            see_header(seen, fd, &copy);
+        else if (readable != MAPSEG_NOT_A_SEGMENT)
+            seen->format = copy.format;
+    }
+    if (trusted == MAPSEG_OK && readable != MAPSEG_OK)
+        failure = unreadable;
+    seen->verdict = trusted != MAPSEG_OK ? trusted : readable;
+    memcpy(information->verdict_text, failure.reason, sizeof information->verdict_text);
+    if (seen->verdict == MAPSEG_OK)
+        information->verdict_text[0] = '\0';
+    seen->use = use_of(seen, sound, census);
+}
+
+/** What can be done to those who use the file. */
+static void
+see_safety(struct information *information, int fd, const struct stat *status)
+{
+    mapseg_information *seen = &information->seen;
+    bool refused;
+
+    seen->can_shrink = seen->type != MAPSEG_KEY_MEMFD || mapseg_trust_can_shrink(fd, &refused);
+    seen->writers = mapseg_trust_writers(status, seen->seals);
+    mapseg_trust_describe(status, seen->can_shrink, seen->writers, information->safety_text,
+                          sizeof information->safety_text);
+}
+
+static void
+see_file(struct information *information, int fd, const struct stat *status)
+{
+    mapseg_information *seen = &information->seen;
+    struct mapseg_file_system file_system;
+    struct mapseg_census census = {.attached = 0};
+
+    seen->seals = fd < 0 ? -1 : mapseg_os.seals(fd);
+    if (seen->seals < 0)
+        seen->seals = -1;
+    if (fd >= 0 && mapseg_os.file_system(fd, &file_system) >= 0)
+        memcpy(information->file_system, file_system.name, sizeof information->file_system);
+    if (seen->type == MAPSEG_KEY_MEMFD && seen->seals >= 0)
+        memcpy(information->file_system, "memfd", sizeof "memfd");
+    see_safety(information, fd, status);
+    seen->file_size = (uint64_t)status->st_size;
+    seen->file_bytes = (uint64_t)status->st_blocks * 512;
+    seen->mode = (uint32_t)status->st_mode & 07777;
+    seen->uid = (uint32_t)status->st_uid;
+    seen->gid = (uint32_t)status->st_gid;
+    seen->links = (uint32_t)status->st_nlink;
+    if (fd >= 0)
+        mapseg_presence_count(fd, status->st_dev, status->st_ino, &census);
+    seen->attached = census.attached;
+    seen->readers = census.readers;
+    seen->attached_is_minimum = census.is_minimum;
+    judge(information, fd, status, &census);
+}
+
+/** An information about the file behind `fd`, which stays the caller's. */
+mapseg_information *
+mapseg_information_make(const mapseg_ipc_key *key, const char *path, int fd,
+                        const struct stat *status)
+{
+    struct information *information = calloc(1, sizeof *information);
+    mapseg_information *seen;
+
+    if (information == NULL)
+        return NULL;
+    seen = &information->seen;
+    seen->type = mapseg_ipc_key_type(key);
+    seen->native_key = mapseg_copy_string(mapseg_ipc_key_text(key));
+    seen->path = mapseg_copy_string(path);
+    seen->file_system = information->file_system;
+    seen->verdict_text = information->verdict_text;
+    seen->safety_text = information->safety_text;
+    seen->loss_text = "";
+    if (seen->native_key == NULL || seen->path == NULL) {
+        mapseg_information_free(seen);
+        return NULL;
+    }
+    see_file(information, fd, status);
+    /* Half made, or given up half way: damage is no surprise there. */
+    if (seen->use == MAPSEG_USE_DAMAGED && S_ISREG(status->st_mode) && mapseg_key_is_private(key))
+        seen->use = seen->attached != 0 ? MAPSEG_USE_LIVE : MAPSEG_USE_STALE;
+    return seen;
+}
+
+void
+mapseg_information_free(mapseg_information *information)
+{
+    if (information == NULL)
+        return;
+    free((void *)(uintptr_t)information->native_key);
+    free((void *)(uintptr_t)information->path);
+    free(information);
+}

@@ -1,0 +1,18 @@
+/*
+ * describe.h - what can be seen of a file that may be a segment.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef MAPSEG_DESCRIBE_H
+#define MAPSEG_DESCRIBE_H
+
+#include "mapseg.h"
+
+#include <sys/stat.h>
+
+/** An information about the file behind `fd`, which stays the caller's. NULL: no
+ *  memory. */
+mapseg_information *mapseg_information_make(const mapseg_ipc_key *key, const char *path, int fd,
+                                            const struct stat *status);
+
+#endif

@@ -1,0 +1,172 @@
+/*
+ * fork.c - attached handles across fork().
+ *
+ * A child is an attachment of its own, and there is no instant at which
+ * neither it nor its parent is present: the parent claims and maps the child's
+ * presence before the fork, then drops it on its side; the child finds it
+ * mapped. Nothing is opened in the child.
+ *
+ * A thread that holds the list keeps its signals back, so that no handler of
+ * signals can fork in the middle of a call. A fault cannot wait: what its handler
+ * forks then is handed nothing, and is a child like the following.
+ *
+ * Children in which no handler runs (a bare clone, _Fork) are told by a page
+ * that the kernel wipes in every child: its handles belong to no process then.
+ *
+ * Words in capitals and brackets are steps of tests/model/lock.pml.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "fork.h"
+
+#include "attachment.h"
+#include "forklist.h"
+#include "handle.h"
+#include "notify.h"
+#include "os/os.h"
+#include "os/signals.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+static bool handlers_are_set;
+
+/** [PREPARE, CLAIM_FOR_CHILD] Before the fork: claims what the child will need. The working
+ * descriptor it inherits; nobody ever takes a lock of the description through that. */
+static void
+prepare_child_of(struct mapseg *seg)
+{
+    struct mapseg_attachment *attachment = &seg->attachment;
+    bool writes = attachment->header != NULL;
+
+    seg->child.present =
+        !seg->no_fork &&
+        mapseg_presence_claim(&seg->child.presence, &attachment->file, writes, false) >= 0;
+    if (seg->child.present && seg->child.presence.on_working_descriptor) {
+        /* On the working description it would be the parent's as well. */
+        mapseg_presence_release(&seg->child.presence, &attachment->file);
+        seg->child.present = false;
+    }
+    if (seg->child.present)
+        mapseg_fork_disown(seg->child.presence.fd);
+    if (seg->child.present && writes)
+        mapseg_attachment_heal(attachment, seg->child.presence.slot);
+}
+
+/** Whether the fork under way is a handler's that interrupted this thread in the
+ *  middle of a call: what the call holds cannot be waited for. */
+static bool
+is_in_a_call(void)
+{
+    return mapseg_signals_depth() > 1;
+}
+
+static void
+prepare(void)
+{
+    sigset_t before;
+
+    mapseg_signals_hold(&before);
+    if (is_in_a_call())
+        return;
+    mapseg_forklist_take(&before);
+    for (struct mapseg *seg = mapseg_forklist_first(); seg != NULL; seg = seg->next) {
+        if (!seg->attached)
+            continue;
+        /* No thread may hold a dead owner's byte now: the child would inherit
+         * a copy of the descriptor that holds it. */
+        while (!mapseg_lock_begin_recovery(&seg->lock))
+            mapseg_os.nap(10000);
+        prepare_child_of(seg);
+    }
+}
+
+/** [RESUME_PARENT] After the fork, in the parent: what the child has is none of its business. */
+static void
+resume_parent(void)
+{
+    if (is_in_a_call()) {
+        mapseg_signals_release(NULL);
+        return;
+    }
+    for (struct mapseg *seg = mapseg_forklist_first(); seg != NULL; seg = seg->next) {
+        if (!seg->attached)
+            continue;
+        if (seg->child.present)
+            mapseg_presence_hand_over(&seg->child.presence, &seg->attachment.file);
+        seg->child.present = false;
+        mapseg_lock_end_recovery(&seg->lock);
+    }
+    mapseg_forklist_give_back();
+}
+
+/** [ADOPT] Makes the parent's attachment the child's own. */
+static void
+adopt(struct mapseg *seg)
+{
+    mapseg_presence_forget(&seg->attachment.presence, &seg->attachment.file);
+    seg->attachment.presence = seg->child.presence;
+    (void)mapseg_presence_hide(&seg->attachment.presence);
+    seg->child.present = false;
+    seg->lock.slot = seg->attachment.presence.slot;
+    atomic_store_explicit(&seg->lock.owner_thread, 0, memory_order_relaxed);
+    mapseg_lock_write(&seg->lock, false);
+}
+
+/** Makes the handle one whose process is gone. */
+static void
+orphan(struct mapseg *seg)
+{
+    mapseg_fork_delist(seg);
+    mapseg_lock_die(&seg->lock);
+    mapseg_presence_forget(&seg->attachment.presence, &seg->attachment.file);
+    if (seg->attached && !seg->no_fork)
+        return;
+    /* Its mappings were left out of the child; or it is one that another
+     * thread of the parent is just creating, and has a descriptor alone. */
+    mapseg_file_close(&seg->attachment.file);
+    mapseg_attachment_forget(&seg->attachment);
+    seg->attached = false;
+    mapseg_lock_clear(&seg->lock);
+}
+
+/** After the fork, in the child. */
+static void
+resume_child(void)
+{
+    struct mapseg *next;
+
+    if (is_in_a_call()) {
+        mapseg_forklist_in_stray_child();
+        mapseg_signals_release(NULL);
+        return;
+    }
+    mapseg_forklist_in_child();
+    for (struct mapseg *seg = mapseg_forklist_first(); seg != NULL; seg = next) {
+        next = seg->next;
+        if (seg->attached)
+            mapseg_lock_end_recovery(&seg->lock);
+        mapseg_change_forked(seg);
+        if (seg->attached && seg->child.present)
+            adopt(seg);
+        else
+            orphan(seg);
+    }
+    mapseg_forklist_give_back();
+}
+
+/** When the library is loaded: a fork that another thread makes while the first
+ *  handle is being attached must find the handlers in place. */
+static __attribute__((constructor)) void
+set_handlers(void)
+{
+    handlers_are_set = pthread_atfork(prepare, resume_parent, resume_child) == 0;
+}
+
+int
+mapseg_fork_set_up(void)
+{
+    if (!handlers_are_set)
+        set_handlers();
+    return handlers_are_set ? mapseg_forklist_begin() : -ENOMEM;
+}

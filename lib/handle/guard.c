@@ -1,0 +1,381 @@
+/*
+ * guard.c - surviving a file that becomes shorter under its mappings.
+ *
+ * Each thread has a list of the handles it has open sections on. The handler
+ * of SIGBUS looks only at the list of the thread that met the fault, so it
+ * takes no lock, and what other threads do cannot disturb it.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "guard.h"
+
+#include "os/failure.h"
+#include "os/os.h"
+#include "report.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+/** The open sections of a thread on one handle. */
+struct section {
+    mapseg *seg;
+    size_t depth;
+};
+
+/** All open sections of a thread. */
+struct sections {
+    size_t count;
+    size_t room;
+    struct section section[];
+};
+
+/* Initial-exec: the general model may allocate, which a handler must not. It
+ * takes eight bytes of the space that libc keeps for the likes. */
+static _Thread_local struct sections *_Atomic sections __attribute__((tls_model("initial-exec")));
+/** Frees them when their thread ends. Never deleted: threads use it until the
+ *  process is gone, and whoever gets its number next would find ours. */
+static pthread_key_t sections_key;
+static bool sections_have_key;
+
+static pthread_once_t install_once = PTHREAD_ONCE_INIT;
+static int install_error;
+static size_t page_size;
+
+/** What became of SIGBUS before. */
+static struct sigaction previous;
+static atomic_bool previous_is_spent; /**< it was to be used once, and has been */
+
+/* -------------------------------------------------------------- handler -- */
+
+/** Whether the file has become shorter than the mapping. It is not known where the
+ *  descriptor has become another file's; a handler of signals may ask. */
+static bool
+is_shorter(const mapseg *seg)
+{
+    const struct mapseg_file *file = &seg->attachment.file;
+    struct stat status;
+
+    return mapseg_os.status(file->fd, &status) >= 0 && status.st_dev == file->device &&
+           status.st_ino == file->inode && (uint64_t)status.st_size < seg->attachment.bytes;
+}
+
+/** Puts zeros in place of a mapping from the page of the address to its end;
+ *  false: the address is not in it, or the system refuses. */
+static bool
+replace_rest(mapseg *seg, uintptr_t address, const void *base, size_t bytes,
+             enum mapseg_protection protection)
+{
+    uintptr_t start = (uintptr_t)base;
+    uintptr_t end = (start + bytes + page_size - 1) & ~(uintptr_t)(page_size - 1);
+    uintptr_t page = address & ~(uintptr_t)(page_size - 1);
+
+    if (base == NULL || address < start || address >= end)
+        return false;
+    /* Marked before anybody can see zeros. */
+    atomic_store(&seg->shrunk, true);
+    /* If the fault has another reason, there is no memory for a page alone, and what is
+     * behind it is still good. */
+    if (!is_shorter(seg))
+        end = page + page_size;
+    /* Where not so much can be had, a page at a time. */
+    if (mapseg_os.map_zeros((void *)page, end - page, protection) < 0) {
+        end = page + page_size;
+        if (mapseg_os.map_zeros((void *)page, page_size, protection) < 0)
+            return false;
+    }
+    if (seg->no_fork)
+        (void)mapseg_os.hide_from_children((void *)page, end - page);
+    return true;
+}
+
+/** Whether the access may be tried again: it was to a handle that this thread
+ *  has an open section on. */
+static bool
+repair(uintptr_t address)
+{
+    const struct sections *own = atomic_load_explicit(&sections, memory_order_relaxed);
+
+    for (size_t i = 0; own != NULL && i < own->count; i++) {
+        mapseg *seg = own->section[i].seg;
+        const struct mapseg_attachment *attachment = &seg->attachment;
+
+        if (replace_rest(seg, address, attachment->base, attachment->bytes,
+                         seg->read_only ? MAPSEG_MAP_READ : MAPSEG_MAP_WRITE) ||
+            (attachment->header_apart &&
+             replace_rest(seg, address, attachment->header, MAPSEG_HEADER_BYTES, MAPSEG_MAP_WRITE)))
+            return true;
+    }
+    return false;
+}
+
+static bool
+is_handler(const struct sigaction *action)
+{
+    return action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN;
+}
+
+/** Does what would have been done without this handler. */
+static void
+pass_on(int number, siginfo_t *info, void *context)
+{
+    struct sigaction by_default = {.sa_handler = SIG_DFL};
+    /* A fault of this very instruction, which will meet it again. */
+    bool recurs = info->si_code > 0 && info->si_code != BUS_MCEERR_AO;
+    bool once = (previous.sa_flags & (int)SA_RESETHAND) != 0;
+
+    if (is_handler(&previous) && !(once && atomic_exchange(&previous_is_spent, true))) {
+        if (previous.sa_flags & SA_SIGINFO)
+            previous.sa_sigaction(number, info, context);
+        else
+            previous.sa_handler(number);
+        return;
+    }
+    /* The kernel ignores only signals that were sent. */
+    if (previous.sa_handler == SIG_IGN && !recurs)
+        return;
+    (void)mapseg_os.signal_action(number, &by_default, NULL);
+    if (!recurs)
+        mapseg_os.signal_raise(number);
+}
+
+static void
+on_fault(int number, siginfo_t *info, void *context)
+{
+    int error = errno;
+
+    if (info->si_code != BUS_ADRERR || !repair((uintptr_t)info->si_addr))
+        pass_on(number, info, context);
+    errno = error;
+}
+
+/* --------------------------------------------------------- installation -- */
+
+static bool
+is_ours(const struct sigaction *action)
+{
+    return (action->sa_flags & SA_SIGINFO) != 0 && action->sa_sigaction == on_fault;
+}
+
+/** Frees the list of a thread that ends. */
+static void
+free_sections(void *list)
+{
+    atomic_store_explicit(&sections, NULL, memory_order_relaxed);
+    free(list);
+}
+
+/** Puts the handler before the one that the program has, for good: other
+ *  threads are in sections while exit() runs the destructors of libraries, and a
+ *  later handler of the program's calls this one. So the library is linked such
+ *  that dlclose() leaves it mapped. */
+static int
+install_handler(void)
+{
+    struct sigaction action = {.sa_sigaction = on_fault};
+    struct sigaction old;
+    int error = mapseg_os.signal_action(SIGBUS, NULL, &old);
+
+    /* A child that was forked half way through has it already. */
+    if (error < 0 || is_ours(&old))
+        return error;
+    previous = old;
+    action.sa_mask = old.sa_mask;
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK | (old.sa_flags & (SA_NODEFER | SA_RESTART));
+    if (!is_handler(&old))
+        /* What was ignored interrupted nothing. */
+        action.sa_flags |= SA_RESTART;
+    return mapseg_os.signal_action(SIGBUS, &action, NULL);
+}
+
+static void
+install(void)
+{
+    page_size = mapseg_os.page_size();
+    if (!sections_have_key)
+        sections_have_key = pthread_key_create(&sections_key, free_sections) == 0;
+    install_error = sections_have_key ? install_handler() : -ENOMEM;
+}
+
+/* ------------------------------------------------------------- sections -- */
+
+static struct section *
+find(mapseg *seg)
+{
+    struct sections *own = atomic_load_explicit(&sections, memory_order_relaxed);
+
+    for (size_t i = 0; own != NULL && i < own->count; i++)
+        if (own->section[i].seg == seg)
+            return &own->section[i];
+    return NULL;
+}
+
+/** A larger list for this thread, with what the old one has. The old one stays
+ *  whole until the handler cannot find it any more. */
+static int
+grow(struct sections *old)
+{
+    size_t room = old == NULL ? 4 : 2 * old->room;
+    struct sections *larger = calloc(1, sizeof *larger + room * sizeof larger->section[0]);
+
+    if (larger == NULL)
+        return -ENOMEM;
+    if (old != NULL)
+        memcpy(larger, old, sizeof *old + old->count * sizeof old->section[0]);
+    larger->room = room;
+    if (pthread_setspecific(sections_key, larger) != 0) {
+        free(larger);
+        return -ENOMEM;
+    }
+    atomic_store_explicit(&sections, larger, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    free(old);
+    return 0;
+}
+
+/** This thread's first section: a fault while the signal is blocked kills. */
+static int
+begin_thread(void)
+{
+    sigset_t fault;
+    int error;
+
+    (void)pthread_once(&install_once, install);
+    error = install_error < 0 ? install_error : grow(NULL);
+    if (error < 0)
+        return error;
+    sigemptyset(&fault);
+    sigaddset(&fault, SIGBUS);
+    return -pthread_sigmask(SIG_UNBLOCK, &fault, NULL);
+}
+
+/** The first section on a handle. */
+static int
+add(mapseg *seg)
+{
+    struct sections *own = atomic_load_explicit(&sections, memory_order_relaxed);
+    int error = own == NULL ? begin_thread() : own->count == own->room ? grow(own) : 0;
+
+    if (error < 0)
+        return error;
+    own = atomic_load_explicit(&sections, memory_order_relaxed);
+    own->section[own->count].seg = seg;
+    own->section[own->count].depth = 1;
+    atomic_signal_fence(memory_order_seq_cst);
+    own->count++;
+    return 0;
+}
+
+static void
+take_away(struct section *section)
+{
+    struct sections *own = atomic_load_explicit(&sections, memory_order_relaxed);
+
+    *section = own->section[own->count - 1];
+    own->count--;
+}
+
+/** Begins a section of this thread. */
+static int
+enter(mapseg *seg)
+{
+    struct section *section = find(seg);
+    int error = 0;
+
+    if (section != NULL)
+        section->depth++;
+    else
+        error = add(seg);
+    /* What is touched now is touched within the section. */
+    atomic_signal_fence(memory_order_seq_cst);
+    return error;
+}
+
+/** Ends the innermost section; true: it was the outermost, too. */
+static bool
+leave(struct section *section)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+    if (--section->depth > 0)
+        return false;
+    take_away(section);
+    return true;
+}
+
+bool
+mapseg_guard_is_within(mapseg *seg)
+{
+    return find(seg) != NULL;
+}
+
+void
+mapseg_guard_forget(mapseg *seg)
+{
+    struct section *section = find(seg);
+
+    if (section != NULL)
+        take_away(section);
+}
+
+/* ------------------------------------------------------------ interface -- */
+
+mapseg_result
+mapseg_access_begin(mapseg *seg)
+{
+    struct mapseg_failure failure;
+    int error = 0;
+
+    if (!mapseg_handle_is_attached(seg)) {
+        mapseg_failed(&failure, MAPSEG_NOT_ATTACHED, 0,
+                      "the handle is not attached; create or attach first");
+        return mapseg_report(seg, "access", &failure);
+    }
+    if (atomic_load(&seg->shrunk)) {
+        mapseg_failed(&failure, MAPSEG_FILE_SHRUNK, 0,
+                      "the file has become shorter; detach, and attach to a new one");
+        return mapseg_report(seg, "access", &failure);
+    }
+    if (mapseg_handle_can_shrink(seg))
+        error = enter(seg);
+    if (error < 0) {
+        mapseg_system_failed(&failure, -error, "its memory cannot be guarded");
+        return mapseg_report(seg, "access", &failure);
+    }
+    return mapseg_succeed(seg);
+}
+
+/** Notices also what nobody has touched, and what is lost of a page that is
+ *  still there. */
+static void
+look_at_file(mapseg *seg)
+{
+    /* One that the program has closed is opened anew. */
+    (void)mapseg_file_fd(&seg->attachment.file);
+    if (is_shorter(seg))
+        atomic_store(&seg->shrunk, true);
+}
+
+mapseg_result
+mapseg_access_end(mapseg *seg)
+{
+    struct section *section = find(seg);
+    struct mapseg_failure failure;
+
+    /* On a file that cannot become shorter none are counted. */
+    if (section == NULL && (!mapseg_handle_is_attached(seg) || mapseg_handle_can_shrink(seg))) {
+        mapseg_failed(&failure, MAPSEG_INVALID_ARGUMENT, 0,
+                      "this thread has no section on it to end; begin one first");
+        return mapseg_report(seg, "end access to", &failure);
+    }
+    if (section != NULL && leave(section))
+        look_at_file(seg);
+    if (atomic_load(&seg->shrunk)) {
+        mapseg_failed(&failure, MAPSEG_FILE_SHRUNK, 0,
+                      "the file has become shorter: zeros may have been read, and what was written "
+                      "is lost; detach, and attach to a new one");
+        return mapseg_report(seg, "access", &failure);
+    }
+    return mapseg_succeed(seg);
+}

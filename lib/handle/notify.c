@@ -1,0 +1,326 @@
+/*
+ * notify.c - a descriptor that becomes readable when the version moves on.
+ *
+ * A thread of the handle sleeps until the version moves, and raises the event;
+ * whoever is given the newest version clears it. Both look at the version
+ * with the mutex in hand: so a version that has just been given out is never
+ * announced, and one that comes while another is given out always is.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "notify.h"
+
+#include "forklist.h"
+#include "os/os.h"
+#include "report.h"
+#include "view.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+/** No longer, in case that a wake goes astray. */
+#define SLICE_NS INT64_C(64000000)
+
+/** Enough for the thread; programs that lock all their memory pay for it. */
+#define STACK_BYTES ((size_t)256 * 1024)
+
+/** No change ever has this version. */
+#define NO_VERSION 1
+
+struct mapseg_change {
+    mapseg *seg;
+    struct mapseg_change *next;
+    _Atomic int fd; /**< -1: the program has closed it */
+    pthread_t thread;
+    atomic_bool stop;
+    atomic_bool ended;
+    pthread_mutex_t mutex; /**< guards what follows */
+    uint64_t given;        /**< the newest version that was given out */
+    bool raised;           /**< the descriptor is readable */
+    uint64_t announced;    /**< the version that it was last made so for */
+    bool lost;             /**< and stays so: the file has become shorter */
+};
+
+/** All of them; the fork list's lock guards it. */
+static struct mapseg_change *changes;
+
+/* --------------------------------------------------------------- thread -- */
+
+/** Each version anew, for those who are told only when something happens to the
+ *  descriptor (EPOLLET). */
+static void
+raise_event(struct mapseg_change *change, uint64_t version)
+{
+    if (!change->raised || change->announced != version)
+        mapseg_os.event_raise(change->fd);
+    change->announced = version;
+    change->raised = true;
+}
+
+/** Looks whether there is something to announce; false: there will never be
+ *  anything any more. `*version` is what was seen. */
+static bool
+announce(struct mapseg_change *change, uint64_t *version)
+{
+    bool seen;
+
+    pthread_mutex_lock(&change->mutex);
+    seen = mapseg_view_look(change->seg, version) == MAPSEG_OK;
+    if (!seen) {
+        change->lost = true;
+        *version = NO_VERSION;
+    }
+    if (!seen || (*version % 2 == 0 && *version != change->given))
+        raise_event(change, *version);
+    pthread_mutex_unlock(&change->mutex);
+    return seen;
+}
+
+static void *
+watch(void *argument)
+{
+    struct mapseg_change *change = argument;
+    uint64_t version;
+
+    while (!atomic_load(&change->stop) && announce(change, &version))
+        if (!atomic_load(&change->stop))
+            mapseg_view_sleep(change->seg, version, SLICE_NS);
+    atomic_store(&change->ended, true);
+    return NULL;
+}
+
+/** Starts the thread with a small stack, or with the usual one where the
+ *  program's thread-local variables leave too little of that. */
+static int
+start_thread(struct mapseg_change *change)
+{
+    pthread_attr_t attributes;
+    int error = pthread_attr_init(&attributes);
+
+    if (error == 0) {
+        error = pthread_attr_setstacksize(&attributes, STACK_BYTES);
+        if (error == 0)
+            error = pthread_create(&change->thread, &attributes, watch, change);
+        (void)pthread_attr_destroy(&attributes);
+    }
+    if (error == EINVAL)
+        error = pthread_create(&change->thread, NULL, watch, change);
+    return -error;
+}
+
+static int
+start_without_signals(struct mapseg_change *change)
+{
+    sigset_t all;
+    sigset_t before;
+    int error;
+
+    sigfillset(&all);
+    error = -pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (error < 0)
+        return error;
+    error = start_thread(change);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
+}
+
+/* ------------------------------------------------------------ interface -- */
+
+/** Puts a new descriptor on the list. If another one has had its number, the program has
+ *  closed that. */
+static void
+enlist(struct mapseg_change *change)
+{
+    for (struct mapseg_change *other = changes; other != NULL; other = other->next)
+        if (atomic_load(&other->fd) == atomic_load(&change->fd))
+            atomic_store(&other->fd, -1);
+    change->next = changes;
+    changes = change;
+}
+
+/** Closes and frees all but the thread; the fork list is locked. */
+static void
+drop(struct mapseg_change *change)
+{
+    struct mapseg_change **link = &changes;
+
+    while (*link != NULL && *link != change)
+        link = &(*link)->next;
+    if (*link == change)
+        *link = change->next;
+    mapseg_os.event_close(change->fd);
+    free(change);
+}
+
+/** The first call; the fork list is locked, so that no child gets half of it. */
+static int
+begin(mapseg *seg, struct mapseg_failure *failure)
+{
+    struct mapseg_change *change = calloc(1, sizeof *change);
+    int error;
+    int fd;
+
+    if (change == NULL || pthread_mutex_init(&change->mutex, NULL) != 0) {
+        free(change);
+        mapseg_system_failed(failure, ENOMEM, "no memory to wait for changes");
+        return -1;
+    }
+    change->seg = seg;
+    change->given = NO_VERSION;
+    fd = mapseg_os.event_new();
+    if (fd < 0) {
+        mapseg_system_failed(failure, -fd, "a descriptor for changes cannot be made");
+        free(change);
+        return -1;
+    }
+    atomic_store(&change->fd, fd);
+    enlist(change);
+    error = start_without_signals(change);
+    if (error < 0) {
+        mapseg_system_failed(failure, -error, "the thread that waits for changes cannot be made");
+        drop(change);
+        return -1;
+    }
+    atomic_store_explicit(&seg->change, change, memory_order_release);
+    /* From now on each version that is given out must be noted. */
+    mapseg_lock_allow_reading(&seg->lock, false);
+    return 0;
+}
+
+int
+mapseg_change_fd(mapseg *seg)
+{
+    struct mapseg_failure failure;
+    int error = 0;
+    int fd;
+
+    if (!mapseg_handle_is_attached(seg)) {
+        mapseg_failed(&failure, MAPSEG_NOT_ATTACHED, 0,
+                      "the handle is not attached; create or attach first");
+        (void)mapseg_report(seg, "watch", &failure);
+        return -1;
+    }
+    if (atomic_load_explicit(&seg->change, memory_order_acquire) == NULL) {
+        if (mapseg_fork_lock() < 0) {
+            mapseg_fork_lock_failed(&failure);
+            error = -1;
+        } else {
+            if (atomic_load_explicit(&seg->change, memory_order_acquire) == NULL)
+                error = begin(seg, &failure);
+            mapseg_fork_unlock();
+        }
+    }
+    fd = error < 0 ? -1 : atomic_load_explicit(&seg->change, memory_order_acquire)->fd;
+    if (error >= 0 && !mapseg_os.is_event(fd)) {
+        mapseg_failed(&failure, MAPSEG_DESCRIPTOR_CLOSED, 0,
+                      "this program has closed the descriptor that tells of changes, which is the "
+                      "handle's; detach and attach anew, and keep it open");
+        error = -1;
+    }
+    if (error < 0) {
+        (void)mapseg_report(seg, "watch", &failure);
+        return -1;
+    }
+    (void)mapseg_succeed(seg);
+    return fd;
+}
+
+/** Whether the version is the one that the segment has, or had until the change
+ *  that is now under way. */
+static bool
+is_newest(const struct mapseg_change *change, uint64_t version)
+{
+    uint64_t now;
+
+    return mapseg_view_look(change->seg, &now) == MAPSEG_OK && now - now % 2 == version;
+}
+
+/** There is nothing to give out while a change is under way: its end, which the
+ *  thread notices, raises again. */
+static void
+lower_unless_stable(struct mapseg_change *change)
+{
+    uint64_t now;
+
+    if (change->raised && !change->lost && mapseg_view_look(change->seg, &now) == MAPSEG_OK &&
+        now % 2 != 0) {
+        mapseg_os.event_clear(change->fd);
+        change->raised = false;
+    }
+}
+
+void
+mapseg_change_note(mapseg *seg, uint64_t version)
+{
+    struct mapseg_change *change = atomic_load_explicit(&seg->change, memory_order_acquire);
+
+    if (change == NULL)
+        return;
+    pthread_mutex_lock(&change->mutex);
+    if (version % 2 != 0) {
+        lower_unless_stable(change);
+        pthread_mutex_unlock(&change->mutex);
+        return;
+    }
+    if (version > change->given)
+        change->given = version;
+    else if (version < change->given && is_newest(change, version))
+        /* Only a hostile peer makes it go back; else a slow thread gives out
+         * what a faster one has gone beyond. */
+        change->given = version;
+    if (change->raised && !change->lost && is_newest(change, change->given)) {
+        mapseg_os.event_clear(change->fd);
+        change->raised = false;
+    }
+    pthread_mutex_unlock(&change->mutex);
+}
+
+/** pthread_join, but not a cancellation point: the handle is half detached. */
+static void
+join(pthread_t thread)
+{
+    int before;
+
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    (void)pthread_join(thread, NULL);
+    (void)pthread_setcancelstate(before, NULL);
+}
+
+void
+mapseg_change_stop(mapseg *seg)
+{
+    struct mapseg_change *change = atomic_load_explicit(&seg->change, memory_order_acquire);
+
+    if (change == NULL)
+        return;
+    atomic_store(&change->stop, true);
+    /* Again and again: it may be just about to fall asleep. */
+    for (;;) {
+        mapseg_view_wake(seg);
+        if (atomic_load(&change->ended))
+            break;
+        mapseg_os.nap(100000);
+    }
+    join(change->thread);
+    (void)pthread_mutex_destroy(&change->mutex);
+    /* A child must find it whole, or not at all. */
+    (void)mapseg_fork_lock();
+    atomic_store_explicit(&seg->change, NULL, memory_order_relaxed);
+    drop(change);
+    mapseg_fork_unlock();
+}
+
+void
+mapseg_change_forked(mapseg *seg)
+{
+    struct mapseg_change *change = atomic_load_explicit(&seg->change, memory_order_relaxed);
+
+    if (change == NULL)
+        return;
+    atomic_store_explicit(&seg->change, NULL, memory_order_relaxed);
+    mapseg_lock_allow_reading(&seg->lock, !seg->attachment.reads_file);
+    /* The mutex is left as it is: a thread of the parent may hold it. */
+    drop(change);
+}

@@ -1,0 +1,96 @@
+/*
+ * options.c - what the arguments of several calls mean.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "options.h"
+
+#include "os/os.h"
+
+#include <string.h>
+
+#define KNOWN_FLAGS                                                                                \
+    ((uint32_t)MAPSEG_PERSISTENT | (uint32_t)MAPSEG_LAZY | (uint32_t)MAPSEG_RECLAIM |              \
+     (uint32_t)MAPSEG_FAIR | (uint32_t)MAPSEG_NO_FORK | (uint32_t)MAPSEG_REQUIRE_TAG |             \
+     (uint32_t)MAPSEG_SINGLE_WRITER | (uint32_t)MAPSEG_UNTRUSTED_PEER | (uint32_t)MAPSEG_GUARDED | \
+     (uint32_t)MAPSEG_ALLOW_OTHER_OWNER | (uint32_t)MAPSEG_ALLOW_SHARED_WRITE |                    \
+     (uint32_t)MAPSEG_ALLOW_HARD_LINKS | (uint32_t)MAPSEG_ALLOW_SHARED_DIRECTORY |                 \
+     (uint32_t)MAPSEG_KEEP_NAME | (uint32_t)MAPSEG_STALE_ONLY | (uint32_t)MAPSEG_REQUIRE_ID)
+
+/** More than any library's options will ever have: such a size is a mistake,
+ *  and what it promises is not there to be read. */
+#define LARGEST_OPTIONS 4096
+
+mapseg_result
+mapseg_options_read(const mapseg_options *given, mapseg_options *options,
+                    struct mapseg_failure *failure)
+{
+    const mapseg_options defaults = MAPSEG_OPTIONS_INIT;
+    const unsigned char *bytes = (const unsigned char *)given;
+
+    *options = defaults;
+    if (given == NULL)
+        return MAPSEG_OK;
+    if (given->size < sizeof given->size || given->size > LARGEST_OPTIONS)
+        return mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
+                             "the options do not give their size; begin with MAPSEG_OPTIONS_INIT");
+    for (size_t i = sizeof *options; i < given->size; i++)
+        if (bytes[i] != 0)
+            return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                                 "the options ask for what only a newer library knows; upgrade it");
+    memcpy(options, given, given->size < sizeof *options ? given->size : sizeof *options);
+    options->size = sizeof *options;
+    if (options->flags & ~KNOWN_FLAGS)
+        return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                             "this library does not know the flags %#x; upgrade it",
+                             (unsigned)(options->flags & ~KNOWN_FLAGS));
+    if (options->mode & ~0666U)
+        return mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
+                             "mode %04o has bits outside 0666; give read and write bits alone",
+                             (unsigned)options->mode);
+    /* Without them the owner could neither show its presence nor remove it. */
+    if (options->mode != 0 && (options->mode & 0600U) != 0600)
+        return mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
+                             "mode %04o does not let the owner read and write; give at least 0600",
+                             (unsigned)options->mode);
+    return MAPSEG_OK;
+}
+
+mapseg_result
+mapseg_no_key(struct mapseg_failure *failure)
+{
+    return mapseg_failed(failure, MAPSEG_KEY_ERROR, 0, "there is no key; set one first");
+}
+
+mapseg_result
+mapseg_check_access(mapseg_access access, struct mapseg_failure *failure)
+{
+    if (access == MAPSEG_READ_ONLY || access == MAPSEG_READ_WRITE)
+        return MAPSEG_OK;
+    return mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
+                         "there is no access mode %d; use MAPSEG_READ_ONLY or MAPSEG_READ_WRITE",
+                         (int)access);
+}
+
+int64_t
+mapseg_patience_ends(int64_t timeout_ns)
+{
+    int64_t now = mapseg_os.monotonic_ns();
+
+    if (timeout_ns == 0)
+        timeout_ns = MAPSEG_REMOVER_PATIENCE_NS;
+    return timeout_ns < 0 || timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
+}
+
+bool
+mapseg_wait_for_remover(int64_t *pause_ns, int64_t deadline)
+{
+    const int64_t longest = 10000000;
+    int64_t left = deadline - mapseg_os.monotonic_ns();
+
+    if (left <= 0)
+        return false;
+    *pause_ns = *pause_ns == 0 ? 20000 : *pause_ns * 2 > longest ? longest : *pause_ns * 2;
+    mapseg_os.nap(*pause_ns < left ? *pause_ns : left);
+    return true;
+}

@@ -1,0 +1,24 @@
+/*
+ * report.h - leaving in a handle what a call came to.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef MAPSEG_REPORT_H
+#define MAPSEG_REPORT_H
+
+#include "os/failure.h"
+
+/** Leaves the failure of `operation` ("attach") in the handle and in this
+ *  thread's words, and returns its result. */
+mapseg_result mapseg_report(mapseg *seg, const char *operation,
+                            const struct mapseg_failure *failure);
+
+/** The same, but the handle's result stays as it was: for refusals that, as
+ *  in Qt, leave error() alone. */
+mapseg_result mapseg_refuse(mapseg *seg, const char *operation, mapseg_result result,
+                            const char *reason);
+
+/** A call on the handle succeeded. */
+mapseg_result mapseg_succeed(mapseg *seg);
+
+#endif

@@ -1,0 +1,144 @@
+/*
+ * failure.c - results, and failures on their way up.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "failure.h"
+
+#include "printable.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    mapseg_result result;
+    const char *name;
+    const char *meaning;
+} results[] = {
+    {MAPSEG_OK, "MAPSEG_OK", ""},
+    {MAPSEG_PERMISSION_DENIED, "MAPSEG_PERMISSION_DENIED", "permission denied"},
+    {MAPSEG_INVALID_SIZE, "MAPSEG_INVALID_SIZE", "invalid size"},
+    {MAPSEG_KEY_ERROR, "MAPSEG_KEY_ERROR", "no key, or not a well-formed one"},
+    {MAPSEG_ALREADY_EXISTS, "MAPSEG_ALREADY_EXISTS", "the segment exists already"},
+    {MAPSEG_NOT_FOUND, "MAPSEG_NOT_FOUND", "there is no such segment"},
+    {MAPSEG_LOCK_ERROR, "MAPSEG_LOCK_ERROR", "the lock cannot be used"},
+    {MAPSEG_OUT_OF_RESOURCES, "MAPSEG_OUT_OF_RESOURCES", "out of resources"},
+    {MAPSEG_UNKNOWN_ERROR, "MAPSEG_UNKNOWN_ERROR", "the system failed"},
+    {MAPSEG_TIMED_OUT, "MAPSEG_TIMED_OUT", "the time was up"},
+    {MAPSEG_WOULD_BLOCK, "MAPSEG_WOULD_BLOCK", "it would have to wait"},
+    {MAPSEG_OWNER_DIED, "MAPSEG_OWNER_DIED", "the lock's owner died; repair the data"},
+    {MAPSEG_ALREADY_LOCKED, "MAPSEG_ALREADY_LOCKED", "this thread holds the lock already"},
+    {MAPSEG_NOT_LOCKED, "MAPSEG_NOT_LOCKED", "this handle does not hold the lock"},
+    {MAPSEG_NOT_ATTACHED, "MAPSEG_NOT_ATTACHED", "the handle is not attached"},
+    {MAPSEG_ALREADY_ATTACHED, "MAPSEG_ALREADY_ATTACHED", "the handle is attached already"},
+    {MAPSEG_NOT_A_SEGMENT, "MAPSEG_NOT_A_SEGMENT", "the file is not a segment"},
+    {MAPSEG_CORRUPT, "MAPSEG_CORRUPT", "the segment is damaged"},
+    {MAPSEG_TOO_NEW, "MAPSEG_TOO_NEW", "the segment needs a newer mapseg"},
+    {MAPSEG_UNTRUSTED, "MAPSEG_UNTRUSTED", "others could interfere with the file"},
+    {MAPSEG_FILE_SHRUNK, "MAPSEG_FILE_SHRUNK", "the file became shorter"},
+    {MAPSEG_INVALID_ARGUMENT, "MAPSEG_INVALID_ARGUMENT", "an argument makes no sense"},
+    {MAPSEG_NOT_SUPPORTED, "MAPSEG_NOT_SUPPORTED", "not supported here"},
+    {MAPSEG_IN_USE, "MAPSEG_IN_USE", "a process is attached"},
+    {MAPSEG_DESCRIPTOR_CLOSED, "MAPSEG_DESCRIPTOR_CLOSED",
+     "this program has closed the segment's descriptor"},
+    {MAPSEG_MEANT_TO_STAY, "MAPSEG_MEANT_TO_STAY", "the segment is persistent"},
+};
+
+const char *
+mapseg_result_name(mapseg_result result)
+{
+    for (size_t i = 0; i < sizeof results / sizeof *results; i++)
+        if (results[i].result == result)
+            return results[i].name;
+    return "MAPSEG_?";
+}
+
+const char *
+mapseg_result_meaning(mapseg_result result)
+{
+    for (size_t i = 0; i < sizeof results / sizeof *results; i++)
+        if (results[i].result == result)
+            return results[i].meaning;
+    return "unknown";
+}
+
+bool
+mapseg_holds_lock(mapseg_result result)
+{
+    return result == MAPSEG_OK || result == MAPSEG_OWNER_DIED || result == MAPSEG_ALREADY_LOCKED;
+}
+
+static mapseg_result
+result_of_errno(int error)
+{
+    switch (error) {
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return MAPSEG_PERMISSION_DENIED;
+    case EEXIST:
+        return MAPSEG_ALREADY_EXISTS;
+    case ENOENT:
+    case ENOTDIR:
+        return MAPSEG_NOT_FOUND;
+    case EAGAIN: /* mmap: more locked memory than allowed */
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+    case EOVERFLOW:
+    case ENOLCK:
+        return MAPSEG_OUT_OF_RESOURCES;
+    case ENAMETOOLONG:
+        return MAPSEG_KEY_ERROR;
+    case ENODEV: /* mmap: the file system has no mappings */
+    case ENOSYS:
+    case EOPNOTSUPP:
+        return MAPSEG_NOT_SUPPORTED;
+    default:
+        return MAPSEG_UNKNOWN_ERROR;
+    }
+}
+
+static __attribute__((format(printf, 4, 0))) mapseg_result
+fill(struct mapseg_failure *failure, mapseg_result result, int system_error, const char *reason,
+     va_list arguments)
+{
+    char text[sizeof failure->reason];
+    const char *from = text;
+
+    failure->result = result;
+    failure->system_error = system_error;
+    vsnprintf(text, sizeof text, reason, arguments);
+    /* It may quote the environment. */
+    mapseg_printable(failure->reason, sizeof failure->reason, &from, MAPSEG_PRINTABLE_SENTENCE);
+    return result;
+}
+
+mapseg_result
+mapseg_failed(struct mapseg_failure *failure, mapseg_result result, int system_error,
+              const char *reason, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, reason);
+    fill(failure, result, system_error, reason, arguments);
+    va_end(arguments);
+    return result;
+}
+
+mapseg_result
+mapseg_system_failed(struct mapseg_failure *failure, int system_error, const char *reason, ...)
+{
+    mapseg_result result = result_of_errno(system_error);
+    va_list arguments;
+
+    va_start(arguments, reason);
+    fill(failure, result, system_error, reason, arguments);
+    va_end(arguments);
+    return result;
+}

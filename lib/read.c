@@ -1,0 +1,283 @@
+/*
+ * read.c - reading a version of the data, and waiting for the next.
+ *
+ * Readers write nothing: they look at the version, copy, and look again.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "handle/handle.h"
+
+#include "handle/notify.h"
+#include "os/os.h"
+#include "handle/report.h"
+#include "sync/spin.h"
+#include "handle/view.h"
+
+/** More takes too long to be copied in vain. */
+#define QUICK_BYTES 4096
+
+/** Pauses between two of these, at the most. */
+#define LONGEST_STEP 64
+
+static void
+pause_after(int tries)
+{
+    for (int i = 0; i < tries && i < LONGEST_STEP; i++)
+        mapseg_relax();
+}
+
+/** A range of the file to be copied. */
+struct range {
+    void *to;
+    size_t bytes;
+    size_t offset;
+};
+
+/** One try. OK: the copy is of *version, if that is even. */
+static inline mapseg_result
+try_copy(const struct mapseg_view *view, const struct range *range, uint64_t *version, bool *good)
+{
+    mapseg_result result = mapseg_view_fetch_version(view, false, version);
+    uint64_t again;
+
+    *good = false;
+    if (result != MAPSEG_OK || mapseg_version_is_odd(*version))
+        return result;
+    result = mapseg_view_fetch(view, range->to, range->bytes, range->offset);
+    if (result == MAPSEG_OK)
+        result = mapseg_view_fetch_version(view, true, &again);
+    if (result == MAPSEG_OK)
+        *good = again == *version;
+    return result;
+}
+
+/** Copies while this thread's own change is under way, or under the lock. */
+static mapseg_result
+copy_own(const struct mapseg_view *view, const struct range *range, uint64_t *version)
+{
+    mapseg_result result = mapseg_view_fetch_version(view, false, version);
+
+    return result != MAPSEG_OK ? result
+                               : mapseg_view_fetch(view, range->to, range->bytes, range->offset);
+}
+
+/** For those who may: keeps the writers away while copying. OK without *good:
+ *  the data is half written, by a writer who is dead. */
+static mapseg_result
+copy_locked(const struct mapseg_view *view, const struct range *range,
+            const struct mapseg_patience *patience, uint64_t *version, bool *good)
+{
+    struct mapseg_lock *lock = &view->seg->lock;
+    mapseg_result result = mapseg_lock_take(lock, patience->deadline);
+
+    *good = false;
+    if (result == MAPSEG_DESCRIPTOR_CLOSED)
+        return result;
+    if (!mapseg_holds_lock(result))
+        return MAPSEG_OK;
+    if (result == MAPSEG_ALREADY_LOCKED)
+        lock = NULL;
+    result = copy_own(view, range, version);
+    *good = !mapseg_version_is_odd(*version);
+    if (lock != NULL)
+        (void)mapseg_lock_release(lock, 0);
+    return result;
+}
+
+/** Whether this handle may take the lock in order to read: not where a word
+ *  that is gone would be SIGBUS. */
+static bool
+may_lock(const struct mapseg_view *view)
+{
+    return view->seg->lock.header != NULL && view->reach != REACH_FILE;
+}
+
+/** Reads when the first try has failed. */
+static __attribute__((noinline)) mapseg_result
+read_slowly(const struct mapseg_view *view, const struct range *range, int64_t timeout_ns,
+            uint64_t *version)
+{
+    struct mapseg_patience patience = mapseg_patience_begin(timeout_ns);
+    bool good = false;
+
+    if (mapseg_view_is_own(view))
+        return copy_own(view, range, version);
+    for (int tries = 0;; tries++) {
+        mapseg_result result = try_copy(view, range, version, &good);
+        int64_t now;
+
+        if (result != MAPSEG_OK || good)
+            return result;
+        pause_after(tries);
+        if (tries < MAPSEG_VIEW_QUICK_TRIES && range->bytes <= QUICK_BYTES)
+            continue;
+        if (may_lock(view))
+            result = copy_locked(view, range, &patience, version, &good);
+        if (result != MAPSEG_OK || good)
+            return result;
+        now = mapseg_os.monotonic_ns();
+        result = mapseg_patience_judge(view, &patience, now, *version);
+        if (result != MAPSEG_OK)
+            return result;
+        if (mapseg_version_is_odd(*version))
+            mapseg_patience_sleep(view->seg, &patience, now, *version);
+    }
+}
+
+static mapseg_result
+read_range(mapseg *seg, const struct range *range, int64_t timeout_ns, uint64_t *version)
+{
+    struct mapseg_view view = mapseg_view_begin(seg);
+    bool good;
+    mapseg_result result = try_copy(&view, range, version, &good);
+
+    if (result == MAPSEG_OK && !good)
+        result = read_slowly(&view, range, timeout_ns, version);
+    return result;
+}
+
+/** The one try that mostly does, without all that makes it safe elsewhere. */
+static inline bool
+read_fast(const mapseg *seg, size_t offset, void *to, size_t bytes, uint64_t *version)
+{
+    const struct mapseg_attachment *attachment = &seg->attachment;
+    size_t size = attachment->data_size;
+    uint64_t seen;
+
+    if (!mapseg_lock_lives_to_read(&seg->lock) || offset > size || bytes > size - offset ||
+        atomic_load_explicit(&seg->error, memory_order_relaxed) != MAPSEG_OK)
+        return false;
+    seen = mapseg_version_load(attachment->base);
+    if (mapseg_version_is_odd(seen))
+        return false;
+    mapseg_copy_out(to, attachment->base + attachment->data_offset + offset, bytes);
+    if (mapseg_version_load_again(attachment->base) != seen)
+        return false;
+    if (version != NULL)
+        *version = seen;
+    return true;
+}
+
+mapseg_result
+mapseg_read_for(mapseg *seg, size_t offset, void *to, size_t bytes, uint64_t *version,
+                int64_t timeout_ns)
+{
+    struct range range = {to, bytes, seg->attachment.data_offset + offset};
+    uint64_t seen;
+    mapseg_result result;
+
+    if (read_fast(seg, offset, to, bytes, version))
+        return MAPSEG_OK;
+    if (!mapseg_handle_is_attached(seg))
+        return mapseg_view_refuse_detached(seg, "read");
+    result = mapseg_view_check_range(seg, "read", offset, bytes);
+    if (result != MAPSEG_OK)
+        return result;
+    result = read_range(seg, &range, timeout_ns, &seen);
+    if (result == MAPSEG_OK || result == MAPSEG_TIMED_OUT || result == MAPSEG_OWNER_DIED)
+        mapseg_change_note(seg, result == MAPSEG_OK ? seen : seen | 1);
+    if (result == MAPSEG_OK && version != NULL)
+        *version = seen;
+    return mapseg_view_report(seg, "read", result);
+}
+
+mapseg_result
+mapseg_read(mapseg *seg, size_t offset, void *to, size_t bytes, uint64_t *version)
+{
+    if (read_fast(seg, offset, to, bytes, version))
+        return MAPSEG_OK;
+    return mapseg_read_for(seg, offset, to, bytes, version, MAPSEG_VIEW_PATIENCE_NS);
+}
+
+/** Waits until no change is under way and the version is not `seen`, which is
+ *  odd where any will do. */
+static mapseg_result
+wait_for_version(const struct mapseg_view *view, uint64_t seen, int64_t timeout_ns,
+                 uint64_t *version)
+{
+    mapseg_result result = mapseg_view_fetch_stable(view, version);
+    struct mapseg_patience patience;
+
+    if (result != MAPSEG_OK || (!mapseg_version_is_odd(*version) && *version != seen))
+        return result;
+    patience = mapseg_patience_begin(timeout_ns);
+    for (int64_t now = patience.begin;; now = mapseg_os.monotonic_ns()) {
+        result = mapseg_patience_judge(view, &patience, now, *version);
+        if (result != MAPSEG_OK)
+            return result;
+        mapseg_patience_sleep(view->seg, &patience, now, *version);
+        result = mapseg_view_fetch_stable(view, version);
+        if (result != MAPSEG_OK || (!mapseg_version_is_odd(*version) && *version != seen))
+            return result;
+    }
+}
+
+static mapseg_result
+wait_as(mapseg *seg, const char *operation, uint64_t seen, int64_t timeout_ns, uint64_t *version)
+{
+    struct mapseg_view view;
+    mapseg_result result;
+
+    if (!mapseg_handle_is_attached(seg))
+        return mapseg_view_refuse_detached(seg, operation);
+    view = mapseg_view_begin(seg);
+    result = wait_for_version(&view, seen, timeout_ns, version);
+    /* Also where there was nothing new: it is given out again. */
+    if (result == MAPSEG_OK || result == MAPSEG_TIMED_OUT || result == MAPSEG_OWNER_DIED)
+        mapseg_change_note(seg, *version);
+    return mapseg_view_report(seg, operation, result);
+}
+
+static bool
+is_own(mapseg *seg)
+{
+    struct mapseg_view view;
+
+    if (!mapseg_lock_is_noted(&seg->lock))
+        return false;
+    view = mapseg_view_begin(seg);
+    return mapseg_view_is_own(&view);
+}
+
+mapseg_result
+mapseg_read_begin(mapseg *seg, uint64_t *version)
+{
+    mapseg_result result;
+    uint64_t seen;
+
+    /* Who is within a change of its own waits for nobody. */
+    if (mapseg_handle_is_attached(seg) && is_own(seg))
+        result = mapseg_view_report(seg, "read", mapseg_view_look(seg, &seen));
+    else
+        result = wait_as(seg, "read", 1, MAPSEG_VIEW_PATIENCE_NS, &seen);
+
+    if (result == MAPSEG_OK)
+        *version = seen;
+    return result;
+}
+
+bool
+mapseg_read_retry(mapseg *seg, uint64_t version)
+{
+    struct mapseg_view view;
+    uint64_t again;
+    mapseg_result result;
+
+    if (!mapseg_handle_is_attached(seg))
+        return true;
+    view = mapseg_view_begin(seg);
+    result = mapseg_view_fetch_version(&view, true, &again);
+    return result != MAPSEG_OK || again != version || mapseg_view_check_length(seg) != MAPSEG_OK;
+}
+
+mapseg_result
+mapseg_wait(mapseg *seg, uint64_t seen, int64_t timeout_ns, uint64_t *now)
+{
+    uint64_t version;
+    mapseg_result result = wait_as(seg, "wait for", seen, timeout_ns, &version);
+
+    if (now != NULL && (result == MAPSEG_OK || result == MAPSEG_TIMED_OUT) &&
+        !mapseg_version_is_odd(version))
+        *now = version;
+    return result;
+}

@@ -1,0 +1,347 @@
+/*
+ * socket.c - sending and receiving segments over Unix sockets.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "export.h"
+
+#include "attach.h"
+#include "handle/forklist.h"
+#include "handle/options.h"
+#include "os/os.h"
+#include "handle/report.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <xxhash.h>
+
+/** How long a message that has begun may take. */
+#define MESSAGE_PATIENCE_NS INT64_C(1000000000)
+
+static uint64_t
+checksum_of(const struct mapseg_message *message)
+{
+    return XXH3_64bits(message, MAPSEG_MESSAGE_CHECKSUM_COVERS);
+}
+
+static void
+make_message(const mapseg *seg, mapseg_access access, struct mapseg_message *message)
+{
+    memset(message, 0, sizeof *message);
+    memcpy(message->magic, MAPSEG_MESSAGE_MAGIC, sizeof message->magic);
+    message->version = MAPSEG_MESSAGE_VERSION;
+    message->bytes = MAPSEG_MESSAGE_BYTES;
+    message->access = (uint32_t)access;
+    memcpy(message->id, seg->attachment.id, sizeof message->id);
+    message->data_size = seg->attachment.data_size;
+    message->checksum = checksum_of(message);
+}
+
+/** SOCK_STREAM or its like, of a Unix socket. */
+static mapseg_result
+check_socket(int socket_fd, int *type, struct mapseg_failure *failure)
+{
+    *type = mapseg_os.socket_type(socket_fd);
+    /* A sandbox refuses the question. */
+    if (*type == -EPERM || *type == -EACCES || *type == -ENOSYS)
+        *type = SOCK_STREAM;
+    if (*type >= 0)
+        return MAPSEG_OK;
+    return mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, -*type,
+                         "descriptor %d is no Unix socket, and only these carry descriptors; give "
+                         "one that is",
+                         socket_fd);
+}
+
+/** Words for a socket call that failed; `error` is positive. */
+static mapseg_result
+socket_failed(int error, struct mapseg_failure *failure)
+{
+    switch (error) {
+    case EAGAIN:
+        return mapseg_failed(failure, MAPSEG_WOULD_BLOCK, error,
+                             "the socket is not ready; try again when poll() says that it is");
+    case ETIMEDOUT:
+        return mapseg_failed(failure, MAPSEG_TIMED_OUT, 0,
+                             "the other end stopped in the middle of the message; close the "
+                             "socket");
+    case EPIPE:
+    case ECONNRESET:
+    case ECONNREFUSED:
+        return mapseg_failed(failure, MAPSEG_NOT_FOUND, error,
+                             "the other end of the socket is closed; connect anew");
+    case ENOTCONN:
+    case EDESTADDRREQ:
+    case EINVAL:
+        return mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, error,
+                             "the socket is not connected; connect it first");
+    case ETOOMANYREFS:
+        return mapseg_failed(failure, MAPSEG_OUT_OF_RESOURCES, error,
+                             "too many descriptors are under way; let receivers catch up");
+    default:
+        return mapseg_system_failed(failure, error, "the socket does not work");
+    }
+}
+
+/** Waits for the socket until the deadline. 0, or a negative errno. */
+static int
+await_rest(int socket_fd, bool to_send, int64_t deadline)
+{
+    int64_t left = deadline - mapseg_os.monotonic_ns();
+
+    return left <= 0 ? -ETIMEDOUT : mapseg_os.socket_ready(socket_fd, to_send, left);
+}
+
+/** Sends the message, and the descriptor with its first byte. */
+static int
+send_all(int socket_fd, const struct mapseg_message *message, int fd)
+{
+    const char *next = (const char *)message;
+    size_t left = sizeof *message;
+    int64_t sent = mapseg_os.socket_send(socket_fd, next, left, fd, true);
+    int64_t deadline = mapseg_os.monotonic_ns() + MESSAGE_PATIENCE_NS;
+
+    while (sent >= 0 && (size_t)sent < left) {
+        int error = 0;
+
+        /* Of a stream that is nearly full. */
+        if (sent == 0)
+            error = await_rest(socket_fd, true, deadline);
+        if (error < 0)
+            return error;
+        next += sent;
+        left -= (size_t)sent;
+        sent = mapseg_os.socket_send(socket_fd, next, left, -1, false);
+        if (sent == -EAGAIN)
+            sent = 0;
+    }
+    return sent < 0 ? (int)sent : 0;
+}
+
+/** Makes the receiver's descriptor; it is on its way then. */
+static int
+dispatch(mapseg *seg, mapseg_access access, struct mapseg_courier *courier,
+         struct mapseg_failure *failure)
+{
+    int fd;
+
+    if (mapseg_fork_lock() < 0) {
+        mapseg_fork_lock_failed(failure);
+        return -1;
+    }
+    fd = mapseg_export(seg, access, failure);
+    if (fd >= 0)
+        mapseg_fork_carry(courier, fd);
+    mapseg_fork_unlock();
+    return fd;
+}
+
+/** The receiver's copy is the only one from now on. */
+static void
+dismiss(struct mapseg_courier *courier)
+{
+    (void)mapseg_fork_lock();
+    mapseg_fork_deliver(courier);
+    mapseg_close(courier->fd);
+    mapseg_fork_unlock();
+}
+
+mapseg_result
+mapseg_send(mapseg *seg, int socket_fd, mapseg_access access)
+{
+    struct mapseg_courier courier;
+    struct mapseg_message message;
+    struct mapseg_failure failure;
+    mapseg_result result;
+    int type;
+    int error;
+    int fd = dispatch(seg, access, &courier, &failure);
+
+    if (fd < 0)
+        return mapseg_report(seg, "send", &failure);
+    result = check_socket(socket_fd, &type, &failure);
+    if (result == MAPSEG_OK) {
+        make_message(seg, access, &message);
+        error = send_all(socket_fd, &message, fd);
+        if (error < 0)
+            result = socket_failed(-error, &failure);
+    }
+    dismiss(&courier);
+    return result == MAPSEG_OK ? mapseg_succeed(seg) : mapseg_report(seg, "send", &failure);
+}
+
+/** What is being received. */
+struct arrival {
+    struct mapseg_message message;
+    struct mapseg_parcel parcel;
+    size_t bytes; /**< of the message that are there */
+    bool ended;   /**< the other end will send no more */
+};
+
+/** Receives what is there, without waiting. The first descriptor becomes the
+ *  unattached handle's, so that a child made meanwhile does not keep it. */
+static int
+receive_part(mapseg *seg, int socket_fd, struct arrival *arrival)
+{
+    bool had = arrival->parcel.fd >= 0;
+    int64_t got;
+
+    if (mapseg_fork_lock() < 0)
+        return -ENOMEM;
+    got = mapseg_os.socket_receive(socket_fd, (char *)&arrival->message + arrival->bytes,
+                                   sizeof arrival->message - arrival->bytes, &arrival->parcel);
+    if (!had && arrival->parcel.fd >= 0) {
+        seg->attachment.file.fd = arrival->parcel.fd;
+        mapseg_fork_enlist(seg);
+    }
+    mapseg_fork_unlock();
+    if (got < 0)
+        return (int)got;
+    arrival->bytes += (size_t)got;
+    arrival->ended = got == 0;
+    return 0;
+}
+
+/** Receives one message: all of a stream's, or what a datagram has. */
+static int
+receive_all(mapseg *seg, int socket_fd, bool stream, int64_t patience_ns, struct arrival *arrival)
+{
+    int64_t deadline;
+    int error;
+
+    do {
+        error = mapseg_os.socket_await(socket_fd);
+        if (error < 0)
+            return error;
+        error = receive_part(seg, socket_fd, arrival);
+        /* Another reader was faster. */
+    } while (error == -EAGAIN);
+    deadline = mapseg_patience_ends(patience_ns);
+    while (error >= 0 && stream && !arrival->ended && arrival->bytes < sizeof arrival->message) {
+        error = await_rest(socket_fd, false, deadline);
+        if (error >= 0)
+            error = receive_part(seg, socket_fd, arrival);
+        if (error == -EAGAIN)
+            error = 0;
+    }
+    return error;
+}
+
+/** Whether all of the message came that makes it one of ours. */
+static mapseg_result
+check_whole(const struct arrival *arrival, struct mapseg_failure *failure)
+{
+    const struct mapseg_message *message = &arrival->message;
+    size_t known = arrival->bytes < sizeof message->magic ? arrival->bytes : sizeof message->magic;
+
+    if (arrival->bytes == 0 && arrival->parcel.descriptors == 0)
+        return mapseg_failed(failure, MAPSEG_NOT_FOUND, 0,
+                             "the other end closed the socket, or sent nothing; connect anew");
+    if (memcmp(message->magic, MAPSEG_MESSAGE_MAGIC, known) != 0)
+        return mapseg_failed(failure, MAPSEG_NOT_A_SEGMENT, 0,
+                             "the other end sent something else; see that it calls mapseg_send");
+    if (arrival->bytes < sizeof *message)
+        return mapseg_failed(failure, MAPSEG_CORRUPT, 0,
+                             "the message was cut short: %zu bytes of %zu came; close the socket",
+                             arrival->bytes, sizeof *message);
+    if (message->version > MAPSEG_MESSAGE_VERSION)
+        return mapseg_failed(failure, MAPSEG_TOO_NEW, 0,
+                             "the message has version %u and this library knows version %d; "
+                             "upgrade it",
+                             (unsigned)message->version, MAPSEG_MESSAGE_VERSION);
+    if (message->version == 0 || arrival->parcel.too_long || message->bytes != sizeof *message ||
+        message->reserved != 0 || message->access > MAPSEG_READ_WRITE ||
+        message->checksum != checksum_of(message))
+        return mapseg_failed(failure, MAPSEG_CORRUPT, 0,
+                             "the message is damaged; close the socket");
+    if (message->flags != 0)
+        return mapseg_failed(failure, MAPSEG_TOO_NEW, 0,
+                             "the message has features (flags %#llx) that this library does not "
+                             "know; upgrade it",
+                             (unsigned long long)message->flags);
+    return MAPSEG_OK;
+}
+
+/** Whether the message came with what it promises. */
+static mapseg_result
+check_arrival(const struct arrival *arrival, mapseg_access access, struct mapseg_failure *failure)
+{
+    mapseg_result result = check_whole(arrival, failure);
+
+    if (result != MAPSEG_OK)
+        return result;
+    if (arrival->parcel.descriptors == 0 && arrival->parcel.lost)
+        return mapseg_failed(failure, MAPSEG_OUT_OF_RESOURCES, EMFILE,
+                             "the descriptor that came could not be taken; close some, or raise "
+                             "the limit (ulimit -n), and have it sent again");
+    if (arrival->parcel.descriptors != 1 || arrival->parcel.lost)
+        return mapseg_failed(failure, MAPSEG_CORRUPT, 0,
+                             "%u descriptors came where one belongs; close the socket",
+                             arrival->parcel.descriptors);
+    if (access == MAPSEG_READ_WRITE && arrival->message.access != MAPSEG_READ_WRITE)
+        return mapseg_failed(failure, MAPSEG_PERMISSION_DENIED, 0,
+                             "the sender lets this process read alone; attach read-only");
+    return MAPSEG_OK;
+}
+
+/** The handle gets its descriptor back from where a fork would have found it. */
+static void
+give_up(mapseg *seg, const struct arrival *arrival)
+{
+    if (arrival->parcel.fd < 0)
+        return;
+    (void)mapseg_fork_lock();
+    mapseg_fork_delist(seg);
+    seg->attachment.file.fd = -1;
+    mapseg_close(arrival->parcel.fd);
+    mapseg_fork_unlock();
+}
+
+static mapseg_result
+receive(mapseg *seg, int socket_fd, mapseg_access access, const mapseg_options *options,
+        struct mapseg_failure *failure)
+{
+    struct arrival arrival = {.parcel = {.fd = -1}};
+    mapseg_options attaching = *options;
+    struct mapseg_given given = {.message = &arrival.message, .enlisted = true};
+    mapseg_result result;
+    int type;
+    int error;
+
+    result = check_socket(socket_fd, &type, failure);
+    if (result != MAPSEG_OK)
+        return result;
+    error = receive_all(seg, socket_fd, type == SOCK_STREAM, options->timeout_ns, &arrival);
+    result = error < 0 ? socket_failed(-error, failure) : check_arrival(&arrival, access, failure);
+    if (result != MAPSEG_OK) {
+        give_up(seg, &arrival);
+        return result;
+    }
+    given.fd = arrival.parcel.fd;
+    attaching.timeout_ns = 0;
+    result = mapseg_attach_given(seg, &given, access, &attaching, failure);
+    if (result != MAPSEG_OK)
+        mapseg_close(given.fd);
+    return result;
+}
+
+mapseg_result
+mapseg_receive_with(mapseg *seg, int socket_fd, mapseg_access access, const mapseg_options *options)
+{
+    struct mapseg_failure failure;
+    mapseg_options all;
+    mapseg_result result = mapseg_attach_check(seg, access, options, &all, &failure);
+
+    if (result == MAPSEG_OK && seg->attached)
+        return mapseg_attach_refuse(seg, "receive");
+    if (result == MAPSEG_OK)
+        result = receive(seg, socket_fd, access, &all, &failure);
+    return result == MAPSEG_OK ? mapseg_succeed(seg) : mapseg_report(seg, "receive", &failure);
+}
+
+mapseg_result
+mapseg_receive(mapseg *seg, int socket_fd, mapseg_access access)
+{
+    return mapseg_receive_with(seg, socket_fd, access, NULL);
+}

@@ -1,0 +1,468 @@
+/*
+ * presence.c - who is attached, as the kernel knows it.
+ *
+ * An attachment is present while it holds its byte, and the kernel lets go of
+ * the byte when the process ends, however it ends. The byte is held by an
+ * open file description that nothing refers to but one inaccessible page
+ * mapped from it, which children do not inherit: so no copy of a descriptor,
+ * in a child or in another process, can keep a dead attachment alive.
+ *
+ * On some file systems a mapping does not keep the description (on overlayfs it
+ * keeps that of the file below). So after the claim the byte is asked for from
+ * outside, and where the answer is no the descriptor stays open instead.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "presence.h"
+
+#include "os/os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+/** How many slots a claim tries. Of a million slots few are ever taken, so
+ *  more only helps somebody who holds them all to stop us for longer. */
+#define CLAIM_TRIES 256
+
+/* ------------------------------------------------------------- claiming -- */
+
+/** Numbers that differ between attachments and tries. */
+static uint32_t
+guess(uint64_t *state)
+{
+    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
+
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return (uint32_t)((z ^ (z >> 31)) >> 32);
+}
+
+/** [CLAIM] Write-locks a free slot's byte and returns the slot. `own`: nobody else has
+ *  this description. */
+static int
+claim_slot(int description, bool own, const struct mapseg_presence *presence)
+{
+    static _Atomic uint32_t claims;
+    uint64_t state = (uint64_t)(uintptr_t)presence << 16 ^ (uint64_t)mapseg_os.monotonic_ns() ^
+                     (uint64_t)atomic_fetch_add_explicit(&claims, 1, memory_order_relaxed) << 48;
+
+    for (int i = 0; i < CLAIM_TRIES; i++) {
+        uint32_t slot = MAPSEG_FIRST_SLOT + guess(&state) % MAPSEG_LAST_SLOT;
+        int64_t byte = MAPSEG_PRESENCE_BASE + slot;
+        struct mapseg_range found;
+        int error = -EAGAIN;
+
+        /* On a description that others may share their locks do not conflict,
+         * so they are asked for first. */
+        if (own)
+            error = mapseg_os.lock_range(description, MAPSEG_RANGE_EXCLUSIVE, byte, 1);
+        if (error >= 0)
+            return (int)slot;
+        if (error != -EAGAIN)
+            return error;
+        error = mapseg_os.test_range(description, MAPSEG_RANGE_EXCLUSIVE, byte, 1, &found);
+        if (error >= 0 && !own && found.kind == MAPSEG_RANGE_FREE) {
+            error = mapseg_os.lock_range(description, MAPSEG_RANGE_EXCLUSIVE, byte, 1);
+            if (error >= 0)
+                return (int)slot;
+        }
+        if (error < 0 && error != -EAGAIN)
+            return error;
+        /* One byte is a slot in use; more is somebody who removes the segment. */
+        if (error >= 0 && found.kind != MAPSEG_RANGE_FREE && found.bytes != 1)
+            return -EAGAIN;
+    }
+    return -EBUSY;
+}
+
+/** Takes the byte, on whatever description. Returns the slot; 0: shared. */
+static int
+claim_on(int description, bool own, const struct mapseg_presence *presence, bool writes)
+{
+    if (writes)
+        return claim_slot(description, own, presence);
+    return mapseg_os.lock_range(description, MAPSEG_RANGE_SHARED, MAPSEG_PRESENCE_BASE, 1);
+}
+
+/** Maps the page that holds the description from now on. Its offset tells the
+ *  slot to whoever reads /proc/PID/maps. */
+static int
+hold_by_page(struct mapseg_presence *presence, int description, uint32_t slot)
+{
+    size_t page_size = mapseg_os.page_size();
+    int error = 0;
+
+    presence->page = mapseg_os.map(description, page_size, (int64_t)slot * (int64_t)page_size,
+                                   MAPSEG_MAP_NONE, &error);
+    return presence->page == NULL ? error : 0;
+}
+
+/** What keeps a description from being closed. */
+enum holder { HOLD_BY_PAGE, HOLD_BY_DESCRIPTOR };
+
+/** Takes the byte on a description of its own, and keeps that. Returns the slot. */
+static int
+claim_apart(struct mapseg_presence *presence, int description, bool writes, enum holder holder)
+{
+    int slot = claim_on(description, true, presence, writes);
+    int error = 0;
+
+    if (slot >= 0 && holder == HOLD_BY_PAGE)
+        error = hold_by_page(presence, description, (uint32_t)slot);
+    if (slot >= 0 && error >= 0 && holder == HOLD_BY_DESCRIPTOR)
+        presence->fd = description;
+    else
+        mapseg_close(description);
+    return error < 0 ? error : slot;
+}
+
+/** Takes the byte on whatever description there is. Returns the slot. */
+static int
+claim(struct mapseg_presence *presence, const struct mapseg_file *file, bool writes,
+      enum holder holder)
+{
+    int description = mapseg_file_open_anew(file, writes ? O_RDWR : O_RDONLY);
+
+    mapseg_presence_clear(presence);
+    if (description == -EMFILE || description == -ENFILE || description == -ENOMEM)
+        return description;
+    if (description >= 0)
+        return claim_apart(presence, description, writes, holder);
+    presence->on_working_descriptor = true;
+    return claim_on(file->fd, false, presence, writes);
+}
+
+/** Whether others see the presence: asked from outside of its description. */
+static bool
+is_seen(int fd, uint32_t slot)
+{
+    struct mapseg_range found;
+
+    /* A sandbox that lets nothing be asked says nothing against it. */
+    return mapseg_os.test_range(fd, MAPSEG_RANGE_EXCLUSIVE, MAPSEG_PRESENCE_BASE + slot, 1,
+                                &found) < 0 ||
+           found.kind != MAPSEG_RANGE_FREE;
+}
+
+/** Readers share a byte, so that another one's presence would answer for theirs:
+ *  only where pages are known to do it are they trusted with it, as of memory
+ *  files. */
+static enum holder
+holder_for(int fd, bool writes, bool nameless)
+{
+    struct mapseg_file_system file_system;
+
+    return writes || nameless ||
+                   (mapseg_os.file_system(fd, &file_system) >= 0 && file_system.ram_backed)
+               ? HOLD_BY_PAGE
+               : HOLD_BY_DESCRIPTOR;
+}
+
+int
+mapseg_presence_claim(struct mapseg_presence *presence, struct mapseg_file *file, bool writes,
+                      bool nameless)
+{
+    enum holder holder;
+    int slot;
+
+    mapseg_presence_clear(presence);
+    /* Nothing is asked of what another file's descriptor is by now, or locked there. */
+    slot = mapseg_file_fd(file);
+    if (slot < 0)
+        return slot;
+    holder = holder_for(file->fd, writes, nameless);
+    slot = claim(presence, file, writes, holder);
+
+    if (slot >= 0 && !is_seen(file->fd, (uint32_t)slot) && holder == HOLD_BY_PAGE) {
+        mapseg_presence_release(presence, file);
+        slot = claim(presence, file, writes, HOLD_BY_DESCRIPTOR);
+    }
+    presence->slot = slot > 0 ? (uint32_t)slot : 0;
+    if (slot >= 0 && is_seen(file->fd, (uint32_t)slot))
+        return 0;
+    mapseg_presence_release(presence, file);
+    if (slot >= 0)
+        return -EOPNOTSUPP;
+    if (nameless && !writes && slot != -EAGAIN && slot != -ENOMEM && slot != -EMFILE &&
+        slot != -ENFILE) {
+        /* A sandbox. Reading needs no presence, and there is no name that
+         * another process could take away. */
+        presence->refused = true;
+        return 0;
+    }
+    return slot;
+}
+
+mapseg_result
+mapseg_presence_failed(int error, struct mapseg_failure *failure)
+{
+    if (error == EBUSY)
+        return mapseg_failed(failure, MAPSEG_OUT_OF_RESOURCES, error,
+                             "it has no free presence slot; a process holds far too many");
+    if (error == EOPNOTSUPP)
+        return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                             "its file system does not keep the locks that show who is attached; "
+                             "use a shm: key, or a file on another file system");
+    return mapseg_system_failed(failure, error, "its presence cannot be recorded");
+}
+
+int
+mapseg_presence_hide(const struct mapseg_presence *presence)
+{
+    if (presence->page == NULL)
+        return 0;
+    return mapseg_os.hide_from_children(presence->page, mapseg_os.page_size());
+}
+
+void
+mapseg_presence_clear(struct mapseg_presence *presence)
+{
+    memset(presence, 0, sizeof *presence);
+    presence->fd = -1;
+}
+
+/** Gives the byte back that a description of others may hold. */
+static void
+unlock_slot(int fd, uint32_t slot)
+{
+    if (fd >= 0)
+        (void)mapseg_os.lock_range(fd, MAPSEG_RANGE_FREE, MAPSEG_PRESENCE_BASE + slot, 1);
+}
+
+void
+mapseg_presence_release(struct mapseg_presence *presence, struct mapseg_file *file)
+{
+    /* Unlocked as well as closed: a child may have a copy of the descriptor. */
+    if (mapseg_file_is_behind(file, presence->fd))
+        unlock_slot(presence->fd, presence->slot);
+    else if (presence->on_working_descriptor)
+        unlock_slot(mapseg_file_fd(file), presence->slot);
+    mapseg_presence_hand_over(presence, file);
+}
+
+void
+mapseg_presence_hand_over(struct mapseg_presence *presence, const struct mapseg_file *file)
+{
+    if (presence->page != NULL)
+        mapseg_os.unmap(presence->page, mapseg_os.page_size());
+    mapseg_presence_forget(presence, file);
+}
+
+void
+mapseg_presence_forget(struct mapseg_presence *presence, const struct mapseg_file *file)
+{
+    /* The page was left out of the child: what is there now is another's. */
+    if (mapseg_file_is_behind(file, presence->fd))
+        mapseg_close(presence->fd);
+    mapseg_presence_clear(presence);
+}
+
+/* -------------------------------------------------------------- holding -- */
+
+bool
+mapseg_presence_is_held(int fd, uint32_t slot)
+{
+    struct mapseg_range found;
+
+    if (mapseg_os.test_range(fd, MAPSEG_RANGE_EXCLUSIVE, MAPSEG_PRESENCE_BASE + slot, 1, &found) <
+        0)
+        return true;
+    return found.kind != MAPSEG_RANGE_FREE;
+}
+
+bool
+mapseg_presence_is_any(int fd)
+{
+    struct mapseg_range found;
+
+    return mapseg_os.test_range(fd, MAPSEG_RANGE_EXCLUSIVE, MAPSEG_PRESENCE_BASE,
+                                MAPSEG_NAME_BYTE + 1, &found) >= 0 &&
+           found.kind != MAPSEG_RANGE_FREE;
+}
+
+static int
+take(struct mapseg_hold *hold, struct mapseg_file *file, int64_t start, int64_t bytes)
+{
+    int error;
+
+    hold->description = mapseg_file_open_anew(file, O_RDWR);
+    hold->own = hold->description >= 0;
+    hold->start = start;
+    hold->bytes = bytes;
+    if (hold->own) {
+        error = mapseg_os.lock_range(hold->description, MAPSEG_RANGE_EXCLUSIVE, start, bytes);
+        if (error < 0)
+            mapseg_close(hold->description);
+        return error;
+    }
+    /* Without a description of our own (no descriptor left, no /proc) the
+     * working one has to do. Others may have it too, so the lock is the
+     * process's: it conflicts with theirs, and no child inherits it. */
+    hold->description = mapseg_file_fd(file);
+    if (hold->description < 0)
+        return hold->description;
+    mapseg_closing_pause();
+    error = mapseg_os.hold_range(hold->description, MAPSEG_RANGE_EXCLUSIVE, start, bytes);
+    if (error < 0)
+        mapseg_closing_resume();
+    return error;
+}
+
+int
+mapseg_presence_take_dead(struct mapseg_hold *hold, struct mapseg_file *file, uint32_t slot)
+{
+    return take(hold, file, MAPSEG_PRESENCE_BASE + slot, 1);
+}
+
+int
+mapseg_presence_take_all(struct mapseg_hold *hold, struct mapseg_file *file)
+{
+    return take(hold, file, MAPSEG_PRESENCE_BASE, MAPSEG_NAME_BYTE + 1);
+}
+
+int
+mapseg_presence_take_name(struct mapseg_hold *hold, struct mapseg_file *file)
+{
+    return take(hold, file, MAPSEG_PRESENCE_BASE + MAPSEG_NAME_BYTE, 1);
+}
+
+void
+mapseg_presence_let_go(struct mapseg_hold *hold)
+{
+    /* Unlocked first: a child that forked meanwhile may have the descriptor. */
+    if (hold->own) {
+        (void)mapseg_os.lock_range(hold->description, MAPSEG_RANGE_FREE, hold->start, hold->bytes);
+        mapseg_close(hold->description);
+    } else {
+        (void)mapseg_os.hold_range(hold->description, MAPSEG_RANGE_FREE, hold->start, hold->bytes);
+        mapseg_closing_resume();
+    }
+}
+
+/* ------------------------------------------------------------- counting -- */
+
+/** Whether a line of the kernel's table of locks is a reader of the file. */
+static bool
+is_reader(const char *line, dev_t device, ino_t inode)
+{
+    char class[16];
+    char kind[16];
+    unsigned major_number;
+    unsigned minor_number;
+    unsigned long long number;
+    unsigned long long start;
+
+    return sscanf(line, "%*d: %15s %*s %15s %*d %x:%x:%llu %llu", class, kind, &major_number,
+                  &minor_number, &number, &start) == 6 &&
+           strcmp(class, "OFDLCK") == 0 && strcmp(kind, "READ") == 0 &&
+           major_number == major(device) && minor_number == minor(device) && number == inode &&
+           start == (unsigned long long)MAPSEG_PRESENCE_BASE;
+}
+
+/** How many hold the shared byte, of which there is one at least. */
+static uint32_t
+count_readers(int fd, dev_t device, ino_t inode, bool *is_minimum)
+{
+    uint32_t readers = 0;
+    char *table;
+    const char *next;
+
+    /* Where it fails they stay what stat() said, as they are nearly everywhere: a
+     * memory file's mount is in no list. */
+    (void)mapseg_os.lock_table_numbers(fd, &device, &inode);
+    if (mapseg_os.lock_table(&table) < 0)
+        return 1;
+    for (next = table; *next != '\0';) {
+        size_t length = strcspn(next, "\n");
+        char line[160];
+
+        /* A copy: sscanf would measure the rest of the table for each line. */
+        snprintf(line, sizeof line, "%.*s", (int)length, next);
+        readers += is_reader(line, device, inode);
+        next += length + (next[length] == '\n');
+    }
+    /* Longer, it was not read to the end. */
+    *is_minimum = *is_minimum || (size_t)(next - table) >= MAPSEG_LOCK_TABLE_BYTES;
+    free(table);
+    return readers > 0 ? readers : 1;
+}
+
+/** As many slots are counted; and not for longer. */
+#define COUNT_MOST 4096
+#define COUNT_NS INT64_C(3000000000)
+
+/** A part of the slots that is still to be asked for. */
+struct part {
+    int64_t start;
+    int64_t end;
+};
+
+/** The end of a lock; 0 bytes reach to the end of what a file can have. */
+static int64_t
+end_of(const struct mapseg_range *found)
+{
+    return found->bytes == 0 ? INT64_MAX : found->start + found->bytes;
+}
+
+/** Counts the locks on slots: one conflict, then what lies on either side of it, the
+ *  lower side first. A peer may hold any number, in any order, so there is no
+ *  recursion and an end to it. `parts` has room for COUNT_MOST + 1. */
+static void
+count_slots(int fd, struct part *parts, struct mapseg_census *census)
+{
+    const struct part all = {MAPSEG_PRESENCE_BASE + MAPSEG_FIRST_SLOT,
+                             MAPSEG_PRESENCE_BASE + MAPSEG_LAST_SLOT + 1};
+    int64_t until = mapseg_os.monotonic_ns() + COUNT_NS;
+    size_t left = 1;
+
+    parts[0] = all;
+    while (left > 0) {
+        struct part part = parts[--left];
+        struct mapseg_range found;
+
+        if (part.start >= part.end ||
+            mapseg_os.test_range(fd, MAPSEG_RANGE_EXCLUSIVE, part.start, part.end - part.start,
+                                 &found) < 0 ||
+            found.kind == MAPSEG_RANGE_FREE)
+            continue;
+        if (found.start <= all.start && end_of(&found) >= all.end) {
+            census->is_blocked = true;
+            return;
+        }
+        if (census->attached == COUNT_MOST || mapseg_os.monotonic_ns() >= until) {
+            census->is_minimum = true;
+            return;
+        }
+        census->attached++;
+        parts[left++] = (struct part){end_of(&found), part.end};
+        parts[left++] = (struct part){part.start, found.start};
+    }
+}
+
+/* The table of locks would have the slots too, but while others lock and
+ * unlock anything it is no picture of one moment: in 1,288 reads beside two
+ * busy processes a lock that was always held stood there 913 times once, 374
+ * times more often, once not at all. So the slots are asked for. */
+void
+mapseg_presence_count(int fd, dev_t device, ino_t inode, struct mapseg_census *census)
+{
+    struct part *parts = malloc((COUNT_MOST + 2) * sizeof *parts);
+    struct mapseg_range found;
+
+    memset(census, 0, sizeof *census);
+    if (parts != NULL)
+        count_slots(fd, parts, census);
+    else
+        census->is_minimum = true;
+    free(parts);
+    if (!census->is_blocked &&
+        mapseg_os.test_range(fd, MAPSEG_RANGE_EXCLUSIVE, MAPSEG_PRESENCE_BASE, 1, &found) >= 0 &&
+        found.kind == MAPSEG_RANGE_SHARED)
+        census->readers = count_readers(fd, device, inode, &census->is_minimum);
+    census->attached += census->readers;
+}

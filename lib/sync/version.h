@@ -1,0 +1,152 @@
+/*
+ * version.h - the version of the data, in halves.
+ *
+ * The header's sequence is even while the data is stable, and odd while a
+ * writer, who holds the lock, changes it. Sleepers sleep on its low half, the
+ * only part that a futex can see.
+ *
+ * It is accessed in halves, so that 32-bit programs take part without 64-bit
+ * atomics. The high half is stored only while the low one is odd: a reader that
+ * finds the same even low half before and after has read the right high one.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef MAPSEG_VERSION_H
+#define MAPSEG_VERSION_H
+
+#include "mapseg-format.h"
+#include "os/os.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+
+#define MAPSEG_VERSION_LOW 0
+
+#define MAPSEG_VERSION_HIGH 1
+
+#else
+
+#define MAPSEG_VERSION_LOW 1
+
+#define MAPSEG_VERSION_HIGH 0
+
+#endif
+
+#if defined(__has_feature)
+
+#if __has_feature(thread_sanitizer)
+
+#define MAPSEG_HAS_NO_FENCES
+
+#endif
+
+#endif
+
+#if defined(__SANITIZE_THREAD__)
+
+#define MAPSEG_HAS_NO_FENCES
+
+#endif
+
+#ifdef MAPSEG_HAS_NO_FENCES
+
+/* The race detector does not know fences; an access that orders both ways does
+ * the same, and takes longer. */
+static _Atomic int mapseg_version_order;
+
+static inline void
+mapseg_version_fence(memory_order unused)
+{
+    (void)unused;
+    (void)atomic_fetch_add_explicit(&mapseg_version_order, 0, memory_order_acq_rel);
+}
+
+#else
+
+static inline void
+mapseg_version_fence(memory_order memory_order)
+{
+    atomic_thread_fence(memory_order);
+}
+
+#endif
+
+static inline _Atomic uint32_t *
+mapseg_version_halves(const void *header)
+{
+    return (_Atomic uint32_t *)((uintptr_t)header + offsetof(struct mapseg_header, sequence));
+}
+
+/** Acquire: what the writer stored before it published this version is visible
+ *  to the loads that follow. */
+static inline uint32_t
+mapseg_version_load_half(const _Atomic uint32_t *half)
+{
+    return atomic_load_explicit(half, memory_order_acquire);
+}
+
+static inline uint64_t
+mapseg_version_load(const void *header)
+{
+    const _Atomic uint32_t *halves = mapseg_version_halves(header);
+    uint32_t low = mapseg_version_load_half(&halves[MAPSEG_VERSION_LOW]);
+    uint32_t high = mapseg_version_load_half(&halves[MAPSEG_VERSION_HIGH]);
+
+    return (uint64_t)high << 32 | low;
+}
+
+/** The version after the copying. The fence orders the loads of the copy
+ *  before these: who copied anything of a later change also sees here that it
+ *  had begun. */
+static inline uint64_t
+mapseg_version_load_again(const void *header)
+{
+    mapseg_version_fence(memory_order_acquire);
+    return mapseg_version_load(header);
+}
+
+/** Only while a change is under way, or to begin one. From even to odd the high
+ *  half stays as it is; from odd to odd readers are kept away already. */
+static inline void
+mapseg_version_store_odd(_Atomic uint32_t *halves, uint64_t version)
+{
+    atomic_store_explicit(&halves[MAPSEG_VERSION_HIGH], (uint32_t)(version >> 32),
+                          memory_order_relaxed);
+    atomic_store_explicit(&halves[MAPSEG_VERSION_LOW], (uint32_t)version, memory_order_relaxed);
+    /* Release: who sees anything that is stored from now on, and then looks at
+     * the version, sees that it is odd, or later. */
+    mapseg_version_fence(memory_order_release);
+}
+
+/** Release: who sees this version sees all of its data, and the high half. */
+static inline void
+mapseg_version_store_even(_Atomic uint32_t *halves, uint64_t version)
+{
+    atomic_store_explicit(&halves[MAPSEG_VERSION_HIGH], (uint32_t)(version >> 32),
+                          memory_order_relaxed);
+    atomic_store_explicit(&halves[MAPSEG_VERSION_LOW], (uint32_t)version, memory_order_release);
+}
+
+static inline bool
+mapseg_version_is_odd(uint64_t version)
+{
+    return (version & 1) != 0;
+}
+
+/** What a waiter sleeps on. */
+static inline const uint32_t *
+mapseg_version_futex(const void *header)
+{
+    return (const uint32_t *)&mapseg_version_halves(header)[MAPSEG_VERSION_LOW];
+}
+
+/** Wakes all who wait for another version. */
+static inline void
+mapseg_version_wake(const void *header)
+{
+    mapseg_os.wake_all(mapseg_version_futex(header));
+}
+
+#endif
