@@ -1,9 +1,9 @@
 #!/bin/sh
-# floors.sh - the calls of the library go downwards, and in no circle.
+# floors.sh - the calls and includes of the library go downwards, calls in no circle.
 #
 # The object files tell who calls whom. Folders are floors: a file calls only
 # files of its own floor and of those below, and no files call each other in a
-# circle.
+# circle. Nor does a file include a header of a floor above.
 # SPDX-License-Identifier: MIT
 set -u
 
@@ -100,6 +100,45 @@ judge()
         }'
 }
 
+# includes DIRECTORY - a line for each include of a header of the library: the
+# file and the header, both as FLOOR/NAME.
+includes()
+{
+    (cd "$1" && find . -name '*.[ch]' -type f) | sed 's,^\./,,' | sort |
+        while read -r file; do
+            case $file in
+            */*) from=$file place=${file%/*}/ ;;
+            *) from=lib/$file place= ;;
+            esac
+            sed -n 's/^# *include *"\([^"]*\)".*/\1/p' "$1/$file" | while read -r header; do
+                # As the compiler looks: beside the file, then from the top.
+                if [ -e "$1/$place$header" ]; then
+                    header=$place$header
+                elif [ ! -e "$1/$header" ]; then
+                    continue
+                fi
+                case $header in
+                */*) echo "$from $header" ;;
+                *) echo "$from lib/$header" ;;
+                esac
+            done
+        done
+}
+
+# judge_includes - reads what includes prints; prints what is wrong.
+judge_includes()
+{
+    awk -v floors="$floors" '
+        function floor(file) { return height[substr(file, 1, index(file, "/") - 1)] }
+        BEGIN {
+            count = split(floors, name, " ")
+            for (i = 1; i <= count; i++)
+                height[name[i]] = count - i + 1
+        }
+        floor($2) > floor($1) { print "upwards: " $1 " includes " $2; bad = 1 }
+        END { exit bad }'
+}
+
 failures=0
 fail()
 {
@@ -122,5 +161,14 @@ symbols "$abs_top_builddir/lib" >"$work/symbols" || fail "the object files canno
 [ "$(cut -d ' ' -f 1 "$work/symbols" | sort -u | wc -l)" -gt 25 ] ||
     fail "hardly any object files were found below $abs_top_builddir/lib"
 judge <"$work/symbols" || fail "the calls of the library do not all go downwards"
+
+echo 'sync/a.c handle/b.h' | judge_includes >"$work/out" && fail "an include upwards is not seen"
+grep -q '^upwards: sync/a.c includes handle/b.h$' "$work/out" ||
+    fail "an include upwards is not told: $(cat "$work/out")"
+echo 'handle/a.c os/b.h' | judge_includes || fail "an include downwards is refused"
+
+includes "$abs_top_srcdir/lib" >"$work/includes"
+[ "$(wc -l <"$work/includes")" -gt 100 ] || fail "hardly any include was found below $abs_top_srcdir/lib"
+judge_includes <"$work/includes" || fail "the includes of the library do not all go downwards"
 
 [ "$failures" -eq 0 ]
