@@ -219,7 +219,8 @@ FAIR_PAUSES:looks of a fair releaser
 END
 }
 
-# Pages that others refer to exist, and so do the files that README.md links.
+# Pages that others refer to exist, and so do the files that README.md links, and
+# those that HACKING and CONTRIBUTING name with their folders.
 check_references()
 {
     for page in "$pages"/*.[1357]; do
@@ -233,6 +234,16 @@ check_references()
         while read -r file; do
             [ -e "$source/$file" ] || echo "README.md links $file"
         done >>"$work/broken"
+    grep -o '[A-Za-z_0-9.]*/[A-Za-z_0-9./-]*\.[a-z][a-z]*' "$source/HACKING" "$source/CONTRIBUTING" |
+        sed 's,.*/\(HACKING\|CONTRIBUTING\):,\1 ,' >"$work/named"
+    [ "$(wc -l <"$work/named")" -ge 25 ] || fail "found too few files in HACKING and CONTRIBUTING"
+    while read -r text file; do
+        # A folder of lib/ goes by its name. NAME stands for what is new; logs are made.
+        [ -e "$source/$file" ] || [ -e "$source/lib/$file" ] || case $file in
+        *NAME* | *.log) ;;
+        *) echo "$text names $file" ;;
+        esac
+    done <"$work/named" >>"$work/broken"
     [ ! -s "$work/broken" ] || fail "what does not exist: $(cat "$work/broken")"
 }
 
