@@ -14,6 +14,7 @@
 #include "support.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -491,6 +492,88 @@ START_TEST(child_returns_into_attach)
 }
 END_TEST
 
+/* ----------------------------------- calls that tell of changes, in a child -- */
+
+static volatile pid_t returning = -1;
+
+static void
+fork_and_return(int number)
+{
+    (void)number;
+    returning = fork();
+}
+
+static void
+raise_once(void)
+{
+    if (is_test && returning == -1)
+        (void)raise(SIGALRM);
+}
+
+static void
+raising_event_clear(int fd)
+{
+    raise_once();
+    healthy.event_clear(fd);
+}
+
+static void
+raising_wake_all(const uint32_t *word)
+{
+    raise_once();
+    healthy.wake_all(word);
+}
+
+/** A handle whose changes a descriptor tells of, and has told of one. */
+static void
+watch_a_change(void)
+{
+    struct pollfd one = {.events = POLLIN};
+
+    unique_key(key);
+    seg = created(key, 100);
+    one.fd = mapseg_change_fd(seg);
+    ck_assert_int_ge(one.fd, 0);
+    expect(MAPSEG_OK, seg, mapseg_write(seg, 0, "new", 3));
+    ck_assert_int_eq(poll(&one, 1, PATIENCE * 1000), 1);
+    (void)signal(SIGALRM, fork_and_return);
+    healthy = mapseg_os;
+    is_test = true;
+}
+
+/** The end of a test, in the handler's child too, which has returned into the call. */
+static void
+end_both(bool well)
+{
+    if (returning == 0)
+        _exit(well && mapseg_detach(seg) != MAPSEG_UNKNOWN_ERROR ? WELL : IN_CHILD);
+    ck_assert(well);
+    ck_assert_int_gt(returning, 0);
+    ck_assert_int_eq(end_of(returning), WELL);
+    mapseg_os = healthy;
+    mapseg_free(seg);
+}
+
+/// What tells of changes is gone in the child, which must not go on with it.
+START_TEST(child_returns_into_read_of_a_change)
+{
+    char text[3];
+
+    watch_a_change();
+    mapseg_os.event_clear = raising_event_clear;
+    end_both(mapseg_read(seg, 0, text, sizeof text, NULL) == MAPSEG_OK);
+}
+END_TEST
+
+/// Nor may it wait for a thread that it does not have.
+START_TEST(child_returns_into_detach_of_changes)
+{
+    watch_a_change();
+    mapseg_os.wake_all = raising_wake_all;
+    end_both(mapseg_detach(seg) == MAPSEG_OK);
+}
+END_TEST
+
 static volatile sig_atomic_t forks;
 static volatile sig_atomic_t bad_forks;
 
@@ -560,6 +643,8 @@ main(void)
         tcase_add_loop_test(group, fault_does_not_wait, 0, OPERATIONS);
         tcase_add_test(group, child_returns_into_attach);
     }
+    tcase_add_test(group, child_returns_into_read_of_a_change);
+    tcase_add_test(group, child_returns_into_detach_of_changes);
     tcase_add_test(group, timer_forks_beside_calls);
     return run_suite(suite);
 }

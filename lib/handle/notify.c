@@ -6,12 +6,17 @@
  * with the mutex in hand: so a version that has just been given out is never
  * announced, and one that comes while another is given out always is.
  *
+ * A child has no such thread, and loses what there is for it. So a call keeps
+ * its signals back while it uses that, or a handler could fork, and the child
+ * would return into the call.
+ *
  * SPDX-License-Identifier: MIT
  */
 #include "notify.h"
 
 #include "forklist.h"
 #include "os/os.h"
+#include "os/signals.h"
 #include "report.h"
 #include "view.h"
 
@@ -189,8 +194,8 @@ begin(mapseg *seg, struct mapseg_failure *failure)
     return 0;
 }
 
-int
-mapseg_change_fd(mapseg *seg)
+static int
+change_fd(mapseg *seg)
 {
     struct mapseg_failure failure;
     int error = 0;
@@ -227,6 +232,18 @@ mapseg_change_fd(mapseg *seg)
     return fd;
 }
 
+int
+mapseg_change_fd(mapseg *seg)
+{
+    sigset_t before;
+    int fd;
+
+    mapseg_signals_hold(&before);
+    fd = change_fd(seg);
+    mapseg_signals_release(&before);
+    return fd;
+}
+
 /** Whether the version is the one that the segment has, or had until the change
  *  that is now under way. */
 static bool
@@ -251,13 +268,9 @@ lower_unless_stable(struct mapseg_change *change)
     }
 }
 
-void
-mapseg_change_note(mapseg *seg, uint64_t version)
+static void
+note(struct mapseg_change *change, uint64_t version)
 {
-    struct mapseg_change *change = atomic_load_explicit(&seg->change, memory_order_acquire);
-
-    if (change == NULL)
-        return;
     pthread_mutex_lock(&change->mutex);
     if (version % 2 != 0) {
         lower_unless_stable(change);
@@ -277,6 +290,22 @@ mapseg_change_note(mapseg *seg, uint64_t version)
     pthread_mutex_unlock(&change->mutex);
 }
 
+void
+mapseg_change_note(mapseg *seg, uint64_t version)
+{
+    struct mapseg_change *change;
+    sigset_t before;
+
+    if (atomic_load_explicit(&seg->change, memory_order_acquire) == NULL)
+        return;
+    mapseg_signals_hold(&before);
+    /* Once more: by now this may be a child. */
+    change = atomic_load_explicit(&seg->change, memory_order_acquire);
+    if (change != NULL)
+        note(change, version);
+    mapseg_signals_release(&before);
+}
+
 /** pthread_join, but not a cancellation point: the handle is half detached. */
 static void
 join(pthread_t thread)
@@ -288,13 +317,9 @@ join(pthread_t thread)
     (void)pthread_setcancelstate(before, NULL);
 }
 
-void
-mapseg_change_stop(mapseg *seg)
+static void
+stop(mapseg *seg, struct mapseg_change *change)
 {
-    struct mapseg_change *change = atomic_load_explicit(&seg->change, memory_order_acquire);
-
-    if (change == NULL)
-        return;
     atomic_store(&change->stop, true);
     /* Again and again: it may be just about to fall asleep. */
     for (;;) {
@@ -310,6 +335,22 @@ mapseg_change_stop(mapseg *seg)
     atomic_store_explicit(&seg->change, NULL, memory_order_relaxed);
     drop(change);
     mapseg_fork_unlock();
+}
+
+void
+mapseg_change_stop(mapseg *seg)
+{
+    struct mapseg_change *change;
+    sigset_t before;
+
+    if (atomic_load_explicit(&seg->change, memory_order_acquire) == NULL)
+        return;
+    mapseg_signals_hold(&before);
+    /* Once more: by now this may be a child. */
+    change = atomic_load_explicit(&seg->change, memory_order_acquire);
+    if (change != NULL)
+        stop(seg, change);
+    mapseg_signals_release(&before);
 }
 
 void
