@@ -525,6 +525,7 @@ START_TEST(segment_of_the_lower_layer)
 {
     struct stage *stage = stage_below((enum layers)_i);
     mapseg *seg = handle_of(stage->place.key);
+    mapseg *stranger;
     pid_t owner = start_ready(hold_and_stay, stage);
     char text[4];
 
@@ -536,7 +537,9 @@ START_TEST(segment_of_the_lower_layer)
     need_result(MAPSEG_OK, mapseg_read(seg, 0, text, sizeof(text), NULL));
     need(strcmp(text, "low") == 0);
     need_seen(1, 0, stage->place.key);
-    need_result(MAPSEG_IN_USE, mapseg_reclaim(handle_of(stage->place.key)));
+    stranger = handle_of(stage->place.key);
+    need_result(MAPSEG_IN_USE, mapseg_reclaim(stranger));
+    mapseg_free(stranger);
     mapseg_free(seg);
 }
 END_TEST
