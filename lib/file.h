@@ -33,9 +33,8 @@ bool mapseg_file_is_behind(const struct mapseg_file *file, int fd);
  *  fast paths. Threads may call it at once. */
 int mapseg_file_fd(struct mapseg_file *file);
 
-/** A new open file description of the file, and surely of no other: by its name in an
- *  open directory, through /proc, or by its path. Nothing else is opened on the way.
- *  Negative errno. */
+/** A new open file description of the file, and surely of no other: by its name, or
+ *  through /proc. Negative errno. */
 int mapseg_file_open_anew(const struct mapseg_file *file, int flags);
 
 /** Closes the working descriptor, unless it has become another file's. */
