@@ -117,6 +117,7 @@ int
 mapseg_file_open_anew(const struct mapseg_file *file, int flags)
 {
     int description = -ESTALE;
+    int by_path = -ESTALE;
     int fd = file->fd;
 
     /* In an open directory: by name it takes two thirds of the time. */
@@ -125,9 +126,10 @@ mapseg_file_open_anew(const struct mapseg_file *file, int flags)
             file, mapseg_os.open(file->directory, strrchr(file->path, '/') + 1, flags));
     if (!is_final(description) && mapseg_file_is_behind(file, fd))
         description = keep_if_same(file, mapseg_os.reopen(fd, flags));
-    if (!is_final(description) && file->directory < 0)
-        description = keep_if_same(file, open_by_path(file, flags));
-    return description;
+    if (!is_final(description) && file->directory < 0 && file->path != NULL)
+        by_path = keep_if_same(file, open_by_path(file, flags));
+    /* Why the file itself cannot be opened says more than that its name is gone. */
+    return is_final(by_path) || description == -ESTALE ? by_path : description;
 }
 
 int
