@@ -544,7 +544,7 @@ START_TEST(segment_of_the_lower_layer)
 }
 END_TEST
 
-/** Reads as nobody before and after another process has copied the file up. */
+/** Reads, as another user, before and after another process has copied the file up. */
 static void
 read_through_a_copy(struct stage *stage)
 {
