@@ -1569,6 +1569,77 @@ START_TEST(a_sender_that_never_ends)
 }
 END_TEST
 
+/** Ends with 0 if a child that is made now has no descriptor but those that were open before the
+ *  message came. */
+static int descriptors_before;
+static int end_of_the_child;
+
+static void
+fork_once(void)
+{
+    pid_t child = end_of_the_child < 0 ? fork() : -1;
+
+    if (child == 0)
+        _exit(count_open_descriptors() == descriptors_before ? 0 : 1);
+    if (child > 0)
+        end_of_the_child = end_of(child);
+}
+
+/** A handler of the program's, or another thread, could do so at any time. */
+static int
+fork_and_wait(int socket_fd, bool to_send, int64_t ns)
+{
+    fork_once();
+    return real.socket_ready(socket_fd, to_send, ns);
+}
+
+static void
+fork_and_nap(int64_t ns)
+{
+    fork_once();
+    real.nap(ns);
+}
+
+/** What has arrived is not in a child that is made meanwhile: in the middle of the message, or
+ *  while the attach waits for a process that removes the segment. */
+START_TEST(a_child_made_meanwhile_does_not_keep_it)
+{
+    bool in_the_middle = _i == 0;
+    mapseg *seg = memory_segment("meanwhile"), *receiver = mapseg_new();
+    struct flock all = {.l_type = F_WRLCK, .l_start = (off_t)MAPSEG_PRESENCE_BASE};
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+    struct letter letter;
+    int ends[2], holder = mapseg_export_fd(seg, MAPSEG_READ_WRITE);
+
+    connect_ends(STREAM, ends);
+    write_letter(&letter, seg, MAPSEG_READ_WRITE);
+    if (!in_the_middle) {
+        mapseg_free(seg);
+        seg = NULL;
+        ck_assert_int_eq(fcntl(holder, F_OFD_SETLK, &all), 0);
+    }
+    ck_assert_int_ge(send_by_hand(ends[0], letter.content.bytes, in_the_middle ? 1 : letter.length,
+                                  letter.descriptors, 1),
+                     1);
+    burn(&letter);
+    descriptors_before = count_open_descriptors();
+    end_of_the_child = -1;
+    real = mapseg_os;
+    mapseg_os.socket_ready = fork_and_wait;
+    mapseg_os.nap = fork_and_nap;
+    options.timeout_ns = in_the_middle ? 50 * MILLISECOND : 0;
+    expect(MAPSEG_TIMED_OUT, receiver,
+           mapseg_receive_with(receiver, ends[1], MAPSEG_READ_WRITE, &options));
+    mapseg_os = real;
+    ck_assert_int_eq(end_of_the_child, 0);
+    ck_assert_int_eq(count_open_descriptors(), descriptors_before);
+    mapseg_free(receiver);
+    mapseg_free(seg);
+    close(holder);
+    close_ends(ends);
+}
+END_TEST
+
 /* --------------------------------------------------- the other end gone -- */
 
 START_TEST(the_other_end_is_closed)
@@ -2376,6 +2447,7 @@ add_foreign_messages(Suite *suite)
     tcase_add_test(group, silence_for_a_second);
     tcase_add_test(group, the_rest_comes_late);
     tcase_add_test(group, a_sender_that_never_ends);
+    tcase_add_loop_test(group, a_child_made_meanwhile_does_not_keep_it, 0, 2);
 }
 
 static bool
