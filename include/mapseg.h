@@ -625,7 +625,7 @@ MAPSEG_API mapseg_result mapseg_reclaim(mapseg *seg);
 
 /** mapseg_reclaim with options, as mapseg_remove_with; also MAPSEG_STALE_ONLY:
  *  MEANT_TO_STAY where the segment is persistent. What the segment is gets
- *  decided while the kernel proves that nobody is attached, so what takes the
+ *  decided while the kernel proves that no process is attached, so what takes the
  *  name in between is judged by itself. */
 MAPSEG_API mapseg_result mapseg_reclaim_with(mapseg *seg, const mapseg_options *options);
 
