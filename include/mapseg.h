@@ -863,9 +863,10 @@ typedef struct mapseg_information {
 } mapseg_information;
 
 /** Describes the segment that the handle is attached to, or, if it is not, the one
- *  that its key leads to. The caller frees `*information` with mapseg_information_free. Takes no
- * lock and no presence. NOT_FOUND, KEY_ERROR, PERMISSION_DENIED, OUT_OF_RESOURCES, NOT_SUPPORTED; a
- * file that is no segment is described, see `verdict`. */
+ *  that its key leads to. The caller frees `*information` with
+ *  mapseg_information_free. Takes no lock and no presence. NOT_FOUND, KEY_ERROR,
+ *  PERMISSION_DENIED, OUT_OF_RESOURCES, NOT_SUPPORTED, DESCRIPTOR_CLOSED; a file
+ *  that is no segment is described, see `verdict`. */
 MAPSEG_API mapseg_result mapseg_info(mapseg *seg, mapseg_information **information);
 MAPSEG_API void mapseg_information_free(mapseg_information *information);
 
