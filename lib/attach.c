@@ -272,8 +272,8 @@ mapseg_attachment_abandon_word(struct mapseg_attachment *attachment, struct maps
     mapseg_lock_forget(lock);
 }
 
-/** [HEAL] As mapseg_lock_heal, where touching the mapping could be SIGBUS. While the
- *  caller holds the slot's byte others change no owner bits that name the slot. */
+/** [HEAL_WRITE] As mapseg_lock_heal, where touching the mapping could be SIGBUS. While
+ *  the caller holds the slot's byte others change no owner bits that name the slot. */
 static void
 heal_by_system(struct mapseg_attachment *attachment, uint32_t word)
 {
@@ -667,10 +667,6 @@ attach_once(struct request *request, struct mapseg_failure *failure)
     request->again = false;
     mapseg_name_clear(&request->name);
     mapseg_attachment_clear(&attachment);
-    if (request->given != NULL && request->given->enlisted) {
-        mapseg_fork_delist(request->seg);
-        mapseg_attachment_clear(&request->seg->attachment);
-    }
     result = open_key(request, &attachment, &can_lock, failure);
     if (result == MAPSEG_OK)
         result = examine(request, &attachment, &can_lock, failure);
@@ -696,6 +692,8 @@ attach_once(struct request *request, struct mapseg_failure *failure)
     }
     attachment.keeps_name = (request->options.flags & MAPSEG_KEEP_NAME) != 0;
     request->seg->attachment = attachment;
+    if (request->given != NULL && request->given->courier != NULL)
+        mapseg_fork_deliver(request->given->courier);
     mapseg_fork_enlist(request->seg);
     mapseg_attachment_adopt(request->seg, request->access, no_fork);
     return MAPSEG_OK;

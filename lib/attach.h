@@ -12,6 +12,7 @@
 
 #include <sys/stat.h>
 
+struct mapseg_courier;
 struct mapseg_message;
 
 /** How long a remover is waited for where the caller does not say. */
@@ -61,8 +62,8 @@ void mapseg_attachment_adopt(mapseg *seg, mapseg_access access, bool no_fork);
 struct mapseg_given {
     int fd;
     const struct mapseg_message *message; /**< what was said of it; NULL: nothing */
-    bool enlisted; /**< it is the unattached handle's already, so that a child made by
-                        fork() does not keep it */
+    /** Keeps it out of children until it is the handle's; NULL: it is the caller's. */
+    struct mapseg_courier *courier;
 };
 
 /** Attaches a detached handle to what is behind a descriptor, which is the

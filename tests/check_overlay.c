@@ -6,6 +6,8 @@
  * Each test has its own mounts in a mount namespace of its own, over /dev/shm,
  * which ends with the test. Without root, or where a file system cannot be
  * mounted, its tests are skipped.
+ *
+ * SPDX-License-Identifier: MIT
  */
 
 #include "process.h"
