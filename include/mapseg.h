@@ -625,7 +625,7 @@ MAPSEG_API mapseg_result mapseg_reclaim(mapseg *seg);
 
 /** mapseg_reclaim with options, as mapseg_remove_with; also MAPSEG_STALE_ONLY:
  *  MEANT_TO_STAY where the segment is persistent. What the segment is gets
- *  decided while the kernel proves that nobody is attached, so what takes the
+ *  decided while the kernel proves that no process is attached, so what takes the
  *  name in between is judged by itself. */
 MAPSEG_API mapseg_result mapseg_reclaim_with(mapseg *seg, const mapseg_options *options);
 
@@ -863,9 +863,10 @@ typedef struct mapseg_information {
 } mapseg_information;
 
 /** Describes the segment that the handle is attached to, or, if it is not, the one
- *  that its key leads to. The caller frees `*information` with mapseg_information_free. Takes no
- * lock and no presence. NOT_FOUND, KEY_ERROR, PERMISSION_DENIED, OUT_OF_RESOURCES, NOT_SUPPORTED; a
- * file that is no segment is described, see `verdict`. */
+ *  that its key leads to. The caller frees `*information` with
+ *  mapseg_information_free. Takes no lock and no presence. NOT_FOUND, KEY_ERROR,
+ *  PERMISSION_DENIED, OUT_OF_RESOURCES, NOT_SUPPORTED, DESCRIPTOR_CLOSED; a file
+ *  that is no segment is described, see `verdict`. */
 MAPSEG_API mapseg_result mapseg_info(mapseg *seg, mapseg_information **information);
 MAPSEG_API void mapseg_information_free(mapseg_information *information);
 

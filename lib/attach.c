@@ -334,10 +334,6 @@ attach_once(struct request *request, struct mapseg_failure *failure)
     request->again = false;
     mapseg_name_clear(&request->name);
     mapseg_attachment_clear(&attachment);
-    if (request->given != NULL && request->given->enlisted) {
-        mapseg_fork_delist(request->seg);
-        mapseg_attachment_clear(&request->seg->attachment);
-    }
     result = open_key(request, &attachment, &can_lock, failure);
     if (result == MAPSEG_OK)
         result = examine(request, &attachment, &can_lock, failure);
@@ -363,6 +359,8 @@ attach_once(struct request *request, struct mapseg_failure *failure)
     }
     attachment.keeps_name = (request->options.flags & MAPSEG_KEEP_NAME) != 0;
     request->seg->attachment = attachment;
+    if (request->given != NULL && request->given->courier != NULL)
+        mapseg_fork_deliver(request->given->courier);
     mapseg_fork_enlist(request->seg);
     mapseg_handle_adopt(request->seg, request->access, no_fork);
     return MAPSEG_OK;

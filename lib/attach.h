@@ -9,14 +9,15 @@
 #include "os/failure.h"
 #include "handle/handle.h"
 
+struct mapseg_courier;
 struct mapseg_message;
 
 /** A descriptor that is to become a handle's own. */
 struct mapseg_given {
     int fd;
     const struct mapseg_message *message; /**< what was said of it; NULL: nothing */
-    bool enlisted; /**< it is the unattached handle's already, so that a child made by
-                        fork() does not keep it */
+    /** Keeps it out of children until it is the handle's; NULL: it is the caller's. */
+    struct mapseg_courier *courier;
 };
 
 /** Attaches a detached handle to what is behind a descriptor, which is the

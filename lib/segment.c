@@ -196,14 +196,12 @@ remove_name(const struct mapseg_attachment *attachment)
  *  is cheap and mostly finds one: of several who leave at once each has let go of
  *  its own byte by then, so the last look finds none. */
 static void
-leave_as_last(struct mapseg_attachment *attachment)
+leave_as_last(struct mapseg_attachment *attachment, int fd)
 {
     struct mapseg_hold hold;
-    /* Where it is lost, nothing can be proved. */
-    int fd = mapseg_file_fd(&attachment->file);
 
     /* Steps of tests/model/name.pml. [LEAVE_TEST] */
-    if (fd < 0 || mapseg_presence_is_any(fd))
+    if (mapseg_presence_is_any(fd))
         return;
     /* [LEAVE_RANGE] */
     if (mapseg_presence_take_all(&hold, &attachment->file) < 0)
@@ -231,6 +229,7 @@ mapseg_result
 mapseg_detach(mapseg *seg)
 {
     struct mapseg_attachment *attachment = &seg->attachment;
+    int fd;
 
     if (!mapseg_handle_is_attached(seg))
         return mapseg_refuse(seg, "detach from", MAPSEG_NOT_ATTACHED,
@@ -244,9 +243,15 @@ mapseg_detach(mapseg *seg)
     release_lock(seg);
     mapseg_guard_forget(seg);
     mapseg_presence_release(&attachment->presence, &attachment->file);
-    if (mapseg_attachment_is_named(attachment) && !attachment->keeps_name &&
+    fd = mapseg_file_fd(&attachment->file);
+    /* Where the descriptor is lost, nothing can be proved. */
+    if (fd >= 0 && mapseg_attachment_is_named(attachment) && !attachment->keeps_name &&
         !(attachment->flags & MAPSEG_HEADER_PERSISTENT))
-        leave_as_last(attachment);
+        leave_as_last(attachment, fd);
+    if (fd >= 0) {
+        mapseg_close(fd);
+        attachment->file.fd = -1;
+    }
     mapseg_attachment_drop(attachment);
     mapseg_fork_unlock();
     return mapseg_succeed(seg);

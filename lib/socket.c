@@ -137,7 +137,8 @@ dispatch(mapseg *seg, mapseg_access access, struct mapseg_courier *courier,
     return fd;
 }
 
-/** The receiver's copy is the only one from now on. */
+/** Ends its way, and closes it: if it was sent, the receiver's copy is the only one from
+ *  now on. */
 static void
 dismiss(struct mapseg_courier *courier)
 {
@@ -175,14 +176,15 @@ mapseg_send(mapseg *seg, int socket_fd, mapseg_access access)
 struct arrival {
     struct mapseg_message message;
     struct mapseg_parcel parcel;
-    size_t bytes; /**< of the message that are there */
-    bool ended;   /**< the other end will send no more */
+    struct mapseg_courier courier; /**< of the first descriptor */
+    size_t bytes;                  /**< of the message that are there */
+    bool ended;                    /**< the other end will send no more */
 };
 
-/** Receives what is there, without waiting. The first descriptor becomes the
- *  unattached handle's, so that a child made meanwhile does not keep it. */
+/** Receives what is there, without waiting. A child made meanwhile does not keep the
+ *  first descriptor. */
 static int
-receive_part(mapseg *seg, int socket_fd, struct arrival *arrival)
+receive_part(int socket_fd, struct arrival *arrival)
 {
     bool had = arrival->parcel.fd >= 0;
     int64_t got;
@@ -191,10 +193,8 @@ receive_part(mapseg *seg, int socket_fd, struct arrival *arrival)
         return -ENOMEM;
     got = mapseg_os.socket_receive(socket_fd, (char *)&arrival->message + arrival->bytes,
                                    sizeof arrival->message - arrival->bytes, &arrival->parcel);
-    if (!had && arrival->parcel.fd >= 0) {
-        seg->attachment.file.fd = arrival->parcel.fd;
-        mapseg_fork_enlist(seg);
-    }
+    if (!had && arrival->parcel.fd >= 0)
+        mapseg_fork_carry(&arrival->courier, arrival->parcel.fd);
     mapseg_fork_unlock();
     if (got < 0)
         return (int)got;
@@ -205,7 +205,7 @@ receive_part(mapseg *seg, int socket_fd, struct arrival *arrival)
 
 /** Receives one message: all of a stream's, or what a datagram has. */
 static int
-receive_all(mapseg *seg, int socket_fd, bool stream, int64_t patience_ns, struct arrival *arrival)
+receive_all(int socket_fd, bool stream, int64_t patience_ns, struct arrival *arrival)
 {
     int64_t deadline;
     int error;
@@ -214,14 +214,14 @@ receive_all(mapseg *seg, int socket_fd, bool stream, int64_t patience_ns, struct
         error = mapseg_os.socket_await(socket_fd);
         if (error < 0)
             return error;
-        error = receive_part(seg, socket_fd, arrival);
+        error = receive_part(socket_fd, arrival);
         /* Another reader was faster. */
     } while (error == -EAGAIN);
     deadline = mapseg_patience_ends(patience_ns);
     while (error >= 0 && stream && !arrival->ended && arrival->bytes < sizeof arrival->message) {
         error = await_rest(socket_fd, false, deadline);
         if (error >= 0)
-            error = receive_part(seg, socket_fd, arrival);
+            error = receive_part(socket_fd, arrival);
         if (error == -EAGAIN)
             error = 0;
     }
@@ -285,17 +285,12 @@ check_arrival(const struct arrival *arrival, mapseg_access access, struct mapseg
     return MAPSEG_OK;
 }
 
-/** The handle gets its descriptor back from where a fork would have found it. */
+/** Closes the descriptor that came, if one did. */
 static void
-give_up(mapseg *seg, const struct arrival *arrival)
+give_up(struct arrival *arrival)
 {
-    if (arrival->parcel.fd < 0)
-        return;
-    (void)mapseg_fork_lock();
-    mapseg_fork_delist(seg);
-    seg->attachment.file.fd = -1;
-    mapseg_close(arrival->parcel.fd);
-    mapseg_fork_unlock();
+    if (arrival->parcel.fd >= 0)
+        dismiss(&arrival->courier);
 }
 
 static mapseg_result
@@ -304,7 +299,7 @@ receive(mapseg *seg, int socket_fd, mapseg_access access, const mapseg_options *
 {
     struct arrival arrival = {.parcel = {.fd = -1}};
     mapseg_options attaching = *options;
-    struct mapseg_given given = {.message = &arrival.message, .enlisted = true};
+    struct mapseg_given given = {.message = &arrival.message, .courier = &arrival.courier};
     mapseg_result result;
     int type;
     int error;
@@ -312,17 +307,15 @@ receive(mapseg *seg, int socket_fd, mapseg_access access, const mapseg_options *
     result = check_socket(socket_fd, &type, failure);
     if (result != MAPSEG_OK)
         return result;
-    error = receive_all(seg, socket_fd, type == SOCK_STREAM, options->timeout_ns, &arrival);
+    error = receive_all(socket_fd, type == SOCK_STREAM, options->timeout_ns, &arrival);
     result = error < 0 ? socket_failed(-error, failure) : check_arrival(&arrival, access, failure);
-    if (result != MAPSEG_OK) {
-        give_up(seg, &arrival);
-        return result;
+    if (result == MAPSEG_OK) {
+        given.fd = arrival.parcel.fd;
+        attaching.timeout_ns = 0;
+        result = mapseg_attach_given(seg, &given, access, &attaching, failure);
     }
-    given.fd = arrival.parcel.fd;
-    attaching.timeout_ns = 0;
-    result = mapseg_attach_given(seg, &given, access, &attaching, failure);
     if (result != MAPSEG_OK)
-        mapseg_close(given.fd);
+        give_up(&arrival);
     return result;
 }
 

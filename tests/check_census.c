@@ -495,8 +495,8 @@ START_TEST(whole_range_is_held)
 }
 END_TEST
 
-/** Whoever may read may hold it for reading: enough to be in the way, not to be taken for
- *  nobody. */
+/** A reader may hold it for reading: enough to be in the way, and then the segment is not taken
+ *  for unused. */
 START_TEST(whole_range_is_held_for_reading)
 {
     struct deed deed = new_deed();

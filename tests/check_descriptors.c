@@ -611,6 +611,33 @@ START_TEST(descriptor_of_changes_is_anothers)
 }
 END_TEST
 
+/* ------------------------------------------- why nothing is opened anew -- */
+
+static int
+export_as_another_user(void *argument)
+{
+    mapseg *seg = argument;
+
+    become_nobody();
+    ck_assert_int_eq(mapseg_export_fd(seg, MAPSEG_READ_ONLY), -1);
+    expect(MAPSEG_PERMISSION_DENIED, seg, mapseg_error(seg));
+    return 0;
+}
+
+/* The system's refusal is told, also where the file has no name, or had one. */
+START_TEST(opening_anew_is_refused)
+{
+    mapseg *seg;
+
+    set_scene();
+    seg = created(_i == 0 ? "memfd:" : "shm:segment", DATA_BYTES);
+    if (_i == 2)
+        ck_assert_int_eq(unlink(paths[SHM]), 0);
+    ck_assert_int_eq(in_child(export_as_another_user, seg), 0);
+    mapseg_free(seg);
+}
+END_TEST
+
 static void
 add_cases(Suite *suite)
 {
@@ -623,6 +650,8 @@ add_cases(Suite *suite)
     tcase_add_loop_test(group, file_is_shortened_meanwhile, 0, 8);
     tcase_add_loop_test(group, descriptor_of_changes_is_closed, 0, TYPES * OTHERS);
     tcase_add_test(group, descriptor_of_changes_is_anothers);
+    if (is_root())
+        tcase_add_loop_test(group, opening_anew_is_refused, 0, 3);
 }
 
 int

@@ -367,7 +367,7 @@ END_TEST
 
 /* ------------------------------------------------------ pages untouched -- */
 
-/** Mappings of the file that nobody may touch. */
+/** Mappings of the file that must not be touched. */
 static struct untouchable {
     void *address;
     size_t bytes;

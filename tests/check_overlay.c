@@ -6,6 +6,8 @@
  * Each test has its own mounts in a mount namespace of its own, over /dev/shm,
  * which ends with the test. Without root, or where a file system cannot be
  * mounted, its tests are skipped.
+ *
+ * SPDX-License-Identifier: MIT
  */
 
 #include "process.h"
@@ -525,6 +527,7 @@ START_TEST(segment_of_the_lower_layer)
 {
     struct stage *stage = stage_below((enum layers)_i);
     mapseg *seg = handle_of(stage->place.key);
+    mapseg *stranger;
     pid_t owner = start_ready(hold_and_stay, stage);
     char text[4];
 
@@ -536,12 +539,14 @@ START_TEST(segment_of_the_lower_layer)
     need_result(MAPSEG_OK, mapseg_read(seg, 0, text, sizeof(text), NULL));
     need(strcmp(text, "low") == 0);
     need_seen(1, 0, stage->place.key);
-    need_result(MAPSEG_IN_USE, mapseg_reclaim(handle_of(stage->place.key)));
+    stranger = handle_of(stage->place.key);
+    need_result(MAPSEG_IN_USE, mapseg_reclaim(stranger));
+    mapseg_free(stranger);
     mapseg_free(seg);
 }
 END_TEST
 
-/** Reads as nobody before and after another process has copied the file up. */
+/** Reads, as another user, before and after another process has copied the file up. */
 static void
 read_through_a_copy(struct stage *stage)
 {

@@ -44,6 +44,8 @@
 
 extern char **environ;
 
+static struct mapseg_os_operations real;
+
 /* ------------------------------------------------------------- sockets -- */
 
 enum kind { STREAM, PACKETS, DATAGRAMS, NAMED, KINDS };
@@ -282,6 +284,83 @@ START_TEST(the_handle_takes_the_descriptor_over)
     ck_assert_int_eq(count_open_descriptors(), before);
     check_attached(seg, 1);
     mapseg_free(taker);
+    mapseg_free(seg);
+}
+END_TEST
+
+static int
+no_description(int fd, int flags)
+{
+    (void)fd;
+    (void)flags;
+    return -EACCES;
+}
+
+static int
+no_shared_lock(int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes)
+{
+    return kind == MAPSEG_RANGE_SHARED ? -ENOLCK : real.lock_range(fd, kind, start, bytes);
+}
+
+static mapseg_presence_kind
+presence_of(mapseg *seg)
+{
+    mapseg_information *information = describe(seg);
+    mapseg_presence_kind presence = information->presence;
+
+    mapseg_information_free(information);
+    return presence;
+}
+
+/** A reader whose presence lies on the description that it was handed. */
+static mapseg *
+reader_on_its_description(mapseg *seg)
+{
+    int fd = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+    mapseg *reader = mapseg_new();
+
+    real = mapseg_os;
+    mapseg_os.reopen = no_description;
+    expect(MAPSEG_OK, reader, mapseg_attach_fd(reader, fd, MAPSEG_READ_ONLY));
+    ck_assert_int_eq(presence_of(reader), MAPSEG_PRESENCE_RECEIVED);
+    check_attached(seg, 2);
+    return reader;
+}
+
+/** Neither the fork nor the child's end touches it. */
+START_TEST(a_fork_beside_a_received_presence)
+{
+    mapseg *seg = memory_segment("stays"), *reader = reader_on_its_description(seg);
+    pid_t child = fork();
+
+    if (child == 0)
+        _exit(0);
+    ck_assert_int_eq(end_of(child), 0);
+    check_attached(seg, 2);
+    mapseg_os = real;
+    mapseg_free(reader);
+    check_attached(seg, 1);
+    mapseg_free(seg);
+}
+END_TEST
+
+/** Who is refused a lock gives none back that another has on the same description. */
+START_TEST(a_refusal_beside_a_received_presence)
+{
+    mapseg *seg = memory_segment("stays"), *reader = reader_on_its_description(seg);
+    mapseg *refused = mapseg_new();
+    int fd = -1;
+
+    ck_assert_int_eq(sscanf(mapseg_native_key(reader), "memfd:%d?", &fd), 1);
+    fd = dup(fd);
+    mapseg_os.lock_range = no_shared_lock;
+    expect(MAPSEG_OK, refused, mapseg_attach_fd(refused, fd, MAPSEG_READ_ONLY));
+    ck_assert_int_eq(presence_of(refused), MAPSEG_PRESENCE_REFUSED);
+    check_attached(seg, 2);
+    mapseg_free(refused);
+    check_attached(seg, 2);
+    mapseg_os = real;
+    mapseg_free(reader);
     mapseg_free(seg);
 }
 END_TEST
@@ -1510,7 +1589,6 @@ START_TEST(the_rest_comes_late)
 }
 END_TEST
 
-static struct mapseg_os_operations real;
 static int64_t fake_time;
 static const struct letter *slow_letter;
 static size_t slow_bytes;
@@ -1565,6 +1643,77 @@ START_TEST(a_sender_that_never_ends)
     ck_assert_uint_eq(slow_bytes, 1 + 6);
     mapseg_free(receiver);
     mapseg_free(seg);
+    close_ends(ends);
+}
+END_TEST
+
+/** Ends with 0 if a child that is made now has no descriptor but those that were open before the
+ *  message came. */
+static int descriptors_before;
+static int end_of_the_child;
+
+static void
+fork_once(void)
+{
+    pid_t child = end_of_the_child < 0 ? fork() : -1;
+
+    if (child == 0)
+        _exit(count_open_descriptors() == descriptors_before ? 0 : 1);
+    if (child > 0)
+        end_of_the_child = end_of(child);
+}
+
+/** A handler of the program's, or another thread, could do so at any time. */
+static int
+fork_and_wait(int socket_fd, bool to_send, int64_t ns)
+{
+    fork_once();
+    return real.socket_ready(socket_fd, to_send, ns);
+}
+
+static void
+fork_and_nap(int64_t ns)
+{
+    fork_once();
+    real.nap(ns);
+}
+
+/** What has arrived is not in a child that is made meanwhile: in the middle of the message, or
+ *  while the attach waits for a process that removes the segment. */
+START_TEST(a_child_made_meanwhile_does_not_keep_it)
+{
+    bool in_the_middle = _i == 0;
+    mapseg *seg = memory_segment("meanwhile"), *receiver = mapseg_new();
+    struct flock all = {.l_type = F_WRLCK, .l_start = (off_t)MAPSEG_PRESENCE_BASE};
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+    struct letter letter;
+    int ends[2], holder = mapseg_export_fd(seg, MAPSEG_READ_WRITE);
+
+    connect_ends(STREAM, ends);
+    write_letter(&letter, seg, MAPSEG_READ_WRITE);
+    if (!in_the_middle) {
+        mapseg_free(seg);
+        seg = NULL;
+        ck_assert_int_eq(fcntl(holder, F_OFD_SETLK, &all), 0);
+    }
+    ck_assert_int_ge(send_by_hand(ends[0], letter.content.bytes, in_the_middle ? 1 : letter.length,
+                                  letter.descriptors, 1),
+                     1);
+    burn(&letter);
+    descriptors_before = count_open_descriptors();
+    end_of_the_child = -1;
+    real = mapseg_os;
+    mapseg_os.socket_ready = fork_and_wait;
+    mapseg_os.nap = fork_and_nap;
+    options.timeout_ns = in_the_middle ? 50 * MILLISECOND : 0;
+    expect(MAPSEG_TIMED_OUT, receiver,
+           mapseg_receive_with(receiver, ends[1], MAPSEG_READ_WRITE, &options));
+    mapseg_os = real;
+    ck_assert_int_eq(end_of_the_child, 0);
+    ck_assert_int_eq(count_open_descriptors(), descriptors_before);
+    mapseg_free(receiver);
+    mapseg_free(seg);
+    close(holder);
     close_ends(ends);
 }
 END_TEST
@@ -2334,6 +2483,8 @@ add_descriptors(Suite *suite)
     tcase_add_test(group, export_refusals);
     tcase_add_loop_test(group, the_handle_takes_the_descriptor_over, 0, 2);
     tcase_add_test(group, any_segment_has_descriptors);
+    tcase_add_test(group, a_fork_beside_a_received_presence);
+    tcase_add_test(group, a_refusal_beside_a_received_presence);
     tcase_add_loop_test(group, strange_descriptors_stay_the_callers, 0, STRANGERS);
     tcase_add_test(group, attach_fd_refusals);
 }
@@ -2376,6 +2527,7 @@ add_foreign_messages(Suite *suite)
     tcase_add_test(group, silence_for_a_second);
     tcase_add_test(group, the_rest_comes_late);
     tcase_add_test(group, a_sender_that_never_ends);
+    tcase_add_loop_test(group, a_child_made_meanwhile_does_not_keep_it, 0, 2);
 }
 
 static bool

@@ -224,7 +224,7 @@ START_TEST(damaged_and_future_segments)
     leave_debris(SEGMENT, DATA_BYTES, 1);
     take_id(SEGMENT, id);
     overwrite(SEGMENT_PATH, offsetof(struct mapseg_header, data_size), "xx");
-    /* Whose id that was nobody can say. */
+    /* There is no telling whose id that was. */
     expect(MISSING, seg, mapseg_remove_with(seg, with_id(0, id)));
     expect(MISSING, seg, mapseg_reclaim_with(seg, with_id(0, id)));
     ck_assert(exists(SEGMENT_PATH));

@@ -1,6 +1,8 @@
 /*
  * check_verified.c - presence is believed only when it is seen: file systems that keep it on a
  * descriptor alone, or nowhere, which the operations of the system are made to be.
+ *
+ * SPDX-License-Identifier: MIT
  */
 
 #include "os/os.h"

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Data whose writer died: what read, write and lock say of it, and leave.
+# SPDX-License-Identifier: MIT
 #
 # shellcheck source=tests/tool_support.sh
 # shellcheck disable=SC2016 # inner shells are meant

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Names that hold anything: what is printed of them is UTF-8 that no terminal
 # obeys, different for different names, and, of a key, the same key again.
+# SPDX-License-Identifier: MIT
 #
 # shellcheck source=tests/tool_support.sh
 . "${abs_top_srcdir:-$(dirname "$0")/..}/tests/tool_support.sh"

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Results that cannot be printed, and standard descriptors that are closed.
+# SPDX-License-Identifier: MIT
 #
 # shellcheck source=tests/tool_support.sh
 # shellcheck disable=SC2016 # inner shells are meant

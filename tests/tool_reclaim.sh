@@ -2,6 +2,7 @@
 # reclaim, when the name has become another segment's since it was listed. A
 # library that is loaded before the real one makes that happen, between the look
 # and the call.
+# SPDX-License-Identifier: MIT
 #
 # shellcheck source=tests/tool_support.sh
 . "${abs_top_srcdir:-$(dirname "$0")/..}/tests/tool_support.sh"

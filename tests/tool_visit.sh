@@ -1,5 +1,6 @@
 #!/bin/sh
 # What looks at crash debris, writes into it or locks it leaves it where it is.
+# SPDX-License-Identifier: MIT
 #
 # shellcheck source=tests/tool_support.sh
 # shellcheck disable=SC2016 # inner shells are meant

@@ -117,17 +117,19 @@ int
 mapseg_file_open_anew(const struct mapseg_file *file, int flags)
 {
     int description = -ESTALE;
+    int by_path = -ESTALE;
     int fd = file->fd;
 
     /* In an open directory: by name it takes two thirds of the time. */
     if (file->directory >= 0 && file->path != NULL)
         description = keep_if_same(
             file, mapseg_os.open(file->directory, strrchr(file->path, '/') + 1, flags));
-    if (!is_final(description) && mapseg_file_is_behind(file, fd))
+    if (!is_final(description) && (file->directory >= 0 || mapseg_file_is_behind(file, fd)))
         description = keep_if_same(file, mapseg_os.reopen(fd, flags));
-    if (!is_final(description) && file->directory < 0)
-        description = keep_if_same(file, open_by_path(file, flags));
-    return description;
+    if (!is_final(description) && file->directory < 0 && file->path != NULL)
+        by_path = keep_if_same(file, open_by_path(file, flags));
+    /* Why the file itself cannot be opened says more than that its name is gone. */
+    return is_final(by_path) || description == -ESTALE ? by_path : description;
 }
 
 int
@@ -136,8 +138,11 @@ mapseg_file_fd(struct mapseg_file *file)
     int seen = atomic_load_explicit(&file->fd, memory_order_relaxed);
     int fd;
 
-    if (seen < 0 || mapseg_file_is_behind(file, seen))
-        return seen < 0 ? -EBADF : seen;
+    if (seen < 0)
+        return -EBADF;
+    /* While the name's directory is open the call that opened the file goes on. */
+    if (file->directory >= 0 || mapseg_file_is_behind(file, seen))
+        return seen;
     fd = keep_if_same(file, open_by_path(file, file->writes ? O_RDWR : O_RDONLY));
     if (fd < 0)
         return fd == -EMFILE || fd == -ENFILE ? fd : -EBADF;

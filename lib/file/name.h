@@ -3,7 +3,7 @@
  *
  * The only way from a key to a file: the directory is opened once, and judged;
  * every look, link, rename and unlink is done in that very directory, so that
- * nobody who replaces something on the way to it can turn one against another
+ * a user who replaces something on the way to it cannot turn one against another
  * file.
  *
  * SPDX-License-Identifier: MIT

@@ -169,8 +169,8 @@ mapseg_attachment_abandon_word(struct mapseg_attachment *attachment, struct maps
     mapseg_lock_forget(lock);
 }
 
-/** [HEAL] As mapseg_lock_heal, where touching the mapping could be SIGBUS. While the
- *  caller holds the slot's byte others change no owner bits that name the slot. */
+/** [HEAL_WRITE] As mapseg_lock_heal, where touching the mapping could be SIGBUS. While
+ *  the caller holds the slot's byte others change no owner bits that name the slot. */
 static void
 heal_by_system(struct mapseg_attachment *attachment, uint32_t word)
 {

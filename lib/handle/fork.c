@@ -39,8 +39,10 @@ prepare_child_of(struct mapseg *seg)
     struct mapseg_attachment *attachment = &seg->attachment;
     bool writes = attachment->header != NULL;
 
+    /* What the parent could not open anew the child cannot either; and to give back what
+     * was claimed on the same description would take the parent's presence away. */
     seg->child.present =
-        !seg->no_fork &&
+        !seg->no_fork && !attachment->presence.on_working_descriptor &&
         mapseg_presence_claim(&seg->child.presence, &attachment->file, writes, false) >= 0;
     if (seg->child.present && seg->child.presence.on_working_descriptor) {
         /* On the working description it would be the parent's as well. */

@@ -34,7 +34,7 @@ struct mapseg_courier {
 void mapseg_fork_carry(struct mapseg_courier *courier, int fd);
 void mapseg_fork_deliver(struct mapseg_courier *courier);
 
-/** The program gets a descriptor that was made just now: what handle had the number before
+/** The program gets a descriptor that was made just now: a handle that had the number before
  *  has lost it. Call it with the list locked. A negative number is none. */
 void mapseg_fork_disown(int fd);
 

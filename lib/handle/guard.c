@@ -36,7 +36,7 @@ struct sections {
  * takes eight bytes of the space that libc keeps for the likes. */
 static _Thread_local struct sections *_Atomic sections __attribute__((tls_model("initial-exec")));
 /** Frees them when their thread ends. Never deleted: threads use it until the
- *  process is gone, and whoever gets its number next would find ours. */
+ *  process is gone, and the next owner of its number would find ours. */
 static pthread_key_t sections_key;
 static bool sections_have_key;
 

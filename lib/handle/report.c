@@ -30,7 +30,7 @@ struct words {
 static _Thread_local struct words *words;
 
 /** Frees them when their thread ends. Never deleted: threads use it until the
- *  process is gone, and whoever gets its number next would find ours. */
+ *  process is gone, and the next owner of its number would find ours. */
 static pthread_key_t words_key;
 
 static pthread_once_t words_once = PTHREAD_ONCE_INIT;

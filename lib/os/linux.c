@@ -139,7 +139,7 @@ linux_open_new(int directory, const char *name, mode_t mode)
         openat(directory, name, O_RDWR | O_CREAT | O_EXCL | OPEN_FLAGS | O_NOFOLLOW, mode));
     int fd = lift(made);
 
-    /* The file is there, and nobody else knows it. */
+    /* The file is there, and no other process knows it. */
     if (made >= 0 && fd < 0)
         (void)unlinkat(directory, name, 0);
     restore_cancellation(state);

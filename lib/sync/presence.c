@@ -121,20 +121,28 @@ claim_apart(struct mapseg_presence *presence, int description, bool writes, enum
     return error < 0 ? error : slot;
 }
 
-/** Takes the byte on whatever description there is. Returns the slot. */
+/** Takes the byte on whatever description there is. Returns the slot; after a failure
+ *  there is no presence, and nothing to give back: on the working description another
+ *  attachment may have the same byte. */
 static int
 claim(struct mapseg_presence *presence, const struct mapseg_file *file, bool writes,
       enum holder holder)
 {
     int description = mapseg_file_open_anew(file, writes ? O_RDWR : O_RDONLY);
+    int slot;
 
     mapseg_presence_clear(presence);
     if (description == -EMFILE || description == -ENFILE || description == -ENOMEM)
         return description;
     if (description >= 0)
-        return claim_apart(presence, description, writes, holder);
-    presence->on_working_descriptor = true;
-    return claim_on(file->fd, false, presence, writes);
+        slot = claim_apart(presence, description, writes, holder);
+    else
+        slot = claim_on(file->fd, false, presence, writes);
+    if (slot >= 0) {
+        presence->on_working_descriptor = description < 0;
+        presence->slot = (uint32_t)slot;
+    }
+    return slot;
 }
 
 /** Whether others see the presence: asked from outside of its description. */
@@ -168,6 +176,7 @@ mapseg_presence_claim(struct mapseg_presence *presence, struct mapseg_file *file
                       bool nameless)
 {
     enum holder holder;
+    bool seen;
     int slot;
 
     mapseg_presence_clear(presence);
@@ -177,17 +186,18 @@ mapseg_presence_claim(struct mapseg_presence *presence, struct mapseg_file *file
         return slot;
     holder = holder_for(file->fd, writes, nameless);
     slot = claim(presence, file, writes, holder);
-
-    if (slot >= 0 && !is_seen(file->fd, (uint32_t)slot) && holder == HOLD_BY_PAGE) {
+    seen = slot < 0 || is_seen(file->fd, presence->slot);
+    if (!seen && holder == HOLD_BY_PAGE) {
         mapseg_presence_release(presence, file);
         slot = claim(presence, file, writes, HOLD_BY_DESCRIPTOR);
+        seen = slot < 0 || is_seen(file->fd, presence->slot);
     }
-    presence->slot = slot > 0 ? (uint32_t)slot : 0;
-    if (slot >= 0 && is_seen(file->fd, (uint32_t)slot))
-        return 0;
-    mapseg_presence_release(presence, file);
-    if (slot >= 0)
+    if (!seen) {
+        mapseg_presence_release(presence, file);
         return -EOPNOTSUPP;
+    }
+    if (slot >= 0)
+        return 0;
     if (nameless && !writes && slot != -EAGAIN && slot != -ENOMEM && slot != -EMFILE &&
         slot != -ENFILE) {
         /* A sandbox. Reading needs no presence, and there is no name that

@@ -34,6 +34,7 @@
  *   told == hurt             an owner is told of a death exactly if one
  *                            happened and nobody has repaired since
  *   names_dead               of two recoverers (or healers) one wins
+ *   owner == slot[p]         ... and the word names the healer's slot until it is healed
  *   vain <= 1, no deadlock   no sleeper is left while the lock is free; a dead
  *                            owner is always replaced
  *   !(knew && names_dead...) ... also by callers with short deadlines
@@ -47,7 +48,8 @@
  *   STRAY      two threads of which one unlocks what it may not hold, and
  *              another process
  *   CROWD      two, and two that attach meanwhile
- * -DFAIR=1: the fair lock. Where the file cannot be opened anew, -DFALLBACK=2:
+ * -DFAIR=1: the fair lock. -DHEAL_BY_FILE=1: a newcomer heals the word by a read and a
+ * write, as where touching the mapping could be SIGBUS, not by a swap. Where the file cannot be opened anew, -DFALLBACK=2:
  * what a recoverer holds belongs to the process, as in presence.c; -DFALLBACK=1:
  * it belongs to the description that presence lies on, as in a simpler library.
  *
@@ -90,6 +92,9 @@
 #endif
 #ifndef FAIR
 #define FAIR 0
+#endif
+#ifndef HEAL_BY_FILE
+#define HEAL_BY_FILE 0
 #endif
 #ifndef FALLBACK
 #define FALLBACK 0
@@ -368,11 +373,24 @@ CLAIM:
         }
 HEAL:
         atomic {
-            heal(slot[p], HEAL_UNMARKED, healed);
             if
-            :: !healed -> goto TAKE_FAST
-            :: else
+            :: HEAL_BY_FILE -> had_sleepers = sleepers; healed = (owner == slot[p])
+            :: else -> heal(slot[p], HEAL_UNMARKED, healed)
+            fi;
+            if
+            :: !healed -> had_sleepers = 0; goto TAKE_FAST
+            :: healed && HEAL_BY_FILE -> healed = 0
+            :: else -> goto HEAL_WAKE
             fi
+        }
+HEAL_WRITE:
+        /* What others have put into the word since the read is lost, but they put
+         * nothing but the sleepers' bit there. */
+        atomic {
+            assert(owner == slot[p]);
+            heal(slot[p], HEAL_UNMARKED, healed);
+            sleepers = had_sleepers;
+            had_sleepers = 0
         }
 HEAL_WAKE:
         atomic { wake_one(); healed = 0; goto TAKE_FAST }

@@ -126,6 +126,8 @@ holds 'lock, three processes, no lost wake, fair' lock "SCENE=STRANGERS $never R
 holds 'lock, newcomer, any time' lock "SCENE=NEWCOMER $any"
 holds 'lock, newcomer, any time, fair' lock "SCENE=NEWCOMER $any FAIR=1"
 holds 'lock, newcomer, end' lock "SCENE=NEWCOMER $last STRAY_WAKES=1"
+holds 'lock, newcomer, healed by the file, any time' lock "SCENE=NEWCOMER $any HEAL_BY_FILE=1"
+holds 'lock, newcomer, healed by the file, end' lock "SCENE=NEWCOMER $last HEAL_BY_FILE=1 STRAY_WAKES=1"
 holds 'lock, newcomer, no endless turning' lock "SCENE=NEWCOMER $last DEATHS=2" '-O1 -DNP' -l
 holds 'lock, newcomer, no endless turning, fair' lock "SCENE=NEWCOMER $last FAIR=1" '-O1 -DNP' -l
 holds 'lock, newcomer, two deaths, end' lock "SCENE=NEWCOMER $last DEATHS=2"
