@@ -191,8 +191,12 @@ receive_part(int socket_fd, struct arrival *arrival)
 
     if (mapseg_fork_lock() < 0)
         return -ENOMEM;
+    /* It closes the descriptors that are too many, which may be of any file: also of one
+     * that another thread holds a lock of the process on. */
+    mapseg_closing_pause();
     got = mapseg_os.socket_receive(socket_fd, (char *)&arrival->message + arrival->bytes,
                                    sizeof arrival->message - arrival->bytes, &arrival->parcel);
+    mapseg_closing_resume();
     if (!had && arrival->parcel.fd >= 0)
         mapseg_fork_carry(&arrival->courier, arrival->parcel.fd);
     mapseg_fork_unlock();

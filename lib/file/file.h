@@ -54,7 +54,7 @@ void mapseg_file_close(struct mapseg_file *file);
  *  is closed any other way: a lock that this process holds on the file would be gone. */
 void mapseg_close(int fd);
 
-/** While it is begun no descriptor is closed. */
+/** While it is begun no other thread closes a descriptor. */
 void mapseg_closing_pause(void);
 void mapseg_closing_resume(void);
 
