@@ -62,6 +62,7 @@ mapseg_sources = \
 	lib/os/signals.c \
 	lib/os/copy.h \
 	lib/os/failure.h \
+	lib/os/operations.h \
 	lib/os/os.h \
 	lib/os/printable.h \
 	lib/os/proc.h \
