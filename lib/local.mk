@@ -58,11 +58,14 @@ mapseg_sources = \
 	lib/file/trust.h \
 	lib/os/failure.c \
 	lib/os/printable.c \
+	lib/os/proc.c \
 	lib/os/signals.c \
 	lib/os/copy.h \
 	lib/os/failure.h \
+	lib/os/operations.h \
 	lib/os/os.h \
 	lib/os/printable.h \
+	lib/os/proc.h \
 	lib/os/signals.h \
 	lib/os/tsan.h
 if OS_LINUX

@@ -34,6 +34,7 @@ suites += \
 	tests/check_info \
 	tests/check_key \
 	tests/check_printable \
+	tests/check_proc \
 	tests/check_qt \
 	tests/check_remove
 
@@ -90,6 +91,7 @@ tests_check_lock_rules_LDADD = $(internals_libraries)
 tests_check_os_LDADD = $(internals_libraries)
 tests_check_pass_LDADD = $(internals_libraries)
 tests_check_printable_LDADD = $(internals_libraries)
+tests_check_proc_LDADD = $(internals_libraries)
 tests_check_reclaim_LDADD = $(internals_libraries)
 tests_check_seals_LDADD = $(internals_libraries)
 tests_check_shrink_LDADD = $(internals_libraries)

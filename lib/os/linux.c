@@ -1,9 +1,11 @@
 /*
- * os_linux.c - the operations of os.h on Linux.
+ * linux.c - the operations of os.h on Linux.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "os.h"
+
+#include "proc.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -23,7 +25,6 @@
 #include <sys/socket.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <sys/sysinfo.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -670,7 +671,7 @@ read_rest(int fd, char **buffer, size_t most)
 }
 
 /** Reads a file of /proc or /sys, at most `most` bytes of it; the caller frees
- *  *text. */
+ *  *text, which is NULL after a failure. */
 static int
 read_text(const char *path, size_t most, char **text)
 {
@@ -678,14 +679,17 @@ read_text(const char *path, size_t most, char **text)
     int state;
     int error;
 
+    *text = NULL;
     if (fd < 0)
         return fd;
     state = hold_off_cancellation();
     error = read_rest(fd, text, most);
     close(fd);
     restore_cancellation(state);
-    if (error < 0)
+    if (error < 0) {
         free(*text);
+        *text = NULL;
+    }
     return error;
 }
 
@@ -695,54 +699,29 @@ linux_lock_table(char **text)
     return read_text("/proc/locks", MAPSEG_LOCK_TABLE_BYTES, text);
 }
 
-/** The device of a mount, by its number in /proc/self/mountinfo. */
-static int
-device_of_mount(int mount, dev_t *device)
-{
-    char *mounts;
-    char *rest;
-    int error = read_text("/proc/self/mountinfo", SIZE_MAX, &mounts);
-
-    if (error < 0)
-        return error;
-    error = -ENOENT;
-    for (char *line = strtok_r(mounts, "\n", &rest); line != NULL && error < 0;
-         line = strtok_r(NULL, "\n", &rest)) {
-        unsigned major_number;
-        unsigned minor_number;
-        int number;
-
-        if (sscanf(line, "%d %*d %u:%u", &number, &major_number, &minor_number) == 3 &&
-            number == mount) {
-            *device = makedev(major_number, minor_number);
-            error = 0;
-        }
-    }
-    free(mounts);
-    return error;
-}
-
 static int
 linux_lock_table_numbers(int fd, dev_t *device, ino_t *inode)
 {
-    unsigned long long number;
-    const char *line;
+    char *mounts = NULL;
+    uint64_t mount;
     char path[40];
     char *text;
-    int mount;
     int error;
 
     snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
     error = read_text(path, SIZE_MAX, &text);
     if (error < 0)
         return error;
-    line = strstr(text, "mnt_id:");
-    error = line != NULL && sscanf(line, "mnt_id: %d", &mount) == 1 ? device_of_mount(mount, device)
-                                                                    : -ENOENT;
+    if (!mapseg_proc_mount_number(text, &mount))
+        error = -ENOENT;
+    if (error >= 0)
+        error = read_text("/proc/self/mountinfo", SIZE_MAX, &mounts);
+    if (error >= 0 && !mapseg_proc_device_of_mount(mounts, mount, device))
+        error = -ENOENT;
     /* Before Linux 5.14 it is not there, and mostly the one of stat(). */
-    line = strstr(text, "\nino:");
-    if (error >= 0 && line != NULL && sscanf(line, "\nino: %llu", &number) == 1)
-        *inode = (ino_t)number;
+    if (error >= 0)
+        (void)mapseg_proc_inode(text, inode);
+    free(mounts);
     free(text);
     return error;
 }
@@ -806,58 +785,18 @@ linux_copy_from_mapping(void *to, const void *from, size_t bytes)
     return got < 0 ? -errno : got;
 }
 
-/** Whether a word of options or a bracketed choice lets shared memory be huge. */
-static bool
-allows_huge(const char *choice)
-{
-    static const char *const words[] = {"always", "within_size", "advise", "force"};
-
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (strncmp(choice, words[i], strlen(words[i])) == 0)
-            return true;
-    return false;
-}
-
-/** The line of /proc/self/mountinfo about a device, cut off behind it; NULL: a
- *  mount of the kernel's own, as a memfd's. */
-static char *
-mount_of(char *mounts, dev_t device)
-{
-    char *rest;
-
-    for (char *line = strtok_r(mounts, "\n", &rest); line != NULL;
-         line = strtok_r(NULL, "\n", &rest)) {
-        unsigned major_number;
-        unsigned minor_number;
-
-        if (sscanf(line, "%*d %*d %u:%u", &major_number, &minor_number) == 2 &&
-            major_number == major(device) && minor_number == minor(device))
-            return line;
-    }
-    return NULL;
-}
-
 static bool
 linux_has_huge_pages(int fd)
 {
     struct stat status;
     char *setting = NULL;
     char *mounts = NULL;
-    const char *line;
-    const char *choice;
-    bool allowed = false;
-
-    if (fstat(fd, &status) == 0 &&
+    bool allowed =
+        fstat(fd, &status) == 0 &&
         read_text("/sys/kernel/mm/transparent_hugepage/shmem_enabled", SIZE_MAX, &setting) == 0 &&
-        read_text("/proc/self/mountinfo", SIZE_MAX, &mounts) == 0) {
-        line = mount_of(mounts, status.st_dev);
-        choice = line == NULL ? strchr(setting, '[') : strstr(line, "huge=");
-        if (choice != NULL)
-            choice += line == NULL ? 1 : (int)strlen("huge=");
-        /* "deny" and "force" are above the mounts' own options. */
-        allowed = strstr(setting, "[deny]") == NULL &&
-                  (strstr(setting, "[force]") != NULL || (choice != NULL && allows_huge(choice)));
-    }
+        read_text("/proc/self/mountinfo", SIZE_MAX, &mounts) == 0 &&
+        mapseg_proc_allows_huge(setting, mounts, status.st_dev);
+
     free(setting);
     free(mounts);
     return allowed;
@@ -889,24 +828,14 @@ linux_populate_huge(int fd, size_t bytes)
 static uint64_t
 linux_huge_bytes(const void *address)
 {
-    unsigned long long kilobytes = 0;
-    bool found = false;
-    char begin[32];
+    uint64_t bytes;
     char *text;
-    char *rest;
 
     if (read_text("/proc/self/smaps", SIZE_MAX, &text) < 0)
         return 0;
-    snprintf(begin, sizeof begin, "%lx-", (unsigned long)(uintptr_t)address);
-    for (char *line = strtok_r(text, "\n", &rest); line != NULL;
-         line = strtok_r(NULL, "\n", &rest)) {
-        if (strncmp(line, begin, strlen(begin)) == 0)
-            found = true;
-        else if (found && sscanf(line, "ShmemPmdMapped: %llu", &kilobytes) == 1)
-            break;
-    }
+    bytes = mapseg_proc_huge_bytes(text, (uintptr_t)address);
     free(text);
-    return kilobytes * 1024;
+    return bytes;
 }
 
 static size_t
@@ -1104,16 +1033,13 @@ overflow_user(void)
 {
     static _Atomic int64_t known = -1;
     int64_t user = atomic_load_explicit(&known, memory_order_relaxed);
-    char *text;
+    char *text = NULL;
 
     if (user >= 0)
         return (uint32_t)user;
-    user = 65534;
-    if (read_text("/proc/sys/kernel/overflowuid", SIZE_MAX, &text) >= 0) {
-        if (*text >= '0' && *text <= '9')
-            user = (int64_t)strtoul(text, NULL, 10);
-        free(text);
-    }
+    (void)read_text("/proc/sys/kernel/overflowuid", SIZE_MAX, &text);
+    user = mapseg_proc_overflow_user(text != NULL ? text : "");
+    free(text);
     atomic_store_explicit(&known, user, memory_order_relaxed);
     return (uint32_t)user;
 }
@@ -1122,24 +1048,14 @@ overflow_user(void)
 static bool
 knows_all_users(void)
 {
-    unsigned long long users = 0;
-    const char *line;
+    bool knows;
     char *text;
 
     if (read_text("/proc/self/uid_map", SIZE_MAX, &text) < 0)
         return false;
-    for (line = text; line != NULL && *line != '\0';) {
-        unsigned long long count = 0;
-
-        if (sscanf(line, "%*u %*u %llu", &count) == 1)
-            users += count;
-        line = strchr(line, '\n');
-        if (line != NULL)
-            line++;
-    }
+    knows = mapseg_proc_knows_all_users(text);
     free(text);
-    /* All but the number that is none. */
-    return users >= UINT32_MAX;
+    return knows;
 }
 
 static bool
@@ -1158,67 +1074,45 @@ linux_file_size_limit(void)
     return (uint64_t)limit.rlim_cur;
 }
 
-/** The number in a control group's limit file; UINT64_MAX: none. */
+/** The limit of a control group itself; UINT64_MAX: none. */
 static uint64_t
-limit_in_file(const char *path)
+limit_of_group(const struct mapseg_proc_group *group)
 {
-    uint64_t limit = UINT64_MAX;
+    const char *root = group->unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
+    const char *file = group->unified ? "memory.max" : "memory.limit_in_bytes";
+    char path[PATH_MAX];
+    uint64_t limit;
     char *text;
 
-    if (read_text(path, SIZE_MAX, &text) < 0)
+    if (snprintf(path, sizeof path, "%s%.*s/%s", root, (int)group->length, group->path, file) >=
+            (int)sizeof path ||
+        read_text(path, SIZE_MAX, &text) < 0)
         return UINT64_MAX;
-    if (text[0] >= '0' && text[0] <= '9')
-        limit = strtoull(text, NULL, 10);
+    limit = mapseg_proc_group_limit(text);
     free(text);
     return limit;
 }
 
-/** The smallest limit of a control group and all those above it. */
-static uint64_t
-limit_of_group(const char *root, char *group, const char *file)
-{
-    uint64_t smallest = UINT64_MAX;
-    char path[PATH_MAX];
-
-    for (;;) {
-        char *slash = strrchr(group, '/');
-        int length = snprintf(path, sizeof path, "%s%s/%s", root, group, file);
-        uint64_t limit = length < (int)sizeof path ? limit_in_file(path) : UINT64_MAX;
-
-        if (limit < smallest)
-            smallest = limit;
-        if (slash == NULL)
-            return smallest;
-        *slash = '\0';
-    }
-}
-
-/** The control groups' limit on this process's memory; UINT64_MAX: none. */
+/** The smallest limit that this process's control groups and all those above them put
+ *  on its memory; UINT64_MAX: none. */
 static uint64_t
 control_group_limit(void)
 {
     uint64_t smallest = UINT64_MAX;
+    struct mapseg_proc_group group;
+    const char *rest;
     char *text;
-    char *rest;
 
     if (read_text("/proc/self/cgroup", SIZE_MAX, &text) < 0)
         return UINT64_MAX;
-    for (char *line = strtok_r(text, "\n", &rest); line != NULL;
-         line = strtok_r(NULL, "\n", &rest)) {
-        char *controllers = strchr(line, ':');
-        char *group = controllers == NULL ? NULL : strchr(controllers + 1, ':');
-        uint64_t limit = UINT64_MAX;
+    rest = text;
+    while ((rest = mapseg_proc_next_group(rest, &group)) != NULL)
+        do {
+            uint64_t limit = limit_of_group(&group);
 
-        if (group == NULL)
-            continue;
-        *group++ = '\0';
-        if (controllers[1] == '\0')
-            limit = limit_of_group("/sys/fs/cgroup", group, "memory.max");
-        else if (strstr(controllers, "memory") != NULL)
-            limit = limit_of_group("/sys/fs/cgroup/memory", group, "memory.limit_in_bytes");
-        if (limit < smallest)
-            smallest = limit;
-    }
+            if (limit < smallest)
+                smallest = limit;
+        } while (mapseg_proc_group_above(&group));
     free(text);
     return smallest;
 }
@@ -1227,21 +1121,14 @@ control_group_limit(void)
 static uint64_t
 available_memory(void)
 {
-    unsigned long long available = 0;
-    unsigned long long swap = 0;
-    const char *line;
+    uint64_t available;
     char *text;
 
     if (read_text("/proc/meminfo", SIZE_MAX, &text) < 0)
         return 0;
-    line = strstr(text, "MemAvailable:");
-    if (line != NULL)
-        (void)sscanf(line, "MemAvailable: %llu", &available);
-    line = strstr(text, "SwapFree:");
-    if (line != NULL)
-        (void)sscanf(line, "SwapFree: %llu", &swap);
+    available = mapseg_proc_available_memory(text);
     free(text);
-    return available == 0 ? 0 : (available + swap) * 1024;
+    return available;
 }
 
 static bool
@@ -1292,78 +1179,6 @@ linux_describe(int error, char *to, size_t bytes)
 }
 
 struct mapseg_os_operations mapseg_os = {
-    .open = linux_open,
-    .open_directory = linux_open_directory,
-    .open_place = linux_open_place,
-    .open_new = linux_open_new,
-    .open_unnamed = linux_open_unnamed,
-    .status_of_name = linux_status_of_name,
-    .read_link = linux_read_link,
-    .link = linux_link,
-    .rename_new = linux_rename_new,
-    .unlink = linux_unlink,
-    .make_directory = linux_make_directory,
-    .each_name = linux_each_name,
-    .reopen = linux_reopen,
-    .duplicate = linux_duplicate,
-    .close = linux_close,
-    .access_mode = linux_access_mode,
-    .close_on_exec = linux_close_on_exec,
-    .status = linux_status,
-    .is_own = linux_is_own,
-    .file_system = linux_file_system,
-    .set_mode = linux_set_mode,
-    .resize = linux_resize,
-    .reserve = linux_reserve,
-    .read = linux_read,
-    .write = linux_write,
-    .memory_file = linux_memory_file,
-    .add_seals = linux_add_seals,
-    .seals = linux_seals,
-    .socket_type = linux_socket_type,
-    .socket_await = linux_socket_await,
-    .socket_ready = linux_socket_ready,
-    .socket_send = linux_socket_send,
-    .socket_receive = linux_socket_receive,
-    .lock_range = linux_lock_range,
-    .hold_range = linux_hold_range,
-    .test_range = linux_test_range,
-    .lock_table = linux_lock_table,
-    .lock_table_numbers = linux_lock_table_numbers,
-    .map = linux_map,
-    .unmap = linux_unmap,
-    .hide_from_children = linux_hide_from_children,
-    .show_to_children = linux_show_to_children,
-    .copy_to_mapping = linux_copy_to_mapping,
-    .copy_from_mapping = linux_copy_from_mapping,
-    .has_huge_pages = linux_has_huge_pages,
-    .populate_huge = linux_populate_huge,
-    .huge_bytes = linux_huge_bytes,
-    .wiped_page = linux_wiped_page,
-    .page_size = linux_page_size,
-    .map_zeros = linux_map_zeros,
-    .sleep_on = linux_sleep_on,
-    .wake_one = linux_wake_one,
-    .wake_all = linux_wake_all,
-    .nap = linux_nap,
-    .event_new = linux_event_new,
-    .is_event = linux_is_event,
-    .event_close = linux_event_close,
-    .event_raise = linux_event_raise,
-    .event_clear = linux_event_clear,
-    .signal_action = linux_signal_action,
-    .signal_raise = linux_signal_raise,
-    .monotonic_ns = linux_monotonic_ns,
-    .real_ns = linux_real_ns,
-    .random = linux_random,
-    .process_id = linux_process_id,
-    .thread_id = linux_thread_id,
-    .user_id = linux_user_id,
-    .is_overflow_user = linux_is_overflow_user,
-    .file_size_limit = linux_file_size_limit,
-    .memory_suffices = linux_memory_suffices,
-    .runtime_directory = linux_runtime_directory,
-    .environment_key = linux_environment_key,
-    .shared_directory = linux_shared_directory,
-    .describe = linux_describe,
+#define OPERATION(failure, type, name, parameters, arguments) .name = linux_##name,
+#include "operations.h"
 };

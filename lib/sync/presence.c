@@ -16,14 +16,13 @@
 #include "presence.h"
 
 #include "os/os.h"
+#include "os/proc.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sysmacros.h>
 
 /** How many slots a claim tries. Of a million slots few are ever taken, so
  *  more only helps somebody who holds them all to stop us for longer. */
@@ -356,48 +355,21 @@ mapseg_presence_let_go(struct mapseg_hold *hold)
 
 /* ------------------------------------------------------------- counting -- */
 
-/** Whether a line of the kernel's table of locks is a reader of the file. */
-static bool
-is_reader(const char *line, dev_t device, ino_t inode)
-{
-    char class[16];
-    char kind[16];
-    unsigned major_number;
-    unsigned minor_number;
-    unsigned long long number;
-    unsigned long long start;
-
-    return sscanf(line, "%*d: %15s %*s %15s %*d %x:%x:%llu %llu", class, kind, &major_number,
-                  &minor_number, &number, &start) == 6 &&
-           strcmp(class, "OFDLCK") == 0 && strcmp(kind, "READ") == 0 &&
-           major_number == major(device) && minor_number == minor(device) && number == inode &&
-           start == (unsigned long long)MAPSEG_PRESENCE_BASE;
-}
-
 /** How many hold the shared byte, of which there is one at least. */
 static uint32_t
 count_readers(int fd, dev_t device, ino_t inode, bool *is_minimum)
 {
-    uint32_t readers = 0;
+    uint32_t readers;
     char *table;
-    const char *next;
 
     /* Where it fails they stay what stat() said, as they are nearly everywhere: a
      * memory file's mount is in no list. */
     (void)mapseg_os.lock_table_numbers(fd, &device, &inode);
     if (mapseg_os.lock_table(&table) < 0)
         return 1;
-    for (next = table; *next != '\0';) {
-        size_t length = strcspn(next, "\n");
-        char line[160];
-
-        /* A copy: sscanf would measure the rest of the table for each line. */
-        snprintf(line, sizeof line, "%.*s", (int)length, next);
-        readers += is_reader(line, device, inode);
-        next += length + (next[length] == '\n');
-    }
+    readers = mapseg_proc_count_readers(table, device, inode, MAPSEG_PRESENCE_BASE);
     /* Longer, it was not read to the end. */
-    *is_minimum = *is_minimum || (size_t)(next - table) >= MAPSEG_LOCK_TABLE_BYTES;
+    *is_minimum = *is_minimum || strlen(table) >= MAPSEG_LOCK_TABLE_BYTES;
     free(table);
     return readers > 0 ? readers : 1;
 }

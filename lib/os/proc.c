@@ -1,0 +1,407 @@
+/*
+ * proc.c - what the texts of /proc and /sys say.
+ *
+ * Each text is gone through once, and nothing is copied: sscanf would measure the
+ * whole rest of it for each line.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "proc.h"
+
+#include <string.h>
+#include <sys/sysmacros.h>
+
+/* ---------------------------------------------------------------- words -- */
+
+/** A part of a line. */
+struct word {
+    const char *text;
+    size_t length;
+};
+
+/** The line behind this one; NULL: there is none. */
+static const char *
+next_line(const char *line)
+{
+    const char *end = strchr(line, '\n');
+
+    return end == NULL ? NULL : end + 1;
+}
+
+/** The next word of a line, which then begins behind it; an empty one at its end. */
+static struct word
+next_word(const char **line)
+{
+    struct word word;
+
+    word.text = *line + strspn(*line, " \t");
+    word.length = strcspn(word.text, " \t\n");
+    *line = word.text + word.length;
+    return word;
+}
+
+static bool
+is_word(struct word word, const char *expected)
+{
+    return word.length == strlen(expected) && memcmp(word.text, expected, word.length) == 0;
+}
+
+/** What a word has before the separator; the word then begins behind that. Without one
+ *  all of it, and nothing is left. */
+static struct word
+take_part(struct word *word, char separator)
+{
+    struct word part = {word->text, 0};
+
+    while (part.length < word->length && part.text[part.length] != separator)
+        part.length++;
+    word->text += part.length;
+    word->length -= part.length;
+    if (word->length > 0) {
+        word->text++;
+        word->length--;
+    }
+    return part;
+}
+
+static unsigned
+digit_of(char letter)
+{
+    if (letter >= '0' && letter <= '9')
+        return (unsigned)(letter - '0');
+    if (letter >= 'a' && letter <= 'f')
+        return (unsigned)(letter - 'a') + 10;
+    return 16;
+}
+
+/** The number that a word is; false: it is none, or one that is too large. */
+static bool
+number_of(struct word word, unsigned base, uint64_t most, uint64_t *number)
+{
+    uint64_t value = 0;
+
+    if (word.length == 0)
+        return false;
+    for (size_t i = 0; i < word.length; i++) {
+        unsigned digit = digit_of(word.text[i]);
+
+        if (digit >= base || value > (most - digit) / base)
+            return false;
+        value = value * base + digit;
+    }
+    *number = value;
+    return true;
+}
+
+/** The device that two numbers with a colon between them are; the word is then what
+ *  follows. */
+static bool
+take_device(struct word *word, unsigned base, dev_t *device)
+{
+    uint64_t major_number;
+    uint64_t minor_number;
+
+    if (!number_of(take_part(word, ':'), base, UINT32_MAX, &major_number) ||
+        !number_of(take_part(word, ':'), base, UINT32_MAX, &minor_number))
+        return false;
+    *device = makedev((unsigned)major_number, (unsigned)minor_number);
+    return true;
+}
+
+/** The number in the first line that begins with the label. */
+static bool
+number_behind(const char *text, const char *label, uint64_t *number)
+{
+    for (const char *line = text; line != NULL; line = next_line(line))
+        if (strncmp(line, label, strlen(label)) == 0) {
+            line += strlen(label);
+            return number_of(next_word(&line), 10, UINT64_MAX, number);
+        }
+    return false;
+}
+
+/* --------------------------------------------------------------- mounts -- */
+
+bool
+mapseg_proc_mount_number(const char *fdinfo, uint64_t *mount)
+{
+    return number_behind(fdinfo, "mnt_id:", mount);
+}
+
+bool
+mapseg_proc_inode(const char *fdinfo, ino_t *inode)
+{
+    uint64_t number;
+
+    if (!number_behind(fdinfo, "ino:", &number))
+        return false;
+    *inode = (ino_t)number;
+    return true;
+}
+
+bool
+mapseg_proc_device_of_mount(const char *mountinfo, uint64_t mount, dev_t *device)
+{
+    for (const char *line = mountinfo; line != NULL; line = next_line(line)) {
+        const char *rest = line;
+        uint64_t number;
+        struct word word;
+
+        if (!number_of(next_word(&rest), 10, UINT64_MAX, &number) || number != mount)
+            continue;
+        (void)next_word(&rest); /* the mount it lies on */
+        word = next_word(&rest);
+        return take_device(&word, 10, device);
+    }
+    return false;
+}
+
+/* ----------------------------------------------------------- huge pages -- */
+
+/** The line about a device; NULL: there is none. */
+static const char *
+mount_of(const char *mountinfo, dev_t device)
+{
+    for (const char *line = mountinfo; line != NULL; line = next_line(line)) {
+        const char *rest = line;
+        struct word word;
+        dev_t found;
+
+        (void)next_word(&rest); /* the mount's number */
+        (void)next_word(&rest); /* that of the mount it lies on */
+        word = next_word(&rest);
+        if (take_device(&word, 10, &found) && found == device)
+            return line;
+    }
+    return NULL;
+}
+
+/** The options that the file system itself was given: they come last. Those before,
+ *  and the names, are of whatever a program that mounts likes. */
+static struct word
+file_system_options(const char *line)
+{
+    enum { BEFORE_TAGS = 6 };
+    struct word word;
+
+    for (int i = 0; i < BEFORE_TAGS; i++)
+        (void)next_word(&line);
+    /* Any number of tags, and a dash behind them. */
+    do
+        word = next_word(&line);
+    while (word.length > 0 && !is_word(word, "-"));
+    (void)next_word(&line); /* its type */
+    (void)next_word(&line); /* its source */
+    return next_word(&line);
+}
+
+/** The choice of a mount; an empty word: it has made none. */
+static struct word
+choice_of_mount(const char *line)
+{
+    static const char label[] = "huge=";
+    struct word options = file_system_options(line);
+
+    while (options.length > 0) {
+        struct word option = take_part(&options, ',');
+
+        if (option.length >= strlen(label) && memcmp(option.text, label, strlen(label)) == 0)
+            return (struct word){option.text + strlen(label), option.length - strlen(label)};
+    }
+    return options;
+}
+
+/** The choice of the whole system, which has brackets around it. */
+static struct word
+choice_of_system(const char *setting)
+{
+    struct word word;
+
+    do
+        word = next_word(&setting);
+    while (word.length > 0 && word.text[0] != '[');
+    if (word.length < 2 || word.text[word.length - 1] != ']')
+        return (struct word){word.text, 0};
+    return (struct word){word.text + 1, word.length - 2};
+}
+
+bool
+mapseg_proc_allows_huge(const char *shmem_enabled, const char *mountinfo, dev_t device)
+{
+    struct word choice = choice_of_system(shmem_enabled);
+    const char *line;
+
+    /* These two are above the mounts' own options. */
+    if (is_word(choice, "deny"))
+        return false;
+    if (is_word(choice, "force"))
+        return true;
+    line = mount_of(mountinfo, device);
+    if (line != NULL)
+        choice = choice_of_mount(line);
+    return is_word(choice, "always") || is_word(choice, "within_size") || is_word(choice, "advise");
+}
+
+/** Whether the line is the first one about a mapping, and where that begins. */
+static bool
+begins_mapping(const char *line, uint64_t *address)
+{
+    struct word word = next_word(&line);
+    struct word begin = take_part(&word, '-');
+
+    return word.length > 0 && number_of(begin, 16, UINT64_MAX, address);
+}
+
+uint64_t
+mapseg_proc_huge_bytes(const char *smaps, uintptr_t address)
+{
+    static const char label[] = "ShmemPmdMapped:";
+    uint64_t kilobytes;
+    uint64_t begin;
+    bool found = false;
+
+    for (const char *line = smaps; line != NULL; line = next_line(line)) {
+        if (begins_mapping(line, &begin)) {
+            /* The next mapping's would be in another's place. */
+            if (found)
+                return 0;
+            found = begin == address;
+        } else if (found && strncmp(line, label, strlen(label)) == 0) {
+            line += strlen(label);
+            if (number_of(next_word(&line), 10, UINT64_MAX / 1024, &kilobytes))
+                return kilobytes * 1024;
+            return 0;
+        }
+    }
+    return 0;
+}
+
+/* ---------------------------------------------------------------- locks -- */
+
+/** Whether a line of the table is a reader of the byte. One that waits for its lock has
+ *  an arrow where the class should be. */
+static bool
+is_reader(const char *line, dev_t device, ino_t inode, uint64_t byte)
+{
+    struct word file;
+    uint64_t number;
+    dev_t found;
+
+    (void)next_word(&line); /* the lock's number */
+    if (!is_word(next_word(&line), "OFDLCK"))
+        return false;
+    (void)next_word(&line); /* advisory or mandatory */
+    if (!is_word(next_word(&line), "READ"))
+        return false;
+    (void)next_word(&line); /* the process, which it is not of */
+    file = next_word(&line);
+    return take_device(&file, 16, &found) && found == device &&
+           number_of(file, 10, UINT64_MAX, &number) && number == inode &&
+           number_of(next_word(&line), 10, UINT64_MAX, &number) && number == byte;
+}
+
+uint32_t
+mapseg_proc_count_readers(const char *locks, dev_t device, ino_t inode, uint64_t byte)
+{
+    uint32_t readers = 0;
+
+    for (const char *line = locks; line != NULL; line = next_line(line))
+        readers += is_reader(line, device, inode, byte);
+    return readers;
+}
+
+/* ---------------------------------------------------------------- users -- */
+
+uint32_t
+mapseg_proc_overflow_user(const char *overflowuid)
+{
+    uint64_t user;
+
+    return number_of(next_word(&overflowuid), 10, UINT32_MAX, &user) ? (uint32_t)user : 65534;
+}
+
+bool
+mapseg_proc_knows_all_users(const char *uid_map)
+{
+    uint64_t users = 0;
+
+    for (const char *line = uid_map; line != NULL && users < UINT32_MAX; line = next_line(line)) {
+        const char *rest = line;
+        uint64_t number;
+        uint64_t count;
+
+        if (number_of(next_word(&rest), 10, UINT32_MAX, &number) &&
+            number_of(next_word(&rest), 10, UINT32_MAX, &number) &&
+            number_of(next_word(&rest), 10, UINT32_MAX, &count))
+            users += count;
+    }
+    /* All but the number that is none. */
+    return users >= UINT32_MAX;
+}
+
+/* --------------------------------------------------------------- memory -- */
+
+/** Whether a list of controllers, as one word, has that of memory. */
+static bool
+controls_memory(struct word controllers)
+{
+    while (controllers.length > 0)
+        if (is_word(take_part(&controllers, ','), "memory"))
+            return true;
+    return false;
+}
+
+const char *
+mapseg_proc_next_group(const char *cgroup, struct mapseg_proc_group *group)
+{
+    for (const char *line = cgroup; line != NULL && *line != '\0'; line = next_line(line)) {
+        /* The path may have blanks and colons in it. */
+        struct word path = {line, strcspn(line, "\n")};
+        const char *end = line + path.length;
+        struct word controllers;
+
+        (void)take_part(&path, ':'); /* the hierarchy's number */
+        controllers = take_part(&path, ':');
+        if (path.length == 0 || (controllers.length > 0 && !controls_memory(controllers)))
+            continue;
+        *group = (struct mapseg_proc_group){controllers.length == 0, path.text, path.length};
+        return end;
+    }
+    return NULL;
+}
+
+bool
+mapseg_proc_group_above(struct mapseg_proc_group *group)
+{
+    size_t length = group->length;
+
+    while (length > 0 && group->path[length - 1] != '/')
+        length--;
+    if (length == 0)
+        return false;
+    group->length = length - 1;
+    return true;
+}
+
+uint64_t
+mapseg_proc_group_limit(const char *limit)
+{
+    uint64_t bytes;
+
+    return number_of(next_word(&limit), 10, UINT64_MAX, &bytes) ? bytes : UINT64_MAX;
+}
+
+uint64_t
+mapseg_proc_available_memory(const char *meminfo)
+{
+    const uint64_t most = UINT64_MAX / 1024;
+    uint64_t available = 0;
+    uint64_t swap = 0;
+
+    if (!number_behind(meminfo, "MemAvailable:", &available))
+        return 0;
+    (void)number_behind(meminfo, "SwapFree:", &swap);
+    if (available > most || swap > most - available)
+        return UINT64_MAX;
+    return (available + swap) * 1024;
+}
