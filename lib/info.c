@@ -66,10 +66,11 @@ open_by_name(struct look *look, struct mapseg_failure *failure)
 {
     int error = mapseg_os.status_of_name(look->name.directory, look->name.last, &look->status);
 
-    if (error >= 0 && S_ISREG(look->status.st_mode))
+    if (error >= 0 && S_ISREG(look->status.st_mode)) {
         look->fd = mapseg_os.open(look->name.directory, look->name.last, O_RDONLY);
-    else if (error >= 0)
-        look->fd = -1;
+        /* Said here: -1 stands for what is looked at from outside, and is an error, too. */
+        error = look->fd;
+    }
     return error < 0 ? mapseg_open_failed(-error, failure) : MAPSEG_OK;
 }
 

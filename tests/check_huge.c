@@ -72,9 +72,10 @@ kernel_has_huge_pages(void)
 
     if (file == NULL)
         return false;
-    (void)fgets(setting, sizeof setting, file);
+    bool read = fgets(setting, sizeof setting, file) != NULL;
+
     fclose(file);
-    return strstr(setting, "[deny]") == NULL && strstr(setting, "[force]") == NULL;
+    return read && strstr(setting, "[deny]") == NULL && strstr(setting, "[force]") == NULL;
 }
 
 int
