@@ -43,9 +43,9 @@ struct request {
     size_t size;
     mapseg_access access;
     mapseg_options options;
-    struct mapseg_name name;       /**< without a path: memfd */
-    struct mapseg_courier courier; /**< of the name's directory */
-    char *private_path;            /**< until the segment is complete; NULL: none */
+    struct msi_name name;           /**< without a path: memfd */
+    struct msi_fd_in_flight flight; /**< of the name's directory */
+    char *private_path;             /**< until the segment is complete; NULL: none */
 };
 
 /* ---------------------------------------------------------------- limits -- */
@@ -53,66 +53,66 @@ struct request {
 static uint64_t
 file_bytes(const struct request *request)
 {
-    return mapseg_header_data_offset() + request->size;
+    return msi_header_data_offset() + request->size;
 }
 
 static mapseg_result
-check_size(const struct request *request, struct mapseg_failure *failure)
+check_size(const struct request *request, struct msi_failure *failure)
 {
     if (request->size == 0)
-        return mapseg_failed(failure, MAPSEG_INVALID_SIZE, 0,
-                             "the size is 0; a segment has at least one byte");
+        return msi_failed(failure, MAPSEG_INVALID_SIZE, 0,
+                          "the size is 0; a segment has at least one byte");
     if (request->size > (size_t)PTRDIFF_MAX)
-        return mapseg_failed(failure, MAPSEG_INVALID_SIZE, 0,
-                             "the size, %zu bytes, is more than any object can have (or was "
-                             "negative); give a smaller one",
-                             request->size);
+        return msi_failed(failure, MAPSEG_INVALID_SIZE, 0,
+                          "the size, %zu bytes, is more than any object can have (or was "
+                          "negative); give a smaller one",
+                          request->size);
     return MAPSEG_OK;
 }
 
 /** What would kill this process, or the whole machine, if it were tried. */
 static mapseg_result
-check_limits(const struct request *request, struct mapseg_failure *failure)
+check_limits(const struct request *request, struct msi_failure *failure)
 {
     uint64_t bytes = file_bytes(request);
-    uint64_t limit = mapseg_os.file_size_limit();
+    uint64_t limit = msi_os.file_size_limit();
 
     if (bytes > (uint64_t)PTRDIFF_MAX)
-        return mapseg_failed(failure, MAPSEG_OUT_OF_RESOURCES, 0,
-                             "%zu bytes do not fit into the address space; give a smaller size",
-                             request->size);
+        return msi_failed(failure, MAPSEG_OUT_OF_RESOURCES, 0,
+                          "%zu bytes do not fit into the address space; give a smaller size",
+                          request->size);
     if (bytes > limit)
-        return mapseg_failed(failure, MAPSEG_OUT_OF_RESOURCES, EFBIG,
-                             "its %llu bytes are above this process's file size limit of %llu; "
-                             "raise it (ulimit -f)",
-                             (unsigned long long)bytes, (unsigned long long)limit);
+        return msi_failed(failure, MAPSEG_OUT_OF_RESOURCES, EFBIG,
+                          "its %llu bytes are above this process's file size limit of %llu; "
+                          "raise it (ulimit -f)",
+                          (unsigned long long)bytes, (unsigned long long)limit);
     return MAPSEG_OK;
 }
 
 static mapseg_result
-check_room(const struct request *request, int fd, struct mapseg_failure *failure)
+check_room(const struct request *request, int fd, struct msi_failure *failure)
 {
-    struct mapseg_file_system file_system;
+    struct msi_file_system file_system;
     uint64_t bytes = file_bytes(request);
-    int error = mapseg_os.file_system(fd, &file_system);
+    int error = msi_os.file_system(fd, &file_system);
 
     if (error < 0)
-        return mapseg_system_failed(failure, -error, "its file system cannot be examined");
+        return msi_system_failed(failure, -error, "its file system cannot be examined");
     if (request->options.flags & MAPSEG_LAZY)
         return MAPSEG_OK;
     /* Reserving step by step would fill the file system up before it fails,
      * and everybody else's would fail meanwhile. */
     if (file_system.limited && bytes > file_system.available)
-        return mapseg_failed(failure, MAPSEG_OUT_OF_RESOURCES, ENOSPC,
-                             "its %llu bytes do not fit into the %llu that its file system has "
-                             "left; free some, or give a smaller size",
-                             (unsigned long long)bytes, (unsigned long long)file_system.available);
+        return msi_failed(failure, MAPSEG_OUT_OF_RESOURCES, ENOSPC,
+                          "its %llu bytes do not fit into the %llu that its file system has "
+                          "left; free some, or give a smaller size",
+                          (unsigned long long)bytes, (unsigned long long)file_system.available);
     /* Above this the kernel does not refuse memory, it kills. */
-    if (file_system.ram_backed && !mapseg_os.memory_suffices(bytes))
-        return mapseg_failed(failure, MAPSEG_OUT_OF_RESOURCES, ENOMEM,
-                             "its %llu bytes are more memory than there is for this process; free "
-                             "some, or give a smaller size",
-                             (unsigned long long)bytes);
+    if (file_system.ram_backed && !msi_os.memory_suffices(bytes))
+        return msi_failed(failure, MAPSEG_OUT_OF_RESOURCES, ENOMEM,
+                          "its %llu bytes are more memory than there is for this process; free "
+                          "some, or give a smaller size",
+                          (unsigned long long)bytes);
     return MAPSEG_OK;
 }
 
@@ -137,18 +137,18 @@ static int
 open_private(struct request *request, mode_t mode)
 {
     size_t above = (size_t)(request->name.last - request->name.path);
-    size_t bytes = above + sizeof MAPSEG_PRIVATE_PREFIX + 16;
+    size_t bytes = above + sizeof MSI_PRIVATE_PREFIX + 16;
     uint64_t number;
-    int error = mapseg_os.random(&number, sizeof number);
+    int error = msi_os.random(&number, sizeof number);
 
     if (error < 0)
         return error;
     request->private_path = malloc(bytes);
     if (request->private_path == NULL)
         return -ENOMEM;
-    snprintf(request->private_path, bytes, "%.*s" MAPSEG_PRIVATE_PREFIX "%016llx", (int)above,
+    snprintf(request->private_path, bytes, "%.*s" MSI_PRIVATE_PREFIX "%016llx", (int)above,
              request->name.path, (unsigned long long)number);
-    return mapseg_os.open_new(request->name.directory, private_name(request), mode);
+    return msi_os.open_new(request->name.directory, private_name(request), mode);
 }
 
 /** Opens a new file that nobody can open by the key; `named`: not without any
@@ -159,9 +159,9 @@ open_file(struct request *request, bool named)
     int fd = -EOPNOTSUPP;
 
     if (!is_named(request))
-        return mapseg_os.memory_file("mapseg");
+        return msi_os.memory_file("mapseg");
     if (!named)
-        fd = mapseg_os.open_unnamed(request->name.directory, 0600);
+        fd = msi_os.open_unnamed(request->name.directory, 0600);
     /* Old kernels and some file systems; each says it in its own way. */
     if (fd == -EOPNOTSUPP || fd == -EISDIR || fd == -EINVAL)
         fd = open_private(request, 0600);
@@ -184,22 +184,22 @@ header_flags(const struct request *request)
 
 /** Sizes the file. */
 static mapseg_result
-shape_file(const struct request *request, int fd, struct mapseg_failure *failure)
+shape_file(const struct request *request, int fd, struct msi_failure *failure)
 {
-    int error = mapseg_os.set_mode(fd, request->options.mode != 0 ? request->options.mode : 0600);
+    int error = msi_os.set_mode(fd, request->options.mode != 0 ? request->options.mode : 0600);
 
     if (error < 0)
-        return mapseg_system_failed(failure, -error, "its mode cannot be set");
-    error = mapseg_os.resize(fd, (int64_t)file_bytes(request));
+        return msi_system_failed(failure, -error, "its mode cannot be set");
+    error = msi_os.resize(fd, (int64_t)file_bytes(request));
     if (error < 0)
-        return mapseg_system_failed(failure, -error, "it cannot be made %llu bytes long",
-                                    (unsigned long long)file_bytes(request));
+        return msi_system_failed(failure, -error, "it cannot be made %llu bytes long",
+                                 (unsigned long long)file_bytes(request));
     return MAPSEG_OK;
 }
 
 /** Reserves the file's memory. */
 static mapseg_result
-reserve_file(const struct request *request, int fd, struct mapseg_failure *failure)
+reserve_file(const struct request *request, int fd, struct msi_failure *failure)
 {
     int64_t bytes = (int64_t)file_bytes(request);
     int error = 0;
@@ -207,33 +207,33 @@ reserve_file(const struct request *request, int fd, struct mapseg_failure *failu
     if (request->options.flags & MAPSEG_LAZY)
         return MAPSEG_OK;
     /* That takes another mapping to write, which a single writer's seals refuse. */
-    if (bytes >= HUGE_PAGE_BYTES && !is_single(request) && mapseg_os.has_huge_pages(fd))
-        error = mapseg_os.populate_huge(fd, (size_t)bytes);
+    if (bytes >= HUGE_PAGE_BYTES && !is_single(request) && msi_os.has_huge_pages(fd))
+        error = msi_os.populate_huge(fd, (size_t)bytes);
     /* Also then: only this is certain to take all of it, or to say no. */
     if (error >= 0)
-        error = mapseg_os.reserve(fd, 0, bytes);
+        error = msi_os.reserve(fd, 0, bytes);
     if (error < 0)
-        return mapseg_system_failed(failure, -error,
-                                    "its %lld bytes cannot be reserved; free some memory, or give "
-                                    "a smaller size",
-                                    (long long)bytes);
+        return msi_system_failed(failure, -error,
+                                 "its %lld bytes cannot be reserved; free some memory, or give "
+                                 "a smaller size",
+                                 (long long)bytes);
     return MAPSEG_OK;
 }
 
 /** Sizes and reserves the file, and writes its header. */
 static mapseg_result
-fill_file(const struct request *request, int fd, struct mapseg_failure *failure)
+fill_file(const struct request *request, int fd, struct msi_failure *failure)
 {
-    struct mapseg_attachment *attachment = &request->seg->attachment;
+    struct msi_attachment *attachment = &request->seg->attachment;
     struct mapseg_header header;
     mapseg_result result = MAPSEG_OK;
     int64_t put;
     int error;
 
-    error = mapseg_header_make(&header, request->size, header_flags(request),
-                               request->options.user_tag);
+    error =
+        msi_header_make(&header, request->size, header_flags(request), request->options.user_tag);
     if (error < 0)
-        return mapseg_system_failed(failure, -error, "the system gives no random bytes");
+        return msi_system_failed(failure, -error, "the system gives no random bytes");
     memcpy(attachment->id, header.id, sizeof header.id);
     if (!is_single(request))
         result = shape_file(request, fd, failure);
@@ -245,34 +245,34 @@ fill_file(const struct request *request, int fd, struct mapseg_failure *failure)
         memcpy(attachment->base, &header, sizeof header);
         return MAPSEG_OK;
     }
-    put = mapseg_os.write(fd, &header, sizeof header, 0);
+    put = msi_os.write(fd, &header, sizeof header, 0);
     if (put != (int64_t)sizeof header)
-        return mapseg_system_failed(failure, put < 0 ? (int)-put : ENOSPC,
-                                    "its header cannot be written");
+        return msi_system_failed(failure, put < 0 ? (int)-put : ENOSPC,
+                                 "its header cannot be written");
     return MAPSEG_OK;
 }
 
 /** Seals a memfd, and believes it only when the kernel says so. */
 static mapseg_result
-seal(const struct request *request, int fd, struct mapseg_failure *failure)
+seal(const struct request *request, int fd, struct msi_failure *failure)
 {
     bool single = is_single(request);
     int wanted = single ? SINGLE_WRITER_SEALS : SHARED_SEALS;
-    int error = mapseg_os.add_seals(fd, wanted);
-    int seals = error < 0 ? error : mapseg_os.seals(fd);
+    int error = msi_os.add_seals(fd, wanted);
+    int seals = error < 0 ? error : msi_os.seals(fd);
 
     if (seals == -EINVAL && single)
-        return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, EINVAL,
-                             "this kernel cannot keep others from writing, which takes Linux 5.1; "
-                             "create without MAPSEG_SINGLE_WRITER");
+        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, EINVAL,
+                          "this kernel cannot keep others from writing, which takes Linux 5.1; "
+                          "create without MAPSEG_SINGLE_WRITER");
     if (seals == -EINVAL)
-        return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, EINVAL,
-                             "memory files cannot be sealed here; use another type of key");
+        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, EINVAL,
+                          "memory files cannot be sealed here; use another type of key");
     if (seals < 0)
-        return mapseg_system_failed(failure, -seals, "the memory file cannot be sealed");
+        return msi_system_failed(failure, -seals, "the memory file cannot be sealed");
     if ((seals & wanted) != wanted)
-        return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
-                             "the memory file did not get its seals; use another type of key");
+        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                          "the memory file did not get its seals; use another type of key");
     return MAPSEG_OK;
 }
 
@@ -280,26 +280,26 @@ seal(const struct request *request, int fd, struct mapseg_failure *failure)
  *  seal another process of this user could open it, and would keep a mapping that
  *  writes. Children do not get the mapping before the handle is attached. */
 static mapseg_result
-seal_single(const struct request *request, struct mapseg_failure *failure)
+seal_single(const struct request *request, struct msi_failure *failure)
 {
-    struct mapseg_attachment *attachment = &request->seg->attachment;
+    struct msi_attachment *attachment = &request->seg->attachment;
     mapseg_result result = shape_file(request, attachment->file.fd, failure);
 
     if (result == MAPSEG_OK)
-        result = mapseg_attachment_map(attachment, request->access, true, true, failure);
+        result = msi_attachment_map(attachment, request->access, true, true, failure);
     return result == MAPSEG_OK ? seal(request, attachment->file.fd, failure) : result;
 }
 
 /** Lets children have what was hidden from them. */
 static mapseg_result
-show_single(const struct request *request, struct mapseg_failure *failure)
+show_single(const struct request *request, struct msi_failure *failure)
 {
-    const struct mapseg_attachment *attachment = &request->seg->attachment;
+    const struct msi_attachment *attachment = &request->seg->attachment;
     int error = 0;
 
     if (!(request->options.flags & MAPSEG_NO_FORK))
-        error = mapseg_os.show_to_children(attachment->base, attachment->bytes);
-    return error < 0 ? mapseg_system_failed(failure, -error, "children cannot be given it")
+        error = msi_os.show_to_children(attachment->base, attachment->bytes);
+    return error < 0 ? msi_system_failed(failure, -error, "children cannot be given it")
                      : MAPSEG_OK;
 }
 
@@ -314,9 +314,8 @@ publish(struct request *request, int fd)
     if (!is_named(request))
         return 0;
     if (request->private_path == NULL)
-        return mapseg_os.link(fd, request->name.directory, request->name.last);
-    error =
-        mapseg_os.rename_new(request->name.directory, private_name(request), request->name.last);
+        return msi_os.link(fd, request->name.directory, request->name.last);
+    error = msi_os.rename_new(request->name.directory, private_name(request), request->name.last);
     if (error >= 0) {
         free(request->private_path);
         request->private_path = NULL;
@@ -325,24 +324,24 @@ publish(struct request *request, int fd)
 }
 
 static mapseg_result
-name_is_taken(struct mapseg_failure *failure)
+name_is_taken(struct msi_failure *failure)
 {
-    return mapseg_failed(failure, MAPSEG_ALREADY_EXISTS, EEXIST,
-                         "there is a file of that name; attach to it, or create with "
-                         "MAPSEG_RECLAIM if nobody uses it");
+    return msi_failed(failure, MAPSEG_ALREADY_EXISTS, EEXIST,
+                      "there is a file of that name; attach to it, or create with "
+                      "MAPSEG_RECLAIM if nobody uses it");
 }
 
 /** Removes what has the name, if nobody uses it. */
 static mapseg_result
-clear_name(const struct request *request, struct mapseg_failure *failure)
+clear_name(const struct request *request, struct msi_failure *failure)
 {
-    struct mapseg_removal removal = {.careful = true, .options = &request->options};
-    mapseg_result result = mapseg_name_remove(&request->name, &removal, failure);
+    struct msi_removal removal = {.careful = true, .options = &request->options};
+    mapseg_result result = msi_name_remove(&request->name, &removal, failure);
 
     if (result == MAPSEG_IN_USE)
-        return mapseg_failed(failure, MAPSEG_ALREADY_EXISTS, EEXIST,
-                             "there is a segment of that name, and a process is attached to it; "
-                             "attach instead");
+        return msi_failed(failure, MAPSEG_ALREADY_EXISTS, EEXIST,
+                          "there is a segment of that name, and a process is attached to it; "
+                          "attach instead");
     return result == MAPSEG_NOT_FOUND || removal.again ? MAPSEG_OK : result;
 }
 
@@ -350,7 +349,7 @@ clear_name(const struct request *request, struct mapseg_failure *failure)
  *  now, so that a create that fails has removed nothing. *error: of the last
  *  attempt to name it. */
 static mapseg_result
-take_name(struct request *request, int fd, int *error, struct mapseg_failure *failure)
+take_name(struct request *request, int fd, int *error, struct msi_failure *failure)
 {
     bool reclaims = (request->options.flags & MAPSEG_RECLAIM) != 0;
     mapseg_result result = MAPSEG_OK;
@@ -366,7 +365,7 @@ take_name(struct request *request, int fd, int *error, struct mapseg_failure *fa
     if (*error == -EEXIST)
         return name_is_taken(failure);
     if (*error < 0)
-        return mapseg_system_failed(failure, -*error, "the new file cannot be named");
+        return msi_system_failed(failure, -*error, "the new file cannot be named");
     return MAPSEG_OK;
 }
 
@@ -376,52 +375,52 @@ take_name(struct request *request, int fd, int *error, struct mapseg_failure *fa
 static void
 abandon(struct request *request)
 {
-    struct mapseg_attachment *attachment = &request->seg->attachment;
+    struct msi_attachment *attachment = &request->seg->attachment;
 
     if (request->private_path != NULL && attachment->file.fd >= 0)
-        (void)mapseg_os.unlink(request->name.directory, private_name(request));
+        (void)msi_os.unlink(request->name.directory, private_name(request));
     free(request->private_path);
     request->private_path = NULL;
-    mapseg_fork_delist(request->seg);
-    mapseg_presence_release(&attachment->presence, &attachment->file);
+    msi_forklist_remove(request->seg);
+    msi_presence_release(&attachment->presence, &attachment->file);
     /* Its path is the request's; and the descriptor was made just now. */
     attachment->file.path = NULL;
     if (attachment->file.fd >= 0)
-        mapseg_close(attachment->file.fd);
+        msi_close(attachment->file.fd);
     attachment->file.fd = -1;
-    mapseg_attachment_drop(attachment);
+    msi_attachment_drop(attachment);
 }
 
 /** Opens the file. From here on a fork by another thread closes it in the
  *  child. The fork list is locked. */
 static mapseg_result
-begin(struct request *request, bool named, struct mapseg_failure *failure)
+begin(struct request *request, bool named, struct msi_failure *failure)
 {
-    struct mapseg_attachment *attachment = &request->seg->attachment;
+    struct msi_attachment *attachment = &request->seg->attachment;
     struct stat status;
     mapseg_result result;
     int error;
 
     attachment->file.fd = open_file(request, named);
     attachment->file.writes = true;
-    mapseg_fork_enlist(request->seg);
+    msi_forklist_add(request->seg);
     if (attachment->file.fd < 0)
-        return mapseg_system_failed(failure, -attachment->file.fd,
-                                    "no file can be made in its place; check that the directory "
-                                    "exists and may be written");
-    error = mapseg_os.status(attachment->file.fd, &status);
+        return msi_system_failed(failure, -attachment->file.fd,
+                                 "no file can be made in its place; check that the directory "
+                                 "exists and may be written");
+    error = msi_os.status(attachment->file.fd, &status);
     if (error < 0)
-        return mapseg_system_failed(failure, -error, "the new file cannot be examined");
+        return msi_system_failed(failure, -error, "the new file cannot be examined");
     attachment->file.device = status.st_dev;
     attachment->file.inode = status.st_ino;
     attachment->type = mapseg_ipc_key_type(request->seg->key);
     attachment->trust_flags = request->options.flags;
-    attachment->data_offset = (size_t)mapseg_header_data_offset();
+    attachment->data_offset = (size_t)msi_header_data_offset();
     attachment->data_size = request->size;
     /* Files with names cannot be sealed, and memory files always are. */
     attachment->can_shrink = is_named(request);
-    attachment->reads_file = attachment->can_shrink;
-    result = mapseg_place_check(attachment->type, attachment->file.fd, failure);
+    attachment->access_through_fd = attachment->can_shrink;
+    result = msi_place_check(attachment->type, attachment->file.fd, failure);
     if (result == MAPSEG_OK)
         result = check_room(request, attachment->file.fd, failure);
     if (result == MAPSEG_OK && is_single(request))
@@ -432,9 +431,9 @@ begin(struct request *request, bool named, struct mapseg_failure *failure)
 /** Maps the filled file, appears and publishes. The fork list is locked.
  *  *needs_name: only a file that has a name can do it here. */
 static mapseg_result
-finish(struct request *request, bool *needs_name, struct mapseg_failure *failure)
+finish(struct request *request, bool *needs_name, struct msi_failure *failure)
 {
-    struct mapseg_attachment *attachment = &request->seg->attachment;
+    struct msi_attachment *attachment = &request->seg->attachment;
     bool no_fork = (request->options.flags & MAPSEG_NO_FORK) != 0;
     mapseg_result result;
     int error;
@@ -443,16 +442,16 @@ finish(struct request *request, bool *needs_name, struct mapseg_failure *failure
     if (is_single(request))
         result = show_single(request, failure);
     else
-        result = mapseg_attachment_map(attachment, request->access, true, no_fork, failure);
+        result = msi_attachment_map(attachment, request->access, true, no_fork, failure);
     if (result != MAPSEG_OK)
         return result;
     attachment->file.path = request->private_path;
     attachment->file.directory = request->name.directory;
-    error = mapseg_attachment_appear(attachment);
+    error = msi_attachment_claim_presence(attachment);
     attachment->file.path = NULL;
     attachment->file.directory = -1;
     if (error < 0)
-        return mapseg_presence_failed(-error, failure);
+        return msi_presence_failed(-error, failure);
     if (is_single(request)) {
         result = MAPSEG_OK;
     } else if (!is_named(request)) {
@@ -469,37 +468,37 @@ finish(struct request *request, bool *needs_name, struct mapseg_failure *failure
 
 /** One try. */
 static mapseg_result
-create_file(struct request *request, bool named, bool *needs_name, struct mapseg_failure *failure)
+create_file(struct request *request, bool named, bool *needs_name, struct msi_failure *failure)
 {
     mapseg *seg = request->seg;
     mapseg_result result;
 
-    if (mapseg_fork_lock() < 0)
-        return mapseg_fork_lock_failed(failure);
+    if (msi_forklist_lock() < 0)
+        return msi_forklist_lock_failed(failure);
     result = begin(request, named, failure);
-    mapseg_fork_unlock();
+    msi_forklist_unlock();
 
     /* Unlocked: a large segment takes a while, and others may want to fork. */
     if (result == MAPSEG_OK)
         result = fill_file(request, seg->attachment.file.fd, failure);
 
-    (void)mapseg_fork_lock();
+    (void)msi_forklist_lock();
     if (result == MAPSEG_OK)
         result = finish(request, needs_name, failure);
     if (result == MAPSEG_OK) {
         seg->attachment.file.path = request->name.path;
         request->name.path = NULL;
         seg->attachment.flags = header_flags(request);
-        mapseg_handle_adopt(seg, request->access, (request->options.flags & MAPSEG_NO_FORK) != 0);
+        msi_handle_adopt(seg, request->access, (request->options.flags & MAPSEG_NO_FORK) != 0);
     } else {
         abandon(request);
     }
-    mapseg_fork_unlock();
+    msi_forklist_unlock();
     return result;
 }
 
 static mapseg_result
-create(struct request *request, struct mapseg_failure *failure)
+create(struct request *request, struct msi_failure *failure)
 {
     struct stat status;
     bool needs_name = false;
@@ -507,7 +506,7 @@ create(struct request *request, struct mapseg_failure *failure)
 
     /* Before anything is reserved: most creates that fail do so here. */
     if (is_named(request) && !(request->options.flags & MAPSEG_RECLAIM) &&
-        mapseg_os.status_of_name(request->name.directory, request->name.last, &status) >= 0)
+        msi_os.status_of_name(request->name.directory, request->name.last, &status) >= 0)
         return name_is_taken(failure);
     result = create_file(request, false, &needs_name, failure);
     /* Twice, because a private name can be reclaimed by another process in the
@@ -520,80 +519,79 @@ create(struct request *request, struct mapseg_failure *failure)
 /** Creates in the key's directory, which is open meanwhile: a child that is made by
  *  another thread closes it. */
 static mapseg_result
-open_and_create(struct request *request, struct mapseg_failure *failure)
+open_and_create(struct request *request, struct msi_failure *failure)
 {
     mapseg_result result;
 
-    if (mapseg_fork_lock() < 0)
-        return mapseg_fork_lock_failed(failure);
+    if (msi_forklist_lock() < 0)
+        return msi_forklist_lock_failed(failure);
     result =
-        mapseg_place_open(request->seg->key, true, request->options.flags, &request->name, failure);
-    mapseg_fork_carry(&request->courier, request->name.directory);
-    mapseg_fork_unlock();
+        msi_place_open(request->seg->key, true, request->options.flags, &request->name, failure);
+    msi_in_flight_add(&request->flight, request->name.directory);
+    msi_forklist_unlock();
 
     if (result == MAPSEG_OK)
         result = check_limits(request, failure);
     if (result == MAPSEG_OK)
         result = create(request, failure);
 
-    (void)mapseg_fork_lock();
-    mapseg_fork_deliver(&request->courier);
-    mapseg_name_close(&request->name);
-    mapseg_fork_unlock();
+    (void)msi_forklist_lock();
+    msi_in_flight_remove(&request->flight);
+    msi_name_close(&request->name);
+    msi_forklist_unlock();
     return result;
 }
 
 /** Whether the handle's key can be created. */
 static mapseg_result
-check_key(const mapseg *seg, struct mapseg_failure *failure)
+check_key(const mapseg *seg, struct msi_failure *failure)
 {
     if (seg->key == NULL)
-        return mapseg_no_key(failure);
-    if (mapseg_key_is_nameless(seg->key))
+        return msi_options_no_key(failure);
+    if (msi_key_is_nameless(seg->key))
         return MAPSEG_OK;
     if (mapseg_ipc_key_type(seg->key) == MAPSEG_KEY_MEMFD)
-        return mapseg_failed(failure, MAPSEG_KEY_ERROR, 0,
-                             "the number of a new memory file is not ours to choose; use "
-                             "\"memfd:\"");
-    return mapseg_ipc_key_is_empty(seg->key) ? mapseg_no_key(failure) : MAPSEG_OK;
+        return msi_failed(failure, MAPSEG_KEY_ERROR, 0,
+                          "the number of a new memory file is not ours to choose; use "
+                          "\"memfd:\"");
+    return mapseg_ipc_key_is_empty(seg->key) ? msi_options_no_key(failure) : MAPSEG_OK;
 }
 
 /** What the options ask for that this key, or this access, cannot have. */
 static mapseg_result
-check_options(const struct request *request, struct mapseg_failure *failure)
+check_options(const struct request *request, struct msi_failure *failure)
 {
-    bool nameless = mapseg_key_is_nameless(request->seg->key);
+    bool nameless = msi_key_is_nameless(request->seg->key);
 
     if (request->options.flags & MAPSEG_SINGLE_WRITER && !nameless)
-        return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
-                             "only a memory file can be kept from other writers; use the key "
-                             "\"memfd:\"");
+        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                          "only a memory file can be kept from other writers; use the key "
+                          "\"memfd:\"");
     if (request->options.flags & MAPSEG_SINGLE_WRITER && request->access == MAPSEG_READ_ONLY)
-        return mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
-                             "a single writer must be able to write; use MAPSEG_READ_WRITE");
-    return mapseg_trust_peers(!nameless, request->options.flags, failure);
+        return msi_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
+                          "a single writer must be able to write; use MAPSEG_READ_WRITE");
+    return msi_trust_peers(!nameless, request->options.flags, failure);
 }
 
 /** What can be said without touching the system. */
 static mapseg_result
-check_request(struct request *request, const mapseg_options *options,
-              struct mapseg_failure *failure)
+check_request(struct request *request, const mapseg_options *options, struct msi_failure *failure)
 {
     mapseg_result result = check_key(request->seg, failure);
 
     if (result == MAPSEG_OK)
         result = check_size(request, failure);
     if (result == MAPSEG_OK)
-        result = mapseg_check_access(request->access, failure);
+        result = msi_options_check_access(request->access, failure);
     if (result == MAPSEG_OK)
-        result = mapseg_options_read(options, &request->options, failure);
+        result = msi_options_read(options, &request->options, failure);
     if (result == MAPSEG_OK)
         result = check_options(request, failure);
     if (result == MAPSEG_OK) {
-        mapseg_handle_settle(request->seg);
+        msi_handle_drop_inherited(request->seg);
         if (request->seg->attached)
-            result = mapseg_failed(failure, MAPSEG_ALREADY_EXISTS, 0,
-                                   "this handle is attached already; detach first");
+            result = msi_failed(failure, MAPSEG_ALREADY_EXISTS, 0,
+                                "this handle is attached already; detach first");
     }
     return result;
 }
@@ -602,12 +600,12 @@ mapseg_result
 mapseg_create_with(mapseg *seg, size_t size, mapseg_access access, const mapseg_options *options)
 {
     struct request request = {.seg = seg, .size = size, .access = access};
-    struct mapseg_failure failure;
+    struct msi_failure failure;
     mapseg_result result = check_request(&request, options, &failure);
 
     if (result == MAPSEG_OK)
         result = open_and_create(&request, &failure);
-    return result == MAPSEG_OK ? mapseg_succeed(seg) : mapseg_report(seg, "create", &failure);
+    return result == MAPSEG_OK ? msi_succeed(seg) : msi_report(seg, "create", &failure);
 }
 
 mapseg_result
@@ -619,7 +617,7 @@ mapseg_create(mapseg *seg, size_t size, mapseg_access access)
 mapseg_result
 mapseg_create_or_attach(mapseg *seg, size_t size, mapseg_access access, bool *created)
 {
-    int64_t deadline = mapseg_patience_ends(0);
+    int64_t deadline = msi_patience_ends(0);
     int64_t pause_ns = 0;
     mapseg_result result;
 
@@ -627,7 +625,7 @@ mapseg_create_or_attach(mapseg *seg, size_t size, mapseg_access access, bool *cr
         *created = false;
     for (;;) {
         /* "memfd:" leads to nothing, unless it does already. */
-        result = mapseg_key_is_nameless(seg->key) && !mapseg_handle_is_attached(seg)
+        result = msi_key_is_nameless(seg->key) && !msi_handle_is_attached(seg)
                      ? MAPSEG_NOT_FOUND
                      : mapseg_attach(seg, access);
         if (result != MAPSEG_NOT_FOUND)
@@ -636,7 +634,7 @@ mapseg_create_or_attach(mapseg *seg, size_t size, mapseg_access access, bool *cr
         if (created != NULL)
             *created = result == MAPSEG_OK;
         /* Somebody was faster. By the time we attach it may be gone again. */
-        if (result != MAPSEG_ALREADY_EXISTS || !mapseg_wait_for_remover(&pause_ns, deadline))
+        if (result != MAPSEG_ALREADY_EXISTS || !msi_wait_for_remover(&pause_ns, deadline))
             return result;
     }
 }

@@ -21,9 +21,8 @@
 static bool
 is_sealed(const mapseg *seg)
 {
-    int seals = mapseg_attachment_is_named(&seg->attachment)
-                    ? -1
-                    : mapseg_os.seals(seg->attachment.file.fd);
+    int seals =
+        msi_attachment_is_named(&seg->attachment) ? -1 : msi_os.seals(seg->attachment.file.fd);
 
     return seals >= 0 && (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0;
 }
@@ -32,67 +31,67 @@ is_sealed(const mapseg *seg)
 static bool
 may_copy(const mapseg *seg, mapseg_access access)
 {
-    return access == MAPSEG_READ_WRITE ||
-           mapseg_os.access_mode(seg->attachment.file.fd) == O_RDONLY || is_sealed(seg);
+    return access == MAPSEG_READ_WRITE || msi_os.access_mode(seg->attachment.file.fd) == O_RDONLY ||
+           is_sealed(seg);
 }
 
 /** A descriptor for somebody else; negative: see *failure. */
 static int
-export_fd(mapseg *seg, mapseg_access access, struct mapseg_failure *failure)
+export_fd(mapseg *seg, mapseg_access access, struct msi_failure *failure)
 {
     int flags = access == MAPSEG_READ_WRITE ? O_RDWR : O_RDONLY;
     int fd;
 
     /* A description of its own: its receiver's locks would be ours. */
-    fd = mapseg_file_open_anew(&seg->attachment.file, flags);
+    fd = msi_file_open_anew(&seg->attachment.file, flags);
     if (fd >= 0)
         return fd;
     if (fd != -EMFILE && fd != -ENFILE && may_copy(seg, access)) {
-        int copy = mapseg_os.duplicate(seg->attachment.file.fd);
+        int copy = msi_os.duplicate(seg->attachment.file.fd);
 
         if (copy >= 0)
             return copy;
         fd = copy;
     }
-    mapseg_failed(failure,
-                  fd == -EMFILE || fd == -ENFILE ? MAPSEG_OUT_OF_RESOURCES
-                  : fd == -EACCES                ? MAPSEG_PERMISSION_DENIED
-                                                 : MAPSEG_NOT_SUPPORTED,
-                  -fd, "its file cannot be opened anew; see that /proc is mounted");
+    msi_failed(failure,
+               fd == -EMFILE || fd == -ENFILE ? MAPSEG_OUT_OF_RESOURCES
+               : fd == -EACCES                ? MAPSEG_PERMISSION_DENIED
+                                              : MAPSEG_NOT_SUPPORTED,
+               -fd, "its file cannot be opened anew; see that /proc is mounted");
     return fd;
 }
 
 /** The same, for a handle in any state. */
 int
-mapseg_export(mapseg *seg, mapseg_access access, struct mapseg_failure *failure)
+msi_export(mapseg *seg, mapseg_access access, struct msi_failure *failure)
 {
     int fd;
 
-    if (!mapseg_handle_is_attached(seg)) {
-        mapseg_failed(failure, MAPSEG_NOT_ATTACHED, 0,
-                      "the handle is not attached; create or attach first");
+    if (!msi_handle_is_attached(seg)) {
+        msi_failed(failure, MAPSEG_NOT_ATTACHED, 0,
+                   "the handle is not attached; create or attach first");
         return -1;
     }
-    if (mapseg_check_access(access, failure) != MAPSEG_OK)
+    if (msi_options_check_access(access, failure) != MAPSEG_OK)
         return -1;
     if (access == MAPSEG_READ_WRITE && seg->read_only) {
-        mapseg_failed(failure, MAPSEG_PERMISSION_DENIED, 0,
-                      "this handle is attached read-only; export a read-only descriptor");
+        msi_failed(failure, MAPSEG_PERMISSION_DENIED, 0,
+                   "this handle is attached read-only; export a read-only descriptor");
         return -1;
     }
     if (seg->attachment.file.fd < 0) {
-        mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
-                      "this sandbox allows no descriptor of its own; hand the inherited one on");
+        msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                   "this sandbox allows no descriptor of its own; hand the inherited one on");
         return -1;
     }
-    fd = mapseg_file_fd(&seg->attachment.file);
+    fd = msi_file_fd(&seg->attachment.file);
     if (fd < 0) {
-        (void)mapseg_file_failed(-fd, failure);
+        (void)msi_file_failed(-fd, failure);
         return -1;
     }
     if (access == MAPSEG_READ_WRITE && is_sealed(seg)) {
-        mapseg_failed(failure, MAPSEG_PERMISSION_DENIED, 0,
-                      "its seals let nobody write but this handle; export a read-only descriptor");
+        msi_failed(failure, MAPSEG_PERMISSION_DENIED, 0,
+                   "its seals let nobody write but this handle; export a read-only descriptor");
         return -1;
     }
     return export_fd(seg, access, failure);
@@ -100,31 +99,31 @@ mapseg_export(mapseg *seg, mapseg_access access, struct mapseg_failure *failure)
 
 /** The same, for the program: no handle takes it for its own, whatever number it has. */
 static int
-export_to_program(mapseg *seg, mapseg_access access, struct mapseg_failure *failure)
+export_to_program(mapseg *seg, mapseg_access access, struct msi_failure *failure)
 {
     int fd;
 
-    if (mapseg_fork_lock() < 0) {
-        mapseg_fork_lock_failed(failure);
+    if (msi_forklist_lock() < 0) {
+        msi_forklist_lock_failed(failure);
         return -1;
     }
-    fd = mapseg_export(seg, access, failure);
-    mapseg_fork_disown(fd);
-    mapseg_fork_unlock();
+    fd = msi_export(seg, access, failure);
+    msi_forklist_disown(fd);
+    msi_forklist_unlock();
     return fd;
 }
 
 int
 mapseg_export_fd(mapseg *seg, mapseg_access access)
 {
-    struct mapseg_failure failure;
+    struct msi_failure failure;
     int fd = export_to_program(seg, access, &failure);
 
     if (fd < 0) {
-        (void)mapseg_report(seg, "export", &failure);
+        (void)msi_report(seg, "export", &failure);
         return -1;
     }
-    (void)mapseg_succeed(seg);
+    (void)msi_succeed(seg);
     return fd;
 }
 
@@ -134,64 +133,64 @@ mapseg_spawn_actions(mapseg *seg, mapseg_access access, posix_spawn_file_actions
 {
     static const char name[] = "MAPSEG_KEY=";
     char key[MAPSEG_ENVIRONMENT_BYTES];
-    struct mapseg_failure failure;
+    struct msi_failure failure;
     int fd = export_to_program(seg, access, &failure);
     int error;
 
     if (fd < 0) {
-        (void)mapseg_report(seg, "export", &failure);
+        (void)msi_report(seg, "export", &failure);
         return -1;
     }
     /* Onto itself: in the child that takes close-on-exec off. */
     error = actions == NULL ? 0 : posix_spawn_file_actions_adddup2(actions, fd, fd);
     if (error != 0) {
-        mapseg_close(fd);
-        mapseg_system_failed(&failure, error, "no file action can be added");
-        (void)mapseg_report(seg, "export", &failure);
+        msi_close(fd);
+        msi_system_failed(&failure, error, "no file action can be added");
+        (void)msi_report(seg, "export", &failure);
         return -1;
     }
-    mapseg_descriptor_key(fd, seg->attachment.id, key);
+    msi_key_format_memfd(fd, seg->attachment.id, key);
     snprintf(variable, MAPSEG_ENVIRONMENT_BYTES, "%s%.*s", name,
              (int)(MAPSEG_ENVIRONMENT_BYTES - sizeof name), key);
-    (void)mapseg_succeed(seg);
+    (void)msi_succeed(seg);
     return fd;
 }
 
 /** What can be said before anything is tried. */
 mapseg_result
-mapseg_attach_check(mapseg *seg, mapseg_access access, const mapseg_options *given,
-                    mapseg_options *options, struct mapseg_failure *failure)
+msi_attach_check(mapseg *seg, mapseg_access access, const mapseg_options *given,
+                 mapseg_options *options, struct msi_failure *failure)
 {
-    mapseg_result result = mapseg_check_access(access, failure);
+    mapseg_result result = msi_options_check_access(access, failure);
 
     if (result == MAPSEG_OK)
-        result = mapseg_options_read(given, options, failure);
+        result = msi_options_read(given, options, failure);
     if (result == MAPSEG_OK)
-        mapseg_handle_settle(seg);
+        msi_handle_drop_inherited(seg);
     return result;
 }
 
 mapseg_result
-mapseg_attach_refuse(mapseg *seg, const char *operation)
+msi_attach_refuse(mapseg *seg, const char *operation)
 {
-    return mapseg_refuse(seg, operation, MAPSEG_ALREADY_ATTACHED,
-                         "this handle is attached already; detach first");
+    return msi_refuse(seg, operation, MAPSEG_ALREADY_ATTACHED,
+                      "this handle is attached already; detach first");
 }
 
 mapseg_result
 mapseg_attach_fd_with(mapseg *seg, int fd, mapseg_access access, const mapseg_options *options)
 {
-    struct mapseg_given given = {.fd = fd};
-    struct mapseg_failure failure;
+    struct msi_given given = {.fd = fd};
+    struct msi_failure failure;
     mapseg_options all;
-    mapseg_result result = mapseg_attach_check(seg, access, options, &all, &failure);
+    mapseg_result result = msi_attach_check(seg, access, options, &all, &failure);
 
     if (result == MAPSEG_OK && seg->attached)
-        return mapseg_attach_refuse(seg, "attach");
+        return msi_attach_refuse(seg, "attach");
     if (result == MAPSEG_OK)
-        result = mapseg_attach_given(seg, &given, access, &all, &failure);
-    return result == MAPSEG_OK ? mapseg_succeed(seg)
-                               : mapseg_report(seg, "attach a descriptor to", &failure);
+        result = msi_attach_given(seg, &given, access, &all, &failure);
+    return result == MAPSEG_OK ? msi_succeed(seg)
+                               : msi_report(seg, "attach a descriptor to", &failure);
 }
 
 mapseg_result

@@ -9,13 +9,13 @@
 #include "os/failure.h"
 
 /** A descriptor of the segment for another process; negative: see *failure. */
-int mapseg_export(mapseg *seg, mapseg_access access, struct mapseg_failure *failure);
+int msi_export(mapseg *seg, mapseg_access access, struct msi_failure *failure);
 
 /** What can be said before attaching to a descriptor is tried. */
-mapseg_result mapseg_attach_check(mapseg *seg, mapseg_access access, const mapseg_options *given,
-                                  mapseg_options *options, struct mapseg_failure *failure);
+mapseg_result msi_attach_check(mapseg *seg, mapseg_access access, const mapseg_options *given,
+                               mapseg_options *options, struct msi_failure *failure);
 
 /** ALREADY_ATTACHED, with words. */
-mapseg_result mapseg_attach_refuse(mapseg *seg, const char *operation);
+mapseg_result msi_attach_refuse(mapseg *seg, const char *operation);
 
 #endif

@@ -21,81 +21,80 @@
 /** A file that is looked at. Looking may take a while, and no fork waits for that:
  *  what is open meanwhile a child closes. */
 struct look {
-    struct mapseg_name name;
+    struct msi_name name;
     bool name_is_gone; /**< also its directory, of a handle that is attached */
     int fd;            /**< -1: the file is one that is only looked at from outside */
     bool borrowed;     /**< fd is not ours to close */
     struct stat status;
-    struct mapseg_courier of_directory;
-    struct mapseg_courier of_file;
+    struct msi_fd_in_flight of_directory;
+    struct msi_fd_in_flight of_file;
 };
 
 /** The descriptor that a handle without a name leads to, or that is attached. */
 static int
 given_descriptor(mapseg *seg)
 {
-    struct mapseg_file *file = &seg->attachment.file;
+    struct msi_file *file = &seg->attachment.file;
 
-    return mapseg_handle_is_attached(seg) && file->fd >= 0 ? mapseg_file_fd(file)
-                                                           : mapseg_key_descriptor(seg->key);
+    return msi_handle_is_attached(seg) && file->fd >= 0 ? msi_file_fd(file)
+                                                        : msi_key_memfd_number(seg->key);
 }
 
 /** Opens what the handle is attached to, or what its key leads to if that is a
  *  descriptor. */
 static mapseg_result
-open_own(mapseg *seg, struct look *look, struct mapseg_failure *failure)
+open_own(mapseg *seg, struct look *look, struct msi_failure *failure)
 {
     int given = given_descriptor(seg);
 
-    if (given < 0 && mapseg_handle_is_attached(seg))
-        return mapseg_file_failed(-given, failure);
-    look->fd = mapseg_os.duplicate(given);
+    if (given < 0 && msi_handle_is_attached(seg))
+        return msi_file_failed(-given, failure);
+    look->fd = msi_os.duplicate(given);
     /* A sandbox: the descriptor as it is will do. */
     look->borrowed = look->fd == -EPERM || look->fd == -EACCES || look->fd == -ENOSYS;
     if (look->borrowed)
         look->fd = given;
     if (look->fd == -EBADF)
-        return mapseg_failed(failure, MAPSEG_NOT_FOUND, EBADF,
-                             "that descriptor is not open in this process");
+        return msi_failed(failure, MAPSEG_NOT_FOUND, EBADF,
+                          "that descriptor is not open in this process");
     return MAPSEG_OK;
 }
 
 /** Opens what the name leads to. */
 static mapseg_result
-open_by_name(struct look *look, struct mapseg_failure *failure)
+open_by_name(struct look *look, struct msi_failure *failure)
 {
-    int error = mapseg_os.status_of_name(look->name.directory, look->name.last, &look->status);
+    int error = msi_os.status_of_name(look->name.directory, look->name.last, &look->status);
 
     if (error >= 0 && S_ISREG(look->status.st_mode)) {
-        look->fd = mapseg_os.open(look->name.directory, look->name.last, O_RDONLY);
+        look->fd = msi_os.open(look->name.directory, look->name.last, O_RDONLY);
         /* Said here: -1 stands for what is looked at from outside, and is an error, too. */
         error = look->fd;
     }
-    return error < 0 ? mapseg_open_failed(-error, failure) : MAPSEG_OK;
+    return error < 0 ? msi_name_open_failed(-error, failure) : MAPSEG_OK;
 }
 
 /** Opens the directory in which the name of the attachment is, or the key's. Directories
  *  are judged later, for the verdict. */
 static mapseg_result
-open_place(const mapseg *seg, struct look *look, struct mapseg_failure *failure)
+open_place(const mapseg *seg, struct look *look, struct msi_failure *failure)
 {
-    const struct mapseg_attachment *attachment = &seg->attachment;
+    const struct msi_attachment *attachment = &seg->attachment;
     const uint32_t any = MAPSEG_ALLOW_SHARED_DIRECTORY;
 
-    if (!mapseg_handle_is_attached(seg))
-        return mapseg_place_open(seg->key, false, any, &look->name, failure);
+    if (!msi_handle_is_attached(seg))
+        return msi_place_open(seg->key, false, any, &look->name, failure);
     if (attachment->file.path == NULL)
         return MAPSEG_OK;
     /* The key of a runtime directory may lead elsewhere by now, or nowhere. */
-    return mapseg_place_open_again(attachment->type, attachment->file.path, any, &look->name,
-                                   failure);
+    return msi_place_open_again(attachment->type, attachment->file.path, any, &look->name, failure);
 }
 
 /** Opens the file to look at it; the fork list is locked. */
 static mapseg_result
-begin_look(mapseg *seg, struct look *look, struct mapseg_failure *failure)
+begin_look(mapseg *seg, struct look *look, struct msi_failure *failure)
 {
-    bool attached = mapseg_handle_is_attached(seg);
+    bool attached = msi_handle_is_attached(seg);
     mapseg_result result = open_place(seg, look, failure);
     int error = 0;
 
@@ -109,10 +108,10 @@ begin_look(mapseg *seg, struct look *look, struct mapseg_failure *failure)
     if (result != MAPSEG_OK)
         return result;
     if (look->fd >= 0)
-        error = mapseg_os.status(look->fd, &look->status);
+        error = msi_os.status(look->fd, &look->status);
     if (error < 0)
-        return mapseg_system_failed(failure, -error, "the file cannot be examined");
-    return look->fd < -1 ? mapseg_open_failed(-look->fd, failure) : MAPSEG_OK;
+        return msi_system_failed(failure, -error, "the file cannot be examined");
+    return look->fd < -1 ? msi_name_open_failed(-look->fd, failure) : MAPSEG_OK;
 }
 
 /** Closes what was opened for it; the fork list is locked. */
@@ -120,8 +119,8 @@ static void
 end_look(struct look *look)
 {
     if (look->fd >= 0 && !look->borrowed)
-        mapseg_close(look->fd);
-    mapseg_name_close(&look->name);
+        msi_close(look->fd);
+    msi_name_close(&look->name);
 }
 
 /** Whether the program has closed the descriptor that presence lay on. */
@@ -130,17 +129,16 @@ has_lost_presence(const mapseg *seg)
 {
     int fd = seg->attachment.presence.fd;
 
-    return mapseg_handle_is_attached(seg) && fd >= 0 &&
-           !mapseg_file_is_behind(&seg->attachment.file, fd);
+    return msi_handle_is_attached(seg) && fd >= 0 && !msi_file_is_behind(&seg->attachment.file, fd);
 }
 
 /** How this very handle is present, if it is attached. */
 static mapseg_presence_kind
 own_presence(const mapseg *seg)
 {
-    const struct mapseg_presence *presence = &seg->attachment.presence;
+    const struct msi_presence *presence = &seg->attachment.presence;
 
-    if (!mapseg_handle_is_attached(seg) || has_lost_presence(seg))
+    if (!msi_handle_is_attached(seg) || has_lost_presence(seg))
         return MAPSEG_PRESENCE_NONE;
     if (presence->refused)
         return MAPSEG_PRESENCE_REFUSED;
@@ -181,12 +179,12 @@ own_loss(const mapseg *seg, mapseg_presence_kind presence)
 static mapseg_name_state
 see_name(const mapseg *seg, const struct look *look)
 {
-    const struct mapseg_file *file = &seg->attachment.file;
+    const struct msi_file *file = &seg->attachment.file;
     int leads;
 
-    if (!mapseg_handle_is_attached(seg) || file->path == NULL)
+    if (!msi_handle_is_attached(seg) || file->path == NULL)
         return MAPSEG_NAME_NONE;
-    leads = look->name.directory >= 0 ? mapseg_name_leads_to(&look->name, file->device, file->inode)
+    leads = look->name.directory >= 0 ? msi_name_leads_to(&look->name, file->device, file->inode)
             : look->name_is_gone      ? -ENOENT
                                       : -EACCES;
     if (leads >= 0)
@@ -201,61 +199,60 @@ see_attachment(const mapseg *seg, const struct look *look, mapseg_information *s
     seen->presence = own_presence(seg);
     seen->loss_text = own_loss(seg, seen->presence);
     seen->name_state = see_name(seg, look);
-    if (mapseg_handle_is_attached(seg))
-        seen->huge_bytes = mapseg_os.huge_bytes(seg->attachment.base);
+    if (msi_handle_is_attached(seg))
+        seen->huge_bytes = msi_os.huge_bytes(seg->attachment.base);
 }
 
 static mapseg_result
 see(const mapseg *seg, const struct look *look, mapseg_information **information,
-    struct mapseg_failure *failure)
+    struct msi_failure *failure)
 {
-    const char *path = mapseg_handle_is_attached(seg) ? seg->attachment.file.path : look->name.path;
+    const char *path = msi_handle_is_attached(seg) ? seg->attachment.file.path : look->name.path;
 
     *information =
-        mapseg_information_make(seg->key, path == NULL ? "" : path, look->fd, &look->status);
+        msi_information_make(seg->key, path == NULL ? "" : path, look->fd, &look->status);
     if (*information == NULL)
-        return mapseg_system_failed(failure, ENOMEM, "no memory");
+        return msi_system_failed(failure, ENOMEM, "no memory");
     see_attachment(seg, look, *information);
     return MAPSEG_OK;
 }
 
 static mapseg_result
-see_key(mapseg *seg, mapseg_information **information, struct mapseg_failure *failure)
+see_key(mapseg *seg, mapseg_information **information, struct msi_failure *failure)
 {
     struct look look = {.fd = -1};
     mapseg_result result;
 
-    mapseg_name_clear(&look.name);
-    if (mapseg_fork_lock() < 0)
-        return mapseg_fork_lock_failed(failure);
+    msi_name_clear(&look.name);
+    if (msi_forklist_lock() < 0)
+        return msi_forklist_lock_failed(failure);
     result = begin_look(seg, &look, failure);
-    mapseg_fork_carry(&look.of_directory, look.name.directory);
-    mapseg_fork_carry(&look.of_file, look.borrowed ? -1 : look.fd);
-    mapseg_fork_unlock();
+    msi_in_flight_add(&look.of_directory, look.name.directory);
+    msi_in_flight_add(&look.of_file, look.borrowed ? -1 : look.fd);
+    msi_forklist_unlock();
 
     if (result == MAPSEG_OK)
         result = see(seg, &look, information, failure);
 
-    (void)mapseg_fork_lock();
-    mapseg_fork_deliver(&look.of_file);
-    mapseg_fork_deliver(&look.of_directory);
+    (void)msi_forklist_lock();
+    msi_in_flight_remove(&look.of_file);
+    msi_in_flight_remove(&look.of_directory);
     end_look(&look);
-    mapseg_fork_unlock();
+    msi_forklist_unlock();
     return result;
 }
 
 mapseg_result
 mapseg_info(mapseg *seg, mapseg_information **information)
 {
-    struct mapseg_failure failure;
+    struct msi_failure failure;
     mapseg_result result;
 
     *information = NULL;
-    if (seg->key == NULL ||
-        (mapseg_ipc_key_is_empty(seg->key) &&
-         !(mapseg_handle_is_attached(seg) && seg->attachment.file.path == NULL)))
-        result = mapseg_no_key(&failure);
+    if (seg->key == NULL || (mapseg_ipc_key_is_empty(seg->key) &&
+                             !(msi_handle_is_attached(seg) && seg->attachment.file.path == NULL)))
+        result = msi_options_no_key(&failure);
     else
         result = see_key(seg, information, &failure);
-    return result == MAPSEG_OK ? mapseg_succeed(seg) : mapseg_report(seg, "examine", &failure);
+    return result == MAPSEG_OK ? msi_succeed(seg) : msi_report(seg, "examine", &failure);
 }

@@ -67,7 +67,7 @@ note_name(void *context, const char *name)
         names->names = larger;
         names->room = room;
     }
-    copy = mapseg_copy_string(name);
+    copy = msi_copy_string(name);
     if (copy == NULL)
         return -ENOMEM;
     names->names[names->count++] = copy;
@@ -93,50 +93,50 @@ struct listing {
 /** Opens a listed file; -1: it is none to be listed. */
 static int
 open_listed(const struct listing *listing, const char *name, struct stat *status,
-            struct mapseg_courier *courier)
+            struct msi_fd_in_flight *flight)
 {
     int fd = -1;
 
-    if (mapseg_fork_lock() < 0)
+    if (msi_forklist_lock() < 0)
         return -ENOMEM;
     /* Looked at before it is opened: to open a device or a FIFO is to use it. */
-    if (mapseg_os.status_of_name(listing->directory, name, status) >= 0 && S_ISREG(status->st_mode))
-        fd = mapseg_os.open(listing->directory, name, O_RDONLY);
-    mapseg_fork_carry(courier, fd);
-    mapseg_fork_unlock();
+    if (msi_os.status_of_name(listing->directory, name, status) >= 0 && S_ISREG(status->st_mode))
+        fd = msi_os.open(listing->directory, name, O_RDONLY);
+    msi_in_flight_add(flight, fd);
+    msi_forklist_unlock();
     return fd < 0 ? -1 : fd;
 }
 
 /** Closes a descriptor that was open for a while. */
 static void
-close_carried(struct mapseg_courier *courier)
+close_carried(struct msi_fd_in_flight *flight)
 {
-    (void)mapseg_fork_lock();
-    mapseg_fork_deliver(courier);
-    if (courier->fd >= 0)
-        mapseg_close(courier->fd);
-    mapseg_fork_unlock();
+    (void)msi_forklist_lock();
+    msi_in_flight_remove(flight);
+    if (flight->fd >= 0)
+        msi_close(flight->fd);
+    msi_forklist_unlock();
 }
 
 /** Adds the file to the list if it is a segment, or one half made. */
 static int
 list_file(const struct listing *listing, const char *name)
 {
-    char *path = mapseg_place_join(listing->path, name);
+    char *path = msi_place_join(listing->path, name);
     mapseg_ipc_key *key = mapseg_ipc_key_new(listing->type, name);
-    struct mapseg_courier courier = {.fd = -1};
+    struct msi_fd_in_flight flight = {.fd = -1};
     struct stat status;
     int error = path == NULL || key == NULL ? -ENOMEM : 0;
     int fd = -1;
 
     if (error >= 0)
-        fd = open_listed(listing, name, &status, &courier);
+        fd = open_listed(listing, name, &status, &flight);
     if (fd == -ENOMEM)
         error = fd;
-    if (fd >= 0 && mapseg_os.status(fd, &status) >= 0 &&
-        (mapseg_is_private_name(name) || mapseg_header_is_ours(fd)))
-        error = append(listing->list, mapseg_information_make(key, path, fd, &status));
-    close_carried(&courier);
+    if (fd >= 0 && msi_os.status(fd, &status) >= 0 &&
+        (msi_is_private_name(name) || msi_header_is_ours(fd)))
+        error = append(listing->list, msi_information_make(key, path, fd, &status));
+    close_carried(&flight);
     mapseg_ipc_key_free(key);
     free(path);
     return error;
@@ -147,25 +147,25 @@ list_directory(mapseg_list *list, mapseg_key_type type)
 {
     struct listing listing = {.list = list, .type = type, .directory = -1};
     struct names names = {.count = 0};
-    struct mapseg_courier courier;
+    struct msi_fd_in_flight flight;
     char *path;
     int error;
 
-    if (mapseg_fork_lock() < 0)
+    if (msi_forklist_lock() < 0)
         return -ENOMEM;
-    path = mapseg_place_directory(type, &listing.directory);
-    mapseg_fork_carry(&courier, listing.directory);
+    path = msi_place_directory(type, &listing.directory);
+    msi_in_flight_add(&flight, listing.directory);
     error = listing.directory;
     /* All the names at once: the system has the directory open for that, which a child
      * would keep; and to look at the files takes longer. */
     if (path != NULL && error >= 0)
-        error = mapseg_os.each_name(listing.directory, note_name, &names);
-    mapseg_fork_unlock();
+        error = msi_os.each_name(listing.directory, note_name, &names);
+    msi_forklist_unlock();
 
     listing.path = path;
     for (size_t i = 0; i < names.count && error >= 0; i++)
         error = list_file(&listing, names.names[i]);
-    close_carried(&courier);
+    close_carried(&flight);
     free_names(&names);
     free(path);
     return path == NULL || error == -ENOENT ? 0 : error < 0 ? error : 0;
@@ -184,7 +184,7 @@ mapseg_result
 mapseg_list_new(mapseg_list **list)
 {
     mapseg_list *made = calloc(1, sizeof *made);
-    int error = made == NULL ? -ENOMEM : mapseg_fork_set_up();
+    int error = made == NULL ? -ENOMEM : msi_fork_set_up();
 
     *list = NULL;
     if (error >= 0)

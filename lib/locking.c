@@ -13,49 +13,49 @@
 static mapseg_result
 refuse_lock(mapseg *seg, const char *operation)
 {
-    struct mapseg_failure failure;
+    struct msi_failure failure;
 
-    if (mapseg_handle_is_orphaned(seg))
-        mapseg_failed(&failure, MAPSEG_NOT_ATTACHED, 0,
-                      "this process is a child that did not inherit the attachment; attach anew");
+    if (msi_handle_is_orphaned(seg))
+        msi_failed(&failure, MAPSEG_NOT_ATTACHED, 0,
+                   "this process is a child that did not inherit the attachment; attach anew");
     else if (!seg->attached)
-        mapseg_failed(&failure, MAPSEG_LOCK_ERROR, 0,
-                      "the handle is not attached; create or attach first");
+        msi_failed(&failure, MAPSEG_LOCK_ERROR, 0,
+                   "the handle is not attached; create or attach first");
     else
-        mapseg_failed(&failure, MAPSEG_PERMISSION_DENIED, 0,
-                      "the segment could only be opened for reading, and the lock has to be "
-                      "written; ask its owner for write permission");
-    return mapseg_report(seg, operation, &failure);
+        msi_failed(&failure, MAPSEG_PERMISSION_DENIED, 0,
+                   "the segment could only be opened for reading, and the lock has to be "
+                   "written; ask its owner for write permission");
+    return msi_report(seg, operation, &failure);
 }
 
 static mapseg_result
 report_taken(mapseg *seg, const char *operation, mapseg_result result)
 {
-    struct mapseg_failure failure;
+    struct msi_failure failure;
 
     switch (result) {
     case MAPSEG_OK:
-        return mapseg_succeed(seg);
+        return msi_succeed(seg);
     case MAPSEG_OWNER_DIED:
-        mapseg_failed(&failure, result, 0,
-                      "an owner died while it held the lock, which this handle now holds; repair "
-                      "the data, call mapseg_consistent and unlock");
+        msi_failed(&failure, result, 0,
+                   "an owner died while it held the lock, which this handle now holds; repair "
+                   "the data, call mapseg_consistent and unlock");
         break;
     case MAPSEG_ALREADY_LOCKED:
-        mapseg_failed(&failure, result, 0, "this thread holds the lock already; unlock once");
+        msi_failed(&failure, result, 0, "this thread holds the lock already; unlock once");
         break;
     case MAPSEG_DESCRIPTOR_CLOSED:
-        mapseg_failed(&failure, result, 0, "%s", MAPSEG_DESCRIPTOR_CLOSED_WORDS);
+        msi_failed(&failure, result, 0, "%s", MSI_DESCRIPTOR_CLOSED_WORDS);
         break;
     case MAPSEG_WOULD_BLOCK:
-        mapseg_failed(&failure, result, 0, "somebody else holds the lock; try again later");
+        msi_failed(&failure, result, 0, "somebody else holds the lock; try again later");
         break;
     default:
-        mapseg_failed(&failure, result, 0,
-                      "the lock's owner did not release it in time; try again, or see who it is "
-                      "with \"mapseg show\"");
+        msi_failed(&failure, result, 0,
+                   "the lock's owner did not release it in time; try again, or see who it is "
+                   "with \"mapseg show\"");
     }
-    return mapseg_report(seg, operation, &failure);
+    return msi_report(seg, operation, &failure);
 }
 
 /** All that is not the fast path; apart, so that that one stays short. */
@@ -64,29 +64,29 @@ take_slowly(mapseg *seg, const char *operation, bool wait, int64_t timeout_ns)
 {
     int64_t deadline = INT64_MAX;
 
-    if (seg->lock.header == NULL || !mapseg_lock_lives(&seg->lock))
+    if (seg->lock.header == NULL || !msi_lock_is_current(&seg->lock))
         return refuse_lock(seg, operation);
     if (timeout_ns >= 0) {
-        int64_t now = mapseg_os.monotonic_ns();
+        int64_t now = msi_os.monotonic_ns();
 
         deadline = timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
     }
-    return report_taken(seg, operation, mapseg_lock_attempt(&seg->lock, wait, deadline));
+    return report_taken(seg, operation, msi_lock_attempt(&seg->lock, wait, deadline));
 }
 
 /** The fast path: one compare-and-swap, and what cannot be left out. */
 static inline bool
 take_fast(mapseg *seg)
 {
-    struct mapseg_lock *lock = &seg->lock;
+    struct msi_lock *lock = &seg->lock;
     uint32_t free_word = 0;
 
-    if (!mapseg_lock_lives_for_fast_path(lock) || mapseg_thread.tid == 0 ||
-        !mapseg_lock_swap_to_own(lock, &free_word, lock->slot))
+    if (!msi_lock_may_take_fast(lock) || msi_thread.tid == 0 ||
+        !msi_lock_swap_to_own(lock, &free_word, lock->slot))
         return false;
-    mapseg_lock_note_owner(lock);
+    msi_lock_note_owner(lock);
     if (atomic_load_explicit(&seg->error, memory_order_relaxed) != MAPSEG_OK)
-        (void)mapseg_succeed(seg);
+        (void)msi_succeed(seg);
     return true;
 }
 
@@ -111,43 +111,43 @@ mapseg_lock_for(mapseg *seg, int64_t timeout_ns)
 static __attribute__((noinline)) mapseg_result
 refuse_unlock(mapseg *seg, const char *operation)
 {
-    if (mapseg_handle_is_orphaned(seg))
+    if (msi_handle_is_orphaned(seg))
         return refuse_lock(seg, operation);
-    return mapseg_refuse(seg, operation, MAPSEG_NOT_LOCKED,
-                         "this handle does not hold the lock; nothing was changed");
+    return msi_refuse(seg, operation, MAPSEG_NOT_LOCKED,
+                      "this handle does not hold the lock; nothing was changed");
 }
 
 static __attribute__((noinline)) mapseg_result
 unlock_slowly(mapseg *seg)
 {
-    struct mapseg_lock *lock = &seg->lock;
+    struct msi_lock *lock = &seg->lock;
 
-    if (!mapseg_lock_lives(lock))
+    if (!msi_lock_is_current(lock))
         return refuse_unlock(seg, "unlock");
-    if (!mapseg_lock_is_held(lock)) {
-        if (mapseg_lock_is_noted(lock))
-            mapseg_lock_forget(lock);
+    if (!msi_lock_is_held(lock)) {
+        if (msi_lock_held_by_this_thread(lock))
+            msi_lock_clear_owner_thread(lock);
         return refuse_unlock(seg, "unlock");
     }
     /* The end of a change that was begun, by another word. */
-    if (mapseg_lock_writes(lock))
-        mapseg_lock_publish(lock);
-    return mapseg_lock_release(lock, 0) ? MAPSEG_OK : refuse_unlock(seg, "unlock");
+    if (msi_lock_in_change(lock))
+        msi_lock_publish(lock);
+    return msi_lock_release(lock, 0) ? MAPSEG_OK : refuse_unlock(seg, "unlock");
 }
 
 mapseg_result
 mapseg_unlock(mapseg *seg)
 {
-    struct mapseg_lock *lock = &seg->lock;
+    struct msi_lock *lock = &seg->lock;
     uint32_t held = lock->slot;
 
-    if (!mapseg_lock_lives_for_fast_path(lock) || lock->fair)
+    if (!msi_lock_may_take_fast(lock) || lock->fair)
         return unlock_slowly(seg);
-    /* The word as it is when nobody sleeps and nobody died, without a mapseg_lock_look at
+    /* The word as it is when nobody sleeps and nobody died, without a msi_lock_look at
      * it: reading a word that was just swapped was measured to be half of what
      * the pair cost beyond its two swaps. */
     atomic_store_explicit(&lock->owner_thread, 0, memory_order_relaxed);
-    if (mapseg_lock_swap_to_free(lock->word, &held, 0))
+    if (msi_lock_swap_to_free(lock->word, &held, 0))
         return MAPSEG_OK;
     return unlock_slowly(seg);
 }
@@ -155,9 +155,9 @@ mapseg_unlock(mapseg *seg)
 mapseg_result
 mapseg_consistent(mapseg *seg)
 {
-    struct mapseg_lock *lock = &seg->lock;
+    struct msi_lock *lock = &seg->lock;
 
-    if (!mapseg_lock_lives(lock) || !mapseg_lock_declare_consistent(lock))
+    if (!msi_lock_is_current(lock) || !msi_lock_declare_consistent(lock))
         return refuse_unlock(seg, "declare consistent");
-    return mapseg_succeed(seg);
+    return msi_succeed(seg);
 }

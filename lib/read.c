@@ -23,7 +23,7 @@ static void
 pause_after(int tries)
 {
     for (int i = 0; i < tries && i < LONGEST_STEP; i++)
-        mapseg_relax();
+        msi_relax();
 }
 
 /** A range of the file to be copied. */
@@ -35,17 +35,17 @@ struct range {
 
 /** One try. OK: the copy is of *version, if that is even. */
 static inline mapseg_result
-try_copy(const struct mapseg_view *view, const struct range *range, uint64_t *version, bool *good)
+try_copy(const struct msi_view *view, const struct range *range, uint64_t *version, bool *good)
 {
-    mapseg_result result = mapseg_view_fetch_version(view, false, version);
+    mapseg_result result = msi_view_fetch_version(view, false, version);
     uint64_t again;
 
     *good = false;
-    if (result != MAPSEG_OK || mapseg_version_is_odd(*version))
+    if (result != MAPSEG_OK || msi_version_is_odd(*version))
         return result;
-    result = mapseg_view_fetch(view, range->to, range->bytes, range->offset);
+    result = msi_view_fetch(view, range->to, range->bytes, range->offset);
     if (result == MAPSEG_OK)
-        result = mapseg_view_fetch_version(view, true, &again);
+        result = msi_view_fetch_version(view, true, &again);
     if (result == MAPSEG_OK)
         *good = again == *version;
     return result;
@@ -53,22 +53,22 @@ try_copy(const struct mapseg_view *view, const struct range *range, uint64_t *ve
 
 /** Copies while this thread's own change is under way, or under the lock. */
 static mapseg_result
-copy_own(const struct mapseg_view *view, const struct range *range, uint64_t *version)
+copy_own(const struct msi_view *view, const struct range *range, uint64_t *version)
 {
-    mapseg_result result = mapseg_view_fetch_version(view, false, version);
+    mapseg_result result = msi_view_fetch_version(view, false, version);
 
     return result != MAPSEG_OK ? result
-                               : mapseg_view_fetch(view, range->to, range->bytes, range->offset);
+                               : msi_view_fetch(view, range->to, range->bytes, range->offset);
 }
 
 /** For those who may: keeps the writers away while copying. OK without *good:
  *  the data is half written, by a writer who is dead. */
 static mapseg_result
-copy_locked(const struct mapseg_view *view, const struct range *range,
-            const struct mapseg_patience *patience, uint64_t *version, bool *good)
+copy_locked(const struct msi_view *view, const struct range *range,
+            const struct msi_patience *patience, uint64_t *version, bool *good)
 {
-    struct mapseg_lock *lock = &view->seg->lock;
-    mapseg_result result = mapseg_lock_take(lock, patience->deadline);
+    struct msi_lock *lock = &view->seg->lock;
+    mapseg_result result = msi_lock_take(lock, patience->deadline);
 
     *good = false;
     if (result == MAPSEG_DESCRIPTOR_CLOSED)
@@ -78,29 +78,29 @@ copy_locked(const struct mapseg_view *view, const struct range *range,
     if (result == MAPSEG_ALREADY_LOCKED)
         lock = NULL;
     result = copy_own(view, range, version);
-    *good = !mapseg_version_is_odd(*version);
+    *good = !msi_version_is_odd(*version);
     if (lock != NULL)
-        (void)mapseg_lock_release(lock, 0);
+        (void)msi_lock_release(lock, 0);
     return result;
 }
 
 /** Whether this handle may take the lock in order to read: not where a word
  *  that is gone would be SIGBUS. */
 static bool
-may_lock(const struct mapseg_view *view)
+may_lock(const struct msi_view *view)
 {
     return view->seg->lock.header != NULL && view->reach != REACH_FILE;
 }
 
 /** Reads when the first try has failed. */
 static __attribute__((noinline)) mapseg_result
-read_slowly(const struct mapseg_view *view, const struct range *range, int64_t timeout_ns,
+read_slowly(const struct msi_view *view, const struct range *range, int64_t timeout_ns,
             uint64_t *version)
 {
-    struct mapseg_patience patience = mapseg_patience_begin(timeout_ns);
+    struct msi_patience patience = msi_patience_begin(timeout_ns);
     bool good = false;
 
-    if (mapseg_view_is_own(view))
+    if (msi_view_is_own(view))
         return copy_own(view, range, version);
     for (int tries = 0;; tries++) {
         mapseg_result result = try_copy(view, range, version, &good);
@@ -109,25 +109,25 @@ read_slowly(const struct mapseg_view *view, const struct range *range, int64_t t
         if (result != MAPSEG_OK || good)
             return result;
         pause_after(tries);
-        if (tries < MAPSEG_VIEW_QUICK_TRIES && range->bytes <= QUICK_BYTES)
+        if (tries < MSI_VIEW_QUICK_TRIES && range->bytes <= QUICK_BYTES)
             continue;
         if (may_lock(view))
             result = copy_locked(view, range, &patience, version, &good);
         if (result != MAPSEG_OK || good)
             return result;
-        now = mapseg_os.monotonic_ns();
-        result = mapseg_patience_judge(view, &patience, now, *version);
+        now = msi_os.monotonic_ns();
+        result = msi_patience_judge(view, &patience, now, *version);
         if (result != MAPSEG_OK)
             return result;
-        if (mapseg_version_is_odd(*version))
-            mapseg_patience_sleep(view->seg, &patience, now, *version);
+        if (msi_version_is_odd(*version))
+            msi_patience_sleep(view->seg, &patience, now, *version);
     }
 }
 
 static mapseg_result
 read_range(mapseg *seg, const struct range *range, int64_t timeout_ns, uint64_t *version)
 {
-    struct mapseg_view view = mapseg_view_begin(seg);
+    struct msi_view view = msi_view_begin(seg);
     bool good;
     mapseg_result result = try_copy(&view, range, version, &good);
 
@@ -140,18 +140,18 @@ read_range(mapseg *seg, const struct range *range, int64_t timeout_ns, uint64_t 
 static inline bool
 read_fast(const mapseg *seg, size_t offset, void *to, size_t bytes, uint64_t *version)
 {
-    const struct mapseg_attachment *attachment = &seg->attachment;
+    const struct msi_attachment *attachment = &seg->attachment;
     size_t size = attachment->data_size;
     uint64_t seen;
 
-    if (!mapseg_lock_lives_to_read(&seg->lock) || offset > size || bytes > size - offset ||
+    if (!msi_lock_may_read_fast(&seg->lock) || offset > size || bytes > size - offset ||
         atomic_load_explicit(&seg->error, memory_order_relaxed) != MAPSEG_OK)
         return false;
-    seen = mapseg_version_load(attachment->base);
-    if (mapseg_version_is_odd(seen))
+    seen = msi_version_load(attachment->base);
+    if (msi_version_is_odd(seen))
         return false;
-    mapseg_copy_out(to, attachment->base + attachment->data_offset + offset, bytes);
-    if (mapseg_version_load_again(attachment->base) != seen)
+    msi_copy_out(to, attachment->base + attachment->data_offset + offset, bytes);
+    if (msi_version_load_again(attachment->base) != seen)
         return false;
     if (version != NULL)
         *version = seen;
@@ -168,17 +168,17 @@ mapseg_read_for(mapseg *seg, size_t offset, void *to, size_t bytes, uint64_t *ve
 
     if (read_fast(seg, offset, to, bytes, version))
         return MAPSEG_OK;
-    if (!mapseg_handle_is_attached(seg))
-        return mapseg_view_refuse_detached(seg, "read");
-    result = mapseg_view_check_range(seg, "read", offset, bytes);
+    if (!msi_handle_is_attached(seg))
+        return msi_view_refuse_detached(seg, "read");
+    result = msi_view_check_range(seg, "read", offset, bytes);
     if (result != MAPSEG_OK)
         return result;
     result = read_range(seg, &range, timeout_ns, &seen);
     if (result == MAPSEG_OK || result == MAPSEG_TIMED_OUT || result == MAPSEG_OWNER_DIED)
-        mapseg_change_note(seg, result == MAPSEG_OK ? seen : seen | 1);
+        msi_notify_note(seg, result == MAPSEG_OK ? seen : seen | 1);
     if (result == MAPSEG_OK && version != NULL)
         *version = seen;
-    return mapseg_view_report(seg, "read", result);
+    return msi_view_report(seg, "read", result);
 }
 
 mapseg_result
@@ -186,28 +186,27 @@ mapseg_read(mapseg *seg, size_t offset, void *to, size_t bytes, uint64_t *versio
 {
     if (read_fast(seg, offset, to, bytes, version))
         return MAPSEG_OK;
-    return mapseg_read_for(seg, offset, to, bytes, version, MAPSEG_VIEW_PATIENCE_NS);
+    return mapseg_read_for(seg, offset, to, bytes, version, MSI_VIEW_PATIENCE_NS);
 }
 
 /** Waits until no change is under way and the version is not `seen`, which is
  *  odd where any will do. */
 static mapseg_result
-wait_for_version(const struct mapseg_view *view, uint64_t seen, int64_t timeout_ns,
-                 uint64_t *version)
+wait_for_version(const struct msi_view *view, uint64_t seen, int64_t timeout_ns, uint64_t *version)
 {
-    mapseg_result result = mapseg_view_fetch_stable(view, version);
-    struct mapseg_patience patience;
+    mapseg_result result = msi_view_fetch_stable(view, version);
+    struct msi_patience patience;
 
-    if (result != MAPSEG_OK || (!mapseg_version_is_odd(*version) && *version != seen))
+    if (result != MAPSEG_OK || (!msi_version_is_odd(*version) && *version != seen))
         return result;
-    patience = mapseg_patience_begin(timeout_ns);
-    for (int64_t now = patience.begin;; now = mapseg_os.monotonic_ns()) {
-        result = mapseg_patience_judge(view, &patience, now, *version);
+    patience = msi_patience_begin(timeout_ns);
+    for (int64_t now = patience.begin;; now = msi_os.monotonic_ns()) {
+        result = msi_patience_judge(view, &patience, now, *version);
         if (result != MAPSEG_OK)
             return result;
-        mapseg_patience_sleep(view->seg, &patience, now, *version);
-        result = mapseg_view_fetch_stable(view, version);
-        if (result != MAPSEG_OK || (!mapseg_version_is_odd(*version) && *version != seen))
+        msi_patience_sleep(view->seg, &patience, now, *version);
+        result = msi_view_fetch_stable(view, version);
+        if (result != MAPSEG_OK || (!msi_version_is_odd(*version) && *version != seen))
             return result;
     }
 }
@@ -215,28 +214,28 @@ wait_for_version(const struct mapseg_view *view, uint64_t seen, int64_t timeout_
 static mapseg_result
 wait_as(mapseg *seg, const char *operation, uint64_t seen, int64_t timeout_ns, uint64_t *version)
 {
-    struct mapseg_view view;
+    struct msi_view view;
     mapseg_result result;
 
-    if (!mapseg_handle_is_attached(seg))
-        return mapseg_view_refuse_detached(seg, operation);
-    view = mapseg_view_begin(seg);
+    if (!msi_handle_is_attached(seg))
+        return msi_view_refuse_detached(seg, operation);
+    view = msi_view_begin(seg);
     result = wait_for_version(&view, seen, timeout_ns, version);
     /* Also where there was nothing new: it is given out again. */
     if (result == MAPSEG_OK || result == MAPSEG_TIMED_OUT || result == MAPSEG_OWNER_DIED)
-        mapseg_change_note(seg, *version);
-    return mapseg_view_report(seg, operation, result);
+        msi_notify_note(seg, *version);
+    return msi_view_report(seg, operation, result);
 }
 
 static bool
 is_own(mapseg *seg)
 {
-    struct mapseg_view view;
+    struct msi_view view;
 
-    if (!mapseg_lock_is_noted(&seg->lock))
+    if (!msi_lock_held_by_this_thread(&seg->lock))
         return false;
-    view = mapseg_view_begin(seg);
-    return mapseg_view_is_own(&view);
+    view = msi_view_begin(seg);
+    return msi_view_is_own(&view);
 }
 
 mapseg_result
@@ -246,10 +245,10 @@ mapseg_read_begin(mapseg *seg, uint64_t *version)
     uint64_t seen;
 
     /* Who is within a change of its own waits for nobody. */
-    if (mapseg_handle_is_attached(seg) && is_own(seg))
-        result = mapseg_view_report(seg, "read", mapseg_view_look(seg, &seen));
+    if (msi_handle_is_attached(seg) && is_own(seg))
+        result = msi_view_report(seg, "read", msi_view_look(seg, &seen));
     else
-        result = wait_as(seg, "read", 1, MAPSEG_VIEW_PATIENCE_NS, &seen);
+        result = wait_as(seg, "read", 1, MSI_VIEW_PATIENCE_NS, &seen);
 
     if (result == MAPSEG_OK)
         *version = seen;
@@ -259,15 +258,15 @@ mapseg_read_begin(mapseg *seg, uint64_t *version)
 bool
 mapseg_read_retry(mapseg *seg, uint64_t version)
 {
-    struct mapseg_view view;
+    struct msi_view view;
     uint64_t again;
     mapseg_result result;
 
-    if (!mapseg_handle_is_attached(seg))
+    if (!msi_handle_is_attached(seg))
         return true;
-    view = mapseg_view_begin(seg);
-    result = mapseg_view_fetch_version(&view, true, &again);
-    return result != MAPSEG_OK || again != version || mapseg_view_check_length(seg) != MAPSEG_OK;
+    view = msi_view_begin(seg);
+    result = msi_view_fetch_version(&view, true, &again);
+    return result != MAPSEG_OK || again != version || msi_view_check_length(seg) != MAPSEG_OK;
 }
 
 mapseg_result
@@ -277,7 +276,7 @@ mapseg_wait(mapseg *seg, uint64_t seen, int64_t timeout_ns, uint64_t *now)
     mapseg_result result = wait_as(seg, "wait for", seen, timeout_ns, &version);
 
     if (now != NULL && (result == MAPSEG_OK || result == MAPSEG_TIMED_OUT) &&
-        !mapseg_version_is_odd(version))
+        !msi_version_is_odd(version))
         *now = version;
     return result;
 }

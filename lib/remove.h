@@ -10,7 +10,7 @@
 #include "file/name.h"
 
 /** How a name is to be removed. */
-struct mapseg_removal {
+struct msi_removal {
     bool force;   /**< also if others are attached */
     bool careful; /**< as create: only what attach would trust */
     const mapseg_options *options;
@@ -19,7 +19,7 @@ struct mapseg_removal {
 
 /** Tries once to remove the name; the fork list is locked, or a child could
  *  inherit the descriptor that holds the bytes. */
-mapseg_result mapseg_name_remove(const struct mapseg_name *name, struct mapseg_removal *removal,
-                                 struct mapseg_failure *failure);
+mapseg_result msi_name_remove(const struct msi_name *name, struct msi_removal *removal,
+                              struct msi_failure *failure);
 
 #endif

@@ -29,13 +29,13 @@ static _Atomic uint32_t handles;
 mapseg *
 mapseg_new(void)
 {
-    mapseg *seg = mapseg_fork_set_up() < 0 ? NULL : calloc(1, sizeof *seg);
+    mapseg *seg = msi_fork_set_up() < 0 ? NULL : calloc(1, sizeof *seg);
 
     if (seg == NULL)
         return NULL;
     seg->number = atomic_fetch_add_explicit(&handles, 1, memory_order_relaxed) + 1;
-    mapseg_attachment_clear(&seg->attachment);
-    mapseg_lock_clear(&seg->lock);
+    msi_attachment_clear(&seg->attachment);
+    msi_lock_clear(&seg->lock);
     return seg;
 }
 
@@ -54,18 +54,18 @@ mapseg_new_with_key(const char *key)
 mapseg *
 mapseg_new_from_environment(void)
 {
-    const char *key = mapseg_os.environment_key();
-    struct mapseg_failure failure;
+    const char *key = msi_os.environment_key();
+    struct msi_failure failure;
     mapseg *seg = mapseg_new();
 
     if (seg == NULL)
         return NULL;
     if (key == NULL || *key == '\0') {
-        mapseg_failed(&failure, MAPSEG_NOT_FOUND, 0,
-                      "the environment variable MAPSEG_KEY is not set, or the program is set-id, "
-                      "which must not believe it; start it from a program that hands a segment "
-                      "over");
-        (void)mapseg_report(seg, "find", &failure);
+        msi_failed(&failure, MAPSEG_NOT_FOUND, 0,
+                   "the environment variable MAPSEG_KEY is not set, or the program is set-id, "
+                   "which must not believe it; start it from a program that hands a segment "
+                   "over");
+        (void)msi_report(seg, "find", &failure);
     } else if (mapseg_set_native_key(seg, key) == MAPSEG_OUT_OF_RESOURCES) {
         mapseg_free(seg);
         return NULL;
@@ -78,7 +78,7 @@ mapseg_free(mapseg *seg)
 {
     if (seg == NULL)
         return;
-    mapseg_handle_settle(seg);
+    msi_handle_drop_inherited(seg);
     if (seg->attached)
         (void)mapseg_detach(seg);
     mapseg_ipc_key_free(seg->key);
@@ -92,23 +92,23 @@ mapseg_free(mapseg *seg)
 static mapseg_result
 change_key(mapseg *seg, mapseg_ipc_key *key, char *plain_key)
 {
-    mapseg_handle_settle(seg);
+    msi_handle_drop_inherited(seg);
     if (seg->attached)
         (void)mapseg_detach(seg);
     mapseg_ipc_key_free(seg->key);
     free(seg->plain_key);
     seg->key = key;
     seg->plain_key = plain_key;
-    return mapseg_succeed(seg);
+    return msi_succeed(seg);
 }
 
 static mapseg_result
 no_memory_for_key(mapseg *seg)
 {
-    struct mapseg_failure failure;
+    struct msi_failure failure;
 
-    mapseg_system_failed(&failure, ENOMEM, "no memory for another key");
-    return mapseg_report(seg, "change the key of", &failure);
+    msi_system_failed(&failure, ENOMEM, "no memory for another key");
+    return msi_report(seg, "change the key of", &failure);
 }
 
 mapseg_result
@@ -120,9 +120,9 @@ mapseg_set_key(mapseg *seg, const char *key)
     if (key == NULL || *key == '\0')
         return change_key(seg, NULL, NULL);
     if (seg->plain_key != NULL && strcmp(seg->plain_key, key) == 0)
-        return mapseg_succeed(seg);
+        return msi_succeed(seg);
     derived = mapseg_ipc_key_derive(key, mapseg_default_key_type());
-    copy = mapseg_copy_string(key);
+    copy = msi_copy_string(key);
     if (derived == NULL || copy == NULL) {
         mapseg_ipc_key_free(derived);
         free(copy);
@@ -141,7 +141,7 @@ has_native_key(const mapseg *seg, const mapseg_ipc_key *key)
 mapseg_result
 mapseg_set_native_key(mapseg *seg, const char *native_key)
 {
-    struct mapseg_failure failure;
+    struct msi_failure failure;
     const char *objection;
     mapseg_ipc_key *key;
 
@@ -150,13 +150,13 @@ mapseg_set_native_key(mapseg *seg, const char *native_key)
     key = mapseg_ipc_key_from_text(native_key);
     if (key == NULL)
         return no_memory_for_key(seg);
-    objection = mapseg_key_objection(key);
+    objection = msi_key_objection(key);
     if (objection != NULL || has_native_key(seg, key)) {
         mapseg_ipc_key_free(key);
         if (objection == NULL)
-            return mapseg_succeed(seg);
-        mapseg_failed(&failure, MAPSEG_KEY_ERROR, 0, "the new key cannot be used: %s", objection);
-        return mapseg_report(seg, "change the key of", &failure);
+            return msi_succeed(seg);
+        msi_failed(&failure, MAPSEG_KEY_ERROR, 0, "the new key cannot be used: %s", objection);
+        return msi_report(seg, "change the key of", &failure);
     }
     return change_key(seg, key, NULL);
 }
@@ -178,17 +178,17 @@ mapseg_native_key(const mapseg *seg)
 /** Removes the name, if it still leads to the file: in a directory that is opened
  *  once, and judged as it was when the handle attached. [LEAVE_COMPARE, LEAVE_UNLINK] */
 static void
-remove_name(const struct mapseg_attachment *attachment)
+remove_name(const struct msi_attachment *attachment)
 {
-    const struct mapseg_file *file = &attachment->file;
-    struct mapseg_failure failure;
-    struct mapseg_name name;
+    const struct msi_file *file = &attachment->file;
+    struct msi_failure failure;
+    struct msi_name name;
 
-    if (mapseg_place_open_again(attachment->type, file->path, attachment->trust_flags, &name,
-                                &failure) == MAPSEG_OK &&
-        mapseg_name_leads_to(&name, file->device, file->inode) == 1)
-        (void)mapseg_os.unlink(name.directory, name.last);
-    mapseg_name_close(&name);
+    if (msi_place_open_again(attachment->type, file->path, attachment->trust_flags, &name,
+                             &failure) == MAPSEG_OK &&
+        msi_name_leads_to(&name, file->device, file->inode) == 1)
+        (void)msi_os.unlink(name.directory, name.last);
+    msi_name_close(&name);
 }
 
 /** Removes the name if no other is present. Holding all of presence proves it, and
@@ -196,18 +196,18 @@ remove_name(const struct mapseg_attachment *attachment)
  *  is cheap and mostly finds one: of several who leave at once each has let go of
  *  its own byte by then, so the last look finds none. */
 static void
-leave_as_last(struct mapseg_attachment *attachment, int fd)
+leave_as_last(struct msi_attachment *attachment, int fd)
 {
-    struct mapseg_hold hold;
+    struct msi_hold hold;
 
     /* Steps of tests/model/name.pml. [LEAVE_TEST] */
-    if (mapseg_presence_is_any(fd))
+    if (msi_presence_is_any(fd))
         return;
     /* [LEAVE_RANGE] */
-    if (mapseg_presence_take_all(&hold, &attachment->file) < 0)
+    if (msi_presence_lock_all(&hold, &attachment->file) < 0)
         return;
     remove_name(attachment);
-    mapseg_presence_let_go(&hold);
+    msi_presence_unlock(&hold);
 }
 
 /** Releases the lock if this handle holds it. A change that nobody will end is a
@@ -215,46 +215,46 @@ leave_as_last(struct mapseg_attachment *attachment, int fd)
 static void
 release_lock(mapseg *seg)
 {
-    struct mapseg_lock *lock = &seg->lock;
+    struct msi_lock *lock = &seg->lock;
 
-    if (mapseg_lock_is_used(lock) && seg->attachment.reads_file)
-        mapseg_attachment_release_word(&seg->attachment,
-                                       mapseg_lock_writes(lock) ? MAPSEG_LOCK_DIED : 0);
+    if (msi_lock_is_used(lock) && seg->attachment.access_through_fd)
+        msi_attachment_release_word(&seg->attachment,
+                                    msi_lock_in_change(lock) ? MAPSEG_LOCK_DIED : 0);
     else
-        mapseg_lock_end(lock);
-    mapseg_lock_clear(lock);
+        msi_lock_end(lock);
+    msi_lock_clear(lock);
 }
 
 mapseg_result
 mapseg_detach(mapseg *seg)
 {
-    struct mapseg_attachment *attachment = &seg->attachment;
+    struct msi_attachment *attachment = &seg->attachment;
     int fd;
 
-    if (!mapseg_handle_is_attached(seg))
-        return mapseg_refuse(seg, "detach from", MAPSEG_NOT_ATTACHED,
-                             "this handle is not attached; nothing was changed");
-    mapseg_change_stop(seg);
-    (void)mapseg_fork_lock();
-    mapseg_fork_delist(seg);
+    if (!msi_handle_is_attached(seg))
+        return msi_refuse(seg, "detach from", MAPSEG_NOT_ATTACHED,
+                          "this handle is not attached; nothing was changed");
+    msi_notify_stop(seg);
+    (void)msi_forklist_lock();
+    msi_forklist_remove(seg);
     seg->attached = false;
     /* In this order: the lock first, while its slot is still ours; and presence
      * before the question whether anybody else is there. */
     release_lock(seg);
-    mapseg_guard_forget(seg);
-    mapseg_presence_release(&attachment->presence, &attachment->file);
-    fd = mapseg_file_fd(&attachment->file);
+    msi_guard_forget(seg);
+    msi_presence_release(&attachment->presence, &attachment->file);
+    fd = msi_file_fd(&attachment->file);
     /* Where the descriptor is lost, nothing can be proved. */
-    if (fd >= 0 && mapseg_attachment_is_named(attachment) && !attachment->keeps_name &&
+    if (fd >= 0 && msi_attachment_is_named(attachment) && !attachment->keeps_name &&
         !(attachment->flags & MAPSEG_HEADER_PERSISTENT))
         leave_as_last(attachment, fd);
     if (fd >= 0) {
-        mapseg_close(fd);
+        msi_close(fd);
         attachment->file.fd = -1;
     }
-    mapseg_attachment_drop(attachment);
-    mapseg_fork_unlock();
-    return mapseg_succeed(seg);
+    msi_attachment_drop(attachment);
+    msi_forklist_unlock();
+    return msi_succeed(seg);
 }
 
 /* ----------------------------------------------------------------- state -- */
@@ -262,7 +262,7 @@ mapseg_detach(mapseg *seg)
 bool
 mapseg_is_attached(const mapseg *seg)
 {
-    return mapseg_handle_is_attached(seg);
+    return msi_handle_is_attached(seg);
 }
 
 /** Whether the memory is mapped in this process: also in a child that got it,
@@ -270,13 +270,13 @@ mapseg_is_attached(const mapseg *seg)
 static bool
 has_memory(const mapseg *seg)
 {
-    return seg->attached && !(seg->no_fork && mapseg_handle_is_orphaned(seg));
+    return seg->attached && !(seg->no_fork && msi_handle_is_orphaned(seg));
 }
 
 void *
 mapseg_data(mapseg *seg)
 {
-    struct mapseg_attachment *attachment = &seg->attachment;
+    struct msi_attachment *attachment = &seg->attachment;
 
     return has_memory(seg) && !seg->read_only ? attachment->base + attachment->data_offset : NULL;
 }
@@ -284,7 +284,7 @@ mapseg_data(mapseg *seg)
 const void *
 mapseg_const_data(const mapseg *seg)
 {
-    const struct mapseg_attachment *attachment = &seg->attachment;
+    const struct msi_attachment *attachment = &seg->attachment;
 
     return has_memory(seg) ? attachment->base + attachment->data_offset : NULL;
 }

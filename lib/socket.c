@@ -40,47 +40,47 @@ make_message(const mapseg *seg, mapseg_access access, struct mapseg_message *mes
 
 /** SOCK_STREAM or its like, of a Unix socket. */
 static mapseg_result
-check_socket(int socket_fd, int *type, struct mapseg_failure *failure)
+check_socket(int socket_fd, int *type, struct msi_failure *failure)
 {
-    *type = mapseg_os.socket_type(socket_fd);
+    *type = msi_os.socket_type(socket_fd);
     /* A sandbox refuses the question. */
     if (*type == -EPERM || *type == -EACCES || *type == -ENOSYS)
         *type = SOCK_STREAM;
     if (*type >= 0)
         return MAPSEG_OK;
-    return mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, -*type,
-                         "descriptor %d is no Unix socket, and only these carry descriptors; give "
-                         "one that is",
-                         socket_fd);
+    return msi_failed(failure, MAPSEG_INVALID_ARGUMENT, -*type,
+                      "descriptor %d is no Unix socket, and only these carry descriptors; give "
+                      "one that is",
+                      socket_fd);
 }
 
 /** Words for a socket call that failed; `error` is positive. */
 static mapseg_result
-socket_failed(int error, struct mapseg_failure *failure)
+socket_failed(int error, struct msi_failure *failure)
 {
     switch (error) {
     case EAGAIN:
-        return mapseg_failed(failure, MAPSEG_WOULD_BLOCK, error,
-                             "the socket is not ready; try again when poll() says that it is");
+        return msi_failed(failure, MAPSEG_WOULD_BLOCK, error,
+                          "the socket is not ready; try again when poll() says that it is");
     case ETIMEDOUT:
-        return mapseg_failed(failure, MAPSEG_TIMED_OUT, 0,
-                             "the other end stopped in the middle of the message; close the "
-                             "socket");
+        return msi_failed(failure, MAPSEG_TIMED_OUT, 0,
+                          "the other end stopped in the middle of the message; close the "
+                          "socket");
     case EPIPE:
     case ECONNRESET:
     case ECONNREFUSED:
-        return mapseg_failed(failure, MAPSEG_NOT_FOUND, error,
-                             "the other end of the socket is closed; connect anew");
+        return msi_failed(failure, MAPSEG_NOT_FOUND, error,
+                          "the other end of the socket is closed; connect anew");
     case ENOTCONN:
     case EDESTADDRREQ:
     case EINVAL:
-        return mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, error,
-                             "the socket is not connected; connect it first");
+        return msi_failed(failure, MAPSEG_INVALID_ARGUMENT, error,
+                          "the socket is not connected; connect it first");
     case ETOOMANYREFS:
-        return mapseg_failed(failure, MAPSEG_OUT_OF_RESOURCES, error,
-                             "too many descriptors are under way; let receivers catch up");
+        return msi_failed(failure, MAPSEG_OUT_OF_RESOURCES, error,
+                          "too many descriptors are under way; let receivers catch up");
     default:
-        return mapseg_system_failed(failure, error, "the socket does not work");
+        return msi_system_failed(failure, error, "the socket does not work");
     }
 }
 
@@ -88,9 +88,9 @@ socket_failed(int error, struct mapseg_failure *failure)
 static int
 await_rest(int socket_fd, bool to_send, int64_t deadline)
 {
-    int64_t left = deadline - mapseg_os.monotonic_ns();
+    int64_t left = deadline - msi_os.monotonic_ns();
 
-    return left <= 0 ? -ETIMEDOUT : mapseg_os.socket_ready(socket_fd, to_send, left);
+    return left <= 0 ? -ETIMEDOUT : msi_os.socket_ready(socket_fd, to_send, left);
 }
 
 /** Sends the message, and the descriptor with its first byte. */
@@ -99,8 +99,8 @@ send_all(int socket_fd, const struct mapseg_message *message, int fd)
 {
     const char *next = (const char *)message;
     size_t left = sizeof *message;
-    int64_t sent = mapseg_os.socket_send(socket_fd, next, left, fd, true);
-    int64_t deadline = mapseg_os.monotonic_ns() + MESSAGE_PATIENCE_NS;
+    int64_t sent = msi_os.socket_send(socket_fd, next, left, fd, true);
+    int64_t deadline = msi_os.monotonic_ns() + MESSAGE_PATIENCE_NS;
 
     while (sent >= 0 && (size_t)sent < left) {
         int error = 0;
@@ -112,7 +112,7 @@ send_all(int socket_fd, const struct mapseg_message *message, int fd)
             return error;
         next += sent;
         left -= (size_t)sent;
-        sent = mapseg_os.socket_send(socket_fd, next, left, -1, false);
+        sent = msi_os.socket_send(socket_fd, next, left, -1, false);
         if (sent == -EAGAIN)
             sent = 0;
     }
@@ -121,46 +121,46 @@ send_all(int socket_fd, const struct mapseg_message *message, int fd)
 
 /** Makes the receiver's descriptor; it is on its way then. */
 static int
-dispatch(mapseg *seg, mapseg_access access, struct mapseg_courier *courier,
-         struct mapseg_failure *failure)
+export_for_send(mapseg *seg, mapseg_access access, struct msi_fd_in_flight *flight,
+                struct msi_failure *failure)
 {
     int fd;
 
-    if (mapseg_fork_lock() < 0) {
-        mapseg_fork_lock_failed(failure);
+    if (msi_forklist_lock() < 0) {
+        msi_forklist_lock_failed(failure);
         return -1;
     }
-    fd = mapseg_export(seg, access, failure);
+    fd = msi_export(seg, access, failure);
     if (fd >= 0)
-        mapseg_fork_carry(courier, fd);
-    mapseg_fork_unlock();
+        msi_in_flight_add(flight, fd);
+    msi_forklist_unlock();
     return fd;
 }
 
 /** Ends its way, and closes it: if it was sent, the receiver's copy is the only one from
  *  now on. */
 static void
-dismiss(struct mapseg_courier *courier)
+close_sent(struct msi_fd_in_flight *flight)
 {
-    (void)mapseg_fork_lock();
-    mapseg_fork_deliver(courier);
-    mapseg_close(courier->fd);
-    mapseg_fork_unlock();
+    (void)msi_forklist_lock();
+    msi_in_flight_remove(flight);
+    msi_close(flight->fd);
+    msi_forklist_unlock();
 }
 
 mapseg_result
 mapseg_send(mapseg *seg, int socket_fd, mapseg_access access)
 {
-    struct mapseg_courier courier;
+    struct msi_fd_in_flight flight;
     struct mapseg_message message;
-    struct mapseg_failure failure;
+    struct msi_failure failure;
     mapseg_result result;
     int type;
     int error;
-    int fd = dispatch(seg, access, &courier, &failure);
+    int fd = export_for_send(seg, access, &flight, &failure);
 
     if (fd < 0)
-        return mapseg_report(seg, "send", &failure);
+        return msi_report(seg, "send", &failure);
     result = check_socket(socket_fd, &type, &failure);
     if (result == MAPSEG_OK) {
         make_message(seg, access, &message);
@@ -168,64 +168,64 @@ mapseg_send(mapseg *seg, int socket_fd, mapseg_access access)
         if (error < 0)
             result = socket_failed(-error, &failure);
     }
-    dismiss(&courier);
-    return result == MAPSEG_OK ? mapseg_succeed(seg) : mapseg_report(seg, "send", &failure);
+    close_sent(&flight);
+    return result == MAPSEG_OK ? msi_succeed(seg) : msi_report(seg, "send", &failure);
 }
 
 /** What is being received. */
-struct arrival {
+struct incoming {
     struct mapseg_message message;
-    struct mapseg_parcel parcel;
-    struct mapseg_courier courier; /**< of the first descriptor */
-    size_t bytes;                  /**< of the message that are there */
-    bool ended;                    /**< the other end will send no more */
+    struct msi_received received;
+    struct msi_fd_in_flight flight; /**< of the first descriptor */
+    size_t bytes;                   /**< of the message that are there */
+    bool ended;                     /**< the other end will send no more */
 };
 
 /** Receives what is there, without waiting. A child made meanwhile does not keep the
  *  first descriptor. */
 static int
-receive_part(int socket_fd, struct arrival *arrival)
+receive_part(int socket_fd, struct incoming *incoming)
 {
-    bool had = arrival->parcel.fd >= 0;
+    bool had = incoming->received.fd >= 0;
     int64_t got;
 
-    if (mapseg_fork_lock() < 0)
+    if (msi_forklist_lock() < 0)
         return -ENOMEM;
     /* It closes the descriptors that are too many, which may be of any file: also of one
      * that another thread holds a lock of the process on. */
-    mapseg_closing_pause();
-    got = mapseg_os.socket_receive(socket_fd, (char *)&arrival->message + arrival->bytes,
-                                   sizeof arrival->message - arrival->bytes, &arrival->parcel);
-    mapseg_closing_resume();
-    if (!had && arrival->parcel.fd >= 0)
-        mapseg_fork_carry(&arrival->courier, arrival->parcel.fd);
-    mapseg_fork_unlock();
+    msi_closing_pause();
+    got = msi_os.socket_receive(socket_fd, (char *)&incoming->message + incoming->bytes,
+                                sizeof incoming->message - incoming->bytes, &incoming->received);
+    msi_closing_resume();
+    if (!had && incoming->received.fd >= 0)
+        msi_in_flight_add(&incoming->flight, incoming->received.fd);
+    msi_forklist_unlock();
     if (got < 0)
         return (int)got;
-    arrival->bytes += (size_t)got;
-    arrival->ended = got == 0;
+    incoming->bytes += (size_t)got;
+    incoming->ended = got == 0;
     return 0;
 }
 
 /** Receives one message: all of a stream's, or what a datagram has. */
 static int
-receive_all(int socket_fd, bool stream, int64_t patience_ns, struct arrival *arrival)
+receive_all(int socket_fd, bool stream, int64_t patience_ns, struct incoming *incoming)
 {
     int64_t deadline;
     int error;
 
     do {
-        error = mapseg_os.socket_await(socket_fd);
+        error = msi_os.socket_await(socket_fd);
         if (error < 0)
             return error;
-        error = receive_part(socket_fd, arrival);
+        error = receive_part(socket_fd, incoming);
         /* Another reader was faster. */
     } while (error == -EAGAIN);
-    deadline = mapseg_patience_ends(patience_ns);
-    while (error >= 0 && stream && !arrival->ended && arrival->bytes < sizeof arrival->message) {
+    deadline = msi_patience_ends(patience_ns);
+    while (error >= 0 && stream && !incoming->ended && incoming->bytes < sizeof incoming->message) {
         error = await_rest(socket_fd, false, deadline);
         if (error >= 0)
-            error = receive_part(socket_fd, arrival);
+            error = receive_part(socket_fd, incoming);
         if (error == -EAGAIN)
             error = 0;
     }
@@ -234,76 +234,76 @@ receive_all(int socket_fd, bool stream, int64_t patience_ns, struct arrival *arr
 
 /** Whether all of the message came that makes it one of ours. */
 static mapseg_result
-check_whole(const struct arrival *arrival, struct mapseg_failure *failure)
+check_whole(const struct incoming *incoming, struct msi_failure *failure)
 {
-    const struct mapseg_message *message = &arrival->message;
-    size_t known = arrival->bytes < sizeof message->magic ? arrival->bytes : sizeof message->magic;
+    const struct mapseg_message *message = &incoming->message;
+    size_t known =
+        incoming->bytes < sizeof message->magic ? incoming->bytes : sizeof message->magic;
 
-    if (arrival->bytes == 0 && arrival->parcel.descriptors == 0)
-        return mapseg_failed(failure, MAPSEG_NOT_FOUND, 0,
-                             "the other end closed the socket, or sent nothing; connect anew");
+    if (incoming->bytes == 0 && incoming->received.descriptors == 0)
+        return msi_failed(failure, MAPSEG_NOT_FOUND, 0,
+                          "the other end closed the socket, or sent nothing; connect anew");
     if (memcmp(message->magic, MAPSEG_MESSAGE_MAGIC, known) != 0)
-        return mapseg_failed(failure, MAPSEG_NOT_A_SEGMENT, 0,
-                             "the other end sent something else; see that it calls mapseg_send");
-    if (arrival->bytes < sizeof *message)
-        return mapseg_failed(failure, MAPSEG_CORRUPT, 0,
-                             "the message was cut short: %zu bytes of %zu came; close the socket",
-                             arrival->bytes, sizeof *message);
+        return msi_failed(failure, MAPSEG_NOT_A_SEGMENT, 0,
+                          "the other end sent something else; see that it calls mapseg_send");
+    if (incoming->bytes < sizeof *message)
+        return msi_failed(failure, MAPSEG_CORRUPT, 0,
+                          "the message was cut short: %zu bytes of %zu came; close the socket",
+                          incoming->bytes, sizeof *message);
     if (message->version > MAPSEG_MESSAGE_VERSION)
-        return mapseg_failed(failure, MAPSEG_TOO_NEW, 0,
-                             "the message has version %u and this library knows version %d; "
-                             "upgrade it",
-                             (unsigned)message->version, MAPSEG_MESSAGE_VERSION);
-    if (message->version == 0 || arrival->parcel.too_long || message->bytes != sizeof *message ||
+        return msi_failed(failure, MAPSEG_TOO_NEW, 0,
+                          "the message has version %u and this library knows version %d; "
+                          "upgrade it",
+                          (unsigned)message->version, MAPSEG_MESSAGE_VERSION);
+    if (message->version == 0 || incoming->received.too_long || message->bytes != sizeof *message ||
         message->reserved != 0 || message->access > MAPSEG_READ_WRITE ||
         message->checksum != checksum_of(message))
-        return mapseg_failed(failure, MAPSEG_CORRUPT, 0,
-                             "the message is damaged; close the socket");
+        return msi_failed(failure, MAPSEG_CORRUPT, 0, "the message is damaged; close the socket");
     if (message->flags != 0)
-        return mapseg_failed(failure, MAPSEG_TOO_NEW, 0,
-                             "the message has features (flags %#llx) that this library does not "
-                             "know; upgrade it",
-                             (unsigned long long)message->flags);
+        return msi_failed(failure, MAPSEG_TOO_NEW, 0,
+                          "the message has features (flags %#llx) that this library does not "
+                          "know; upgrade it",
+                          (unsigned long long)message->flags);
     return MAPSEG_OK;
 }
 
 /** Whether the message came with what it promises. */
 static mapseg_result
-check_arrival(const struct arrival *arrival, mapseg_access access, struct mapseg_failure *failure)
+check_arrival(const struct incoming *incoming, mapseg_access access, struct msi_failure *failure)
 {
-    mapseg_result result = check_whole(arrival, failure);
+    mapseg_result result = check_whole(incoming, failure);
 
     if (result != MAPSEG_OK)
         return result;
-    if (arrival->parcel.descriptors == 0 && arrival->parcel.lost)
-        return mapseg_failed(failure, MAPSEG_OUT_OF_RESOURCES, EMFILE,
-                             "the descriptor that came could not be taken; close some, or raise "
-                             "the limit (ulimit -n), and have it sent again");
-    if (arrival->parcel.descriptors != 1 || arrival->parcel.lost)
-        return mapseg_failed(failure, MAPSEG_CORRUPT, 0,
-                             "%u descriptors came where one belongs; close the socket",
-                             arrival->parcel.descriptors);
-    if (access == MAPSEG_READ_WRITE && arrival->message.access != MAPSEG_READ_WRITE)
-        return mapseg_failed(failure, MAPSEG_PERMISSION_DENIED, 0,
-                             "the sender lets this process read alone; attach read-only");
+    if (incoming->received.descriptors == 0 && incoming->received.lost)
+        return msi_failed(failure, MAPSEG_OUT_OF_RESOURCES, EMFILE,
+                          "the descriptor that came could not be taken; close some, or raise "
+                          "the limit (ulimit -n), and have it sent again");
+    if (incoming->received.descriptors != 1 || incoming->received.lost)
+        return msi_failed(failure, MAPSEG_CORRUPT, 0,
+                          "%u descriptors came where one belongs; close the socket",
+                          incoming->received.descriptors);
+    if (access == MAPSEG_READ_WRITE && incoming->message.access != MAPSEG_READ_WRITE)
+        return msi_failed(failure, MAPSEG_PERMISSION_DENIED, 0,
+                          "the sender lets this process read alone; attach read-only");
     return MAPSEG_OK;
 }
 
 /** Closes the descriptor that came, if one did. */
 static void
-give_up(struct arrival *arrival)
+give_up(struct incoming *incoming)
 {
-    if (arrival->parcel.fd >= 0)
-        dismiss(&arrival->courier);
+    if (incoming->received.fd >= 0)
+        close_sent(&incoming->flight);
 }
 
 static mapseg_result
 receive(mapseg *seg, int socket_fd, mapseg_access access, const mapseg_options *options,
-        struct mapseg_failure *failure)
+        struct msi_failure *failure)
 {
-    struct arrival arrival = {.parcel = {.fd = -1}};
+    struct incoming incoming = {.received = {.fd = -1}};
     mapseg_options attaching = *options;
-    struct mapseg_given given = {.message = &arrival.message, .courier = &arrival.courier};
+    struct msi_given given = {.message = &incoming.message, .flight = &incoming.flight};
     mapseg_result result;
     int type;
     int error;
@@ -311,30 +311,30 @@ receive(mapseg *seg, int socket_fd, mapseg_access access, const mapseg_options *
     result = check_socket(socket_fd, &type, failure);
     if (result != MAPSEG_OK)
         return result;
-    error = receive_all(socket_fd, type == SOCK_STREAM, options->timeout_ns, &arrival);
-    result = error < 0 ? socket_failed(-error, failure) : check_arrival(&arrival, access, failure);
+    error = receive_all(socket_fd, type == SOCK_STREAM, options->timeout_ns, &incoming);
+    result = error < 0 ? socket_failed(-error, failure) : check_arrival(&incoming, access, failure);
     if (result == MAPSEG_OK) {
-        given.fd = arrival.parcel.fd;
+        given.fd = incoming.received.fd;
         attaching.timeout_ns = 0;
-        result = mapseg_attach_given(seg, &given, access, &attaching, failure);
+        result = msi_attach_given(seg, &given, access, &attaching, failure);
     }
     if (result != MAPSEG_OK)
-        give_up(&arrival);
+        give_up(&incoming);
     return result;
 }
 
 mapseg_result
 mapseg_receive_with(mapseg *seg, int socket_fd, mapseg_access access, const mapseg_options *options)
 {
-    struct mapseg_failure failure;
+    struct msi_failure failure;
     mapseg_options all;
-    mapseg_result result = mapseg_attach_check(seg, access, options, &all, &failure);
+    mapseg_result result = msi_attach_check(seg, access, options, &all, &failure);
 
     if (result == MAPSEG_OK && seg->attached)
-        return mapseg_attach_refuse(seg, "receive");
+        return msi_attach_refuse(seg, "receive");
     if (result == MAPSEG_OK)
         result = receive(seg, socket_fd, access, &all, &failure);
-    return result == MAPSEG_OK ? mapseg_succeed(seg) : mapseg_report(seg, "receive", &failure);
+    return result == MAPSEG_OK ? msi_succeed(seg) : msi_report(seg, "receive", &failure);
 }
 
 mapseg_result

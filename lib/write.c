@@ -17,32 +17,32 @@
 static int64_t
 copy_some(mapseg *seg, size_t offset, const void *from, size_t bytes)
 {
-    struct mapseg_attachment *attachment = &seg->attachment;
-    int64_t put = mapseg_os.copy_to_mapping(attachment->base + offset, from, bytes);
+    struct msi_attachment *attachment = &seg->attachment;
+    int64_t put = msi_os.copy_to_mapping(attachment->base + offset, from, bytes);
 
     if (put != -EPERM && put != -EACCES && put != -ENOSYS)
         return put;
     /* Or a file that ended before would be made longer again; and above that
      * limit there is SIGXFSZ. */
-    if (mapseg_view_check_length(seg) != MAPSEG_OK)
+    if (msi_view_check_length(seg) != MAPSEG_OK)
         return -EFAULT;
-    if (offset + bytes > mapseg_os.file_size_limit())
+    if (offset + bytes > msi_os.file_size_limit())
         return -EFBIG;
-    return mapseg_os.write(attachment->file.fd, from, bytes, (int64_t)offset);
+    return msi_os.write(attachment->file.fd, from, bytes, (int64_t)offset);
 }
 
 /** Copies into the data; *done: how much of it. */
 static mapseg_result
-copy_in(const struct mapseg_view *view, size_t offset, const char *from, size_t bytes, size_t *done)
+copy_in(const struct msi_view *view, size_t offset, const char *from, size_t bytes, size_t *done)
 {
     mapseg *seg = view->seg;
 
     offset += seg->attachment.data_offset;
     *done = 0;
     if (view->reach != REACH_FILE) {
-        mapseg_copy_in(seg->attachment.base + offset, from, bytes);
+        msi_copy_in(seg->attachment.base + offset, from, bytes);
         *done = bytes;
-        return mapseg_view_is_lost(seg) ? MAPSEG_FILE_SHRUNK : MAPSEG_OK;
+        return msi_view_is_lost(seg) ? MAPSEG_FILE_SHRUNK : MAPSEG_OK;
     }
     while (*done < bytes) {
         int64_t put = copy_some(seg, offset + *done, from + *done, bytes - *done);
@@ -50,8 +50,8 @@ copy_in(const struct mapseg_view *view, size_t offset, const char *from, size_t 
         if (put == -EFAULT)
             /* If the file is as long as ever, there is no memory for what was
              * never reserved. */
-            return mapseg_view_check_length(seg) == MAPSEG_OK ? MAPSEG_OUT_OF_RESOURCES
-                                                              : MAPSEG_FILE_SHRUNK;
+            return msi_view_check_length(seg) == MAPSEG_OK ? MAPSEG_OUT_OF_RESOURCES
+                                                           : MAPSEG_FILE_SHRUNK;
         if (put <= 0)
             return put == -ENOSPC ? MAPSEG_OUT_OF_RESOURCES : MAPSEG_UNKNOWN_ERROR;
         *done += (size_t)put;
@@ -61,36 +61,36 @@ copy_in(const struct mapseg_view *view, size_t offset, const char *from, size_t 
 
 /** Writes a range under the lock, which this thread holds. */
 static mapseg_result
-write_held(const struct mapseg_view *view, size_t offset, const void *from, size_t bytes)
+write_held(const struct msi_view *view, size_t offset, const void *from, size_t bytes)
 {
-    struct mapseg_lock *lock = &view->seg->lock;
-    bool within = mapseg_lock_writes(lock);
+    struct msi_lock *lock = &view->seg->lock;
+    bool within = msi_lock_in_change(lock);
     mapseg_result result;
     size_t done;
 
     if (!within)
-        mapseg_lock_begin_change(lock);
+        msi_lock_begin_change(lock);
     result = copy_in(view, offset, from, bytes, &done);
     if (within || result == MAPSEG_FILE_SHRUNK)
         return result;
     /* Where only some of it could be written, it is as if the writer had died. */
     if (result != MAPSEG_OK && done != 0)
-        mapseg_lock_mark(lock);
-    mapseg_lock_publish(lock);
+        msi_lock_mark(lock);
+    msi_lock_publish(lock);
     return result;
 }
 
 /** Takes the lock, writes, and lets go of it. */
 static mapseg_result
-write_range(const struct mapseg_view *view, size_t offset, const void *from, size_t bytes)
+write_range(const struct msi_view *view, size_t offset, const void *from, size_t bytes)
 {
     mapseg *seg = view->seg;
-    mapseg_result result = mapseg_view_check_length(seg);
+    mapseg_result result = msi_view_check_length(seg);
 
-    if (result == MAPSEG_OK && mapseg_lock_was_taken_away(&seg->lock))
+    if (result == MAPSEG_OK && msi_lock_was_taken_away(&seg->lock))
         return MAPSEG_LOCK_ERROR;
     if (result == MAPSEG_OK)
-        result = mapseg_lock_take(&seg->lock, INT64_MAX);
+        result = msi_lock_take(&seg->lock, INT64_MAX);
     else
         return result;
     if (result == MAPSEG_ALREADY_LOCKED)
@@ -100,32 +100,32 @@ write_range(const struct mapseg_view *view, size_t offset, const void *from, siz
     if (result == MAPSEG_OK)
         result = write_held(view, offset, from, bytes);
     if (result == MAPSEG_FILE_SHRUNK)
-        mapseg_attachment_abandon_word(&seg->attachment, &seg->lock);
+        msi_attachment_abandon_word(&seg->attachment, &seg->lock);
     else
-        (void)mapseg_lock_release(&seg->lock, 0);
+        (void)msi_lock_release(&seg->lock, 0);
     return result;
 }
 
 static mapseg_result
 refuse_writing(mapseg *seg)
 {
-    struct mapseg_failure failure;
+    struct msi_failure failure;
 
-    mapseg_failed(&failure, MAPSEG_PERMISSION_DENIED, 0,
-                  "this handle is attached read-only; attach with MAPSEG_READ_WRITE");
-    return mapseg_report(seg, "write", &failure);
+    msi_failed(&failure, MAPSEG_PERMISSION_DENIED, 0,
+               "this handle is attached read-only; attach with MAPSEG_READ_WRITE");
+    return msi_report(seg, "write", &failure);
 }
 
 /** Who has the lock need not wait for it; but a peer may have written over it. */
 static mapseg_result
 refuse_lost_lock(mapseg *seg)
 {
-    struct mapseg_failure failure;
+    struct msi_failure failure;
 
-    mapseg_failed(&failure, MAPSEG_LOCK_ERROR, 0,
-                  "somebody wrote over the lock while this thread held it; see who has the "
-                  "segment");
-    return mapseg_report(seg, "write", &failure);
+    msi_failed(&failure, MAPSEG_LOCK_ERROR, 0,
+               "somebody wrote over the lock while this thread held it; see who has the "
+               "segment");
+    return msi_report(seg, "write", &failure);
 }
 
 mapseg_result
@@ -133,51 +133,51 @@ mapseg_write_begin(mapseg *seg)
 {
     mapseg_result result;
 
-    if (mapseg_handle_is_attached(seg) && seg->read_only)
+    if (msi_handle_is_attached(seg) && seg->read_only)
         return refuse_writing(seg);
-    if (mapseg_handle_is_attached(seg) && mapseg_lock_was_taken_away(&seg->lock))
+    if (msi_handle_is_attached(seg) && msi_lock_was_taken_away(&seg->lock))
         return refuse_lost_lock(seg);
     result = mapseg_lock(seg);
     if (mapseg_holds_lock(result))
-        mapseg_lock_begin_change(&seg->lock);
+        msi_lock_begin_change(&seg->lock);
     return result;
 }
 
 mapseg_result
 mapseg_write_end(mapseg *seg)
 {
-    struct mapseg_lock *lock = &seg->lock;
+    struct msi_lock *lock = &seg->lock;
     const struct mapseg_header *header = lock->header;
     bool publishes;
 
-    if (!mapseg_lock_lives(lock) || !mapseg_lock_is_held(lock))
+    if (!msi_lock_is_current(lock) || !msi_lock_is_held(lock))
         return mapseg_unlock(seg);
     publishes = !seg->read_only;
     if (publishes)
-        mapseg_lock_end_change(lock);
-    (void)mapseg_lock_release(lock, 0);
+        msi_lock_end_change(lock);
+    (void)msi_lock_release(lock, 0);
     if (publishes)
-        mapseg_version_wake(header);
+        msi_version_wake(header);
     return MAPSEG_OK;
 }
 
 mapseg_result
 mapseg_write(mapseg *seg, size_t offset, const void *from, size_t bytes)
 {
-    struct mapseg_view view;
+    struct msi_view view;
     mapseg_result result;
 
     /* Which refuses in its own words. */
-    if (!mapseg_handle_is_attached(seg))
+    if (!msi_handle_is_attached(seg))
         return mapseg_write_begin(seg);
     if (seg->read_only)
         return refuse_writing(seg);
-    result = mapseg_view_check_range(seg, "write", offset, bytes);
+    result = msi_view_check_range(seg, "write", offset, bytes);
     if (result != MAPSEG_OK)
         return result;
     /* Within a section of the caller's the lock and the version are, too. */
-    view = mapseg_view_begin(seg);
+    view = msi_view_begin(seg);
     result = write_range(&view, offset, from, bytes);
     return result == MAPSEG_LOCK_ERROR ? refuse_lost_lock(seg)
-                                       : mapseg_view_report(seg, "write", result);
+                                       : msi_view_report(seg, "write", result);
 }

@@ -172,7 +172,7 @@ end_deed(const struct deed *deed, struct peer *peer)
 
 /* ------------------------------------------------------------- looking -- */
 
-static struct mapseg_os_operations healthy;
+static struct msi_os_operations healthy;
 
 /** Counting has all the time that it wants, however slow the machine is. */
 static int64_t
@@ -240,11 +240,11 @@ look_from_a_small_thread(const char *key, bool lists)
     ck_assert_int_eq(
         pthread_attr_setstacksize(&attributes, under_sanitizer() ? 16 * SMALL_STACK : SMALL_STACK),
         0);
-    healthy = mapseg_os;
-    mapseg_os.monotonic_ns = no_time_passes;
+    healthy = msi_os;
+    msi_os.monotonic_ns = no_time_passes;
     ck_assert_int_eq(pthread_create(&thread, &attributes, look, &seen), 0);
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
-    mapseg_os = healthy;
+    msi_os = healthy;
     ck_assert_int_eq(pthread_attr_destroy(&attributes), 0);
     ck_assert_int_eq(seen.result, MAPSEG_OK);
     return seen;
@@ -326,10 +326,10 @@ START_TEST(counting_ends_in_time)
 
     deed.count = MANY;
     struct peer peer = start_deed(&deed);
-    healthy = mapseg_os;
-    mapseg_os.monotonic_ns = time_flies;
+    healthy = msi_os;
+    msi_os.monotonic_ns = time_flies;
     look(&seen);
-    mapseg_os = healthy;
+    msi_os = healthy;
     ck_assert_int_eq(seen.result, MAPSEG_OK);
     ck_assert_uint_ge(seen.attached, 1);
     ck_assert_uint_lt(seen.attached, 10);
@@ -348,8 +348,8 @@ static atomic_bool has_forked;
 
 /** Waits in the middle of a count until another thread has forked. */
 static int
-test_and_await_fork(int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes,
-                    struct mapseg_range *found)
+test_and_await_fork(int fd, enum msi_range_kind kind, int64_t start, int64_t bytes,
+                    struct msi_range *found)
 {
     int64_t deadline = now_ns() + PATIENCE * INT64_C(1000000000);
 
@@ -411,8 +411,8 @@ START_TEST(fork_beside_a_look)
     unique_key(key);
     mapseg *seg = created(key, DATA_BYTES);
     int descriptors = count_open_descriptors();
-    healthy = mapseg_os;
-    mapseg_os.test_range = test_and_await_fork;
+    healthy = msi_os;
+    msi_os.test_range = test_and_await_fork;
     ck_assert_int_eq(pthread_create(&thread, NULL, _i == 0 ? look_by_info : look_by_list, key), 0);
     while (!atomic_load(&has_begun))
         sleep_ms(1);
@@ -426,7 +426,7 @@ START_TEST(fork_beside_a_look)
     atomic_store(&has_forked, true);
     ck_assert_int_eq(end_of(child), 0);
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
-    mapseg_os = healthy;
+    msi_os = healthy;
     mapseg_free(seg);
 }
 END_TEST

@@ -643,18 +643,18 @@ START_TEST(late_versions_take_nothing_back)
         tell(&scene.writer, 'w');
         versions[i] = give_out(scene.seg, i);
     }
-    mapseg_change_note(scene.seg, versions[0]);
+    msi_notify_note(scene.seg, versions[0]);
     check_quiet(fd);
     tell(&scene.writer, 'w');
     check_readable(fd);
     for (int i = 0; i < 3; i++) {
-        mapseg_change_note(scene.seg, versions[i]);
+        msi_notify_note(scene.seg, versions[i]);
         ck_assert(is_readable(fd, 0));
     }
     tell(&scene.writer, 'b');
-    mapseg_change_note(scene.seg, versions[2]);
+    msi_notify_note(scene.seg, versions[2]);
     ck_assert(is_readable(fd, 0));
-    mapseg_change_note(scene.seg, versions[2] + 2);
+    msi_notify_note(scene.seg, versions[2] + 2);
     ck_assert(!is_readable(fd, 0));
     tell(&scene.writer, 'e');
     check_readable(fd);

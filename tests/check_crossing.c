@@ -24,14 +24,14 @@
 
 #define DATA_BYTES 65536
 
-static struct mapseg_os_operations healthy;
+static struct msi_os_operations healthy;
 static char key[KEY_BYTES];
 static char path[KEY_BYTES];
 
 static void
 begin(void)
 {
-    healthy = mapseg_os;
+    healthy = msi_os;
     unique_key(key);
     path_of(path, key);
 }
@@ -93,10 +93,10 @@ START_TEST(size_is_asked_after_the_seals)
     ck_assert_int_eq(pwrite(fd, header, sizeof header, 0), sizeof header);
 
     hostile_fd = fd;
-    mapseg_os.seals = shorten_and_tell_seals;
+    msi_os.seals = shorten_and_tell_seals;
     options.flags = MAPSEG_UNTRUSTED_PEER;
     expect(MAPSEG_CORRUPT, seg, mapseg_attach_fd_with(seg, fd, MAPSEG_READ_ONLY, &options));
-    mapseg_os = healthy;
+    msi_os = healthy;
     close(fd);
     mapseg_free(seg);
 }
@@ -130,9 +130,9 @@ START_TEST(single_writer_is_sealed_before_it_is_filled)
     char text[] = "written";
 
     begin();
-    mapseg_os.reserve = open_and_reserve;
+    msi_os.reserve = open_and_reserve;
     seg = created_memory(MAPSEG_SINGLE_WRITER);
-    mapseg_os = healthy;
+    msi_os = healthy;
     ck_assert_int_eq(reserved_by_others, 0);
     /* What was mapped early is a segment like any other, for children too. */
     expect(MAPSEG_OK, seg, mapseg_write(seg, 0, text, sizeof text));
@@ -167,9 +167,9 @@ START_TEST(child_forked_while_sending_keeps_nothing)
     begin();
     seg = created_memory(0);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
-    mapseg_os.socket_send = fork_and_send;
+    msi_os.socket_send = fork_and_send;
     expect(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_ONLY));
-    mapseg_os = healthy;
+    msi_os = healthy;
     ck_assert_int_eq(forked_copies, 0);
     mapseg_free(seg);
 }
@@ -426,10 +426,10 @@ START_TEST(reading_much_gives_up_in_time)
     mapseg *seg = created_memory(0);
     mapseg *reader = another(seg, MAPSEG_READ_ONLY);
     set_trap(seg);
-    mapseg_os.monotonic_ns = read_fast_clock;
+    msi_os.monotonic_ns = read_fast_clock;
     expect(MAPSEG_TIMED_OUT, reader,
            mapseg_read_for(reader, 0, trap.halves[0], DATA_BYTES, NULL, 10000000));
-    mapseg_os = healthy;
+    msi_os = healthy;
     ck_assert_int_gt(trap.openings, 0);
     ck_assert_int_lt(trap.openings, 20);
     mapseg_free(reader);

@@ -30,7 +30,7 @@
 #define MOST 256 /* descriptors */
 #define FEW 3    /* the first number that is no standard descriptor's */
 
-static struct mapseg_os_operations healthy;
+static struct msi_os_operations healthy;
 
 /* ---------------------------------------------------------- the segment -- */
 
@@ -48,7 +48,7 @@ set_scene(void)
     ck_assert_int_eq(mkdir("/dev/shm/box", 0700), 0);
     ck_assert_int_eq(mkdir("/dev/shm/run", 0700), 0);
     ck_assert_int_eq(setenv("XDG_RUNTIME_DIR", "/dev/shm/run", 1), 0);
-    healthy = mapseg_os;
+    healthy = msi_os;
 }
 
 /** Whether main has said that a key of that type cannot be tested here. */
@@ -553,7 +553,7 @@ START_TEST(descriptor_of_changes_is_closed)
     if (is_left_out((enum type)(_i % TYPES)))
         return;
     set_scene();
-    mapseg_os.event_raise = count_raise;
+    msi_os.event_raise = count_raise;
     peer = start_keeper((enum type)(_i % TYPES));
     note_descriptors();
     seg = attach_to((enum type)(_i % TYPES), MAPSEG_READ_WRITE, &peer);
@@ -586,7 +586,7 @@ START_TEST(descriptor_of_changes_is_anothers)
     int old;
 
     set_scene();
-    mapseg_os.event_raise = count_raise;
+    msi_os.event_raise = count_raise;
     first = created("shm:first", 100);
     second = created("shm:second", 100);
     old = mapseg_change_fd(first);

@@ -30,7 +30,7 @@ enum end { WELL = 0, SET_UP = 3, IN_CHILD, NOT_HANDLED, OPERATION, AFTERWARDS, M
 
 /* ---------------------------------------------------------- the signal -- */
 
-static struct mapseg_os_operations healthy;
+static struct msi_os_operations healthy;
 
 static struct {
     int number;  /* the signal */
@@ -61,15 +61,14 @@ count_call(void)
     }
 
 WRAP(int, status, (int fd, struct stat *status), (fd, status))
-WRAP(int, lock_range, (int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes),
+WRAP(int, lock_range_ofd, (int fd, enum msi_range_kind kind, int64_t start, int64_t bytes),
      (fd, kind, start, bytes))
-WRAP(int, hold_range, (int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes),
+WRAP(int, lock_range_process, (int fd, enum msi_range_kind kind, int64_t start, int64_t bytes),
      (fd, kind, start, bytes))
 WRAP(int, test_range,
-     (int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes,
-      struct mapseg_range *found),
+     (int fd, enum msi_range_kind kind, int64_t start, int64_t bytes, struct msi_range *found),
      (fd, kind, start, bytes, found))
-WRAP(void *, map, (int fd, size_t bytes, int64_t offset, enum mapseg_protection how, int *error),
+WRAP(void *, map, (int fd, size_t bytes, int64_t offset, enum msi_protection how, int *error),
      (fd, bytes, offset, how, error))
 WRAP(int, hide_from_children, (void *address, size_t bytes), (address, bytes))
 
@@ -104,18 +103,18 @@ raising_unmap(void *address, size_t bytes)
 static void
 install_hooks(void)
 {
-    healthy = mapseg_os;
+    healthy = msi_os;
     is_test = true;
-    mapseg_os.open = raising_open;
-    mapseg_os.reopen = raising_reopen;
-    mapseg_os.close = raising_close;
-    mapseg_os.status = raising_status;
-    mapseg_os.lock_range = raising_lock_range;
-    mapseg_os.hold_range = raising_hold_range;
-    mapseg_os.test_range = raising_test_range;
-    mapseg_os.map = raising_map;
-    mapseg_os.unmap = raising_unmap;
-    mapseg_os.hide_from_children = raising_hide_from_children;
+    msi_os.open = raising_open;
+    msi_os.reopen = raising_reopen;
+    msi_os.close = raising_close;
+    msi_os.status = raising_status;
+    msi_os.lock_range_ofd = raising_lock_range_ofd;
+    msi_os.lock_range_process = raising_lock_range_process;
+    msi_os.test_range = raising_test_range;
+    msi_os.map = raising_map;
+    msi_os.unmap = raising_unmap;
+    msi_os.hide_from_children = raising_hide_from_children;
 }
 
 /* ----------------------------------------------------------- the child -- */
@@ -171,7 +170,7 @@ end_in_handler(pid_t child)
 static void
 fork_here(int number)
 {
-    unsigned depth = mapseg_signals_depth();
+    unsigned depth = msi_signals_depth();
     pid_t child = fork();
 
     (void)number;
@@ -354,7 +353,7 @@ run_close(void)
 {
     int fd = dup(STDERR_FILENO);
 
-    mapseg_close(fd);
+    msi_close(fd);
     return fd >= 0;
 }
 
@@ -403,7 +402,7 @@ look_afterwards(void)
         !run_fork() || mapseg_detach(seg) != MAPSEG_OK)
         return AFTERWARDS;
     if (pthread_sigmask(SIG_BLOCK, NULL, &mask) != 0 || sigismember(&mask, SIGALRM) ||
-        sigismember(&mask, SIGTERM) || mapseg_signals_depth() != 0)
+        sigismember(&mask, SIGTERM) || msi_signals_depth() != 0)
         return MASK;
     return WELL;
 }
@@ -462,7 +461,7 @@ interrupt_everywhere(const struct operation *operation, int number)
         if (end != WELL && end != 100)
             ck_abort_msg("%s, signal %d at call %d: %d", operation->name, number, nth, end);
     }
-    mapseg_os = healthy;
+    msi_os = healthy;
     seg = handle_for(key);
     expect(MAPSEG_OK, seg, mapseg_remove(seg));
     mapseg_free(seg);
@@ -537,7 +536,7 @@ watch_a_change(void)
     expect(MAPSEG_OK, seg, mapseg_write(seg, 0, "new", 3));
     ck_assert_int_eq(poll(&one, 1, PATIENCE * 1000), 1);
     (void)signal(SIGALRM, fork_and_return);
-    healthy = mapseg_os;
+    healthy = msi_os;
     is_test = true;
 }
 
@@ -550,7 +549,7 @@ end_both(bool well)
     ck_assert(well);
     ck_assert_int_gt(returning, 0);
     ck_assert_int_eq(end_of(returning), WELL);
-    mapseg_os = healthy;
+    msi_os = healthy;
     mapseg_free(seg);
 }
 
@@ -560,7 +559,7 @@ START_TEST(child_returns_into_read_of_a_change)
     char text[3];
 
     watch_a_change();
-    mapseg_os.event_clear = raising_event_clear;
+    msi_os.event_clear = raising_event_clear;
     end_both(mapseg_read(seg, 0, text, sizeof text, NULL) == MAPSEG_OK);
 }
 END_TEST
@@ -569,7 +568,7 @@ END_TEST
 START_TEST(child_returns_into_detach_of_changes)
 {
     watch_a_change();
-    mapseg_os.wake_all = raising_wake_all;
+    msi_os.wake_all = raising_wake_all;
     end_both(mapseg_detach(seg) == MAPSEG_OK);
 }
 END_TEST

@@ -26,14 +26,14 @@
 
 #define DATA_BYTES 20000
 
-static struct mapseg_os_operations healthy;
+static struct msi_os_operations healthy;
 static char key[KEY_BYTES];
 static char path[KEY_BYTES];
 
 static void
 begin(void)
 {
-    healthy = mapseg_os;
+    healthy = msi_os;
     unique_key(key);
     path_of(path, key);
 }
@@ -71,11 +71,11 @@ take_step(void)
 }
 
 static int
-lock_range_and_answer(int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes)
+lock_range_and_answer(int fd, enum msi_range_kind kind, int64_t start, int64_t bytes)
 {
     take_step();
-    int error = healthy.lock_range(fd, kind, start, bytes);
-    if (owner.armed && error >= 0 && kind == MAPSEG_RANGE_EXCLUSIVE && bytes == 1 &&
+    int error = healthy.lock_range_ofd(fd, kind, start, bytes);
+    if (owner.armed && error >= 0 && kind == MSI_RANGE_EXCLUSIVE && bytes == 1 &&
         start > MAPSEG_PRESENCE_BASE) {
         owner.armed = false;
         owner.word = (uint32_t)(start - MAPSEG_PRESENCE_BASE) | owner.bits;
@@ -89,8 +89,8 @@ lock_range_and_answer(int fd, enum mapseg_range_kind kind, int64_t start, int64_
 }
 
 static int
-test_range_and_step(int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes,
-                    struct mapseg_range *found)
+test_range_and_step(int fd, enum msi_range_kind kind, int64_t start, int64_t bytes,
+                    struct msi_range *found)
 {
     take_step();
     return healthy.test_range(fd, kind, start, bytes, found);
@@ -156,21 +156,21 @@ meet_owner(int fd, uint32_t bits, int shorten_at, off_t length)
     owner.bits = bits;
     owner.shorten_at = shorten_at;
     owner.length = length;
-    mapseg_os.lock_range = lock_range_and_answer;
-    mapseg_os.test_range = test_range_and_step;
-    mapseg_os.read = read_and_step;
-    mapseg_os.write = write_and_step;
-    mapseg_os.copy_to_mapping = copy_to_and_step;
-    mapseg_os.copy_from_mapping = copy_from_and_step;
-    mapseg_os.status = status_and_step;
-    mapseg_os.hide_from_children = hide_and_step;
-    mapseg_os.wake_one = wake_one_and_step;
+    msi_os.lock_range_ofd = lock_range_and_answer;
+    msi_os.test_range = test_range_and_step;
+    msi_os.read = read_and_step;
+    msi_os.write = write_and_step;
+    msi_os.copy_to_mapping = copy_to_and_step;
+    msi_os.copy_from_mapping = copy_from_and_step;
+    msi_os.status = status_and_step;
+    msi_os.hide_from_children = hide_and_step;
+    msi_os.wake_one = wake_one_and_step;
 }
 
 static void
 leave_owner(void)
 {
-    mapseg_os = healthy;
+    msi_os = healthy;
     owner.word = 0;
 }
 
@@ -376,18 +376,18 @@ static struct untouchable {
 #define UNTOUCHABLES (sizeof untouchables / sizeof *untouchables)
 
 static void *
-map_untouchable(int fd, size_t bytes, int64_t offset, enum mapseg_protection protection, int *error)
+map_untouchable(int fd, size_t bytes, int64_t offset, enum msi_protection protection, int *error)
 {
     void *address = healthy.map(fd, bytes, offset, protection, error);
     size_t i = 0;
 
-    if (address == NULL || protection == MAPSEG_MAP_NONE)
+    if (address == NULL || protection == MSI_MAP_NONE)
         return address;
     while (i < UNTOUCHABLES && untouchables[i].address != NULL)
         i++;
     ck_assert_uint_lt(i, UNTOUCHABLES);
     untouchables[i] = (struct untouchable){
-        address, bytes, protection == MAPSEG_MAP_WRITE ? PROT_READ | PROT_WRITE : PROT_READ};
+        address, bytes, protection == MSI_MAP_WRITE ? PROT_READ | PROT_WRITE : PROT_READ};
     ck_assert_int_eq(mprotect(address, bytes, PROT_NONE), 0);
     return address;
 }
@@ -434,10 +434,10 @@ copy_from_untouchable(void *to, const void *from, size_t bytes)
 static void
 forbid_touching(void)
 {
-    mapseg_os.map = map_untouchable;
-    mapseg_os.unmap = unmap_untouchable;
-    mapseg_os.copy_to_mapping = copy_to_untouchable;
-    mapseg_os.copy_from_mapping = copy_from_untouchable;
+    msi_os.map = map_untouchable;
+    msi_os.unmap = unmap_untouchable;
+    msi_os.copy_to_mapping = copy_to_untouchable;
+    msi_os.copy_from_mapping = copy_from_untouchable;
 }
 
 /** Looks at it, from within and in the list. */

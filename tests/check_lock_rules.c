@@ -16,7 +16,7 @@
 
 #define DATA_BYTES 4096
 
-static struct mapseg_os_operations real;
+static struct msi_os_operations real;
 static struct mapseg_header *header;
 static struct place place;
 static mapseg *seg;
@@ -31,7 +31,7 @@ free_slot(void)
 static void
 set_up(void)
 {
-    real = mapseg_os;
+    real = msi_os;
     new_place(&place);
     seg = created_at(place.key, DATA_BYTES, 0);
     header = map_header(place.path);
@@ -40,7 +40,7 @@ set_up(void)
 static void
 tear_down(void)
 {
-    mapseg_os = real;
+    msi_os = real;
     mapseg_free(seg);
     need(!name_exists(place.path));
 }
@@ -94,7 +94,7 @@ count_wake(const uint32_t *word)
 
 START_TEST(release_wakes_one_if_somebody_sleeps)
 {
-    mapseg_os.wake_one = count_wake;
+    msi_os.wake_one = count_wake;
     need_result(MAPSEG_OK, mapseg_lock(seg));
     need_result(MAPSEG_OK, mapseg_unlock(seg));
     need_number(0, wakes);
@@ -115,9 +115,9 @@ START_TEST(who_gives_up_passes_the_wake_on)
     mapseg *other = attached_to(place.key);
 
     /* With a clock that only sleep moves, it has slept when it gives up. */
-    mapseg_os.monotonic_ns = read_fake_clock;
-    mapseg_os.sleep_on = sleep_well;
-    mapseg_os.wake_one = count_wake;
+    msi_os.monotonic_ns = read_fake_clock;
+    msi_os.sleep_on = sleep_well;
+    msi_os.wake_one = count_wake;
     need_result(MAPSEG_OK, mapseg_lock(seg));
     need_result(MAPSEG_TIMED_OUT, mapseg_lock_for(other, 5 * MILLISECOND));
     need_number(1, wakes);
@@ -146,7 +146,7 @@ START_TEST(who_has_slept_speaks_for_the_others)
     mapseg *other = attached_to(place.key);
     uint32_t own;
 
-    mapseg_os.sleep_on = sleep_until_changed;
+    msi_os.sleep_on = sleep_until_changed;
     need_result(MAPSEG_OK, mapseg_lock(other));
     word_after_sleep = 0;
     need_result(MAPSEG_OK, mapseg_lock(seg));
@@ -170,12 +170,12 @@ static bool haunted;
 /** Has the word name every slot that is claimed, as if its last owner had died
  *  with the lock. */
 static int
-claim_haunted_slot(int fd, enum mapseg_range_kind kind, int64_t first, int64_t bytes)
+claim_haunted_slot(int fd, enum msi_range_kind kind, int64_t first, int64_t bytes)
 {
-    int result = real.lock_range(fd, kind, first, bytes);
+    int result = real.lock_range_ofd(fd, kind, first, bytes);
     int64_t slot = first - MAPSEG_PRESENCE_BASE;
 
-    if (haunted && result >= 0 && kind == MAPSEG_RANGE_EXCLUSIVE && bytes == 1 &&
+    if (haunted && result >= 0 && kind == MSI_RANGE_EXCLUSIVE && bytes == 1 &&
         slot >= MAPSEG_FIRST_SLOT && slot <= MAPSEG_LAST_SLOT) {
         set_lock_word(header, (uint32_t)slot | MAPSEG_LOCK_SLEEPERS);
         haunted = false;
@@ -187,8 +187,8 @@ START_TEST(newcomer_heals_the_word_that_names_its_slot)
 {
     mapseg *other = handle_of(place.key);
 
-    mapseg_os.lock_range = claim_haunted_slot;
-    mapseg_os.wake_one = count_wake;
+    msi_os.lock_range_ofd = claim_haunted_slot;
+    msi_os.wake_one = count_wake;
     haunted = true;
     need_result(MAPSEG_OK, mapseg_attach(other, MAPSEG_READ_WRITE));
     need(!haunted);
@@ -206,8 +206,8 @@ START_TEST(fork_heals_the_word_that_names_the_childs_slot)
 {
     pid_t pid;
 
-    mapseg_os.lock_range = claim_haunted_slot;
-    mapseg_os.wake_one = count_wake;
+    msi_os.lock_range_ofd = claim_haunted_slot;
+    msi_os.wake_one = count_wake;
     haunted = true;
     pid = fork();
     need(pid >= 0);
@@ -236,11 +236,11 @@ static bool swapped_in_hand;
 
 /** Notes who holds the dead owner's byte, and that the word still names it. */
 static int
-watch_hold(int fd, enum mapseg_range_kind kind, int64_t first, int64_t bytes)
+watch_hold(int fd, enum msi_range_kind kind, int64_t first, int64_t bytes)
 {
-    int result = real.lock_range(fd, kind, first, bytes);
+    int result = real.lock_range_ofd(fd, kind, first, bytes);
 
-    if (result >= 0 && kind == MAPSEG_RANGE_EXCLUSIVE &&
+    if (result >= 0 && kind == MSI_RANGE_EXCLUSIVE &&
         first == MAPSEG_PRESENCE_BASE + (int64_t)dead_slot) {
         need_number(dead_slot, lock_word(header) & MAPSEG_LOCK_OWNER);
         dead_description = fd;
@@ -262,8 +262,8 @@ watch_close(int fd)
 START_TEST(swap_has_the_dead_owners_byte_in_hand)
 {
     dead_slot = free_slot();
-    mapseg_os.lock_range = watch_hold;
-    mapseg_os.close = watch_close;
+    msi_os.lock_range_ofd = watch_hold;
+    msi_os.close = watch_close;
     set_lock_word(header, dead_slot);
     need_result(MAPSEG_OWNER_DIED, mapseg_try_lock(seg));
     need(dead_description == -1);
@@ -274,11 +274,11 @@ END_TEST
 
 /** Somebody else has got the dead owner's slot and the lock meanwhile. */
 static int
-lose_the_race(int fd, enum mapseg_range_kind kind, int64_t first, int64_t bytes)
+lose_the_race(int fd, enum msi_range_kind kind, int64_t first, int64_t bytes)
 {
-    int result = real.lock_range(fd, kind, first, bytes);
+    int result = real.lock_range_ofd(fd, kind, first, bytes);
 
-    if (kind == MAPSEG_RANGE_EXCLUSIVE && first == MAPSEG_PRESENCE_BASE + (int64_t)dead_slot)
+    if (kind == MSI_RANGE_EXCLUSIVE && first == MAPSEG_PRESENCE_BASE + (int64_t)dead_slot)
         set_lock_word(header, dead_slot + 1);
     return result;
 }
@@ -289,7 +289,7 @@ START_TEST(word_is_read_again_with_the_byte_in_hand)
 
     dead_slot = free_slot();
     held = hold_bytes(place.path, dead_slot + 1, 1);
-    mapseg_os.lock_range = lose_the_race;
+    msi_os.lock_range_ofd = lose_the_race;
     set_lock_word(header, dead_slot);
     need_result(MAPSEG_WOULD_BLOCK, mapseg_try_lock(seg));
     need_number(dead_slot + 1, lock_word(header) & MAPSEG_LOCK_OWNER);
@@ -302,11 +302,11 @@ static atomic_int byte_in_hand;
 
 /** Keeps the dead owner's byte long enough for a fork to come between. */
 static int
-linger_with_byte(int fd, enum mapseg_range_kind kind, int64_t first, int64_t bytes)
+linger_with_byte(int fd, enum msi_range_kind kind, int64_t first, int64_t bytes)
 {
-    int result = real.lock_range(fd, kind, first, bytes);
+    int result = real.lock_range_ofd(fd, kind, first, bytes);
 
-    if (kind == MAPSEG_RANGE_EXCLUSIVE && first == MAPSEG_PRESENCE_BASE + (int64_t)dead_slot) {
+    if (kind == MSI_RANGE_EXCLUSIVE && first == MAPSEG_PRESENCE_BASE + (int64_t)dead_slot) {
         atomic_store(&byte_in_hand, 1);
         real.nap(150 * MILLISECOND);
     }
@@ -329,7 +329,7 @@ START_TEST(fork_waits_for_a_take_over)
     pid_t pid;
 
     dead_slot = free_slot();
-    mapseg_os.lock_range = linger_with_byte;
+    msi_os.lock_range_ofd = linger_with_byte;
     set_lock_word(header, dead_slot);
     need(pthread_create(&thread, NULL, take_over_in_thread, seg) == 0);
     await(&byte_in_hand, 1);
@@ -358,12 +358,12 @@ no_description(int fd, int flags)
 
 START_TEST(take_over_without_a_descriptor_to_spare)
 {
-    mapseg_os.reopen = no_description;
+    msi_os.reopen = no_description;
     set_lock_word(header, free_slot());
     need_result(MAPSEG_OWNER_DIED, mapseg_try_lock(seg));
     need_result(MAPSEG_OK, mapseg_consistent(seg));
     need_result(MAPSEG_OK, mapseg_unlock(seg));
-    mapseg_os.reopen = real.reopen;
+    msi_os.reopen = real.reopen;
     /* The byte has been given back, and the own one kept. */
     need_attached(1, place.key);
 }
@@ -385,7 +385,7 @@ START_TEST(own_byte_is_never_taken)
     uint32_t own;
     struct mapseg_header *head;
 
-    mapseg_os.reopen = no_access;
+    msi_os.reopen = no_access;
     need_result(MAPSEG_OK, mapseg_create(memory, DATA_BYTES, MAPSEG_READ_WRITE));
     need_result(MAPSEG_OK, mapseg_lock(memory));
     head = (struct mapseg_header *)(void *)((char *)mapseg_data(memory) - MAPSEG_HEADER_BYTES);
@@ -398,7 +398,7 @@ START_TEST(own_byte_is_never_taken)
     need_result(MAPSEG_TIMED_OUT, mapseg_lock_for(memory, 20 * MILLISECOND));
     need_number(own, lock_word(head) & MAPSEG_LOCK_OWNER);
     set_lock_word(head, 0);
-    mapseg_os.reopen = real.reopen;
+    msi_os.reopen = real.reopen;
     need_attached_through(1, memory);
     mapseg_free(memory);
 }
@@ -409,8 +409,8 @@ END_TEST
 START_TEST(interrupted_sleeps_do_not_put_off_the_look)
 {
     fake_time = SECOND;
-    mapseg_os.monotonic_ns = read_fake_clock;
-    mapseg_os.sleep_on = sleep_badly;
+    msi_os.monotonic_ns = read_fake_clock;
+    msi_os.sleep_on = sleep_badly;
     set_lock_word(header, free_slot());
     need_result(MAPSEG_OWNER_DIED, mapseg_lock(seg));
     need(fake_time - SECOND <= 2 * MILLISECOND);
@@ -424,8 +424,8 @@ START_TEST(an_owner_is_looked_at_often_enough)
     int64_t timeout = 10 * SECOND;
 
     fake_time = SECOND;
-    mapseg_os.monotonic_ns = read_fake_clock;
-    mapseg_os.sleep_on = sleep_well;
+    msi_os.monotonic_ns = read_fake_clock;
+    msi_os.sleep_on = sleep_well;
     need_result(MAPSEG_OK, mapseg_lock(owner));
     need_result(MAPSEG_TIMED_OUT, mapseg_lock_for(seg, timeout));
     /* Take-over within 100 ms needs looks at least that often; and a waiter

@@ -51,7 +51,7 @@ static const enum way ways[] = {
 #include "os/operations.h"
 };
 
-static struct mapseg_os_operations healthy;
+static struct msi_os_operations healthy;
 
 static struct {
     enum call call;
@@ -134,10 +134,10 @@ fault(enum call call)
 static void
 install_faults(void)
 {
-    healthy = mapseg_os;
+    healthy = msi_os;
     is_test = true;
 #define OPERATION(failure, type, name, parameters, arguments)                                      \
-    UNLESS_##failure(mapseg_os.name = faulty_##name;)
+    UNLESS_##failure(msi_os.name = faulty_##name;)
 #include "os/operations.h"
 }
 
@@ -561,10 +561,10 @@ regain_reads(mapseg *seg)
     detach_all(seg);
 }
 
-static int64_t (*receive_all)(int socket_fd, void *to, size_t bytes, struct mapseg_parcel *parcel);
+static int64_t (*receive_all)(int socket_fd, void *to, size_t bytes, struct msi_received *parcel);
 
 static int64_t
-receive_little(int socket_fd, void *to, size_t bytes, struct mapseg_parcel *parcel)
+receive_little(int socket_fd, void *to, size_t bytes, struct msi_received *parcel)
 {
     return receive_all(socket_fd, to, bytes < 5 ? bytes : 5, parcel);
 }

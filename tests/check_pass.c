@@ -44,7 +44,7 @@
 
 extern char **environ;
 
-static struct mapseg_os_operations real;
+static struct msi_os_operations real;
 
 /* ------------------------------------------------------------- sockets -- */
 
@@ -297,9 +297,9 @@ no_description(int fd, int flags)
 }
 
 static int
-no_shared_lock(int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes)
+no_shared_lock(int fd, enum msi_range_kind kind, int64_t start, int64_t bytes)
 {
-    return kind == MAPSEG_RANGE_SHARED ? -ENOLCK : real.lock_range(fd, kind, start, bytes);
+    return kind == MSI_RANGE_SHARED ? -ENOLCK : real.lock_range_ofd(fd, kind, start, bytes);
 }
 
 static mapseg_presence_kind
@@ -319,8 +319,8 @@ reader_on_its_description(mapseg *seg)
     int fd = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
     mapseg *reader = mapseg_new();
 
-    real = mapseg_os;
-    mapseg_os.reopen = no_description;
+    real = msi_os;
+    msi_os.reopen = no_description;
     expect(MAPSEG_OK, reader, mapseg_attach_fd(reader, fd, MAPSEG_READ_ONLY));
     ck_assert_int_eq(presence_of(reader), MAPSEG_PRESENCE_RECEIVED);
     check_attached(seg, 2);
@@ -337,7 +337,7 @@ START_TEST(a_fork_beside_a_received_presence)
         _exit(0);
     ck_assert_int_eq(end_of(child), 0);
     check_attached(seg, 2);
-    mapseg_os = real;
+    msi_os = real;
     mapseg_free(reader);
     check_attached(seg, 1);
     mapseg_free(seg);
@@ -353,13 +353,13 @@ START_TEST(a_refusal_beside_a_received_presence)
 
     ck_assert_int_eq(sscanf(mapseg_native_key(reader), "memfd:%d?", &fd), 1);
     fd = dup(fd);
-    mapseg_os.lock_range = no_shared_lock;
+    msi_os.lock_range_ofd = no_shared_lock;
     expect(MAPSEG_OK, refused, mapseg_attach_fd(refused, fd, MAPSEG_READ_ONLY));
     ck_assert_int_eq(presence_of(refused), MAPSEG_PRESENCE_REFUSED);
     check_attached(seg, 2);
     mapseg_free(refused);
     check_attached(seg, 2);
-    mapseg_os = real;
+    msi_os = real;
     mapseg_free(reader);
     mapseg_free(seg);
 }
@@ -827,11 +827,11 @@ START_TEST(the_received_descriptor)
 }
 END_TEST
 
-static struct mapseg_os_operations healthy;
+static struct msi_os_operations healthy;
 static int seen_close_on_exec;
 
 static int64_t
-receive_and_look(int socket_fd, void *to, size_t bytes, struct mapseg_parcel *parcel)
+receive_and_look(int socket_fd, void *to, size_t bytes, struct msi_received *parcel)
 {
     int64_t got = healthy.socket_receive(socket_fd, to, bytes, parcel);
 
@@ -846,8 +846,8 @@ START_TEST(close_on_exec_from_the_beginning)
     mapseg *seg = memory_segment("sent"), *receiver = mapseg_new();
     int ends[2];
 
-    healthy = mapseg_os;
-    mapseg_os.socket_receive = receive_and_look;
+    healthy = msi_os;
+    msi_os.socket_receive = receive_and_look;
     connect_ends((enum kind)_i, ends);
     expect(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_ONLY));
     expect(MAPSEG_OK, receiver, mapseg_receive(receiver, ends[1], MAPSEG_READ_ONLY));
@@ -1632,13 +1632,13 @@ START_TEST(a_sender_that_never_ends)
     slow_letter = &letter;
     slow_end = ends[0];
     slow_bytes = 1;
-    real = mapseg_os;
-    mapseg_os.monotonic_ns = read_fake_clock;
-    mapseg_os.socket_ready = send_a_byte;
+    real = msi_os;
+    msi_os.monotonic_ns = read_fake_clock;
+    msi_os.socket_ready = send_a_byte;
     options.timeout_ns = 400 * MILLISECOND;
     expect(MAPSEG_TIMED_OUT, receiver,
            mapseg_receive_with(receiver, ends[1], MAPSEG_READ_WRITE, &options));
-    mapseg_os = real;
+    msi_os = real;
     ck_assert_int_eq(fake_time, 400 * MILLISECOND);
     ck_assert_uint_eq(slow_bytes, 1 + 6);
     mapseg_free(receiver);
@@ -1702,13 +1702,13 @@ START_TEST(a_child_made_meanwhile_does_not_keep_it)
     burn(&letter);
     descriptors_before = count_open_descriptors();
     end_of_the_child = -1;
-    real = mapseg_os;
-    mapseg_os.socket_ready = fork_and_wait;
-    mapseg_os.nap = fork_and_nap;
+    real = msi_os;
+    msi_os.socket_ready = fork_and_wait;
+    msi_os.nap = fork_and_nap;
     options.timeout_ns = in_the_middle ? 50 * MILLISECOND : 0;
     expect(MAPSEG_TIMED_OUT, receiver,
            mapseg_receive_with(receiver, ends[1], MAPSEG_READ_WRITE, &options));
-    mapseg_os = real;
+    msi_os = real;
     ck_assert_int_eq(end_of_the_child, 0);
     ck_assert_int_eq(count_open_descriptors(), descriptors_before);
     mapseg_free(receiver);

@@ -585,7 +585,7 @@ END_TEST
 
 /** All the bytes that a remover holds. */
 static int
-hold_range(const struct stage *stage)
+lock_range_process(const struct stage *stage)
 {
     return hold_bytes(stage->place.path, 0, MAPSEG_NAME_BYTE + 1);
 }
@@ -599,7 +599,7 @@ START_TEST(attach_gives_up_on_a_stopped_remover)
     int range;
 
     make_segment(&stage->place, DATA_BYTES, 0);
-    range = hold_range(stage);
+    range = lock_range_process(stage);
     options.timeout_ns = 1300 * MILLISECOND;
     began = now();
     need_result(MAPSEG_TIMED_OUT, mapseg_attach_with(seg, MAPSEG_READ_WRITE, &options));
@@ -641,7 +641,7 @@ START_TEST(attach_goes_on_when_the_remover_does)
 
     stage->number = patience[_i];
     make_segment(&stage->place, DATA_BYTES, 0);
-    range = hold_range(stage);
+    range = lock_range_process(stage);
     pid = start(attach_patiently, stage);
     await(&stage->ready, 1);
     nap(200 * MILLISECOND);
@@ -666,7 +666,7 @@ START_TEST(attach_sees_the_remover_finish)
 
     stage->number = patience[_i];
     make_segment(&stage->place, DATA_BYTES, 0);
-    range = hold_range(stage);
+    range = lock_range_process(stage);
     atomic_store(&stage->go, 1);
     pid = start(attach_patiently, stage);
     await(&stage->ready, 1);
@@ -686,7 +686,7 @@ START_TEST(nobody_removes_under_a_remover)
     int range;
 
     make_segment(&stage->place, DATA_BYTES, 0);
-    range = hold_range(stage);
+    range = lock_range_process(stage);
     result = mapseg_reclaim(seg);
     need(result == MAPSEG_IN_USE || result == MAPSEG_TIMED_OUT);
     need(name_exists(stage->place.path));

@@ -72,13 +72,13 @@ static const struct {
 /** Makes the whole of a text printable, in a block of its very size, so that a sanitizer sees each
  *  byte too many. */
 static char *
-printed(const char *from, enum mapseg_printable_form form)
+printed(const char *from, enum msi_printable_form form)
 {
     char *copy = strdup(from);
     const char *rest = copy;
     size_t room = 4 * strlen(from) + 1;
     char *to = malloc(room);
-    size_t length = mapseg_printable(to, room, &rest, form);
+    size_t length = msi_printable(to, room, &rest, form);
 
     ck_assert_uint_eq(length, strlen(to));
     ck_assert_ptr_eq(rest, copy + strlen(copy));
@@ -87,7 +87,7 @@ printed(const char *from, enum mapseg_printable_form form)
 }
 
 static void
-shows(const char *from, enum mapseg_printable_form form, const char *expected)
+shows(const char *from, enum msi_printable_form form, const char *expected)
 {
     char *text = printed(from, form);
 
@@ -101,9 +101,9 @@ START_TEST(texts_as_they_are_shown)
     const char *text = samples[_i].text == NULL ? key : samples[_i].text;
     const char *sentence = samples[_i].sentence == NULL ? text : samples[_i].sentence;
 
-    shows(samples[_i].from, MAPSEG_PRINTABLE_KEY, key);
-    shows(samples[_i].from, MAPSEG_PRINTABLE_TEXT, text);
-    shows(samples[_i].from, MAPSEG_PRINTABLE_SENTENCE, sentence);
+    shows(samples[_i].from, MSI_PRINTABLE_KEY, key);
+    shows(samples[_i].from, MSI_PRINTABLE_TEXT, text);
+    shows(samples[_i].from, MSI_PRINTABLE_SENTENCE, sentence);
 }
 END_TEST
 
@@ -128,7 +128,7 @@ take_back(char *text, const char *mark)
 
 START_TEST(nothing_is_lost)
 {
-    char *text = printed(samples[_i].from, MAPSEG_PRINTABLE_TEXT);
+    char *text = printed(samples[_i].from, MSI_PRINTABLE_TEXT);
 
     take_back(text, "\\x");
     ck_assert_str_eq(text, samples[_i].from);
@@ -139,7 +139,7 @@ END_TEST
 START_TEST(a_printed_key_is_the_same_key)
 {
     mapseg_ipc_key *key = mapseg_ipc_key_new(MAPSEG_KEY_SHM, samples[_i].from);
-    char *text = printed(mapseg_ipc_key_text(key), MAPSEG_PRINTABLE_KEY);
+    char *text = printed(mapseg_ipc_key_text(key), MSI_PRINTABLE_KEY);
     mapseg_ipc_key *again = mapseg_ipc_key_from_text(text);
 
     ck_assert(mapseg_ipc_key_equal(key, again));
@@ -157,9 +157,9 @@ START_TEST(what_comes_out_stays_as_it_is)
         const char *rest = from, *again;
         char once[16], twice[16];
 
-        mapseg_printable(once, sizeof once, &rest, MAPSEG_PRINTABLE_SENTENCE);
+        msi_printable(once, sizeof once, &rest, MSI_PRINTABLE_SENTENCE);
         again = once;
-        mapseg_printable(twice, sizeof twice, &again, MAPSEG_PRINTABLE_SENTENCE);
+        msi_printable(twice, sizeof twice, &again, MSI_PRINTABLE_SENTENCE);
         if (strcmp(once, twice) != 0)
             ck_abort_msg("'%s' becomes '%s'", once, twice);
     }
@@ -176,8 +176,7 @@ START_TEST(what_does_not_fit_is_left_whole)
         char *to = malloc(room);
         const char *rest = whole;
 
-        ck_assert_uint_eq(mapseg_printable(to, room, &rest, MAPSEG_PRINTABLE_TEXT),
-                          lengths[room - 1]);
+        ck_assert_uint_eq(msi_printable(to, room, &rest, MSI_PRINTABLE_TEXT), lengths[room - 1]);
         ck_assert_uint_eq(strlen(to), lengths[room - 1]);
         ck_assert_int_eq(*rest == '\0', lengths[room - 1] == 7);
         free(to);

@@ -79,11 +79,11 @@ START_TEST(descriptors)
     ino_t inode = 99;
     int64_t said;
 
-    ck_assert_int_eq(mapseg_proc_mount_number(descriptions[_i].text, &mount),
+    ck_assert_int_eq(msi_proc_mount_number(descriptions[_i].text, &mount),
                      descriptions[_i].mount >= 0);
     said = descriptions[_i].mount >= 0 ? descriptions[_i].mount : 99;
     ck_assert_uint_eq(mount, (uint64_t)said);
-    ck_assert_int_eq(mapseg_proc_inode(descriptions[_i].text, &inode), descriptions[_i].inode >= 0);
+    ck_assert_int_eq(msi_proc_inode(descriptions[_i].text, &inode), descriptions[_i].inode >= 0);
     said = descriptions[_i].inode >= 0 ? descriptions[_i].inode : 99;
     ck_assert_uint_eq(inode, (uint64_t)said);
 }
@@ -141,7 +141,7 @@ static const struct {
 START_TEST(devices_of_mounts)
 {
     dev_t device = 99;
-    bool said = mapseg_proc_device_of_mount(mounts[_i].text, mounts[_i].mount, &device);
+    bool said = msi_proc_device_of_mount(mounts[_i].text, mounts[_i].mount, &device);
 
     ck_assert_int_eq(said, mounts[_i].major_number >= 0);
     if (said)
@@ -212,8 +212,8 @@ static const struct {
 
 START_TEST(huge_pages_allowed)
 {
-    ck_assert_int_eq(mapseg_proc_allows_huge(huge[_i].setting, huge[_i].mountinfo,
-                                             makedev(0, huge[_i].minor_number)),
+    ck_assert_int_eq(msi_proc_allows_huge(huge[_i].setting, huge[_i].mountinfo,
+                                          makedev(0, huge[_i].minor_number)),
                      huge[_i].allowed);
 }
 END_TEST
@@ -253,7 +253,7 @@ static const struct {
 
 START_TEST(huge_pages_mapped)
 {
-    ck_assert_uint_eq(mapseg_proc_huge_bytes(mappings[_i].text, (uintptr_t)mappings[_i].address),
+    ck_assert_uint_eq(msi_proc_huge_bytes(mappings[_i].text, (uintptr_t)mappings[_i].address),
                       mappings[_i].bytes);
 }
 END_TEST
@@ -302,7 +302,7 @@ static const struct {
 
 START_TEST(readers)
 {
-    ck_assert_uint_eq(mapseg_proc_count_readers(tables[_i].text, makedev(0, 0x1a), 77, BYTE),
+    ck_assert_uint_eq(msi_proc_count_readers(tables[_i].text, makedev(0, 0x1a), 77, BYTE),
                       tables[_i].readers);
 }
 END_TEST
@@ -315,7 +315,7 @@ START_TEST(a_long_table)
     ck_assert_ptr_nonnull(text);
     for (size_t i = 0; i < LINES; i++)
         strcpy(text + i * strlen(READER), READER);
-    ck_assert_uint_eq(mapseg_proc_count_readers(text, makedev(0, 0x1a), 77, BYTE), LINES);
+    ck_assert_uint_eq(msi_proc_count_readers(text, makedev(0, 0x1a), 77, BYTE), LINES);
     free(text);
 }
 END_TEST
@@ -342,7 +342,7 @@ static const struct {
 
 START_TEST(overflow_user)
 {
-    ck_assert_uint_eq(mapseg_proc_overflow_user(overflow_users[_i].text), overflow_users[_i].user);
+    ck_assert_uint_eq(msi_proc_overflow_user(overflow_users[_i].text), overflow_users[_i].user);
 }
 END_TEST
 
@@ -371,7 +371,7 @@ static const struct {
 
 START_TEST(known_users)
 {
-    ck_assert_int_eq(mapseg_proc_knows_all_users(user_maps[_i].text), user_maps[_i].all);
+    ck_assert_int_eq(msi_proc_knows_all_users(user_maps[_i].text), user_maps[_i].all);
 }
 END_TEST
 
@@ -407,14 +407,14 @@ static const struct {
 START_TEST(groups)
 {
     const char *rest = control_groups[_i].text;
-    struct mapseg_proc_group group;
+    struct msi_proc_group group;
     char found[256] = "";
 
-    while ((rest = mapseg_proc_next_group(rest, &group)) != NULL) {
+    while ((rest = msi_proc_next_group(rest, &group)) != NULL) {
         strcat(found, group.unified ? "2 " : "1 ");
         strncat(found, group.path, group.length);
         strcat(found, ";");
-        while (mapseg_proc_group_above(&group)) {
+        while (msi_proc_group_above(&group)) {
             strcat(found, "< ");
             strncat(found, group.path, group.length);
             strcat(found, ";");
@@ -445,7 +445,7 @@ static const struct {
 
 START_TEST(group_limits)
 {
-    ck_assert_uint_eq(mapseg_proc_group_limit(limits[_i].text), limits[_i].bytes);
+    ck_assert_uint_eq(msi_proc_group_limit(limits[_i].text), limits[_i].bytes);
 }
 END_TEST
 
@@ -478,7 +478,7 @@ static const struct {
 
 START_TEST(available_memory)
 {
-    ck_assert_uint_eq(mapseg_proc_available_memory(memories[_i].text), memories[_i].bytes);
+    ck_assert_uint_eq(msi_proc_available_memory(memories[_i].text), memories[_i].bytes);
 }
 END_TEST
 
@@ -487,25 +487,25 @@ END_TEST
 static void
 read_each(const char *text)
 {
-    struct mapseg_proc_group group;
+    struct msi_proc_group group;
     uint64_t mount;
     dev_t device;
     ino_t inode;
 
-    (void)mapseg_proc_mount_number(text, &mount);
-    (void)mapseg_proc_inode(text, &inode);
-    (void)mapseg_proc_device_of_mount(text, 48, &device);
-    (void)mapseg_proc_allows_huge(SETTING_NEVER, text, makedev(0, 26));
-    (void)mapseg_proc_allows_huge(text, "", makedev(0, 26));
-    (void)mapseg_proc_huge_bytes(text, 0x7000);
-    (void)mapseg_proc_count_readers(text, makedev(0, 0x1a), 77, BYTE);
-    (void)mapseg_proc_overflow_user(text);
-    (void)mapseg_proc_knows_all_users(text);
-    for (const char *rest = text; (rest = mapseg_proc_next_group(rest, &group)) != NULL;)
-        while (mapseg_proc_group_above(&group))
+    (void)msi_proc_mount_number(text, &mount);
+    (void)msi_proc_inode(text, &inode);
+    (void)msi_proc_device_of_mount(text, 48, &device);
+    (void)msi_proc_allows_huge(SETTING_NEVER, text, makedev(0, 26));
+    (void)msi_proc_allows_huge(text, "", makedev(0, 26));
+    (void)msi_proc_huge_bytes(text, 0x7000);
+    (void)msi_proc_count_readers(text, makedev(0, 0x1a), 77, BYTE);
+    (void)msi_proc_overflow_user(text);
+    (void)msi_proc_knows_all_users(text);
+    for (const char *rest = text; (rest = msi_proc_next_group(rest, &group)) != NULL;)
+        while (msi_proc_group_above(&group))
             ;
-    (void)mapseg_proc_group_limit(text);
-    (void)mapseg_proc_available_memory(text);
+    (void)msi_proc_group_limit(text);
+    (void)msi_proc_available_memory(text);
 }
 
 START_TEST(texts_cut_off_anywhere)
@@ -533,10 +533,10 @@ START_TEST(long_lines)
         text =
             long_line("x", *letter, "\nino:\t5\n31 1 0:26 / / rw - tmpfs t huge=always\n" READER);
         read_each(text);
-        ck_assert(mapseg_proc_inode(text, &inode) && inode == 5);
-        ck_assert(mapseg_proc_device_of_mount(text, 31, &device) && device == makedev(0, 26));
-        ck_assert(mapseg_proc_allows_huge(SETTING_NEVER, text, device));
-        ck_assert_uint_eq(mapseg_proc_count_readers(text, device, 77, BYTE), 1);
+        ck_assert(msi_proc_inode(text, &inode) && inode == 5);
+        ck_assert(msi_proc_device_of_mount(text, 31, &device) && device == makedev(0, 26));
+        ck_assert(msi_proc_allows_huge(SETTING_NEVER, text, device));
+        ck_assert_uint_eq(msi_proc_count_readers(text, device, 77, BYTE), 1);
         free(text);
         text = long_line("", *letter, "");
         read_each(text);
@@ -547,10 +547,10 @@ START_TEST(long_lines)
         free(text);
     }
     text = long_line("ino:\t", '0', "7\n");
-    ck_assert(mapseg_proc_inode(text, &inode) && inode == 7);
+    ck_assert(msi_proc_inode(text, &inode) && inode == 7);
     free(text);
     text = long_line("31 1 0:26 / /", 'n', " rw - tmpfs t huge=always\n");
-    ck_assert(mapseg_proc_allows_huge(SETTING_NEVER, text, makedev(0, 26)));
+    ck_assert(msi_proc_allows_huge(SETTING_NEVER, text, makedev(0, 26)));
     free(text);
 }
 END_TEST

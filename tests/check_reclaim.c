@@ -24,7 +24,7 @@
 #define OK MAPSEG_OK
 #define MISSING MAPSEG_NOT_FOUND
 
-static struct mapseg_os_operations healthy;
+static struct msi_os_operations healthy;
 
 static void
 put_text(const char *path, const char *text)
@@ -60,7 +60,7 @@ static void
 set_scene(void)
 {
     use_tiny_shm("size=16m");
-    healthy = mapseg_os;
+    healthy = msi_os;
 }
 
 /* ------------------------------------------------------------ reclaiming -- */
@@ -122,9 +122,9 @@ static enum arrival arrival;
 
 /** Just before the presence of the debris is held. */
 static int
-hold_after_arrival(int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes)
+hold_after_arrival(int fd, enum msi_range_kind kind, int64_t start, int64_t bytes)
 {
-    mapseg_os.lock_range = healthy.lock_range;
+    msi_os.lock_range_ofd = healthy.lock_range_ofd;
     if (arrival == TAKES_THE_NAME) {
         ck_assert_int_eq(rename(S "persistent", SEGMENT_PATH), 0);
     } else {
@@ -137,7 +137,7 @@ hold_after_arrival(int fd, enum mapseg_range_kind kind, int64_t start, int64_t b
         close(from);
         close(to);
     }
-    return healthy.lock_range(fd, kind, start, bytes);
+    return healthy.lock_range_ofd(fd, kind, start, bytes);
 }
 
 START_TEST(persistent_one_arrives)
@@ -154,12 +154,12 @@ START_TEST(persistent_one_arrives)
     take_id(SEGMENT, id_of_debris);
     seg = handle_for(SEGMENT);
     take_footprint(&before, NULL);
-    mapseg_os.lock_range = hold_after_arrival;
+    msi_os.lock_range_ofd = hold_after_arrival;
     if (_i % 2 == 0)
         expect(MAPSEG_MEANT_TO_STAY, seg, mapseg_reclaim_with(seg, with(MAPSEG_STALE_ONLY)));
     else
         expect(MISSING, seg, mapseg_reclaim_with(seg, with_id(0, id_of_debris)));
-    mapseg_os.lock_range = healthy.lock_range;
+    msi_os.lock_range_ofd = healthy.lock_range_ofd;
     check_footprint(&before, NULL);
     ck_assert_int_eq(count_locks(SEGMENT_PATH), 0);
     take_id(SEGMENT, id_of_debris);
@@ -271,12 +271,12 @@ END_TEST
 
 /** No lock is taken at all. */
 static int
-refuse_lock(int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes)
+refuse_lock(int fd, enum msi_range_kind kind, int64_t start, int64_t bytes)
 {
     (void)fd;
     (void)start;
     (void)bytes;
-    ck_assert_msg(kind == MAPSEG_RANGE_FREE, "a foreign file is locked");
+    ck_assert_msg(kind == MSI_RANGE_FREE, "a foreign file is locked");
     return 0;
 }
 
@@ -289,8 +289,8 @@ START_TEST(foreign_file_is_not_locked)
     seg = handle_for(SEGMENT);
     put_text(SEGMENT_PATH, _i == 0 ? "" : "somebody's text, which is no segment");
     take_file_state(&state, SEGMENT_PATH);
-    mapseg_os.lock_range = refuse_lock;
-    mapseg_os.hold_range = refuse_lock;
+    msi_os.lock_range_ofd = refuse_lock;
+    msi_os.lock_range_process = refuse_lock;
     expect(MAPSEG_NOT_A_SEGMENT, seg, mapseg_remove(seg));
     expect(MAPSEG_NOT_A_SEGMENT, seg, mapseg_reclaim(seg));
     expect(MAPSEG_NOT_A_SEGMENT, seg, mapseg_reclaim_with(seg, with(MAPSEG_STALE_ONLY)));

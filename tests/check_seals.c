@@ -762,7 +762,7 @@ END_TEST
 
 /* ---------------------------------------------------------- old kernels -- */
 
-static struct mapseg_os_operations healthy;
+static struct msi_os_operations healthy;
 static int dropped;      /* seals that the kernel forgets silently */
 static int unknown;      /* seals that it does not know */
 static int refused_with; /* the error of all sealing */
@@ -789,8 +789,8 @@ create_on_old_kernel(uint32_t flags)
 
     /* A process's first attachment also prepares for forks. */
     mapseg_free(created_with("memfd:", 0, 0));
-    healthy = mapseg_os;
-    mapseg_os.add_seals = old_add_seals;
+    healthy = msi_os;
+    msi_os.add_seals = old_add_seals;
     take_footprint(&before, NULL);
     options.flags = flags;
     result = mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options);
@@ -799,7 +799,7 @@ create_on_old_kernel(uint32_t flags)
     ck_assert(is_one_line(mapseg_error_string(seg)));
     ck_assert(!mapseg_is_attached(seg));
     check_footprint(&before, NULL);
-    mapseg_os = healthy;
+    msi_os = healthy;
     expect(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
     mapseg_free(seg);
     return result;
@@ -836,7 +836,7 @@ START_TEST(no_seal_for_a_single_writer)
 {
     unknown = F_SEAL_FUTURE_WRITE;
     ck_assert_int_eq(create_on_old_kernel(MAPSEG_SINGLE_WRITER), MAPSEG_NOT_SUPPORTED);
-    mapseg_os.add_seals = old_add_seals;
+    msi_os.add_seals = old_add_seals;
     mapseg_free(created_with("memfd:", 0, 0));
 }
 END_TEST

@@ -16,14 +16,14 @@
 
 #define DATA_BYTES 20000
 
-static struct mapseg_os_operations healthy;
+static struct msi_os_operations healthy;
 static char key[KEY_BYTES];
 static char path[KEY_BYTES];
 
 static void
 begin(void)
 {
-    healthy = mapseg_os;
+    healthy = msi_os;
     unique_key(key);
     path_of(path, key);
 }
@@ -42,7 +42,7 @@ static off_t length_now;
 /* -------------------------------------------------------------- hooks -- */
 
 static void *
-map_and_shorten(int fd, size_t bytes, int64_t offset, enum mapseg_protection protection, int *error)
+map_and_shorten(int fd, size_t bytes, int64_t offset, enum msi_protection protection, int *error)
 {
     void *address = healthy.map(fd, bytes, offset, protection, error);
 
@@ -81,9 +81,9 @@ START_TEST(while_it_is_attached)
     mapseg_access access = _i / LENGTHS == 0 ? MAPSEG_READ_WRITE : MAPSEG_READ_ONLY;
     leave_debris(key, DATA_BYTES, 7);
     mapseg *seg = handle_for(key);
-    mapseg_os.map = map_and_shorten;
+    msi_os.map = map_and_shorten;
     mapseg_result result = mapseg_attach(seg, access);
-    mapseg_os = healthy;
+    msi_os = healthy;
     if (result == MAPSEG_OK) {
         expect(MAPSEG_FILE_SHRUNK, seg, mapseg_read(seg, DATA_BYTES - 1, &byte, 1, NULL));
         expect(MAPSEG_OK, seg, mapseg_detach(seg));
@@ -100,10 +100,10 @@ START_TEST(when_it_gets_its_name)
     begin();
     length_now = lengths[_i % LENGTHS];
     mapseg *seg = handle_for(key);
-    mapseg_os.link = link_and_shorten;
-    mapseg_os.rename_new = rename_and_shorten;
+    msi_os.link = link_and_shorten;
+    msi_os.rename_new = rename_and_shorten;
     expect(MAPSEG_OK, seg, mapseg_create(seg, DATA_BYTES, MAPSEG_READ_WRITE));
-    mapseg_os = healthy;
+    msi_os = healthy;
     expect(MAPSEG_FILE_SHRUNK, seg, mapseg_write(seg, 0, "x", 1));
     mapseg_free(seg);
     ck_assert(!exists(path));

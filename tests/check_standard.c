@@ -24,7 +24,7 @@
 #define MOST 256 /* descriptors */
 #define FEW 3    /* the first number that is no standard descriptor's */
 
-static struct mapseg_os_operations healthy;
+static struct msi_os_operations healthy;
 
 /* An unnamed file, or one with a private name, where there are no unnamed ones. */
 static const char *const keys[] = {"shm:segment", "file:/dev/shm/box/segment", "runtime:segment",
@@ -39,7 +39,7 @@ set_scene(void)
     ck_assert_int_eq(mkdir("/dev/shm/box", 0700), 0);
     ck_assert_int_eq(mkdir("/dev/shm/run", 0700), 0);
     ck_assert_int_eq(setenv("XDG_RUNTIME_DIR", "/dev/shm/run", 1), 0);
-    healthy = mapseg_os;
+    healthy = msi_os;
 }
 
 /* ------------------------------------------------- standard descriptors -- */
@@ -145,16 +145,16 @@ status_beside_lifted(int directory, const char *name, struct stat *status)
 static void
 hook_descriptors(void)
 {
-    mapseg_os.open = lifted_open;
-    mapseg_os.open_directory = lifted_open_directory;
-    mapseg_os.open_place = lifted_open_place;
-    mapseg_os.open_new = lifted_open_new;
-    mapseg_os.open_unnamed = lifted_open_unnamed;
-    mapseg_os.reopen = lifted_reopen;
-    mapseg_os.duplicate = lifted_duplicate;
-    mapseg_os.memory_file = lifted_memory_file;
-    mapseg_os.event_new = lifted_event_new;
-    mapseg_os.status_of_name = status_beside_lifted;
+    msi_os.open = lifted_open;
+    msi_os.open_directory = lifted_open_directory;
+    msi_os.open_place = lifted_open_place;
+    msi_os.open_new = lifted_open_new;
+    msi_os.open_unnamed = lifted_open_unnamed;
+    msi_os.reopen = lifted_reopen;
+    msi_os.duplicate = lifted_duplicate;
+    msi_os.memory_file = lifted_memory_file;
+    msi_os.event_new = lifted_event_new;
+    msi_os.status_of_name = status_beside_lifted;
 }
 
 static mapseg *
@@ -255,7 +255,7 @@ START_TEST(standard_descriptors_are_closed)
     failed_line = shared_memory(sizeof *failed_line);
     hook_descriptors();
     if (_i / 8 % 2 == 1)
-        mapseg_os.open_unnamed = no_unnamed;
+        msi_os.open_unnamed = no_unnamed;
     ck_assert_msg(in_child(use_without_standard, (void *)(uintptr_t)keys[_i / 16]) == 0,
                   "%s, without %u: line %d", keys[_i / 16], closed_set, *failed_line);
 }
@@ -366,7 +366,7 @@ START_TEST(no_descriptor_is_left)
     set_scene();
     failed_line = shared_memory(sizeof *failed_line);
     if (_i % 2 == 1)
-        mapseg_os.open_unnamed = no_unnamed;
+        msi_os.open_unnamed = no_unnamed;
     result = in_child(call_until_enough, &call);
     ck_assert_msg(result == 0, "call %d: %s, line %d", call,
                   result == 2 ? "a name is left" : "failed", *failed_line);

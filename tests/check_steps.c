@@ -88,7 +88,7 @@ struct operation {
 
 static struct scene *scene;
 static mapseg *victim; /**< the victim's handle */
-static struct mapseg_os_operations real;
+static struct msi_os_operations real;
 
 /* ------------------------------------------------------------- the victim -- */
 
@@ -308,12 +308,12 @@ act_fork(struct scene *in)
 /** The word names the slot that is just claimed: its last owner died with the
  *  lock. */
 static int
-claim_haunted_slot(int fd, enum mapseg_range_kind kind, int64_t first, int64_t bytes)
+claim_haunted_slot(int fd, enum msi_range_kind kind, int64_t first, int64_t bytes)
 {
-    int result = real.lock_range(fd, kind, first, bytes);
+    int result = real.lock_range_ofd(fd, kind, first, bytes);
     int64_t slot = first - MAPSEG_PRESENCE_BASE;
 
-    if (atomic_load(&scene->haunted) == 0 && result >= 0 && kind == MAPSEG_RANGE_EXCLUSIVE &&
+    if (atomic_load(&scene->haunted) == 0 && result >= 0 && kind == MSI_RANGE_EXCLUSIVE &&
         bytes == 1 && slot >= MAPSEG_FIRST_SLOT && slot <= MAPSEG_LAST_SLOT) {
         set_lock_word(scene->header, (uint32_t)slot | MAPSEG_LOCK_SLEEPERS);
         atomic_store(&scene->haunted, 1);
@@ -325,14 +325,14 @@ static void
 enter_haunted(struct scene *in)
 {
     enter_with_key(in);
-    mapseg_os.lock_range = claim_haunted_slot;
+    msi_os.lock_range_ofd = claim_haunted_slot;
 }
 
 static void
 enter_to_haunt_child(struct scene *in)
 {
     enter_attached(in);
-    mapseg_os.lock_range = claim_haunted_slot;
+    msi_os.lock_range_ofd = claim_haunted_slot;
 }
 
 /** Sleeps only when the lock is free already. */
@@ -349,7 +349,7 @@ static void
 enter_late_sleeper(struct scene *in)
 {
     enter_warm(in);
-    mapseg_os.sleep_on = sleep_late;
+    msi_os.sleep_on = sleep_late;
 }
 
 static void
@@ -363,7 +363,7 @@ static void
 enter_patient_sleeper(struct scene *in)
 {
     enter_warm(in);
-    mapseg_os.sleep_on = count_sleep;
+    msi_os.sleep_on = count_sleep;
 }
 
 static int
@@ -389,8 +389,8 @@ static void
 enter_old_system(struct scene *in)
 {
     enter_with_key(in);
-    mapseg_os.open_unnamed = no_unnamed_files;
-    mapseg_os.random = same_random;
+    msi_os.open_unnamed = no_unnamed_files;
+    msi_os.random = same_random;
 }
 
 static void
@@ -1119,7 +1119,7 @@ START_TEST(death_at_every_step)
 
     /* Grandchildren that lose their parent become ours. */
     need(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
-    real = mapseg_os;
+    real = msi_os;
     scene = share(sizeof(*scene));
     if (operation->heir)
         scene->heir = start(be_heir, &scene->stage);

@@ -39,7 +39,7 @@ enum precious { FOREIGN_FILE, OWN_SEGMENT, PRECIOUS_KINDS };
 /** How long the exchange lasts: for good, or until the next moment. */
 enum swap_kind { FOR_GOOD, FOR_A_MOMENT, SWAP_KINDS };
 
-static struct mapseg_os_operations healthy;
+static struct msi_os_operations healthy;
 
 static struct {
     bool armed;
@@ -123,7 +123,7 @@ static void
 set_scene(enum precious precious)
 {
     use_tiny_shm("size=16m");
-    healthy = mapseg_os;
+    healthy = msi_os;
     make_directory(PRECIOUS, 0);
     make_directory(HOSTILE, NOBODY);
     make_directory(DIRECTORY, NOBODY);
@@ -265,23 +265,23 @@ hooked_reopen(int fd, int flags)
 }
 
 static int
-hooked_lock_range(int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes)
+hooked_lock_range(int fd, enum msi_range_kind kind, int64_t start, int64_t bytes)
 {
-    if (kind != MAPSEG_RANGE_FREE)
+    if (kind != MSI_RANGE_FREE)
         spare_precious(fd, "it was locked");
-    AT_TWO_MOMENTS(int, healthy.lock_range(fd, kind, start, bytes));
+    AT_TWO_MOMENTS(int, healthy.lock_range_ofd(fd, kind, start, bytes));
 }
 
 static int
-hooked_hold_range(int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes)
+hooked_hold_range(int fd, enum msi_range_kind kind, int64_t start, int64_t bytes)
 {
-    if (kind != MAPSEG_RANGE_FREE)
+    if (kind != MSI_RANGE_FREE)
         spare_precious(fd, "it was locked by the process");
-    AT_TWO_MOMENTS(int, healthy.hold_range(fd, kind, start, bytes));
+    AT_TWO_MOMENTS(int, healthy.lock_range_process(fd, kind, start, bytes));
 }
 
 static void *
-hooked_map(int fd, size_t bytes, int64_t offset, enum mapseg_protection protection, int *error)
+hooked_map(int fd, size_t bytes, int64_t offset, enum msi_protection protection, int *error)
 {
     spare_precious(fd, "it was mapped");
     AT_TWO_MOMENTS(void *, healthy.map(fd, bytes, offset, protection, error));
@@ -299,20 +299,20 @@ refuse_unnamed(int directory, mode_t mode)
 static void
 set_hooks(void)
 {
-    mapseg_os.open = hooked_open;
-    mapseg_os.open_directory = hooked_open_directory;
-    mapseg_os.open_place = hooked_open_place;
-    mapseg_os.open_new = hooked_open_new;
-    mapseg_os.open_unnamed = hooked_open_unnamed;
-    mapseg_os.status_of_name = hooked_status_of_name;
-    mapseg_os.link = hooked_link;
-    mapseg_os.rename_new = hooked_rename_new;
-    mapseg_os.unlink = hooked_unlink;
-    mapseg_os.make_directory = hooked_make_directory;
-    mapseg_os.reopen = hooked_reopen;
-    mapseg_os.lock_range = hooked_lock_range;
-    mapseg_os.hold_range = hooked_hold_range;
-    mapseg_os.map = hooked_map;
+    msi_os.open = hooked_open;
+    msi_os.open_directory = hooked_open_directory;
+    msi_os.open_place = hooked_open_place;
+    msi_os.open_new = hooked_open_new;
+    msi_os.open_unnamed = hooked_open_unnamed;
+    msi_os.status_of_name = hooked_status_of_name;
+    msi_os.link = hooked_link;
+    msi_os.rename_new = hooked_rename_new;
+    msi_os.unlink = hooked_unlink;
+    msi_os.make_directory = hooked_make_directory;
+    msi_os.reopen = hooked_reopen;
+    msi_os.lock_range_ofd = hooked_lock_range;
+    msi_os.lock_range_process = hooked_hold_range;
+    msi_os.map = hooked_map;
 }
 
 /* ------------------------------------------------------------- the calls -- */
@@ -390,9 +390,9 @@ create_with_private_name(mapseg *seg)
 {
     mapseg_result result;
 
-    mapseg_os.open_unnamed = refuse_unnamed;
+    msi_os.open_unnamed = refuse_unnamed;
     result = create_trusting(seg);
-    mapseg_os.open_unnamed = hooked_open_unnamed;
+    msi_os.open_unnamed = hooked_open_unnamed;
     return result;
 }
 

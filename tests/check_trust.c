@@ -758,7 +758,7 @@ END_TEST
 
 /* ------------------------------------------- a name that changes hands -- */
 
-static struct mapseg_os_operations healthy;
+static struct msi_os_operations healthy;
 
 /** When the name is given to something else. */
 enum moment { AFTER_THE_LOOK, AFTER_THE_OPEN, MOMENTS };
@@ -835,9 +835,9 @@ set_swap(int substitute, enum moment moment)
     substitutes[substitute].put();
     ck_assert_int_eq(rename(scene.path, swap.spare), 0);
     put_segment(scene.path, 0600, ROOT);
-    healthy = mapseg_os;
-    mapseg_os.status_of_name = look_then_swap;
-    mapseg_os.open = open_then_swap;
+    healthy = msi_os;
+    msi_os.status_of_name = look_then_swap;
+    msi_os.open = open_then_swap;
     swap.moment = moment;
     swap.armed = true;
     swap.done = false;

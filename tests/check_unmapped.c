@@ -149,7 +149,7 @@ check_proof(const char *path, bool is_own)
 
     ck_assert_int_ge(fd, 0);
     flags = fcntl(fd, F_GETFL);
-    ck_assert_int_eq(mapseg_os.is_own(fd), is_own);
+    ck_assert_int_eq(msi_os.is_own(fd), is_own);
     /* The descriptor is as it was. */
     ck_assert_int_eq(fcntl(fd, F_GETFL), flags);
     close(fd);

@@ -28,17 +28,17 @@ kind_of(mapseg *seg)
     return kind;
 }
 
-static struct mapseg_os_operations healthy;
+static struct msi_os_operations healthy;
 static int tests_left; /**< so many times from now on a byte is said to be free */
 
 static int
-test_and_find_nothing(int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes,
-                      struct mapseg_range *found)
+test_and_find_nothing(int fd, enum msi_range_kind kind, int64_t start, int64_t bytes,
+                      struct msi_range *found)
 {
     if (tests_left <= 0)
         return healthy.test_range(fd, kind, start, bytes, found);
     tests_left--;
-    found->kind = MAPSEG_RANGE_FREE;
+    found->kind = MSI_RANGE_FREE;
     found->start = start;
     found->bytes = bytes;
     return 0;
@@ -74,8 +74,8 @@ open_no_unnamed(int directory, mode_t mode)
 static void
 forget_locks(int tests)
 {
-    healthy = mapseg_os;
-    mapseg_os.test_range = test_and_find_nothing;
+    healthy = msi_os;
+    msi_os.test_range = test_and_find_nothing;
     tests_left = tests;
 }
 
@@ -97,13 +97,13 @@ START_TEST(nothing_is_left_without_presence)
     mappings = count_shared_mappings();
     forget_locks(INT32_MAX);
     if (_i >= 2)
-        mapseg_os.open_unnamed = open_no_unnamed;
-    mapseg_os.open_new = open_and_count;
-    mapseg_os.unlink = unlink_and_count;
+        msi_os.open_unnamed = open_no_unnamed;
+    msi_os.open_new = open_and_count;
+    msi_os.unlink = unlink_and_count;
     need_result(MAPSEG_NOT_SUPPORTED,
                 _i % 2 != 0 ? mapseg_create(seg, DATA_BYTES, MAPSEG_READ_WRITE)
                             : mapseg_attach(seg, _i == 0 ? MAPSEG_READ_WRITE : MAPSEG_READ_ONLY));
-    mapseg_os = healthy;
+    msi_os = healthy;
     need(strstr(mapseg_error_string(seg), "does not keep the locks") != NULL);
     need(!mapseg_is_attached(seg));
     need_number(0, private_names);
@@ -133,7 +133,7 @@ START_TEST(descriptor_takes_the_place_of_a_page)
     need_number(descriptors + 2, count_descriptors());
     need_attached(1, place.key);
     mapseg_free(seg);
-    mapseg_os = healthy;
+    msi_os = healthy;
     need_number(descriptors, count_descriptors());
     need(!name_exists(place.path));
 }

@@ -21,7 +21,7 @@
 /** What a waiter gives a change that must not come meanwhile. */
 #define SHORT (100 * MILLISECOND)
 
-static struct mapseg_os_operations real;
+static struct msi_os_operations real;
 
 /** Sleeps on, however short the sleep was to be. Who is not woken hangs, where it would otherwise
  *  look again by itself and only be late. */
@@ -35,8 +35,8 @@ sleep_until_woken(const uint32_t *word, uint32_t value, int64_t ns)
 static void
 need_wakes_from_now_on(void)
 {
-    real = mapseg_os;
-    mapseg_os.sleep_on = sleep_until_woken;
+    real = msi_os;
+    msi_os.sleep_on = sleep_until_woken;
 }
 
 /* ----------------------------------------------------------- who is woken -- */
@@ -558,8 +558,8 @@ wait_at_no_cost(struct stage *stage)
     uint64_t version;
     uint64_t word;
 
-    mapseg_os.monotonic_ns = read_fake_clock;
-    mapseg_os.sleep_on = sleep_well;
+    msi_os.monotonic_ns = read_fake_clock;
+    msi_os.sleep_on = sleep_well;
     need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, 0, LONG_WAIT, NULL));
     need_slept(LONG_WAIT);
     atomic_fetch_add(&stage->ready, 1);
@@ -666,7 +666,7 @@ START_TEST(two_take_turns)
 
     need_wakes_from_now_on();
     take_turns(seg, 0);
-    mapseg_os = real;
+    msi_os = real;
     finish(other);
     need_result(MAPSEG_OK, mapseg_read(seg, 0, &turns, sizeof(turns), NULL));
     need_number(2 * TURNS, turns);

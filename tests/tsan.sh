@@ -245,7 +245,7 @@ END
 compile_whole()
 {
     # shellcheck disable=SC2086
-    ${CC:-cc} -std=gnu11 -g -O1 -fsanitize=thread -pthread -DMAPSEG_COPY_IN_WORDS \
+    ${CC:-cc} -std=gnu11 -g -O1 -fsanitize=thread -pthread -DMSI_COPY_IN_WORDS \
         -include "$abs_top_builddir/config.h" -I"$abs_top_srcdir/include" \
         -I"$abs_top_srcdir/lib" "$@" "$work/versions.c" "$abs_top_srcdir"/lib/*.c "$abs_top_srcdir"/lib/*/*.c -lxxhash
 }

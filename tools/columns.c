@@ -206,7 +206,7 @@ printable_in(enum column column, const mapseg_information *information,
     if (!text || (style->raw && column != COLUMN_KEY))
         return text;
     char *copy =
-        printable_copy(text, column == COLUMN_KEY ? MAPSEG_PRINTABLE_KEY : MAPSEG_PRINTABLE_TEXT);
+        printable_copy(text, column == COLUMN_KEY ? MSI_PRINTABLE_KEY : MSI_PRINTABLE_TEXT);
     free(text);
     return copy;
 }

@@ -28,21 +28,21 @@ static bool output_has_failed;
 #define MESSAGE_BYTES 4096
 
 char *
-printable_copy(const char *text, enum mapseg_printable_form form)
+printable_copy(const char *text, enum msi_printable_form form)
 {
     size_t room = strlen(text) * 4 + 1;
     char *copy = malloc(room);
     if (copy)
-        mapseg_printable(copy, room, &text, form);
+        msi_printable(copy, room, &text, form);
     return copy;
 }
 
 void
-put_text(const char *text, enum mapseg_printable_form form)
+put_text(const char *text, enum msi_printable_form form)
 {
     char part[256];
     while (*text) {
-        mapseg_printable(part, sizeof part, &text, form);
+        msi_printable(part, sizeof part, &text, form);
         fputs(part, stdout);
     }
 }
@@ -52,7 +52,7 @@ put_sentence(const char *format, va_list arguments)
 {
     char text[MESSAGE_BYTES];
     vsnprintf(text, sizeof text, format, arguments);
-    put_text(text, MAPSEG_PRINTABLE_SENTENCE);
+    put_text(text, MSI_PRINTABLE_SENTENCE);
 }
 
 /* Keys and file names may hold anything; a message stays one line. */
@@ -62,7 +62,7 @@ print_message(const char *who, const char *format, va_list arguments)
     char text[MESSAGE_BYTES], shown[MESSAGE_BYTES];
     const char *from = text;
     vsnprintf(text, sizeof text, format, arguments);
-    mapseg_printable(shown, sizeof shown, &from, MAPSEG_PRINTABLE_SENTENCE);
+    msi_printable(shown, sizeof shown, &from, MSI_PRINTABLE_SENTENCE);
     fflush(stdout);
     fprintf(stderr, "%s: %s\n", who, shown);
 }
@@ -105,7 +105,7 @@ note(const char *format, ...)
 bool
 print_key(const mapseg *seg)
 {
-    put_text(mapseg_native_key(seg), MAPSEG_PRINTABLE_KEY);
+    put_text(mapseg_native_key(seg), MSI_PRINTABLE_KEY);
     putchar('\n');
     if (fflush(stdout) == 0)
         return true;

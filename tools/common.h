@@ -55,10 +55,10 @@ extern const char *command_name;
 
 /** A copy of text from outside that may be printed, see printable.h. The caller
  *  frees it. NULL: no memory. */
-char *printable_copy(const char *text, enum mapseg_printable_form form);
+char *printable_copy(const char *text, enum msi_printable_form form);
 
 /** Prints text from outside to stdout. */
-void put_text(const char *text, enum mapseg_printable_form form);
+void put_text(const char *text, enum msi_printable_form form);
 
 /** Prints a sentence that may quote such text. */
 void put_sentence(const char *format, va_list arguments) __attribute__((format(printf, 1, 0)));

@@ -354,7 +354,7 @@ run_parts(const struct subject *subject)
 {
     char size[SIZE_TEXT_BYTES];
     printf("mapseg demo, process %ld, with ", (long)getpid());
-    put_text(subject->path, MAPSEG_PRINTABLE_TEXT);
+    put_text(subject->path, MSI_PRINTABLE_TEXT);
     printf(" (%s, XXH3 %016" PRIx64 ")\n", size_in_words(subject->bytes, size), subject->digest);
     bool named = part_named_segment(subject);
     bool sealed = !interruption() && part_sealed(subject);

@@ -42,7 +42,7 @@ static void
 print_line(const char *label, const char *text)
 {
     printf("%-13s", label);
-    put_text(text, MAPSEG_PRINTABLE_TEXT);
+    put_text(text, MSI_PRINTABLE_TEXT);
     putchar('\n');
 }
 
@@ -50,7 +50,7 @@ static void
 print_native_key(const mapseg_information *information)
 {
     printf("%-13s", "Key:");
-    put_text(information->native_key, MAPSEG_PRINTABLE_KEY);
+    put_text(information->native_key, MSI_PRINTABLE_KEY);
     putchar('\n');
 }
 
@@ -123,7 +123,7 @@ print_access(const mapseg_information *information)
         fputs("symbolic link, owner ", stdout);
     else
         printf("mode %04" PRIo32 ", owner ", information->mode & 07777);
-    put_text(user_in_words(information->uid, user), MAPSEG_PRINTABLE_TEXT);
+    put_text(user_in_words(information->uid, user), MSI_PRINTABLE_TEXT);
     printf(", group %" PRIu32 ", %" PRIu32 " name%s\n", information->gid, information->links,
            information->links == 1 ? "" : "s");
     /* Files of a tmpfs have the one seal that keeps others away. */
@@ -202,7 +202,7 @@ print_verdict(const mapseg_information *information)
         return;
     }
     printf("Verdict:     %s: ", mapseg_result_name(information->verdict));
-    put_text(information->verdict_text, MAPSEG_PRINTABLE_TEXT);
+    put_text(information->verdict_text, MSI_PRINTABLE_TEXT);
     putchar('\n');
 }
 

@@ -18,19 +18,19 @@
 static pthread_mutex_t closing = PTHREAD_MUTEX_INITIALIZER;
 
 void
-mapseg_closing_pause(void)
+msi_closing_pause(void)
 {
     pthread_mutex_lock(&closing);
 }
 
 void
-mapseg_closing_resume(void)
+msi_closing_resume(void)
 {
     pthread_mutex_unlock(&closing);
 }
 
 void
-mapseg_closing_forked(void)
+msi_closing_forked(void)
 {
     static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
 
@@ -38,21 +38,21 @@ mapseg_closing_forked(void)
 }
 
 void
-mapseg_close(int fd)
+msi_close(int fd)
 {
     sigset_t before;
 
     /* A fork takes the mutex: no handler may fork within. The other takers have
      * their signals held back already. */
-    mapseg_signals_hold(&before);
-    mapseg_closing_pause();
-    mapseg_os.close(fd);
-    mapseg_closing_resume();
-    mapseg_signals_release(&before);
+    msi_signals_hold(&before);
+    msi_closing_pause();
+    msi_os.close(fd);
+    msi_closing_resume();
+    msi_signals_release(&before);
 }
 
 void
-mapseg_file_clear(struct mapseg_file *file)
+msi_file_clear(struct msi_file *file)
 {
     memset(file, 0, sizeof *file);
     file->fd = -1;
@@ -60,16 +60,16 @@ mapseg_file_clear(struct mapseg_file *file)
 }
 
 static bool
-is_same(const struct mapseg_file *file, const struct stat *status)
+is_same(const struct msi_file *file, const struct stat *status)
 {
     return status->st_dev == file->device && status->st_ino == file->inode;
 }
 
 bool
-mapseg_file_is_behind(const struct mapseg_file *file, int fd)
+msi_file_is_behind(const struct msi_file *file, int fd)
 {
     struct stat status;
-    int error = fd < 0 ? -EBADF : mapseg_os.status(fd, &status);
+    int error = fd < 0 ? -EBADF : msi_os.status(fd, &status);
 
     /* Where the system does not say, nothing speaks against it but that it is closed. */
     return error < 0 ? error != -EBADF : is_same(file, &status);
@@ -77,15 +77,15 @@ mapseg_file_is_behind(const struct mapseg_file *file, int fd)
 
 /** A description that was just opened, if it is one of the file. */
 static int
-keep_if_same(const struct mapseg_file *file, int description)
+keep_if_same(const struct msi_file *file, int description)
 {
     struct stat status;
-    int error = description < 0 ? description : mapseg_os.status(description, &status);
+    int error = description < 0 ? description : msi_os.status(description, &status);
 
     if (error >= 0 && !is_same(file, &status))
         error = -ESTALE;
     if (error < 0 && description >= 0)
-        mapseg_close(description);
+        msi_close(description);
     return error < 0 ? error : description;
 }
 
@@ -93,17 +93,17 @@ keep_if_same(const struct mapseg_file *file, int description)
  *  it leads anywhere by now, and to open a device or a FIFO is to use it: so the place
  *  is looked at before anything is opened. */
 static int
-open_by_path(const struct mapseg_file *file, int flags)
+open_by_path(const struct msi_file *file, int flags)
 {
-    int place = file->path == NULL ? -ENOENT : mapseg_os.open_place(-1, file->path);
+    int place = file->path == NULL ? -ENOENT : msi_os.open_place(-1, file->path);
     int description;
 
     if (place < 0)
         return place;
-    description = mapseg_file_is_behind(file, place) ? mapseg_os.reopen(place, flags) : -ESTALE;
-    mapseg_os.close(place);
+    description = msi_file_is_behind(file, place) ? msi_os.reopen(place, flags) : -ESTALE;
+    msi_os.close(place);
     /* Without /proc there is no other way. */
-    return description == -ENOENT ? mapseg_os.open(-1, file->path, flags) : description;
+    return description == -ENOENT ? msi_os.open(-1, file->path, flags) : description;
 }
 
 /** Whether an open came to an end: other ways would come to the same. */
@@ -114,7 +114,7 @@ is_final(int description)
 }
 
 int
-mapseg_file_open_anew(const struct mapseg_file *file, int flags)
+msi_file_open_anew(const struct msi_file *file, int flags)
 {
     int description = -ESTALE;
     int by_path = -ESTALE;
@@ -122,10 +122,10 @@ mapseg_file_open_anew(const struct mapseg_file *file, int flags)
 
     /* In an open directory: by name it takes two thirds of the time. */
     if (file->directory >= 0 && file->path != NULL)
-        description = keep_if_same(
-            file, mapseg_os.open(file->directory, strrchr(file->path, '/') + 1, flags));
-    if (!is_final(description) && (file->directory >= 0 || mapseg_file_is_behind(file, fd)))
-        description = keep_if_same(file, mapseg_os.reopen(fd, flags));
+        description =
+            keep_if_same(file, msi_os.open(file->directory, strrchr(file->path, '/') + 1, flags));
+    if (!is_final(description) && (file->directory >= 0 || msi_file_is_behind(file, fd)))
+        description = keep_if_same(file, msi_os.reopen(fd, flags));
     if (!is_final(description) && file->directory < 0 && file->path != NULL)
         by_path = keep_if_same(file, open_by_path(file, flags));
     /* Why the file itself cannot be opened says more than that its name is gone. */
@@ -133,7 +133,7 @@ mapseg_file_open_anew(const struct mapseg_file *file, int flags)
 }
 
 int
-mapseg_file_fd(struct mapseg_file *file)
+msi_file_fd(struct msi_file *file)
 {
     int seen = atomic_load_explicit(&file->fd, memory_order_relaxed);
     int fd;
@@ -141,7 +141,7 @@ mapseg_file_fd(struct mapseg_file *file)
     if (seen < 0)
         return -EBADF;
     /* While the name's directory is open the call that opened the file goes on. */
-    if (file->directory >= 0 || mapseg_file_is_behind(file, seen))
+    if (file->directory >= 0 || msi_file_is_behind(file, seen))
         return seen;
     fd = keep_if_same(file, open_by_path(file, file->writes ? O_RDWR : O_RDONLY));
     if (fd < 0)
@@ -151,24 +151,24 @@ mapseg_file_fd(struct mapseg_file *file)
                                                 memory_order_relaxed))
         return fd;
     /* Another thread was faster. */
-    mapseg_close(fd);
+    msi_close(fd);
     return seen;
 }
 
 mapseg_result
-mapseg_file_failed(int error, struct mapseg_failure *failure)
+msi_file_failed(int error, struct msi_failure *failure)
 {
-    return error == EBADF ? mapseg_failed(failure, MAPSEG_DESCRIPTOR_CLOSED, 0, "%s",
-                                          MAPSEG_DESCRIPTOR_CLOSED_WORDS)
-                          : mapseg_system_failed(failure, error, "its file cannot be opened anew");
+    return error == EBADF
+               ? msi_failed(failure, MAPSEG_DESCRIPTOR_CLOSED, 0, "%s", MSI_DESCRIPTOR_CLOSED_WORDS)
+               : msi_system_failed(failure, error, "its file cannot be opened anew");
 }
 
 void
-mapseg_file_close(struct mapseg_file *file)
+msi_file_close(struct msi_file *file)
 {
     int fd = file->fd;
 
-    if (mapseg_file_is_behind(file, fd))
-        mapseg_close(fd);
+    if (msi_file_is_behind(file, fd))
+        msi_close(fd);
     file->fd = -1;
 }

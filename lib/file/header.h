@@ -10,25 +10,25 @@
 #include "mapseg-format.h"
 
 /** Header flags that this library knows. */
-#define MAPSEG_HEADER_KNOWN (MAPSEG_HEADER_PERSISTENT | MAPSEG_HEADER_FAIR)
+#define MSI_HEADER_KNOWN (MAPSEG_HEADER_PERSISTENT | MAPSEG_HEADER_FAIR)
 
 /** Where the data of a new segment begins. */
-uint64_t mapseg_header_data_offset(void);
+uint64_t msi_header_data_offset(void);
 
 /** Makes a new header. 0, or a negative errno where there is no randomness. */
-int mapseg_header_make(struct mapseg_header *header, uint64_t data_size, uint64_t flags,
-                       uint64_t user_tag);
+int msi_header_make(struct mapseg_header *header, uint64_t data_size, uint64_t flags,
+                    uint64_t user_tag);
 
 /** Copies the part that never changes out of the file, once, and checks the
  *  copy: geometry is never read from shared memory again. `file_size` as
  *  fstat has it. On failure the copy holds what could be read, for people. */
-mapseg_result mapseg_header_read(int fd, uint64_t file_size, struct mapseg_header *copy,
-                                 struct mapseg_failure *failure);
+mapseg_result msi_header_read(int fd, uint64_t file_size, struct mapseg_header *copy,
+                              struct msi_failure *failure);
 
 /** Whether the file begins like a segment, whatever its state. */
-bool mapseg_header_is_ours(int fd);
+bool msi_header_is_ours(int fd);
 
 /** Whether the header has a flag whose meaning forbids us to write. */
-bool mapseg_header_forbids_writing(const struct mapseg_header *copy);
+bool msi_header_forbids_writing(const struct mapseg_header *copy);
 
 #endif

@@ -42,7 +42,7 @@ static const struct {
 #define SLUG_BYTES 32
 
 char *
-mapseg_copy_string(const char *text)
+msi_copy_string(const char *text)
 {
     size_t bytes = strlen(text) + 1;
     char *copy = malloc(bytes);
@@ -51,18 +51,18 @@ mapseg_copy_string(const char *text)
 }
 
 void
-mapseg_hexadecimal(const uint8_t bytes[16], char text[33])
+msi_hexadecimal(const uint8_t bytes[16], char text[33])
 {
     for (int i = 0; i < 16; i++)
         snprintf(text + 2 * i, 3, "%02x", bytes[i]);
 }
 
 void
-mapseg_descriptor_key(int fd, const uint8_t id[16], char *text)
+msi_key_format_memfd(int fd, const uint8_t id[16], char *text)
 {
     char digits[33];
 
-    mapseg_hexadecimal(id, digits);
+    msi_hexadecimal(id, digits);
     snprintf(text, MAPSEG_ENVIRONMENT_BYTES, "memfd:%d?id=%s", fd, digits);
 }
 
@@ -397,7 +397,7 @@ parse(char *text, bool *valid)
 mapseg_ipc_key *
 mapseg_ipc_key_from_text(const char *text)
 {
-    char *copy = mapseg_copy_string(text == NULL ? "" : text);
+    char *copy = msi_copy_string(text == NULL ? "" : text);
     mapseg_ipc_key *key;
     bool valid;
 
@@ -409,12 +409,12 @@ mapseg_ipc_key_from_text(const char *text)
 }
 
 bool
-mapseg_is_private_name(const char *name)
+msi_is_private_name(const char *name)
 {
-    const size_t prefix = strlen(MAPSEG_PRIVATE_PREFIX);
+    const size_t prefix = strlen(MSI_PRIVATE_PREFIX);
     size_t digits = 0;
 
-    if (strncmp(name, MAPSEG_PRIVATE_PREFIX, prefix) != 0)
+    if (strncmp(name, MSI_PRIVATE_PREFIX, prefix) != 0)
         return false;
     while (hexadecimal_value(name[prefix + digits]) >= 0)
         digits++;
@@ -422,11 +422,11 @@ mapseg_is_private_name(const char *name)
 }
 
 bool
-mapseg_key_is_private(const mapseg_ipc_key *key)
+msi_key_is_private(const mapseg_ipc_key *key)
 {
     const char *last = strrchr(key->name, '/');
 
-    return mapseg_is_private_name(last == NULL ? key->name : last + 1);
+    return msi_is_private_name(last == NULL ? key->name : last + 1);
 }
 
 /* ------------------------------------------------------------- deriving -- */
@@ -448,13 +448,13 @@ derived_name(const char *plain_key)
         free(name);
         return NULL;
     }
-    snprintf(user, sizeof user, "%u:", (unsigned)mapseg_os.user_id());
+    snprintf(user, sizeof user, "%u:", (unsigned)msi_os.user_id());
     XXH3_128bits_reset(state);
     XXH3_128bits_update(state, user, strlen(user));
     XXH3_128bits_update(state, plain_key, length);
     XXH128_canonicalFromHash(&hash, XXH3_128bits_digest(state));
     XXH3_freeState(state);
-    mapseg_hexadecimal(hash.digest, digits);
+    msi_hexadecimal(hash.digest, digits);
 
     length = length > SLUG_BYTES ? SLUG_BYTES : length;
     for (size_t i = 0; i < length; i++) {
@@ -494,7 +494,7 @@ mapseg_ipc_key_derive(const char *plain_key, mapseg_key_type type)
     else if (type == MAPSEG_KEY_POSIX)
         name = posix_name(plain_key);
     else
-        name = mapseg_copy_string(plain_key);
+        name = msi_copy_string(plain_key);
     if (name == NULL)
         return NULL;
     key = mapseg_ipc_key_new(type, name);
@@ -554,13 +554,13 @@ mapseg_ipc_key_equal(const mapseg_ipc_key *a, const mapseg_ipc_key *b)
 }
 
 bool
-mapseg_key_is_nameless(const mapseg_ipc_key *key)
+msi_key_is_nameless(const mapseg_ipc_key *key)
 {
     return key != NULL && key->type == MAPSEG_KEY_MEMFD && key->name[0] == '\0';
 }
 
 int
-mapseg_key_descriptor(const mapseg_ipc_key *key)
+msi_key_memfd_number(const mapseg_ipc_key *key)
 {
     const char *digits = key->name;
     int64_t number = 0;
@@ -599,7 +599,7 @@ objection_to_path(const char *path)
 }
 
 const char *
-mapseg_key_objection(const mapseg_ipc_key *key)
+msi_key_objection(const mapseg_ipc_key *key)
 {
     if (key->type == MAPSEG_KEY_INVALID)
         return "it is not a known type (shm, runtime, file, memfd, raw, posix, systemv, windows), "
@@ -613,7 +613,7 @@ mapseg_key_objection(const mapseg_ipc_key *key)
     case MAPSEG_KEY_FILE:
         return objection_to_path(key->name);
     case MAPSEG_KEY_MEMFD:
-        return mapseg_key_descriptor(key) < 0 ? "the name must be a descriptor's number" : NULL;
+        return msi_key_memfd_number(key) < 0 ? "the name must be a descriptor's number" : NULL;
     default:
         return NULL;
     }

@@ -9,30 +9,30 @@
 #include "mapseg.h"
 
 /** A copy of a string; the caller frees it. NULL: no memory. */
-char *mapseg_copy_string(const char *text);
+char *msi_copy_string(const char *text);
 
 /** Why the name cannot be one of its type's; NULL if it can (also if it is
  *  empty, or of a type that this build does not support). Static. */
-const char *mapseg_key_objection(const mapseg_ipc_key *key);
+const char *msi_key_objection(const mapseg_ipc_key *key);
 
 /** The descriptor that a memfd key names; -1: none. */
-int mapseg_key_descriptor(const mapseg_ipc_key *key);
+int msi_key_memfd_number(const mapseg_ipc_key *key);
 
 /** Whether the key is "memfd:", which leads to nothing before create. NULL: no. */
-bool mapseg_key_is_nameless(const mapseg_ipc_key *key);
+bool msi_key_is_nameless(const mapseg_ipc_key *key);
 
 /** "memfd:FD?id=ID", into room for MAPSEG_ENVIRONMENT_BYTES. */
-void mapseg_descriptor_key(int fd, const uint8_t id[16], char *text);
+void msi_key_format_memfd(int fd, const uint8_t id[16], char *text);
 
 /** 16 bytes as 32 lower-case hexadecimal digits and a NUL. */
-void mapseg_hexadecimal(const uint8_t bytes[16], char text[33]);
+void msi_hexadecimal(const uint8_t bytes[16], char text[33]);
 
 /** Names that the library gives to files under construction: this, and 16
  *  hexadecimal digits. */
-#define MAPSEG_PRIVATE_PREFIX ".mapseg-"
-bool mapseg_is_private_name(const char *name);
+#define MSI_PRIVATE_PREFIX ".mapseg-"
+bool msi_is_private_name(const char *name);
 
 /** Whether the last part of a key's name is such a one. */
-bool mapseg_key_is_private(const mapseg_ipc_key *key);
+bool msi_key_is_private(const mapseg_ipc_key *key);
 
 #endif

@@ -14,93 +14,91 @@
 #include <string.h>
 
 void
-mapseg_name_clear(struct mapseg_name *name)
+msi_name_clear(struct msi_name *name)
 {
     memset(name, 0, sizeof *name);
     name->directory = -1;
 }
 
 mapseg_result
-mapseg_name_make(struct mapseg_name *name, char *path, int directory,
-                 struct mapseg_failure *failure)
+msi_name_make(struct msi_name *name, char *path, int directory, struct msi_failure *failure)
 {
     name->path = path;
     name->directory = directory;
     if (path == NULL)
-        return mapseg_system_failed(failure, ENOMEM, "no memory for a path");
+        return msi_system_failed(failure, ENOMEM, "no memory for a path");
     name->last = strrchr(path, '/') + 1;
     if (directory < 0)
-        return mapseg_system_failed(failure, -directory,
-                                    "its directory cannot be entered; check the key, and that the "
-                                    "directory exists and may be searched");
+        return msi_system_failed(failure, -directory,
+                                 "its directory cannot be entered; check the key, and that the "
+                                 "directory exists and may be searched");
     return MAPSEG_OK;
 }
 
 void
-mapseg_name_close(struct mapseg_name *name)
+msi_name_close(struct msi_name *name)
 {
     if (name->directory >= 0)
-        mapseg_os.close(name->directory);
+        msi_os.close(name->directory);
     free(name->path);
-    mapseg_name_clear(name);
+    msi_name_clear(name);
 }
 
 mapseg_result
-mapseg_open_failed(int error, struct mapseg_failure *failure)
+msi_name_open_failed(int error, struct msi_failure *failure)
 {
     switch (error) {
     case ENOENT:
     case ENOTDIR:
-        return mapseg_failed(failure, MAPSEG_NOT_FOUND, error,
-                             "there is no such segment; create it first, or check the key");
+        return msi_failed(failure, MAPSEG_NOT_FOUND, error,
+                          "there is no such segment; create it first, or check the key");
     case ELOOP:
-        return mapseg_failed(failure, MAPSEG_UNTRUSTED, error,
-                             "its name is a symbolic link, which could lead anywhere; name the "
-                             "file itself");
+        return msi_failed(failure, MAPSEG_UNTRUSTED, error,
+                          "its name is a symbolic link, which could lead anywhere; name the "
+                          "file itself");
     case EISDIR:
-        return mapseg_failed(failure, MAPSEG_NOT_A_SEGMENT, error,
-                             "it is a directory; use another key");
+        return msi_failed(failure, MAPSEG_NOT_A_SEGMENT, error,
+                          "it is a directory; use another key");
     case ENXIO:
-        return mapseg_failed(failure, MAPSEG_NOT_A_SEGMENT, error,
-                             "it is a socket or a device; use another key");
+        return msi_failed(failure, MAPSEG_NOT_A_SEGMENT, error,
+                          "it is a socket or a device; use another key");
     case EACCES:
-        return mapseg_failed(failure, MAPSEG_PERMISSION_DENIED, error,
-                             "the file may not be opened; ask its owner, or attach read-only");
+        return msi_failed(failure, MAPSEG_PERMISSION_DENIED, error,
+                          "the file may not be opened; ask its owner, or attach read-only");
     case EAGAIN:
-        return mapseg_failed(failure, MAPSEG_TIMED_OUT, error,
-                             "a process holds a lease on the file; end that process");
+        return msi_failed(failure, MAPSEG_TIMED_OUT, error,
+                          "a process holds a lease on the file; end that process");
     default:
-        return mapseg_system_failed(failure, error, "the file cannot be opened");
+        return msi_system_failed(failure, error, "the file cannot be opened");
     }
 }
 
 mapseg_result
-mapseg_name_look(const struct mapseg_name *name, struct stat *status,
-                 struct mapseg_failure *failure)
+msi_name_look(const struct msi_name *name, struct stat *status, struct msi_failure *failure)
 {
-    int error = mapseg_os.status_of_name(name->directory, name->last, status);
+    int error = msi_os.status_of_name(name->directory, name->last, status);
 
     if (error < 0)
-        return mapseg_open_failed(-error, failure);
-    return S_ISREG(status->st_mode) ? MAPSEG_OK : mapseg_trust_file(status, -1, true, 0, failure);
+        return msi_name_open_failed(-error, failure);
+    return S_ISREG(status->st_mode) ? MAPSEG_OK : msi_trust_file(status, -1, true, 0, failure);
 }
 
 int
-mapseg_name_open_file(const struct mapseg_name *name, mapseg_access access, bool *writable)
+msi_name_open_file(const struct msi_name *name, mapseg_access access, bool *writable)
 {
-    int fd = mapseg_os.open(name->directory, name->last, O_RDWR);
+    int fd = msi_os.open(name->directory, name->last, O_RDWR);
 
     *writable = fd >= 0;
     if ((fd == -EACCES || fd == -EROFS || fd == -EPERM) && access == MAPSEG_READ_ONLY)
-        fd = mapseg_os.open(name->directory, name->last, O_RDONLY);
+        fd = msi_os.open(name->directory, name->last, O_RDONLY);
     return fd;
 }
 
 int
-mapseg_name_leads_to(const struct mapseg_name *name, dev_t device, ino_t inode)
+msi_name_leads_to(const struct msi_name *name, dev_t device, ino_t inode)
 {
     struct stat status;
-    int error = mapseg_os.status_of_name(name->directory, name->last, &status);
+    int error = msi_os.status_of_name(name->directory, name->last, &status);
 
     if (error < 0)
         return error;

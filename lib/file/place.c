@@ -14,7 +14,7 @@
 #include <string.h>
 
 char *
-mapseg_place_join(const char *directory, const char *name)
+msi_place_join(const char *directory, const char *name)
 {
     size_t above = strlen(directory);
     size_t bytes = strlen(name) + 1;
@@ -30,62 +30,62 @@ mapseg_place_join(const char *directory, const char *name)
 
 /** Whether a directory is one that only we can change. */
 static mapseg_result
-check_private(int fd, const char *directory, struct mapseg_failure *failure)
+check_private(int fd, const char *directory, struct msi_failure *failure)
 {
     struct stat status;
-    int error = mapseg_os.status(fd, &status);
+    int error = msi_os.status(fd, &status);
 
     if (error < 0)
-        return mapseg_system_failed(failure, -error, "%.120s cannot be examined", directory);
+        return msi_system_failed(failure, -error, "%.120s cannot be examined", directory);
     if (!S_ISDIR(status.st_mode))
-        return mapseg_failed(failure, MAPSEG_UNTRUSTED, 0,
-                             "%.120s is not a directory; move it away", directory);
-    if (!mapseg_trust_is_own(&status, fd))
-        return mapseg_failed(failure, MAPSEG_UNTRUSTED, 0,
-                             "%.120s belongs to user %u, not to this one; set XDG_RUNTIME_DIR to "
-                             "a directory of your own",
-                             directory, (unsigned)status.st_uid);
+        return msi_failed(failure, MAPSEG_UNTRUSTED, 0, "%.120s is not a directory; move it away",
+                          directory);
+    if (!msi_trust_is_own(&status, fd))
+        return msi_failed(failure, MAPSEG_UNTRUSTED, 0,
+                          "%.120s belongs to user %u, not to this one; set XDG_RUNTIME_DIR to "
+                          "a directory of your own",
+                          directory, (unsigned)status.st_uid);
     if ((status.st_mode & 0777) != 0700)
-        return mapseg_failed(failure, MAPSEG_UNTRUSTED, 0,
-                             "%.120s has mode %04o and must have 0700; chmod it", directory,
-                             (unsigned)status.st_mode & 07777);
+        return msi_failed(failure, MAPSEG_UNTRUSTED, 0,
+                          "%.120s has mode %04o and must have 0700; chmod it", directory,
+                          (unsigned)status.st_mode & 07777);
     return MAPSEG_OK;
 }
 
 /** XDG_RUNTIME_DIR, as that specification wants it: there, ours, 0700; and on
  *  a file system in memory, or what is meant to be fast would not be. Open, in *fd. */
 static mapseg_result
-open_runtime_directory(const char *directory, int *fd, struct mapseg_failure *failure)
+open_runtime_directory(const char *directory, int *fd, struct msi_failure *failure)
 {
-    struct mapseg_file_system file_system;
+    struct msi_file_system file_system;
     mapseg_result result;
     int error;
 
     *fd = -1;
     if (directory == NULL)
-        return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
-                             "XDG_RUNTIME_DIR is not set (or the program is set-id, which must "
-                             "not use it); set it, or use a shm: key");
+        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                          "XDG_RUNTIME_DIR is not set (or the program is set-id, which must "
+                          "not use it); set it, or use a shm: key");
     if (directory[0] != '/')
-        return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
-                             "XDG_RUNTIME_DIR is not an absolute path; correct it");
-    *fd = mapseg_os.open_directory(directory);
+        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                          "XDG_RUNTIME_DIR is not an absolute path; correct it");
+    *fd = msi_os.open_directory(directory);
     if (*fd < 0)
-        return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, -*fd,
-                             "XDG_RUNTIME_DIR, %.120s, cannot be opened; log in anew or correct it",
-                             directory);
+        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, -*fd,
+                          "XDG_RUNTIME_DIR, %.120s, cannot be opened; log in anew or correct it",
+                          directory);
     result = check_private(*fd, directory, failure);
     if (result != MAPSEG_OK)
         return result;
-    error = mapseg_os.file_system(*fd, &file_system);
+    error = msi_os.file_system(*fd, &file_system);
     if (error < 0)
-        return mapseg_system_failed(failure, -error, "XDG_RUNTIME_DIR, %.120s, cannot be examined",
-                                    directory);
+        return msi_system_failed(failure, -error, "XDG_RUNTIME_DIR, %.120s, cannot be examined",
+                                 directory);
     if (!file_system.ram_backed)
-        return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
-                             "XDG_RUNTIME_DIR, %.120s, is on %s and not in memory; use a shm: or "
-                             "file: key",
-                             directory, file_system.name);
+        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                          "XDG_RUNTIME_DIR, %.120s, is on %s and not in memory; use a shm: or "
+                          "file: key",
+                          directory, file_system.name);
     return MAPSEG_OK;
 }
 
@@ -93,18 +93,17 @@ open_runtime_directory(const char *directory, int *fd, struct mapseg_failure *fa
 
 /** Opens mapseg's own directory within the runtime directory, which is open. */
 static mapseg_result
-open_own_directory(int above, bool create, const char *path, int *fd,
-                   struct mapseg_failure *failure)
+open_own_directory(int above, bool create, const char *path, int *fd, struct msi_failure *failure)
 {
-    int error = create ? mapseg_os.make_directory(above, OWN_DIRECTORY, 0700) : 0;
+    int error = create ? msi_os.make_directory(above, OWN_DIRECTORY, 0700) : 0;
     mapseg_result result;
 
-    *fd = error < 0 && error != -EEXIST ? error : mapseg_os.open_place(above, OWN_DIRECTORY);
+    *fd = error < 0 && error != -EEXIST ? error : msi_os.open_place(above, OWN_DIRECTORY);
     if (*fd < 0)
-        return mapseg_system_failed(failure, -*fd, "%.120s cannot be used", path);
+        return msi_system_failed(failure, -*fd, "%.120s cannot be used", path);
     result = check_private(*fd, path, failure);
     if (result != MAPSEG_OK) {
-        mapseg_os.close(*fd);
+        msi_os.close(*fd);
         *fd = -1;
     }
     return result;
@@ -113,23 +112,23 @@ open_own_directory(int above, bool create, const char *path, int *fd,
 /** $XDG_RUNTIME_DIR/mapseg: its path in *directory, which the caller frees, and open,
  *  in *fd. */
 static mapseg_result
-open_runtime_place(bool create, char **directory, int *fd, struct mapseg_failure *failure)
+open_runtime_place(bool create, char **directory, int *fd, struct msi_failure *failure)
 {
-    const char *path = mapseg_os.runtime_directory();
+    const char *path = msi_os.runtime_directory();
     int above;
     mapseg_result result = open_runtime_directory(path, &above, failure);
 
     *directory = NULL;
     *fd = -1;
     if (result == MAPSEG_OK) {
-        *directory = mapseg_place_join(path, OWN_DIRECTORY);
+        *directory = msi_place_join(path, OWN_DIRECTORY);
         if (*directory == NULL)
-            result = mapseg_system_failed(failure, ENOMEM, "no memory for a path");
+            result = msi_system_failed(failure, ENOMEM, "no memory for a path");
     }
     if (result == MAPSEG_OK)
         result = open_own_directory(above, create, *directory, fd, failure);
     if (above >= 0)
-        mapseg_os.close(above);
+        msi_os.close(above);
     if (result != MAPSEG_OK) {
         free(*directory);
         *directory = NULL;
@@ -138,62 +137,59 @@ open_runtime_place(bool create, char **directory, int *fd, struct mapseg_failure
 }
 
 static mapseg_result
-open_runtime_name(const char *last, bool create, struct mapseg_name *name,
-                  struct mapseg_failure *failure)
+open_runtime_name(const char *last, bool create, struct msi_name *name, struct msi_failure *failure)
 {
     char *directory;
     int fd;
     mapseg_result result = open_runtime_place(create, &directory, &fd, failure);
 
     if (result == MAPSEG_OK)
-        result = mapseg_name_make(name, mapseg_place_join(directory, last), fd, failure);
+        result = msi_name_make(name, msi_place_join(directory, last), fd, failure);
     free(directory);
     return result;
 }
 
 /** Opens the directory of a path that the caller chose. */
 static mapseg_result
-open_path(const char *path, uint32_t flags, struct mapseg_name *name,
-          struct mapseg_failure *failure)
+open_path(const char *path, uint32_t flags, struct msi_name *name, struct msi_failure *failure)
 {
     int directory;
-    mapseg_result result = mapseg_trust_open_directory(path, flags, &directory, failure);
+    mapseg_result result = msi_trust_open_directory(path, flags, &directory, failure);
 
-    return result != MAPSEG_OK
-               ? result
-               : mapseg_name_make(name, mapseg_copy_string(path), directory, failure);
+    return result != MAPSEG_OK ? result
+                               : msi_name_make(name, msi_copy_string(path), directory, failure);
 }
 
 mapseg_result
-mapseg_place_open(const mapseg_ipc_key *key, bool create, uint32_t flags, struct mapseg_name *name,
-                  struct mapseg_failure *failure)
+msi_place_open(const mapseg_ipc_key *key, bool create, uint32_t flags, struct msi_name *name,
+               struct msi_failure *failure)
 {
-    const char *shared = mapseg_os.shared_directory();
+    const char *shared = msi_os.shared_directory();
     const char *last = mapseg_ipc_key_name(key);
 
-    mapseg_name_clear(name);
+    msi_name_clear(name);
     switch (mapseg_ipc_key_type(key)) {
     case MAPSEG_KEY_MEMFD:
         return MAPSEG_OK;
     case MAPSEG_KEY_SHM:
-        return mapseg_name_make(name, mapseg_place_join(shared, last),
-                                mapseg_os.open_directory(shared), failure);
+        return msi_name_make(name, msi_place_join(shared, last), msi_os.open_directory(shared),
+                             failure);
     case MAPSEG_KEY_FILE:
         return open_path(last, flags, name, failure);
     case MAPSEG_KEY_RUNTIME:
         return open_runtime_name(last, create, name, failure);
     default:
-        return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
-                             "keys of this type are not supported here; use shm, runtime, file or "
-                             "memfd");
+        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                          "keys of this type are not supported here; use shm, runtime, file or "
+                          "memfd");
     }
 }
 
 mapseg_result
-mapseg_place_open_again(mapseg_key_type type, const char *path, uint32_t flags,
-                        struct mapseg_name *name, struct mapseg_failure *failure)
+msi_place_open_again(mapseg_key_type type, const char *path, uint32_t flags, struct msi_name *name,
+                     struct msi_failure *failure)
 {
-    mapseg_name_clear(name);
+    msi_name_clear(name);
     /* The other types' directories are the system's, or were found to be private. */
     return open_path(
         path, type == MAPSEG_KEY_FILE ? flags : flags | (uint32_t)MAPSEG_ALLOW_SHARED_DIRECTORY,
@@ -201,28 +197,28 @@ mapseg_place_open_again(mapseg_key_type type, const char *path, uint32_t flags,
 }
 
 mapseg_result
-mapseg_place_check(mapseg_key_type type, int fd, struct mapseg_failure *failure)
+msi_place_check(mapseg_key_type type, int fd, struct msi_failure *failure)
 {
-    struct mapseg_file_system file_system;
+    struct msi_file_system file_system;
     int error;
 
     if (type != MAPSEG_KEY_SHM && type != MAPSEG_KEY_RUNTIME)
         return MAPSEG_OK;
-    error = mapseg_os.file_system(fd, &file_system);
+    error = msi_os.file_system(fd, &file_system);
     if (error < 0)
-        return mapseg_system_failed(failure, -error, "its file system cannot be examined");
+        return msi_system_failed(failure, -error, "its file system cannot be examined");
     if (!file_system.ram_backed)
-        return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
-                             "its place is on %s and not in memory; mount a tmpfs there, or use a "
-                             "file: key",
-                             file_system.name);
+        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                          "its place is on %s and not in memory; mount a tmpfs there, or use a "
+                          "file: key",
+                          file_system.name);
     return MAPSEG_OK;
 }
 
 char *
-mapseg_place_directory(mapseg_key_type type, int *directory)
+msi_place_directory(mapseg_key_type type, int *directory)
 {
-    struct mapseg_failure failure;
+    struct msi_failure failure;
     char *path = NULL;
 
     *directory = -1;
@@ -230,8 +226,8 @@ mapseg_place_directory(mapseg_key_type type, int *directory)
         open_runtime_place(false, &path, directory, &failure) != MAPSEG_OK)
         return NULL;
     if (type == MAPSEG_KEY_SHM) {
-        path = mapseg_copy_string(mapseg_os.shared_directory());
-        *directory = mapseg_os.open_directory(mapseg_os.shared_directory());
+        path = msi_copy_string(msi_os.shared_directory());
+        *directory = msi_os.open_directory(msi_os.shared_directory());
     }
     return path;
 }

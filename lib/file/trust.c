@@ -15,7 +15,7 @@
 #include <string.h>
 
 const char *
-mapseg_trust_kind(const struct stat *status)
+msi_trust_kind(const struct stat *status)
 {
     switch (status->st_mode & S_IFMT) {
     case S_IFREG:
@@ -37,46 +37,44 @@ mapseg_trust_kind(const struct stat *status)
 }
 
 bool
-mapseg_trust_is_own(const struct stat *status, int fd)
+msi_trust_is_own(const struct stat *status, int fd)
 {
-    if (status->st_uid != mapseg_os.user_id())
+    if (status->st_uid != msi_os.user_id())
         return false;
-    return !mapseg_os.is_overflow_user((uint32_t)status->st_uid) ||
-           (fd >= 0 && mapseg_os.is_own(fd));
+    return !msi_os.is_overflow_user((uint32_t)status->st_uid) || (fd >= 0 && msi_os.is_own(fd));
 }
 
 mapseg_result
-mapseg_trust_file(const struct stat *status, int fd, bool named, uint32_t flags,
-                  struct mapseg_failure *failure)
+msi_trust_file(const struct stat *status, int fd, bool named, uint32_t flags,
+               struct msi_failure *failure)
 {
     unsigned owner = (unsigned)status->st_uid;
 
     if (S_ISLNK(status->st_mode))
-        return mapseg_failed(failure, MAPSEG_UNTRUSTED, 0,
-                             "its name is a symbolic link, which could lead anywhere; name the "
-                             "file itself");
+        return msi_failed(failure, MAPSEG_UNTRUSTED, 0,
+                          "its name is a symbolic link, which could lead anywhere; name the "
+                          "file itself");
     if (!S_ISREG(status->st_mode))
-        return mapseg_failed(failure, MAPSEG_NOT_A_SEGMENT, 0, "it is %s; use another key",
-                             mapseg_trust_kind(status));
-    if (owner != 0 && !mapseg_trust_is_own(status, fd) && !(flags & MAPSEG_ALLOW_OTHER_OWNER))
-        return mapseg_failed(failure, MAPSEG_UNTRUSTED, 0,
-                             "user %u owns it%s; if you trust that user, allow another owner "
-                             "(MAPSEG_ALLOW_OTHER_OWNER)",
-                             owner,
-                             owner != mapseg_os.user_id()
-                                 ? ""
-                                 : ", a number that stands for users unknown here too");
+        return msi_failed(failure, MAPSEG_NOT_A_SEGMENT, 0, "it is %s; use another key",
+                          msi_trust_kind(status));
+    if (owner != 0 && !msi_trust_is_own(status, fd) && !(flags & MAPSEG_ALLOW_OTHER_OWNER))
+        return msi_failed(
+            failure, MAPSEG_UNTRUSTED, 0,
+            "user %u owns it%s; if you trust that user, allow another owner "
+            "(MAPSEG_ALLOW_OTHER_OWNER)",
+            owner,
+            owner != msi_os.user_id() ? "" : ", a number that stands for users unknown here too");
     if (status->st_mode & 0022 && !(flags & MAPSEG_ALLOW_SHARED_WRITE))
-        return mapseg_failed(failure, MAPSEG_UNTRUSTED, 0,
-                             "its mode %04o lets others write it; if you trust them, allow it "
-                             "(MAPSEG_ALLOW_SHARED_WRITE)",
-                             (unsigned)status->st_mode & 07777);
+        return msi_failed(failure, MAPSEG_UNTRUSTED, 0,
+                          "its mode %04o lets others write it; if you trust them, allow it "
+                          "(MAPSEG_ALLOW_SHARED_WRITE)",
+                          (unsigned)status->st_mode & 07777);
     /* Somebody may have linked another file of the same owner to this name. */
     if (named && status->st_nlink > 1 && !(flags & MAPSEG_ALLOW_HARD_LINKS))
-        return mapseg_failed(failure, MAPSEG_UNTRUSTED, 0,
-                             "it has %lu names, so it may be meant for something else; if you "
-                             "gave it these, allow it (MAPSEG_ALLOW_HARD_LINKS)",
-                             (unsigned long)status->st_nlink);
+        return msi_failed(failure, MAPSEG_UNTRUSTED, 0,
+                          "it has %lu names, so it may be meant for something else; if you "
+                          "gave it these, allow it (MAPSEG_ALLOW_HARD_LINKS)",
+                          (unsigned long)status->st_nlink);
     return MAPSEG_OK;
 }
 
@@ -94,33 +92,33 @@ struct way {
 /** Whether others could replace names in a directory, or lead elsewhere by a
  *  link. */
 static mapseg_result
-trust_step(const char *path, int place, const struct stat *status, struct mapseg_failure *failure)
+trust_step(const char *path, int place, const struct stat *status, struct msi_failure *failure)
 {
-    if (status->st_uid != 0 && !mapseg_trust_is_own(status, place))
-        return mapseg_failed(failure, MAPSEG_UNTRUSTED, 0,
-                             "user %u owns %.80s, on the way to it, and could replace it; if you "
-                             "trust that user, allow it (MAPSEG_ALLOW_SHARED_DIRECTORY)",
-                             (unsigned)status->st_uid, *path == '\0' ? "/" : path);
+    if (status->st_uid != 0 && !msi_trust_is_own(status, place))
+        return msi_failed(failure, MAPSEG_UNTRUSTED, 0,
+                          "user %u owns %.80s, on the way to it, and could replace it; if you "
+                          "trust that user, allow it (MAPSEG_ALLOW_SHARED_DIRECTORY)",
+                          (unsigned)status->st_uid, *path == '\0' ? "/" : path);
     if (S_ISDIR(status->st_mode) && status->st_mode & 0022 && !(status->st_mode & S_ISVTX))
-        return mapseg_failed(failure, MAPSEG_UNTRUSTED, 0,
-                             "the mode %04o of %.80s lets others replace it; chmod that "
-                             "directory, or allow it (MAPSEG_ALLOW_SHARED_DIRECTORY)",
-                             (unsigned)status->st_mode & 07777, *path == '\0' ? "/" : path);
+        return msi_failed(failure, MAPSEG_UNTRUSTED, 0,
+                          "the mode %04o of %.80s lets others replace it; chmod that "
+                          "directory, or allow it (MAPSEG_ALLOW_SHARED_DIRECTORY)",
+                          (unsigned)status->st_mode & 07777, *path == '\0' ? "/" : path);
     return MAPSEG_OK;
 }
 
 /** The way ends before its end; `error` is positive. */
 static mapseg_result
-way_ends(const struct way *way, int error, struct mapseg_failure *failure)
+way_ends(const struct way *way, int error, struct msi_failure *failure)
 {
     if (error == ELOOP)
-        return mapseg_failed(failure, MAPSEG_UNTRUSTED, error,
-                             "%.120s, on the way to it, leads in a circle; check that link",
+        return msi_failed(failure, MAPSEG_UNTRUSTED, error,
+                          "%.120s, on the way to it, leads in a circle; check that link",
+                          way->gone);
+    return msi_system_failed(failure, error,
+                             "%.120s, on the way to it, cannot be entered; check the key, and "
+                             "that this directory exists and may be searched",
                              way->gone);
-    return mapseg_system_failed(failure, error,
-                                "%.120s, on the way to it, cannot be entered; check the key, and "
-                                "that this directory exists and may be searched",
-                                way->gone);
 }
 
 /** Takes the first part off what is left; false: there is none. Longer than any
@@ -156,7 +154,7 @@ static void
 move_to(struct way *way, int place)
 {
     if (way->directory >= 0)
-        mapseg_os.close(way->directory);
+        msi_os.close(way->directory);
     way->directory = place;
 }
 
@@ -167,7 +165,7 @@ follow(struct way *way, int link)
 {
     char target[PATH_MAX];
     char rest[PATH_MAX];
-    int64_t length = mapseg_os.read_link(link, target, sizeof target - 1);
+    int64_t length = msi_os.read_link(link, target, sizeof target - 1);
 
     if (length < 0)
         return (int)length;
@@ -179,7 +177,7 @@ follow(struct way *way, int link)
         return -ENAMETOOLONG;
     note_part(way, "..");
     if (*target == '/') {
-        int root = mapseg_os.open_place(-1, "/");
+        int root = msi_os.open_place(-1, "/");
 
         if (root < 0)
             return root;
@@ -192,10 +190,10 @@ follow(struct way *way, int link)
 /** Judges a place that was opened, and goes on to it, or to where it leads. It is
  *  closed, or the way's. */
 static mapseg_result
-go_on_to(struct way *way, int place, struct mapseg_failure *failure)
+go_on_to(struct way *way, int place, struct msi_failure *failure)
 {
     struct stat status;
-    int error = mapseg_os.status(place, &status);
+    int error = msi_os.status(place, &status);
     mapseg_result result = MAPSEG_OK;
 
     if (error >= 0)
@@ -206,24 +204,24 @@ go_on_to(struct way *way, int place, struct mapseg_failure *failure)
     }
     if (error >= 0 && result == MAPSEG_OK)
         error = S_ISLNK(status.st_mode) ? follow(way, place) : -ENOTDIR;
-    mapseg_os.close(place);
+    msi_os.close(place);
     return error < 0 ? way_ends(way, -error, failure) : result;
 }
 
 /** Goes all of the way. */
 static mapseg_result
-go(struct way *way, struct mapseg_failure *failure)
+go(struct way *way, struct msi_failure *failure)
 {
     char part[NAME_MAX + 2];
     mapseg_result result;
-    int place = mapseg_os.open_place(-1, "/");
+    int place = msi_os.open_place(-1, "/");
 
     if (place < 0)
         return way_ends(way, -place, failure);
     result = go_on_to(way, place, failure);
     while (result == MAPSEG_OK && next_part(way, part)) {
         note_part(way, part);
-        place = mapseg_os.open_place(way->directory, part);
+        place = msi_os.open_place(way->directory, part);
         result = place < 0 ? way_ends(way, -place, failure) : go_on_to(way, place, failure);
     }
     return result;
@@ -231,20 +229,20 @@ go(struct way *way, struct mapseg_failure *failure)
 
 /** The directory as it is. */
 static mapseg_result
-open_unjudged(const char *path, size_t length, int *directory, struct mapseg_failure *failure)
+open_unjudged(const char *path, size_t length, int *directory, struct msi_failure *failure)
 {
     char *copy = strndup(path, length == 0 ? 1 : length);
 
     if (copy == NULL)
-        return mapseg_system_failed(failure, ENOMEM, "no memory for a path");
-    *directory = mapseg_os.open_directory(copy);
+        return msi_system_failed(failure, ENOMEM, "no memory for a path");
+    *directory = msi_os.open_directory(copy);
     free(copy);
     return MAPSEG_OK;
 }
 
 mapseg_result
-mapseg_trust_open_directory(const char *path, uint32_t flags, int *directory,
-                            struct mapseg_failure *failure)
+msi_trust_open_directory(const char *path, uint32_t flags, int *directory,
+                         struct msi_failure *failure)
 {
     size_t length = (size_t)(strrchr(path, '/') - path);
     mapseg_result result;
@@ -256,44 +254,44 @@ mapseg_trust_open_directory(const char *path, uint32_t flags, int *directory,
     /* Too much for a small stack. */
     way = calloc(1, sizeof *way);
     if (way == NULL)
-        return mapseg_system_failed(failure, ENOMEM, "no memory for a path");
+        return msi_system_failed(failure, ENOMEM, "no memory for a path");
     way->directory = -1;
     memcpy(way->rest, path, length);
     result = go(way, failure);
     if (result == MAPSEG_OK)
         *directory = way->directory;
     else if (way->directory >= 0)
-        mapseg_os.close(way->directory);
+        msi_os.close(way->directory);
     free(way);
     return result;
 }
 
 mapseg_result
-mapseg_trust_peers(bool can_shrink, uint32_t flags, struct mapseg_failure *failure)
+msi_trust_peers(bool can_shrink, uint32_t flags, struct msi_failure *failure)
 {
     if (!(flags & MAPSEG_UNTRUSTED_PEER) || !can_shrink || flags & MAPSEG_GUARDED)
         return MAPSEG_OK;
-    return mapseg_failed(failure, MAPSEG_UNTRUSTED, 0,
-                         "its file can be made shorter, which would be SIGBUS here; use a sealed "
-                         "memfd, or access it in guarded sections alone and say so "
-                         "(MAPSEG_GUARDED)");
+    return msi_failed(failure, MAPSEG_UNTRUSTED, 0,
+                      "its file can be made shorter, which would be SIGBUS here; use a sealed "
+                      "memfd, or access it in guarded sections alone and say so "
+                      "(MAPSEG_GUARDED)");
 }
 
 bool
-mapseg_trust_can_shrink(int fd, bool *refused)
+msi_trust_can_shrink(int fd, bool *refused)
 {
-    struct mapseg_file_system file_system;
-    int seals = mapseg_os.seals(fd);
+    struct msi_file_system file_system;
+    int seals = msi_os.seals(fd);
 
     *refused = seals == -EPERM || seals == -EACCES || seals == -ENOSYS;
     if (seals < 0 || !(seals & F_SEAL_SHRINK))
         return true;
     /* Huge pages of the other kind are missing when their pool is empty. */
-    return mapseg_os.file_system(fd, &file_system) < 0 || strcmp(file_system.name, "tmpfs") != 0;
+    return msi_os.file_system(fd, &file_system) < 0 || strcmp(file_system.name, "tmpfs") != 0;
 }
 
 mapseg_writers
-mapseg_trust_writers(const struct stat *status, int seals)
+msi_trust_writers(const struct stat *status, int seals)
 {
     if (seals >= 0 && seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
         return MAPSEG_WRITERS_CREATOR;
@@ -301,8 +299,8 @@ mapseg_trust_writers(const struct stat *status, int seals)
 }
 
 void
-mapseg_trust_describe(const struct stat *status, bool can_shrink, mapseg_writers writers, char *to,
-                      size_t bytes)
+msi_trust_describe(const struct stat *status, bool can_shrink, mapseg_writers writers, char *to,
+                   size_t bytes)
 {
     const char *shrinks =
         can_shrink ? "whoever can write it can also make it shorter, which is SIGBUS for others "

@@ -14,35 +14,35 @@
 
 /** Whether that file's owner is this user: not where the number may stand for
  *  another one. `fd`: open, the file; -1: it is not. */
-bool mapseg_trust_is_own(const struct stat *status, int fd);
+bool msi_trust_is_own(const struct stat *status, int fd);
 
 /** Whether others could interfere with the file; `flags` (mapseg_flag) relax
  *  the refusals by name. `named`: it was reached by a name. */
-mapseg_result mapseg_trust_file(const struct stat *status, int fd, bool named, uint32_t flags,
-                                struct mapseg_failure *failure);
+mapseg_result msi_trust_file(const struct stat *status, int fd, bool named, uint32_t flags,
+                             struct msi_failure *failure);
 
 /** Opens the directory of a path that a caller chose, to look names up in it:
  *  step by step, and each directory and link is judged, whether others could
  *  replace names in it. */
-mapseg_result mapseg_trust_open_directory(const char *path, uint32_t flags, int *directory,
-                                          struct mapseg_failure *failure);
+mapseg_result msi_trust_open_directory(const char *path, uint32_t flags, int *directory,
+                                       struct msi_failure *failure);
 
 /** Whether peers that nobody trusts may have a file that can, or cannot, be made
  *  shorter; asked only of those whose flags say that there are such. */
-mapseg_result mapseg_trust_peers(bool can_shrink, uint32_t flags, struct mapseg_failure *failure);
+mapseg_result msi_trust_peers(bool can_shrink, uint32_t flags, struct msi_failure *failure);
 
 /** Whether the file behind a descriptor can be made shorter, or its memory be
  *  missing for another reason. *refused: a sandbox does not let us ask. */
-bool mapseg_trust_can_shrink(int fd, bool *refused);
+bool msi_trust_can_shrink(int fd, bool *refused);
 
 /** Who could come to write a file with that status and those seals. */
-mapseg_writers mapseg_trust_writers(const struct stat *status, int seals);
+mapseg_writers msi_trust_writers(const struct stat *status, int seals);
 
 /** Says in words who can do what to those who use the file. */
-void mapseg_trust_describe(const struct stat *status, bool can_shrink, mapseg_writers writers,
-                           char *to, size_t bytes);
+void msi_trust_describe(const struct stat *status, bool can_shrink, mapseg_writers writers,
+                        char *to, size_t bytes);
 
 /** "a directory", "a FIFO", ... */
-const char *mapseg_trust_kind(const struct stat *status);
+const char *msi_trust_kind(const struct stat *status);
 
 #endif

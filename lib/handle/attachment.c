@@ -14,76 +14,75 @@
 #include <string.h>
 
 void
-mapseg_attachment_clear(struct mapseg_attachment *attachment)
+msi_attachment_clear(struct msi_attachment *attachment)
 {
     memset(attachment, 0, sizeof *attachment);
-    mapseg_file_clear(&attachment->file);
-    mapseg_presence_clear(&attachment->presence);
+    msi_file_clear(&attachment->file);
+    msi_presence_clear(&attachment->presence);
 }
 
 void
-mapseg_attachment_forget(struct mapseg_attachment *attachment)
+msi_attachment_forget(struct msi_attachment *attachment)
 {
     char *path = attachment->file.path;
 
-    mapseg_attachment_clear(attachment);
+    msi_attachment_clear(attachment);
     attachment->file.path = path;
 }
 
 void
-mapseg_attachment_drop(struct mapseg_attachment *attachment)
+msi_attachment_drop(struct msi_attachment *attachment)
 {
-    if (attachment->header_apart)
-        mapseg_os.unmap(attachment->header, MAPSEG_HEADER_BYTES);
+    if (attachment->header_mapped_separately)
+        msi_os.unmap(attachment->header, MAPSEG_HEADER_BYTES);
     if (attachment->base != NULL)
-        mapseg_os.unmap(attachment->base, attachment->bytes);
-    mapseg_file_close(&attachment->file);
+        msi_os.unmap(attachment->base, attachment->bytes);
+    msi_file_close(&attachment->file);
     free(attachment->file.path);
-    mapseg_attachment_clear(attachment);
+    msi_attachment_clear(attachment);
 }
 
 /** Maps the header apart from data that is mapped read-only. */
 static int
-map_header_apart(struct mapseg_attachment *attachment)
+map_header_separately(struct msi_attachment *attachment)
 {
     int error = 0;
-    void *header =
-        mapseg_os.map(attachment->file.fd, MAPSEG_HEADER_BYTES, 0, MAPSEG_MAP_WRITE, &error);
+    void *header = msi_os.map(attachment->file.fd, MAPSEG_HEADER_BYTES, 0, MSI_MAP_WRITE, &error);
 
     if (header == NULL)
         /* Seals that let nobody write any more leave a reader who cannot lock. */
         return error == -EPERM || error == -EACCES ? 0 : error;
     attachment->header = header;
-    attachment->header_apart = true;
+    attachment->header_mapped_separately = true;
     return 0;
 }
 
 mapseg_result
-mapseg_attachment_map(struct mapseg_attachment *attachment, mapseg_access access, bool can_lock,
-                      bool no_fork, struct mapseg_failure *failure)
+msi_attachment_map(struct msi_attachment *attachment, mapseg_access access, bool can_lock,
+                   bool no_fork, struct msi_failure *failure)
 {
     bool writes = access == MAPSEG_READ_WRITE;
     int error = 0;
 
     attachment->bytes = attachment->data_offset + attachment->data_size;
-    attachment->base = mapseg_os.map(attachment->file.fd, attachment->bytes, 0,
-                                     writes ? MAPSEG_MAP_WRITE : MAPSEG_MAP_READ, &error);
+    attachment->base = msi_os.map(attachment->file.fd, attachment->bytes, 0,
+                                  writes ? MSI_MAP_WRITE : MSI_MAP_READ, &error);
     if (attachment->base != NULL && writes)
         attachment->header = (struct mapseg_header *)(void *)attachment->base;
     else if (attachment->base != NULL && can_lock)
-        error = map_header_apart(attachment);
+        error = map_header_separately(attachment);
     if (error >= 0 && no_fork)
-        error = mapseg_os.hide_from_children(attachment->base, attachment->bytes);
-    if (error >= 0 && no_fork && attachment->header_apart)
-        error = mapseg_os.hide_from_children(attachment->header, MAPSEG_HEADER_BYTES);
+        error = msi_os.hide_from_children(attachment->base, attachment->bytes);
+    if (error >= 0 && no_fork && attachment->header_mapped_separately)
+        error = msi_os.hide_from_children(attachment->header, MAPSEG_HEADER_BYTES);
     if (error == -EPERM && writes)
-        return mapseg_failed(failure, MAPSEG_PERMISSION_DENIED, EPERM,
-                             "its seals let nobody write it but its creator; attach read-only");
+        return msi_failed(failure, MAPSEG_PERMISSION_DENIED, EPERM,
+                          "its seals let nobody write it but its creator; attach read-only");
     if (error < 0)
-        return mapseg_system_failed(failure, -error,
-                                    "its %zu bytes cannot be mapped; check the address space and "
-                                    "the seals",
-                                    attachment->bytes);
+        return msi_system_failed(failure, -error,
+                                 "its %zu bytes cannot be mapped; check the address space and "
+                                 "the seals",
+                                 attachment->bytes);
     return MAPSEG_OK;
 }
 
@@ -91,15 +90,15 @@ mapseg_attachment_map(struct mapseg_attachment *attachment, mapseg_access access
  *  description that is every mapping: a child's copy of one would keep its dead
  *  parent present, and the lock with it. */
 static int
-hide_presence(const struct mapseg_attachment *attachment)
+hide_presence(const struct msi_attachment *attachment)
 {
-    int error = mapseg_presence_hide(&attachment->presence);
+    int error = msi_presence_hide(&attachment->presence);
 
-    if (error < 0 || !mapseg_presence_is_shared(attachment))
+    if (error < 0 || !msi_presence_is_shared(attachment))
         return error;
-    error = mapseg_os.hide_from_children(attachment->base, attachment->bytes);
-    if (error >= 0 && attachment->header_apart)
-        error = mapseg_os.hide_from_children(attachment->header, MAPSEG_HEADER_BYTES);
+    error = msi_os.hide_from_children(attachment->base, attachment->bytes);
+    if (error >= 0 && attachment->header_mapped_separately)
+        error = msi_os.hide_from_children(attachment->header, MAPSEG_HEADER_BYTES);
     return error;
 }
 
@@ -117,43 +116,42 @@ static const struct field recoveries_field = {offsetof(struct mapseg_header, rec
  *  and a file that has become too short is no SIGBUS. Where there is no descriptor
  *  any more, or a sandbox allows no read, the system copies it out of the mapping. */
 static bool
-read_field(struct mapseg_attachment *attachment, struct field field, void *to)
+read_field(struct msi_attachment *attachment, struct field field, void *to)
 {
-    int fd = mapseg_file_fd(&attachment->file);
-    int64_t got = fd < 0 ? fd : mapseg_os.read(fd, to, field.bytes, (int64_t)field.offset);
+    int fd = msi_file_fd(&attachment->file);
+    int64_t got = fd < 0 ? fd : msi_os.read(fd, to, field.bytes, (int64_t)field.offset);
 
     if (got < 0)
-        got =
-            mapseg_os.copy_from_mapping(to, (char *)attachment->header + field.offset, field.bytes);
+        got = msi_os.copy_from_mapping(to, (char *)attachment->header + field.offset, field.bytes);
     return got == (int64_t)field.bytes;
 }
 
 /** Stores a field by the system, where a missing page is no SIGBUS. */
 static void
-write_field(struct mapseg_attachment *attachment, struct field field, const void *from)
+write_field(struct msi_attachment *attachment, struct field field, const void *from)
 {
     int64_t put =
-        mapseg_os.copy_to_mapping((char *)attachment->header + field.offset, from, field.bytes);
-    int fd = put < 0 && put != -EFAULT ? mapseg_file_fd(&attachment->file) : -1;
+        msi_os.copy_to_mapping((char *)attachment->header + field.offset, from, field.bytes);
+    int fd = put < 0 && put != -EFAULT ? msi_file_fd(&attachment->file) : -1;
 
     /* A sandbox may refuse the one and allow the other. */
-    if (fd >= 0 && MAPSEG_HEADER_BYTES <= mapseg_os.file_size_limit())
-        (void)mapseg_os.write(fd, from, field.bytes, (int64_t)field.offset);
+    if (fd >= 0 && MAPSEG_HEADER_BYTES <= msi_os.file_size_limit())
+        (void)msi_os.write(fd, from, field.bytes, (int64_t)field.offset);
 }
 
 /** Stores the lock word, and wakes one sleeper: SLEEPERS may have been set between the
  *  read and this write. */
 static void
-write_word(struct mapseg_attachment *attachment, uint32_t word)
+write_word(struct msi_attachment *attachment, uint32_t word)
 {
     /* Release: what was written under the lock is visible before. */
     atomic_thread_fence(memory_order_release);
     write_field(attachment, lock_field, &word);
-    mapseg_os.wake_one(&attachment->header->lock);
+    msi_os.wake_one(&attachment->header->lock);
 }
 
 void
-mapseg_attachment_release_word(struct mapseg_attachment *attachment, uint32_t bits)
+msi_attachment_release_word(struct msi_attachment *attachment, uint32_t bits)
 {
     uint32_t word;
 
@@ -163,16 +161,16 @@ mapseg_attachment_release_word(struct mapseg_attachment *attachment, uint32_t bi
 }
 
 void
-mapseg_attachment_abandon_word(struct mapseg_attachment *attachment, struct mapseg_lock *lock)
+msi_attachment_abandon_word(struct msi_attachment *attachment, struct msi_lock *lock)
 {
-    mapseg_attachment_release_word(attachment, MAPSEG_LOCK_DIED);
-    mapseg_lock_forget(lock);
+    msi_attachment_release_word(attachment, MAPSEG_LOCK_DIED);
+    msi_lock_clear_owner_thread(lock);
 }
 
-/** [HEAL_WRITE] As mapseg_lock_heal, where touching the mapping could be SIGBUS. While
+/** [HEAL_WRITE] As msi_lock_heal, where touching the mapping could be SIGBUS. While
  *  the caller holds the slot's byte others change no owner bits that name the slot. */
 static void
-heal_by_system(struct mapseg_attachment *attachment, uint32_t word)
+heal_by_system(struct msi_attachment *attachment, uint32_t word)
 {
     uint64_t recoveries;
 
@@ -184,7 +182,7 @@ heal_by_system(struct mapseg_attachment *attachment, uint32_t word)
 }
 
 void
-mapseg_attachment_heal(struct mapseg_attachment *attachment, uint32_t slot)
+msi_attachment_heal(struct msi_attachment *attachment, uint32_t slot)
 {
     uint32_t word;
 
@@ -195,24 +193,24 @@ mapseg_attachment_heal(struct mapseg_attachment *attachment, uint32_t slot)
     known = read_field(attachment, lock_field, &word);
     if (known && (word & MAPSEG_LOCK_OWNER) != slot)
         return;
-    if (!attachment->reads_file)
-        mapseg_lock_heal(attachment->header, slot);
+    if (!attachment->access_through_fd)
+        msi_lock_heal(attachment->header, slot);
     else if (known)
         heal_by_system(attachment, word);
 }
 
 int
-mapseg_attachment_appear(struct mapseg_attachment *attachment)
+msi_attachment_claim_presence(struct msi_attachment *attachment)
 {
     int error =
-        mapseg_presence_claim(&attachment->presence, &attachment->file, attachment->header != NULL,
-                              !mapseg_attachment_is_named(attachment));
+        msi_presence_claim(&attachment->presence, &attachment->file, attachment->header != NULL,
+                           !msi_attachment_is_named(attachment));
 
     if (error >= 0)
         error = hide_presence(attachment);
     if (error < 0)
-        mapseg_presence_release(&attachment->presence, &attachment->file);
+        msi_presence_release(&attachment->presence, &attachment->file);
     else if (attachment->header != NULL)
-        mapseg_attachment_heal(attachment, attachment->presence.slot);
+        msi_attachment_heal(attachment, attachment->presence.slot);
     return error;
 }

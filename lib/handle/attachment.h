@@ -13,20 +13,21 @@
 #include "sync/presence.h"
 
 /** What an attachment consists of besides its lock. */
-struct mapseg_attachment {
-    struct mapseg_file file; /**< its descriptor carries no presence where it can be helped */
-    struct mapseg_presence presence;
-    char *base;                   /**< the whole file as the data is mapped */
-    size_t bytes;                 /**< of that mapping */
-    struct mapseg_header *header; /**< to write the lock; NULL: may not */
-    bool header_apart;            /**< a mapping of its own, of one page */
-    bool borrowed;                /**< the descriptor is the caller's, and only for now */
+struct msi_attachment {
+    struct msi_file file; /**< its descriptor carries no presence where it can be helped */
+    struct msi_presence presence;
+    char *base;                    /**< the whole file as the data is mapped */
+    size_t bytes;                  /**< of that mapping */
+    struct mapseg_header *header;  /**< to write the lock; NULL: may not */
+    bool header_mapped_separately; /**< a mapping of its own, of one page */
+    bool borrowed;                 /**< the descriptor is the caller's, and only for now */
     size_t data_offset;
     size_t data_size;
-    bool can_shrink; /**< no seal keeps others from making the file shorter */
-    bool reads_file; /**< so the library reads it through the descriptor, outside of sections */
-    bool keeps_name; /**< it only looks: the last one out or not, the name stays */
-    uint64_t flags;  /**< of the header */
+    bool can_shrink;        /**< no seal keeps others from making the file shorter */
+    bool access_through_fd; /**< so the library reads it through the descriptor, outside of sections
+                             */
+    bool keeps_name;        /**< it only looks: the last one out or not, the name stays */
+    uint64_t flags;         /**< of the header */
     uint8_t id[16];
     mapseg_key_type type; /**< of the key that it was reached by */
     uint32_t trust_flags; /**< what its creator or attacher accepts, for the way back */
@@ -34,45 +35,46 @@ struct mapseg_attachment {
 
 /** Whether its file has a name. */
 static inline bool
-mapseg_attachment_is_named(const struct mapseg_attachment *attachment)
+msi_attachment_is_named(const struct msi_attachment *attachment)
 {
     return attachment->file.path != NULL;
 }
 
 /** Whether presence lies on a description whose mappings and copies would keep
- *  it alive in children. A nameless segment's reader protects nothing by it. */
+ *  it alive in children. A memfd reader's presence need not be kept from children: there
+ *  is no name to remove. */
 static inline bool
-mapseg_presence_is_shared(const struct mapseg_attachment *attachment)
+msi_presence_is_shared(const struct msi_attachment *attachment)
 {
     return attachment->presence.on_working_descriptor && attachment->header != NULL;
 }
 
 /** An attachment that has nothing yet. */
-void mapseg_attachment_clear(struct mapseg_attachment *attachment);
+void msi_attachment_clear(struct msi_attachment *attachment);
 
 /** Maps the file behind attachment->fd, whose geometry is set: the data as
  *  `access` says and, if `can_lock`, the header to write. */
-mapseg_result mapseg_attachment_map(struct mapseg_attachment *attachment, mapseg_access access,
-                                    bool can_lock, bool no_fork, struct mapseg_failure *failure);
+mapseg_result msi_attachment_map(struct msi_attachment *attachment, mapseg_access access,
+                                 bool can_lock, bool no_fork, struct msi_failure *failure);
 
 /** Takes presence; the fork list is locked. 0, or a negative errno; -EAGAIN:
  *  the segment is just being removed. */
-int mapseg_attachment_appear(struct mapseg_attachment *attachment);
+int msi_attachment_claim_presence(struct msi_attachment *attachment);
 
 /** Releases the lock, with `bits` set in the word, if the word names this
  *  attachment: through the file, which may have become too short for it. */
-void mapseg_attachment_release_word(struct mapseg_attachment *attachment, uint32_t bits);
+void msi_attachment_release_word(struct msi_attachment *attachment, uint32_t bits);
 
 /** The same with MAPSEG_LOCK_DIED, and `lock` knows no more that it was held. */
-void mapseg_attachment_abandon_word(struct mapseg_attachment *attachment, struct mapseg_lock *lock);
+void msi_attachment_abandon_word(struct msi_attachment *attachment, struct msi_lock *lock);
 
 /** Heals the lock word if it names a slot that the caller has just claimed. */
-void mapseg_attachment_heal(struct mapseg_attachment *attachment, uint32_t slot);
+void msi_attachment_heal(struct msi_attachment *attachment, uint32_t slot);
 
 /** Unmaps and closes all of an attachment but its presence. */
-void mapseg_attachment_drop(struct mapseg_attachment *attachment);
+void msi_attachment_drop(struct msi_attachment *attachment);
 
 /** Only forgets that there was anything mapped or open. */
-void mapseg_attachment_forget(struct mapseg_attachment *attachment);
+void msi_attachment_forget(struct msi_attachment *attachment);
 
 #endif

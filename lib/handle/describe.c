@@ -23,7 +23,7 @@
 struct information {
     mapseg_information seen; /* first: what the caller gets is a pointer to it */
     char file_system[24];
-    char verdict_text[sizeof((struct mapseg_failure *)NULL)->reason];
+    char verdict_text[sizeof((struct msi_failure *)NULL)->reason];
     char safety_text[320];
 };
 
@@ -40,7 +40,7 @@ see_header(mapseg_information *seen, int fd, const struct mapseg_header *copy)
     seen->user_tag = copy->user_tag;
     seen->format = copy->format;
     memcpy(seen->id, copy->id, sizeof seen->id);
-    if (mapseg_os.read(fd, &header, sizeof header, 0) != (int64_t)sizeof header)
+    if (msi_os.read(fd, &header, sizeof header, 0) != (int64_t)sizeof header)
         return;
     seen->recoveries = header.recoveries;
     seen->sequence = header.sequence;
@@ -51,7 +51,7 @@ see_header(mapseg_information *seen, int fd, const struct mapseg_header *copy)
         seen->lock_pid = header.owner_pid;
         seen->lock_tid = header.owner_tid;
         seen->lock =
-            seen->lock_slot <= MAPSEG_LAST_SLOT && mapseg_presence_is_held(fd, seen->lock_slot)
+            seen->lock_slot <= MAPSEG_LAST_SLOT && msi_presence_is_held(fd, seen->lock_slot)
                 ? MAPSEG_LOCK_STATE_HELD
                 : MAPSEG_LOCK_STATE_OWNER_DIED;
     } else {
@@ -62,7 +62,7 @@ see_header(mapseg_information *seen, int fd, const struct mapseg_header *copy)
 
 /** What the segment is used for, given that its header is sound or not. */
 static mapseg_use
-use_of(const mapseg_information *seen, bool sound, const struct mapseg_census *census)
+use_of(const mapseg_information *seen, bool sound, const struct msi_census *census)
 {
     if (!sound)
         return MAPSEG_USE_DAMAGED;
@@ -75,40 +75,40 @@ use_of(const mapseg_information *seen, bool sound, const struct mapseg_census *c
 
 /** Whether others could replace a directory on the way to the file. */
 static mapseg_result
-judge_directories(const mapseg_information *seen, struct mapseg_failure *failure)
+judge_directories(const mapseg_information *seen, struct msi_failure *failure)
 {
     int directory;
     mapseg_result result;
 
     if (seen->type != MAPSEG_KEY_FILE)
         return MAPSEG_OK;
-    result = mapseg_trust_open_directory(seen->path, 0, &directory, failure);
+    result = msi_trust_open_directory(seen->path, 0, &directory, failure);
     if (directory >= 0)
-        mapseg_os.close(directory);
+        msi_os.close(directory);
     return result;
 }
 
 /** What default options would make of it. */
 static void
 judge(struct information *information, int fd, const struct stat *status,
-      const struct mapseg_census *census)
+      const struct msi_census *census)
 {
     mapseg_information *seen = &information->seen;
-    struct mapseg_failure failure = {.result = MAPSEG_OK};
+    struct msi_failure failure = {.result = MAPSEG_OK};
     struct mapseg_header copy;
     bool named = seen->type != MAPSEG_KEY_MEMFD;
-    mapseg_result trusted = mapseg_trust_file(status, fd, named, 0, &failure);
+    mapseg_result trusted = msi_trust_file(status, fd, named, 0, &failure);
     mapseg_result readable = MAPSEG_NOT_A_SEGMENT;
-    struct mapseg_failure unreadable = {.result = MAPSEG_OK};
+    struct msi_failure unreadable = {.result = MAPSEG_OK};
     bool sound = false;
 
     seen->lock = MAPSEG_LOCK_STATE_UNKNOWN;
     if (trusted == MAPSEG_OK)
         trusted = judge_directories(seen, &failure);
     if (trusted == MAPSEG_OK)
-        trusted = mapseg_place_check(seen->type, fd, &failure);
+        trusted = msi_place_check(seen->type, fd, &failure);
     if (S_ISREG(status->st_mode)) {
-        readable = mapseg_header_read(fd, (uint64_t)status->st_size, &copy, &unreadable);
+        readable = msi_header_read(fd, (uint64_t)status->st_size, &copy, &unreadable);
         /* The last two: whole, but not for this machine or program. */
         sound = readable == MAPSEG_OK || readable == MAPSEG_NOT_SUPPORTED ||
                 readable == MAPSEG_OUT_OF_RESOURCES;
@@ -133,23 +133,23 @@ see_safety(struct information *information, int fd, const struct stat *status)
     mapseg_information *seen = &information->seen;
     bool refused;
 
-    seen->can_shrink = seen->type != MAPSEG_KEY_MEMFD || mapseg_trust_can_shrink(fd, &refused);
-    seen->writers = mapseg_trust_writers(status, seen->seals);
-    mapseg_trust_describe(status, seen->can_shrink, seen->writers, information->safety_text,
-                          sizeof information->safety_text);
+    seen->can_shrink = seen->type != MAPSEG_KEY_MEMFD || msi_trust_can_shrink(fd, &refused);
+    seen->writers = msi_trust_writers(status, seen->seals);
+    msi_trust_describe(status, seen->can_shrink, seen->writers, information->safety_text,
+                       sizeof information->safety_text);
 }
 
 static void
 see_file(struct information *information, int fd, const struct stat *status)
 {
     mapseg_information *seen = &information->seen;
-    struct mapseg_file_system file_system;
-    struct mapseg_census census = {.attached = 0};
+    struct msi_file_system file_system;
+    struct msi_census census = {.attached = 0};
 
-    seen->seals = fd < 0 ? -1 : mapseg_os.seals(fd);
+    seen->seals = fd < 0 ? -1 : msi_os.seals(fd);
     if (seen->seals < 0)
         seen->seals = -1;
-    if (fd >= 0 && mapseg_os.file_system(fd, &file_system) >= 0)
+    if (fd >= 0 && msi_os.file_system(fd, &file_system) >= 0)
         memcpy(information->file_system, file_system.name, sizeof information->file_system);
     if (seen->type == MAPSEG_KEY_MEMFD && seen->seals >= 0)
         memcpy(information->file_system, "memfd", sizeof "memfd");
@@ -161,7 +161,7 @@ see_file(struct information *information, int fd, const struct stat *status)
     seen->gid = (uint32_t)status->st_gid;
     seen->links = (uint32_t)status->st_nlink;
     if (fd >= 0)
-        mapseg_presence_count(fd, status->st_dev, status->st_ino, &census);
+        msi_presence_count(fd, status->st_dev, status->st_ino, &census);
     seen->attached = census.attached;
     seen->readers = census.readers;
     seen->attached_is_minimum = census.is_minimum;
@@ -170,8 +170,7 @@ see_file(struct information *information, int fd, const struct stat *status)
 
 /** An information about the file behind `fd`, which stays the caller's. */
 mapseg_information *
-mapseg_information_make(const mapseg_ipc_key *key, const char *path, int fd,
-                        const struct stat *status)
+msi_information_make(const mapseg_ipc_key *key, const char *path, int fd, const struct stat *status)
 {
     struct information *information = calloc(1, sizeof *information);
     mapseg_information *seen;
@@ -180,8 +179,8 @@ mapseg_information_make(const mapseg_ipc_key *key, const char *path, int fd,
         return NULL;
     seen = &information->seen;
     seen->type = mapseg_ipc_key_type(key);
-    seen->native_key = mapseg_copy_string(mapseg_ipc_key_text(key));
-    seen->path = mapseg_copy_string(path);
+    seen->native_key = msi_copy_string(mapseg_ipc_key_text(key));
+    seen->path = msi_copy_string(path);
     seen->file_system = information->file_system;
     seen->verdict_text = information->verdict_text;
     seen->safety_text = information->safety_text;
@@ -192,7 +191,7 @@ mapseg_information_make(const mapseg_ipc_key *key, const char *path, int fd,
     }
     see_file(information, fd, status);
     /* Half made, or given up half way: damage is no surprise there. */
-    if (seen->use == MAPSEG_USE_DAMAGED && S_ISREG(status->st_mode) && mapseg_key_is_private(key))
+    if (seen->use == MAPSEG_USE_DAMAGED && S_ISREG(status->st_mode) && msi_key_is_private(key))
         seen->use = seen->attached != 0 ? MAPSEG_USE_LIVE : MAPSEG_USE_STALE;
     return seen;
 }

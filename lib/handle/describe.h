@@ -12,7 +12,7 @@
 
 /** An information about the file behind `fd`, which stays the caller's. NULL: no
  *  memory. */
-mapseg_information *mapseg_information_make(const mapseg_ipc_key *key, const char *path, int fd,
-                                            const struct stat *status);
+mapseg_information *msi_information_make(const mapseg_ipc_key *key, const char *path, int fd,
+                                         const struct stat *status);
 
 #endif

@@ -36,23 +36,23 @@ static bool handlers_are_set;
 static void
 prepare_child_of(struct mapseg *seg)
 {
-    struct mapseg_attachment *attachment = &seg->attachment;
+    struct msi_attachment *attachment = &seg->attachment;
     bool writes = attachment->header != NULL;
 
     /* What the parent could not open anew the child cannot either; and to give back what
      * was claimed on the same description would take the parent's presence away. */
     seg->child.present =
         !seg->no_fork && !attachment->presence.on_working_descriptor &&
-        mapseg_presence_claim(&seg->child.presence, &attachment->file, writes, false) >= 0;
+        msi_presence_claim(&seg->child.presence, &attachment->file, writes, false) >= 0;
     if (seg->child.present && seg->child.presence.on_working_descriptor) {
         /* On the working description it would be the parent's as well. */
-        mapseg_presence_release(&seg->child.presence, &attachment->file);
+        msi_presence_release(&seg->child.presence, &attachment->file);
         seg->child.present = false;
     }
     if (seg->child.present)
-        mapseg_fork_disown(seg->child.presence.fd);
+        msi_forklist_disown(seg->child.presence.fd);
     if (seg->child.present && writes)
-        mapseg_attachment_heal(attachment, seg->child.presence.slot);
+        msi_attachment_heal(attachment, seg->child.presence.slot);
 }
 
 /** Whether the fork under way is a handler's that interrupted this thread in the
@@ -60,7 +60,7 @@ prepare_child_of(struct mapseg *seg)
 static bool
 is_in_a_call(void)
 {
-    return mapseg_signals_depth() > 1;
+    return msi_signals_depth() > 1;
 }
 
 static void
@@ -68,17 +68,17 @@ prepare(void)
 {
     sigset_t before;
 
-    mapseg_signals_hold(&before);
+    msi_signals_hold(&before);
     if (is_in_a_call())
         return;
-    mapseg_forklist_take(&before);
-    for (struct mapseg *seg = mapseg_forklist_first(); seg != NULL; seg = seg->next) {
+    msi_forklist_take(&before);
+    for (struct mapseg *seg = msi_forklist_first(); seg != NULL; seg = seg->next) {
         if (!seg->attached)
             continue;
         /* No thread may hold a dead owner's byte now: the child would inherit
          * a copy of the descriptor that holds it. */
-        while (!mapseg_lock_begin_recovery(&seg->lock))
-            mapseg_os.nap(10000);
+        while (!msi_lock_begin_recovery(&seg->lock))
+            msi_os.nap(10000);
         prepare_child_of(seg);
     }
 }
@@ -88,48 +88,48 @@ static void
 resume_parent(void)
 {
     if (is_in_a_call()) {
-        mapseg_signals_release(NULL);
+        msi_signals_release(NULL);
         return;
     }
-    for (struct mapseg *seg = mapseg_forklist_first(); seg != NULL; seg = seg->next) {
+    for (struct mapseg *seg = msi_forklist_first(); seg != NULL; seg = seg->next) {
         if (!seg->attached)
             continue;
         if (seg->child.present)
-            mapseg_presence_hand_over(&seg->child.presence, &seg->attachment.file);
+            msi_presence_hand_over(&seg->child.presence, &seg->attachment.file);
         seg->child.present = false;
-        mapseg_lock_end_recovery(&seg->lock);
+        msi_lock_end_recovery(&seg->lock);
     }
-    mapseg_forklist_give_back();
+    msi_forklist_give_back();
 }
 
 /** [ADOPT] Makes the parent's attachment the child's own. */
 static void
 adopt(struct mapseg *seg)
 {
-    mapseg_presence_forget(&seg->attachment.presence, &seg->attachment.file);
+    msi_presence_forget(&seg->attachment.presence, &seg->attachment.file);
     seg->attachment.presence = seg->child.presence;
-    (void)mapseg_presence_hide(&seg->attachment.presence);
+    (void)msi_presence_hide(&seg->attachment.presence);
     seg->child.present = false;
     seg->lock.slot = seg->attachment.presence.slot;
     atomic_store_explicit(&seg->lock.owner_thread, 0, memory_order_relaxed);
-    mapseg_lock_write(&seg->lock, false);
+    msi_lock_set_in_change(&seg->lock, false);
 }
 
 /** Makes the handle one whose process is gone. */
 static void
 orphan(struct mapseg *seg)
 {
-    mapseg_fork_delist(seg);
-    mapseg_lock_die(&seg->lock);
-    mapseg_presence_forget(&seg->attachment.presence, &seg->attachment.file);
+    msi_forklist_remove(seg);
+    msi_lock_unbind_process(&seg->lock);
+    msi_presence_forget(&seg->attachment.presence, &seg->attachment.file);
     if (seg->attached && !seg->no_fork)
         return;
     /* Its mappings were left out of the child; or it is one that another
      * thread of the parent is just creating, and has a descriptor alone. */
-    mapseg_file_close(&seg->attachment.file);
-    mapseg_attachment_forget(&seg->attachment);
+    msi_file_close(&seg->attachment.file);
+    msi_attachment_forget(&seg->attachment);
     seg->attached = false;
-    mapseg_lock_clear(&seg->lock);
+    msi_lock_clear(&seg->lock);
 }
 
 /** After the fork, in the child. */
@@ -139,22 +139,22 @@ resume_child(void)
     struct mapseg *next;
 
     if (is_in_a_call()) {
-        mapseg_forklist_in_stray_child();
-        mapseg_signals_release(NULL);
+        msi_forklist_in_stray_child();
+        msi_signals_release(NULL);
         return;
     }
-    mapseg_forklist_in_child();
-    for (struct mapseg *seg = mapseg_forklist_first(); seg != NULL; seg = next) {
+    msi_forklist_in_child();
+    for (struct mapseg *seg = msi_forklist_first(); seg != NULL; seg = next) {
         next = seg->next;
         if (seg->attached)
-            mapseg_lock_end_recovery(&seg->lock);
-        mapseg_change_forked(seg);
+            msi_lock_end_recovery(&seg->lock);
+        msi_notify_forked(seg);
         if (seg->attached && seg->child.present)
             adopt(seg);
         else
             orphan(seg);
     }
-    mapseg_forklist_give_back();
+    msi_forklist_give_back();
 }
 
 /** When the library is loaded: a fork that another thread makes while the first
@@ -166,9 +166,9 @@ set_handlers(void)
 }
 
 int
-mapseg_fork_set_up(void)
+msi_fork_set_up(void)
 {
     if (!handlers_are_set)
         set_handlers();
-    return handlers_are_set ? mapseg_forklist_begin() : -ENOMEM;
+    return handlers_are_set ? msi_forklist_begin() : -ENOMEM;
 }

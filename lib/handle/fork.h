@@ -8,6 +8,6 @@
 
 /** Sees to it that forks find this process's handles; 0, or -ENOMEM. Before there is any
  *  handle. */
-int mapseg_fork_set_up(void);
+int msi_fork_set_up(void);
 
 #endif

@@ -20,24 +20,24 @@ static sigset_t signals_before;
 
 static struct mapseg *list;
 
-static struct mapseg_courier *couriers;
+static struct msi_fd_in_flight *in_flight;
 
-/** Holds the generation; the kernel makes it zero in a child. */
-static _Atomic uint32_t *_Atomic life_page;
+/** Holds the process stamp; the kernel makes it zero in a child. */
+static _Atomic uint32_t *_Atomic stamp_page;
 
-static uint32_t generation; /**< numbers the lives: one more in each such child */
+static uint32_t stamp; /**< of this process: one more in each such child */
 
 /** Whether this is a child in which no handler ran. It has one thread, and
  *  what it copied of the list belongs to its parent. */
 static bool
 is_stray_child(void)
 {
-    _Atomic uint32_t *page = atomic_load_explicit(&life_page, memory_order_acquire);
+    _Atomic uint32_t *page = atomic_load_explicit(&stamp_page, memory_order_acquire);
 
     return page != NULL && atomic_load_explicit(page, memory_order_relaxed) == 0;
 }
 
-/** A new life in a stray child. */
+/** A stray child becomes a process of its own. */
 static void
 begin_again(void)
 {
@@ -46,11 +46,11 @@ begin_again(void)
     /* A thread of the parent may have held it. */
     memcpy(&list_mutex, &fresh, sizeof fresh);
     list = NULL;
-    couriers = NULL;
-    generation++;
-    mapseg_lock_forked();
-    mapseg_closing_forked();
-    atomic_store_explicit(life_page, generation, memory_order_relaxed);
+    in_flight = NULL;
+    stamp++;
+    msi_lock_forked();
+    msi_closing_forked();
+    atomic_store_explicit(stamp_page, stamp, memory_order_relaxed);
 }
 
 /** A descriptor was made just now. A handle that has one of that number had it closed by
@@ -60,7 +60,7 @@ static void
 disown(int fd, const struct mapseg *owner)
 {
     for (struct mapseg *seg = list; seg != NULL && fd >= 0; seg = seg->next) {
-        struct mapseg_attachment *attachment = &seg->attachment;
+        struct msi_attachment *attachment = &seg->attachment;
         int file = fd;
         int presence = fd;
 
@@ -68,16 +68,16 @@ disown(int fd, const struct mapseg *owner)
             continue;
         /* Relaxed: numbers, which other threads look at for no more than that. */
         (void)atomic_compare_exchange_strong_explicit(&attachment->file.fd, &file,
-                                                      MAPSEG_LOST_DESCRIPTOR, memory_order_relaxed,
+                                                      MSI_LOST_DESCRIPTOR, memory_order_relaxed,
                                                       memory_order_relaxed);
         (void)atomic_compare_exchange_strong_explicit(&attachment->presence.fd, &presence,
-                                                      MAPSEG_LOST_DESCRIPTOR, memory_order_relaxed,
+                                                      MSI_LOST_DESCRIPTOR, memory_order_relaxed,
                                                       memory_order_relaxed);
     }
 }
 
 void
-mapseg_forklist_take(const sigset_t *before)
+msi_forklist_take(const sigset_t *before)
 {
     if (is_stray_child())
         begin_again();
@@ -86,102 +86,102 @@ mapseg_forklist_take(const sigset_t *before)
 }
 
 void
-mapseg_forklist_give_back(void)
+msi_forklist_give_back(void)
 {
     /* A copy: the next thread to hold the list writes over it. */
     const sigset_t before = signals_before;
 
     pthread_mutex_unlock(&list_mutex);
-    mapseg_signals_release(&before);
+    msi_signals_release(&before);
 }
 
 /** Makes the page; the list is locked. */
 static int
 begin(void)
 {
-    _Atomic uint32_t *page = mapseg_os.wiped_page();
+    _Atomic uint32_t *page = msi_os.wiped_page();
 
     if (page == NULL)
         return -ENOMEM;
-    generation = 1;
-    atomic_store_explicit(page, generation, memory_order_relaxed);
+    stamp = 1;
+    atomic_store_explicit(page, stamp, memory_order_relaxed);
     /* Released to is_stray_child, which must never find the page still zero. */
-    atomic_store_explicit(&life_page, page, memory_order_release);
+    atomic_store_explicit(&stamp_page, page, memory_order_release);
     return 0;
 }
 
 int
-mapseg_forklist_begin(void)
+msi_forklist_begin(void)
 {
     sigset_t before;
     int error = 0;
 
-    if (atomic_load_explicit(&life_page, memory_order_acquire) != NULL)
+    if (atomic_load_explicit(&stamp_page, memory_order_acquire) != NULL)
         return 0;
-    mapseg_signals_hold(&before);
-    mapseg_forklist_take(&before);
-    if (life_page == NULL)
+    msi_signals_hold(&before);
+    msi_forklist_take(&before);
+    if (stamp_page == NULL)
         error = begin();
-    mapseg_forklist_give_back();
+    msi_forklist_give_back();
     return error;
 }
 
 struct mapseg *
-mapseg_forklist_first(void)
+msi_forklist_first(void)
 {
     return list;
 }
 
 void
-mapseg_forklist_in_child(void)
+msi_forklist_in_child(void)
 {
-    mapseg_lock_forked();
-    mapseg_closing_forked();
-    if (life_page != NULL)
-        atomic_store_explicit(life_page, generation, memory_order_relaxed);
-    for (; couriers != NULL; couriers = couriers->next)
-        if (couriers->fd >= 0)
-            mapseg_close(couriers->fd);
+    msi_lock_forked();
+    msi_closing_forked();
+    if (stamp_page != NULL)
+        atomic_store_explicit(stamp_page, stamp, memory_order_relaxed);
+    for (; in_flight != NULL; in_flight = in_flight->next)
+        if (in_flight->fd >= 0)
+            msi_close(in_flight->fd);
 }
 
 void
-mapseg_forklist_in_stray_child(void)
+msi_forklist_in_stray_child(void)
 {
     /* As the kernel has done it, where it can. */
-    if (life_page != NULL)
-        atomic_store_explicit(life_page, 0, memory_order_relaxed);
+    if (stamp_page != NULL)
+        atomic_store_explicit(stamp_page, 0, memory_order_relaxed);
 }
 
 int
-mapseg_fork_lock(void)
+msi_forklist_lock(void)
 {
     sigset_t before;
 
     /* A child that a handler made in the middle of a call. The list stays the
-     * call's: were this a new life, what the call goes on to attach would count. */
-    if (mapseg_signals_depth() > 0 && is_stray_child())
+     * call's: were this process given a new stamp, what the call goes on to attach would count. */
+    if (msi_signals_depth() > 0 && is_stray_child())
         return -EDEADLK;
-    mapseg_signals_hold(&before);
-    mapseg_forklist_take(&before);
+    msi_signals_hold(&before);
+    msi_forklist_take(&before);
     return 0;
 }
 
 mapseg_result
-mapseg_fork_lock_failed(struct mapseg_failure *failure)
+msi_forklist_lock_failed(struct msi_failure *failure)
 {
-    return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, EDEADLK,
-                         "this process was made by a handler of signals in the middle of a call; "
-                         "end it, or start another program in it");
+    return msi_failed(failure, MAPSEG_NOT_SUPPORTED, EDEADLK,
+                      "this process was made by a handler of signals in the middle of a call; "
+                      "end it, or start another program in it");
 }
 
 void
-mapseg_fork_unlock(void)
+msi_forklist_unlock(void)
 {
-    mapseg_forklist_give_back();
+    msi_forklist_give_back();
 }
 
 void
-mapseg_fork_enlist(struct mapseg *seg)
+msi_forklist_add(struct mapseg *seg)
 {
     seg->child.present = false;
     seg->previous = NULL;
@@ -192,41 +192,41 @@ mapseg_fork_enlist(struct mapseg *seg)
 }
 
 void
-mapseg_fork_disown(int fd)
+msi_forklist_disown(int fd)
 {
     disown(fd, NULL);
 }
 
 void
-mapseg_fork_carry(struct mapseg_courier *courier, int fd)
+msi_in_flight_add(struct msi_fd_in_flight *flight, int fd)
 {
     disown(fd, NULL);
-    courier->fd = fd;
-    courier->next = couriers;
-    couriers = courier;
+    flight->fd = fd;
+    flight->next = in_flight;
+    in_flight = flight;
 }
 
 void
-mapseg_fork_deliver(struct mapseg_courier *courier)
+msi_in_flight_remove(struct msi_fd_in_flight *flight)
 {
-    struct mapseg_courier **link = &couriers;
+    struct msi_fd_in_flight **link = &in_flight;
 
-    while (*link != NULL && *link != courier)
+    while (*link != NULL && *link != flight)
         link = &(*link)->next;
-    if (*link == courier)
-        *link = courier->next;
+    if (*link == flight)
+        *link = flight->next;
 }
 
 void
-mapseg_fork_belong(struct mapseg *seg)
+msi_forklist_bind_process(struct mapseg *seg)
 {
     disown(seg->attachment.file.fd, seg);
     disown(seg->attachment.presence.fd, seg);
-    mapseg_lock_live(&seg->lock, life_page, generation);
+    msi_lock_bind_process(&seg->lock, stamp_page, stamp);
 }
 
 void
-mapseg_fork_delist(struct mapseg *seg)
+msi_forklist_remove(struct mapseg *seg)
 {
     if (seg->previous != NULL)
         seg->previous->next = seg->next;

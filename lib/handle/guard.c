@@ -55,10 +55,10 @@ static atomic_bool previous_is_spent; /**< it was to be used once, and has been 
 static bool
 is_shorter(const mapseg *seg)
 {
-    const struct mapseg_file *file = &seg->attachment.file;
+    const struct msi_file *file = &seg->attachment.file;
     struct stat status;
 
-    return mapseg_os.status(file->fd, &status) >= 0 && status.st_dev == file->device &&
+    return msi_os.status(file->fd, &status) >= 0 && status.st_dev == file->device &&
            status.st_ino == file->inode && (uint64_t)status.st_size < seg->attachment.bytes;
 }
 
@@ -66,7 +66,7 @@ is_shorter(const mapseg *seg)
  *  false: the address is not in it, or the system refuses. */
 static bool
 replace_rest(mapseg *seg, uintptr_t address, const void *base, size_t bytes,
-             enum mapseg_protection protection)
+             enum msi_protection protection)
 {
     uintptr_t start = (uintptr_t)base;
     uintptr_t end = (start + bytes + page_size - 1) & ~(uintptr_t)(page_size - 1);
@@ -81,13 +81,13 @@ replace_rest(mapseg *seg, uintptr_t address, const void *base, size_t bytes,
     if (!is_shorter(seg))
         end = page + page_size;
     /* Where not so much can be had, a page at a time. */
-    if (mapseg_os.map_zeros((void *)page, end - page, protection) < 0) {
+    if (msi_os.map_zeros((void *)page, end - page, protection) < 0) {
         end = page + page_size;
-        if (mapseg_os.map_zeros((void *)page, page_size, protection) < 0)
+        if (msi_os.map_zeros((void *)page, page_size, protection) < 0)
             return false;
     }
     if (seg->no_fork)
-        (void)mapseg_os.hide_from_children((void *)page, end - page);
+        (void)msi_os.hide_from_children((void *)page, end - page);
     return true;
 }
 
@@ -100,12 +100,12 @@ repair(uintptr_t address)
 
     for (size_t i = 0; own != NULL && i < own->count; i++) {
         mapseg *seg = own->section[i].seg;
-        const struct mapseg_attachment *attachment = &seg->attachment;
+        const struct msi_attachment *attachment = &seg->attachment;
 
         if (replace_rest(seg, address, attachment->base, attachment->bytes,
-                         seg->read_only ? MAPSEG_MAP_READ : MAPSEG_MAP_WRITE) ||
-            (attachment->header_apart &&
-             replace_rest(seg, address, attachment->header, MAPSEG_HEADER_BYTES, MAPSEG_MAP_WRITE)))
+                         seg->read_only ? MSI_MAP_READ : MSI_MAP_WRITE) ||
+            (attachment->header_mapped_separately &&
+             replace_rest(seg, address, attachment->header, MAPSEG_HEADER_BYTES, MSI_MAP_WRITE)))
             return true;
     }
     return false;
@@ -122,7 +122,7 @@ static void
 pass_on(int number, siginfo_t *info, void *context)
 {
     struct sigaction by_default = {.sa_handler = SIG_DFL};
-    /* A fault of this very instruction, which will meet it again. */
+    /* Raised by the instruction itself, not by kill(): it recurs on return. */
     bool recurs = info->si_code > 0 && info->si_code != BUS_MCEERR_AO;
     bool once = (previous.sa_flags & (int)SA_RESETHAND) != 0;
 
@@ -136,9 +136,9 @@ pass_on(int number, siginfo_t *info, void *context)
     /* The kernel ignores only signals that were sent. */
     if (previous.sa_handler == SIG_IGN && !recurs)
         return;
-    (void)mapseg_os.signal_action(number, &by_default, NULL);
+    (void)msi_os.signal_action(number, &by_default, NULL);
     if (!recurs)
-        mapseg_os.signal_raise(number);
+        msi_os.signal_raise(number);
 }
 
 static void
@@ -176,7 +176,7 @@ install_handler(void)
 {
     struct sigaction action = {.sa_sigaction = on_fault};
     struct sigaction old;
-    int error = mapseg_os.signal_action(SIGBUS, NULL, &old);
+    int error = msi_os.signal_action(SIGBUS, NULL, &old);
 
     /* A child that was forked half way through has it already. */
     if (error < 0 || is_ours(&old))
@@ -187,13 +187,13 @@ install_handler(void)
     if (!is_handler(&old))
         /* What was ignored interrupted nothing. */
         action.sa_flags |= SA_RESTART;
-    return mapseg_os.signal_action(SIGBUS, &action, NULL);
+    return msi_os.signal_action(SIGBUS, &action, NULL);
 }
 
 static void
 install(void)
 {
-    page_size = mapseg_os.page_size();
+    page_size = msi_os.page_size();
     if (!sections_have_key)
         sections_have_key = pthread_key_create(&sections_key, free_sections) == 0;
     install_error = sections_have_key ? install_handler() : -ENOMEM;
@@ -305,13 +305,13 @@ leave(struct section *section)
 }
 
 bool
-mapseg_guard_is_within(mapseg *seg)
+msi_guard_is_within(mapseg *seg)
 {
     return find(seg) != NULL;
 }
 
 void
-mapseg_guard_forget(mapseg *seg)
+msi_guard_forget(mapseg *seg)
 {
     struct section *section = find(seg);
 
@@ -324,26 +324,26 @@ mapseg_guard_forget(mapseg *seg)
 mapseg_result
 mapseg_access_begin(mapseg *seg)
 {
-    struct mapseg_failure failure;
+    struct msi_failure failure;
     int error = 0;
 
-    if (!mapseg_handle_is_attached(seg)) {
-        mapseg_failed(&failure, MAPSEG_NOT_ATTACHED, 0,
-                      "the handle is not attached; create or attach first");
-        return mapseg_report(seg, "access", &failure);
+    if (!msi_handle_is_attached(seg)) {
+        msi_failed(&failure, MAPSEG_NOT_ATTACHED, 0,
+                   "the handle is not attached; create or attach first");
+        return msi_report(seg, "access", &failure);
     }
     if (atomic_load(&seg->shrunk)) {
-        mapseg_failed(&failure, MAPSEG_FILE_SHRUNK, 0,
-                      "the file has become shorter; detach, and attach to a new one");
-        return mapseg_report(seg, "access", &failure);
+        msi_failed(&failure, MAPSEG_FILE_SHRUNK, 0,
+                   "the file has become shorter; detach, and attach to a new one");
+        return msi_report(seg, "access", &failure);
     }
-    if (mapseg_handle_can_shrink(seg))
+    if (msi_handle_can_shrink(seg))
         error = enter(seg);
     if (error < 0) {
-        mapseg_system_failed(&failure, -error, "its memory cannot be guarded");
-        return mapseg_report(seg, "access", &failure);
+        msi_system_failed(&failure, -error, "its memory cannot be guarded");
+        return msi_report(seg, "access", &failure);
     }
-    return mapseg_succeed(seg);
+    return msi_succeed(seg);
 }
 
 /** Notices also what nobody has touched, and what is lost of a page that is
@@ -352,7 +352,7 @@ static void
 look_at_file(mapseg *seg)
 {
     /* One that the program has closed is opened anew. */
-    (void)mapseg_file_fd(&seg->attachment.file);
+    (void)msi_file_fd(&seg->attachment.file);
     if (is_shorter(seg))
         atomic_store(&seg->shrunk, true);
 }
@@ -361,21 +361,21 @@ mapseg_result
 mapseg_access_end(mapseg *seg)
 {
     struct section *section = find(seg);
-    struct mapseg_failure failure;
+    struct msi_failure failure;
 
     /* On a file that cannot become shorter none are counted. */
-    if (section == NULL && (!mapseg_handle_is_attached(seg) || mapseg_handle_can_shrink(seg))) {
-        mapseg_failed(&failure, MAPSEG_INVALID_ARGUMENT, 0,
-                      "this thread has no section on it to end; begin one first");
-        return mapseg_report(seg, "end access to", &failure);
+    if (section == NULL && (!msi_handle_is_attached(seg) || msi_handle_can_shrink(seg))) {
+        msi_failed(&failure, MAPSEG_INVALID_ARGUMENT, 0,
+                   "this thread has no section on it to end; begin one first");
+        return msi_report(seg, "end access to", &failure);
     }
     if (section != NULL && leave(section))
         look_at_file(seg);
     if (atomic_load(&seg->shrunk)) {
-        mapseg_failed(&failure, MAPSEG_FILE_SHRUNK, 0,
-                      "the file has become shorter: zeros may have been read, and what was written "
-                      "is lost; detach, and attach to a new one");
-        return mapseg_report(seg, "access", &failure);
+        msi_failed(&failure, MAPSEG_FILE_SHRUNK, 0,
+                   "the file has become shorter: zeros may have been read, and what was written "
+                   "is lost; detach, and attach to a new one");
+        return msi_report(seg, "access", &failure);
     }
-    return mapseg_succeed(seg);
+    return msi_succeed(seg);
 }

@@ -10,9 +10,9 @@
 
 /** Whether this thread has an open section on the handle. Whether the file
  *  shrank meanwhile is in seg->shrunk. */
-bool mapseg_guard_is_within(mapseg *seg);
+bool msi_guard_is_within(mapseg *seg);
 
 /** Ends all sections of this thread on a handle that is being detached. */
-void mapseg_guard_forget(mapseg *seg);
+void msi_guard_forget(mapseg *seg);
 
 #endif

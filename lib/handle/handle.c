@@ -12,46 +12,46 @@
 #include <stdlib.h>
 
 void
-mapseg_handle_adopt(mapseg *seg, mapseg_access access, bool no_fork)
+msi_handle_adopt(mapseg *seg, mapseg_access access, bool no_fork)
 {
-    struct mapseg_attachment *attachment = &seg->attachment;
+    struct msi_attachment *attachment = &seg->attachment;
 
-    mapseg_lock_begin(&seg->lock, attachment->header, attachment->presence.slot, &attachment->file,
-                      (attachment->flags & MAPSEG_HEADER_FAIR) != 0);
+    msi_lock_begin(&seg->lock, attachment->header, attachment->presence.slot, &attachment->file,
+                   (attachment->flags & MAPSEG_HEADER_FAIR) != 0);
     seg->read_only = access == MAPSEG_READ_ONLY;
     atomic_store_explicit(&seg->shrunk, false, memory_order_relaxed);
-    seg->no_fork = no_fork || mapseg_presence_is_shared(attachment);
+    seg->no_fork = no_fork || msi_presence_is_shared(attachment);
     seg->attached = true;
-    mapseg_fork_belong(seg);
-    mapseg_lock_allow_reading(&seg->lock, !attachment->reads_file);
+    msi_forklist_bind_process(seg);
+    msi_lock_allow_reading(&seg->lock, !attachment->access_through_fd);
 }
 
 void
-mapseg_handle_settle(mapseg *seg)
+msi_handle_drop_inherited(mapseg *seg)
 {
-    if (seg->attached && !mapseg_handle_is_orphaned(seg))
+    if (seg->attached && !msi_handle_is_orphaned(seg))
         return;
     if (atomic_load_explicit(&seg->change, memory_order_relaxed) != NULL) {
-        (void)mapseg_fork_lock();
-        mapseg_change_forked(seg);
-        mapseg_fork_unlock();
+        (void)msi_forklist_lock();
+        msi_notify_forked(seg);
+        msi_forklist_unlock();
     }
-    mapseg_guard_forget(seg);
+    msi_guard_forget(seg);
     /* Neither presence nor lock is ours to release; and what was left out of a
      * child is not there to be unmapped. */
     if (seg->attached)
-        mapseg_presence_forget(&seg->attachment.presence, &seg->attachment.file);
+        msi_presence_forget(&seg->attachment.presence, &seg->attachment.file);
     if (seg->attached && seg->no_fork) {
-        mapseg_file_close(&seg->attachment.file);
-        mapseg_attachment_forget(&seg->attachment);
+        msi_file_close(&seg->attachment.file);
+        msi_attachment_forget(&seg->attachment);
     }
-    mapseg_attachment_drop(&seg->attachment);
-    mapseg_lock_clear(&seg->lock);
+    msi_attachment_drop(&seg->attachment);
+    msi_lock_clear(&seg->lock);
     seg->attached = false;
 }
 
 void
-mapseg_handle_rename(mapseg *seg, mapseg_ipc_key *key)
+msi_handle_rename(mapseg *seg, mapseg_ipc_key *key)
 {
     mapseg_ipc_key_free(seg->key);
     free(seg->plain_key);

@@ -16,15 +16,15 @@
 
 struct mapseg {
     /* What the lock's fast path reads comes first, in one cache line. */
-    struct mapseg_lock lock;
+    struct msi_lock lock;
     _Atomic int error; /**< a mapseg_result */
     uint32_t number;   /**< another for each handle of this process */
-    bool attached;     /**< see mapseg_handle_is_orphaned before believing it */
+    bool attached;     /**< see msi_handle_is_orphaned before believing it */
     bool read_only;    /**< the data may not be written through this handle */
     bool no_fork;
     atomic_bool shrunk; /**< the file was seen to be shorter than the mapping */
-    struct mapseg_attachment attachment;
-    struct mapseg_change *_Atomic change; /**< change.c; NULL: nobody asked */
+    struct msi_attachment attachment;
+    struct msi_notify *_Atomic change; /**< change.c; NULL: nobody asked */
 
     mapseg_ipc_key *key; /**< NULL: none */
     char *plain_key;     /**< NULL: none, or a native one */
@@ -35,41 +35,41 @@ struct mapseg {
     struct mapseg *previous;
     struct {
         bool present; /**< false: the child gets none */
-        struct mapseg_presence presence;
+        struct msi_presence presence;
     } child;
 };
 
 /** Whether the handle says it is attached, but this process is a child in
  *  which no fork handler ran or could: only its data pointer is good. */
 static inline bool
-mapseg_handle_is_orphaned(const mapseg *seg)
+msi_handle_is_orphaned(const mapseg *seg)
 {
-    return seg->attached && !mapseg_lock_lives(&seg->lock);
+    return seg->attached && !msi_lock_is_current(&seg->lock);
 }
 
 /** Whether the handle is attached, in this very process. */
 static inline bool
-mapseg_handle_is_attached(const mapseg *seg)
+msi_handle_is_attached(const mapseg *seg)
 {
-    return seg->attached && mapseg_lock_lives(&seg->lock);
+    return seg->attached && msi_lock_is_current(&seg->lock);
 }
 
 /** Whether touching its memory can be SIGBUS. */
 static inline bool
-mapseg_handle_can_shrink(const mapseg *seg)
+msi_handle_can_shrink(const mapseg *seg)
 {
     return seg->attachment.can_shrink;
 }
 
 /** Gives an attached handle a native key that describes what it is attached to. */
-void mapseg_handle_rename(mapseg *seg, mapseg_ipc_key *key);
+void msi_handle_rename(mapseg *seg, mapseg_ipc_key *key);
 
 /** Makes a complete attachment the handle's; the fork list is locked and has
  *  the handle. */
-void mapseg_handle_adopt(mapseg *seg, mapseg_access access, bool no_fork);
+void msi_handle_adopt(mapseg *seg, mapseg_access access, bool no_fork);
 
 /** Forgets what a handle still has of an attachment that is no longer its
  *  own: in a child after a fork. */
-void mapseg_handle_settle(mapseg *seg);
+void msi_handle_drop_inherited(mapseg *seg);
 
 #endif

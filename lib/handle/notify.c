@@ -34,9 +34,9 @@
 /** No change ever has this version. */
 #define NO_VERSION 1
 
-struct mapseg_change {
+struct msi_notify {
     mapseg *seg;
-    struct mapseg_change *next;
+    struct msi_notify *next;
     _Atomic int fd; /**< -1: the program has closed it */
     pthread_t thread;
     atomic_bool stop;
@@ -49,17 +49,17 @@ struct mapseg_change {
 };
 
 /** All of them; the fork list's lock guards it. */
-static struct mapseg_change *changes;
+static struct msi_notify *changes;
 
 /* --------------------------------------------------------------- thread -- */
 
 /** Each version anew, for those who are told only when something happens to the
  *  descriptor (EPOLLET). */
 static void
-raise_event(struct mapseg_change *change, uint64_t version)
+raise_event(struct msi_notify *change, uint64_t version)
 {
     if (!change->raised || change->announced != version)
-        mapseg_os.event_raise(change->fd);
+        msi_os.event_raise(change->fd);
     change->announced = version;
     change->raised = true;
 }
@@ -67,12 +67,12 @@ raise_event(struct mapseg_change *change, uint64_t version)
 /** Looks whether there is something to announce; false: there will never be
  *  anything any more. `*version` is what was seen. */
 static bool
-announce(struct mapseg_change *change, uint64_t *version)
+announce(struct msi_notify *change, uint64_t *version)
 {
     bool seen;
 
     pthread_mutex_lock(&change->mutex);
-    seen = mapseg_view_look(change->seg, version) == MAPSEG_OK;
+    seen = msi_view_look(change->seg, version) == MAPSEG_OK;
     if (!seen) {
         change->lost = true;
         *version = NO_VERSION;
@@ -86,12 +86,12 @@ announce(struct mapseg_change *change, uint64_t *version)
 static void *
 watch(void *argument)
 {
-    struct mapseg_change *change = argument;
+    struct msi_notify *change = argument;
     uint64_t version;
 
     while (!atomic_load(&change->stop) && announce(change, &version))
         if (!atomic_load(&change->stop))
-            mapseg_view_sleep(change->seg, version, SLICE_NS);
+            msi_view_sleep(change->seg, version, SLICE_NS);
     atomic_store(&change->ended, true);
     return NULL;
 }
@@ -99,7 +99,7 @@ watch(void *argument)
 /** Starts the thread with a small stack, or with the usual one where the
  *  program's thread-local variables leave too little of that. */
 static int
-start_thread(struct mapseg_change *change)
+start_thread(struct msi_notify *change)
 {
     pthread_attr_t attributes;
     int error = pthread_attr_init(&attributes);
@@ -116,7 +116,7 @@ start_thread(struct mapseg_change *change)
 }
 
 static int
-start_without_signals(struct mapseg_change *change)
+start_without_signals(struct msi_notify *change)
 {
     sigset_t all;
     sigset_t before;
@@ -136,9 +136,9 @@ start_without_signals(struct mapseg_change *change)
 /** Puts a new descriptor on the list. If another one has had its number, the program has
  *  closed that. */
 static void
-enlist(struct mapseg_change *change)
+enlist(struct msi_notify *change)
 {
-    for (struct mapseg_change *other = changes; other != NULL; other = other->next)
+    for (struct msi_notify *other = changes; other != NULL; other = other->next)
         if (atomic_load(&other->fd) == atomic_load(&change->fd))
             atomic_store(&other->fd, -1);
     change->next = changes;
@@ -147,36 +147,36 @@ enlist(struct mapseg_change *change)
 
 /** Closes and frees all but the thread; the fork list is locked. */
 static void
-drop(struct mapseg_change *change)
+drop(struct msi_notify *change)
 {
-    struct mapseg_change **link = &changes;
+    struct msi_notify **link = &changes;
 
     while (*link != NULL && *link != change)
         link = &(*link)->next;
     if (*link == change)
         *link = change->next;
-    mapseg_os.event_close(change->fd);
+    msi_os.event_close(change->fd);
     free(change);
 }
 
 /** The first call; the fork list is locked, so that no child gets half of it. */
 static int
-begin(mapseg *seg, struct mapseg_failure *failure)
+begin(mapseg *seg, struct msi_failure *failure)
 {
-    struct mapseg_change *change = calloc(1, sizeof *change);
+    struct msi_notify *change = calloc(1, sizeof *change);
     int error;
     int fd;
 
     if (change == NULL || pthread_mutex_init(&change->mutex, NULL) != 0) {
         free(change);
-        mapseg_system_failed(failure, ENOMEM, "no memory to wait for changes");
+        msi_system_failed(failure, ENOMEM, "no memory to wait for changes");
         return -1;
     }
     change->seg = seg;
     change->given = NO_VERSION;
-    fd = mapseg_os.event_new();
+    fd = msi_os.event_new();
     if (fd < 0) {
-        mapseg_system_failed(failure, -fd, "a descriptor for changes cannot be made");
+        msi_system_failed(failure, -fd, "a descriptor for changes cannot be made");
         free(change);
         return -1;
     }
@@ -184,51 +184,51 @@ begin(mapseg *seg, struct mapseg_failure *failure)
     enlist(change);
     error = start_without_signals(change);
     if (error < 0) {
-        mapseg_system_failed(failure, -error, "the thread that waits for changes cannot be made");
+        msi_system_failed(failure, -error, "the thread that waits for changes cannot be made");
         drop(change);
         return -1;
     }
     atomic_store_explicit(&seg->change, change, memory_order_release);
     /* From now on each version that is given out must be noted. */
-    mapseg_lock_allow_reading(&seg->lock, false);
+    msi_lock_allow_reading(&seg->lock, false);
     return 0;
 }
 
 static int
 change_fd(mapseg *seg)
 {
-    struct mapseg_failure failure;
+    struct msi_failure failure;
     int error = 0;
     int fd;
 
-    if (!mapseg_handle_is_attached(seg)) {
-        mapseg_failed(&failure, MAPSEG_NOT_ATTACHED, 0,
-                      "the handle is not attached; create or attach first");
-        (void)mapseg_report(seg, "watch", &failure);
+    if (!msi_handle_is_attached(seg)) {
+        msi_failed(&failure, MAPSEG_NOT_ATTACHED, 0,
+                   "the handle is not attached; create or attach first");
+        (void)msi_report(seg, "watch", &failure);
         return -1;
     }
     if (atomic_load_explicit(&seg->change, memory_order_acquire) == NULL) {
-        if (mapseg_fork_lock() < 0) {
-            mapseg_fork_lock_failed(&failure);
+        if (msi_forklist_lock() < 0) {
+            msi_forklist_lock_failed(&failure);
             error = -1;
         } else {
             if (atomic_load_explicit(&seg->change, memory_order_acquire) == NULL)
                 error = begin(seg, &failure);
-            mapseg_fork_unlock();
+            msi_forklist_unlock();
         }
     }
     fd = error < 0 ? -1 : atomic_load_explicit(&seg->change, memory_order_acquire)->fd;
-    if (error >= 0 && !mapseg_os.is_event(fd)) {
-        mapseg_failed(&failure, MAPSEG_DESCRIPTOR_CLOSED, 0,
-                      "this program has closed the descriptor that tells of changes, which is the "
-                      "handle's; detach and attach anew, and keep it open");
+    if (error >= 0 && !msi_os.is_event(fd)) {
+        msi_failed(&failure, MAPSEG_DESCRIPTOR_CLOSED, 0,
+                   "this program has closed the descriptor that tells of changes, which is the "
+                   "handle's; detach and attach anew, and keep it open");
         error = -1;
     }
     if (error < 0) {
-        (void)mapseg_report(seg, "watch", &failure);
+        (void)msi_report(seg, "watch", &failure);
         return -1;
     }
-    (void)mapseg_succeed(seg);
+    (void)msi_succeed(seg);
     return fd;
 }
 
@@ -238,38 +238,38 @@ mapseg_change_fd(mapseg *seg)
     sigset_t before;
     int fd;
 
-    mapseg_signals_hold(&before);
+    msi_signals_hold(&before);
     fd = change_fd(seg);
-    mapseg_signals_release(&before);
+    msi_signals_release(&before);
     return fd;
 }
 
 /** Whether the version is the one that the segment has, or had until the change
  *  that is now under way. */
 static bool
-is_newest(const struct mapseg_change *change, uint64_t version)
+is_newest(const struct msi_notify *change, uint64_t version)
 {
     uint64_t now;
 
-    return mapseg_view_look(change->seg, &now) == MAPSEG_OK && now - now % 2 == version;
+    return msi_view_look(change->seg, &now) == MAPSEG_OK && now - now % 2 == version;
 }
 
 /** There is nothing to give out while a change is under way: its end, which the
  *  thread notices, raises again. */
 static void
-lower_unless_stable(struct mapseg_change *change)
+lower_unless_stable(struct msi_notify *change)
 {
     uint64_t now;
 
-    if (change->raised && !change->lost && mapseg_view_look(change->seg, &now) == MAPSEG_OK &&
+    if (change->raised && !change->lost && msi_view_look(change->seg, &now) == MAPSEG_OK &&
         now % 2 != 0) {
-        mapseg_os.event_clear(change->fd);
+        msi_os.event_clear(change->fd);
         change->raised = false;
     }
 }
 
 static void
-note(struct mapseg_change *change, uint64_t version)
+note(struct msi_notify *change, uint64_t version)
 {
     pthread_mutex_lock(&change->mutex);
     if (version % 2 != 0) {
@@ -284,26 +284,26 @@ note(struct mapseg_change *change, uint64_t version)
          * what a faster one has gone beyond. */
         change->given = version;
     if (change->raised && !change->lost && is_newest(change, change->given)) {
-        mapseg_os.event_clear(change->fd);
+        msi_os.event_clear(change->fd);
         change->raised = false;
     }
     pthread_mutex_unlock(&change->mutex);
 }
 
 void
-mapseg_change_note(mapseg *seg, uint64_t version)
+msi_notify_note(mapseg *seg, uint64_t version)
 {
-    struct mapseg_change *change;
+    struct msi_notify *change;
     sigset_t before;
 
     if (atomic_load_explicit(&seg->change, memory_order_acquire) == NULL)
         return;
-    mapseg_signals_hold(&before);
+    msi_signals_hold(&before);
     /* Once more: by now this may be a child. */
     change = atomic_load_explicit(&seg->change, memory_order_acquire);
     if (change != NULL)
         note(change, version);
-    mapseg_signals_release(&before);
+    msi_signals_release(&before);
 }
 
 /** pthread_join, but not a cancellation point: the handle is half detached. */
@@ -318,50 +318,50 @@ join(pthread_t thread)
 }
 
 static void
-stop(mapseg *seg, struct mapseg_change *change)
+stop(mapseg *seg, struct msi_notify *change)
 {
     atomic_store(&change->stop, true);
     /* Again and again: it may be just about to fall asleep. */
     for (;;) {
-        mapseg_view_wake(seg);
+        msi_view_wake(seg);
         if (atomic_load(&change->ended))
             break;
-        mapseg_os.nap(100000);
+        msi_os.nap(100000);
     }
     join(change->thread);
     (void)pthread_mutex_destroy(&change->mutex);
     /* A child must find it whole, or not at all. */
-    (void)mapseg_fork_lock();
+    (void)msi_forklist_lock();
     atomic_store_explicit(&seg->change, NULL, memory_order_relaxed);
     drop(change);
-    mapseg_fork_unlock();
+    msi_forklist_unlock();
 }
 
 void
-mapseg_change_stop(mapseg *seg)
+msi_notify_stop(mapseg *seg)
 {
-    struct mapseg_change *change;
+    struct msi_notify *change;
     sigset_t before;
 
     if (atomic_load_explicit(&seg->change, memory_order_acquire) == NULL)
         return;
-    mapseg_signals_hold(&before);
+    msi_signals_hold(&before);
     /* Once more: by now this may be a child. */
     change = atomic_load_explicit(&seg->change, memory_order_acquire);
     if (change != NULL)
         stop(seg, change);
-    mapseg_signals_release(&before);
+    msi_signals_release(&before);
 }
 
 void
-mapseg_change_forked(mapseg *seg)
+msi_notify_forked(mapseg *seg)
 {
-    struct mapseg_change *change = atomic_load_explicit(&seg->change, memory_order_relaxed);
+    struct msi_notify *change = atomic_load_explicit(&seg->change, memory_order_relaxed);
 
     if (change == NULL)
         return;
     atomic_store_explicit(&seg->change, NULL, memory_order_relaxed);
-    mapseg_lock_allow_reading(&seg->lock, !seg->attachment.reads_file);
+    msi_lock_allow_reading(&seg->lock, !seg->attachment.access_through_fd);
     /* The mutex is left as it is: a thread of the parent may hold it. */
     drop(change);
 }

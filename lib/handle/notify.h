@@ -10,14 +10,14 @@
 
 /** The handle has given the version out to its caller: the descriptor is not
  *  readable on its account any more. Cheap where there is no descriptor. */
-void mapseg_change_note(mapseg *seg, uint64_t version);
+void msi_notify_note(mapseg *seg, uint64_t version);
 
 /** Ends the thread and closes the descriptor of a handle that is about to be
  *  detached, if it has any; the fork list is not locked. */
-void mapseg_change_stop(mapseg *seg);
+void msi_notify_stop(mapseg *seg);
 
 /** In a child made by fork(): the thread is not here, the descriptor is the
  *  parent's. Closes and forgets. */
-void mapseg_change_forked(mapseg *seg);
+void msi_notify_forked(mapseg *seg);
 
 #endif

@@ -22,8 +22,7 @@
 #define LARGEST_OPTIONS 4096
 
 mapseg_result
-mapseg_options_read(const mapseg_options *given, mapseg_options *options,
-                    struct mapseg_failure *failure)
+msi_options_read(const mapseg_options *given, mapseg_options *options, struct msi_failure *failure)
 {
     const mapseg_options defaults = MAPSEG_OPTIONS_INIT;
     const unsigned char *bytes = (const unsigned char *)given;
@@ -32,65 +31,65 @@ mapseg_options_read(const mapseg_options *given, mapseg_options *options,
     if (given == NULL)
         return MAPSEG_OK;
     if (given->size < sizeof given->size || given->size > LARGEST_OPTIONS)
-        return mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
-                             "the options do not give their size; begin with MAPSEG_OPTIONS_INIT");
+        return msi_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
+                          "the options do not give their size; begin with MAPSEG_OPTIONS_INIT");
     for (size_t i = sizeof *options; i < given->size; i++)
         if (bytes[i] != 0)
-            return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
-                                 "the options ask for what only a newer library knows; upgrade it");
+            return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                              "the options ask for what only a newer library knows; upgrade it");
     memcpy(options, given, given->size < sizeof *options ? given->size : sizeof *options);
     options->size = sizeof *options;
     if (options->flags & ~KNOWN_FLAGS)
-        return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
-                             "this library does not know the flags %#x; upgrade it",
-                             (unsigned)(options->flags & ~KNOWN_FLAGS));
+        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                          "this library does not know the flags %#x; upgrade it",
+                          (unsigned)(options->flags & ~KNOWN_FLAGS));
     if (options->mode & ~0666U)
-        return mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
-                             "mode %04o has bits outside 0666; give read and write bits alone",
-                             (unsigned)options->mode);
+        return msi_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
+                          "mode %04o has bits outside 0666; give read and write bits alone",
+                          (unsigned)options->mode);
     /* Without them the owner could neither show its presence nor remove it. */
     if (options->mode != 0 && (options->mode & 0600U) != 0600)
-        return mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
-                             "mode %04o does not let the owner read and write; give at least 0600",
-                             (unsigned)options->mode);
+        return msi_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
+                          "mode %04o does not let the owner read and write; give at least 0600",
+                          (unsigned)options->mode);
     return MAPSEG_OK;
 }
 
 mapseg_result
-mapseg_no_key(struct mapseg_failure *failure)
+msi_options_no_key(struct msi_failure *failure)
 {
-    return mapseg_failed(failure, MAPSEG_KEY_ERROR, 0, "there is no key; set one first");
+    return msi_failed(failure, MAPSEG_KEY_ERROR, 0, "there is no key; set one first");
 }
 
 mapseg_result
-mapseg_check_access(mapseg_access access, struct mapseg_failure *failure)
+msi_options_check_access(mapseg_access access, struct msi_failure *failure)
 {
     if (access == MAPSEG_READ_ONLY || access == MAPSEG_READ_WRITE)
         return MAPSEG_OK;
-    return mapseg_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
-                         "there is no access mode %d; use MAPSEG_READ_ONLY or MAPSEG_READ_WRITE",
-                         (int)access);
+    return msi_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
+                      "there is no access mode %d; use MAPSEG_READ_ONLY or MAPSEG_READ_WRITE",
+                      (int)access);
 }
 
 int64_t
-mapseg_patience_ends(int64_t timeout_ns)
+msi_patience_ends(int64_t timeout_ns)
 {
-    int64_t now = mapseg_os.monotonic_ns();
+    int64_t now = msi_os.monotonic_ns();
 
     if (timeout_ns == 0)
-        timeout_ns = MAPSEG_REMOVER_PATIENCE_NS;
+        timeout_ns = MSI_REMOVER_PATIENCE_NS;
     return timeout_ns < 0 || timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
 }
 
 bool
-mapseg_wait_for_remover(int64_t *pause_ns, int64_t deadline)
+msi_wait_for_remover(int64_t *pause_ns, int64_t deadline)
 {
     const int64_t longest = 10000000;
-    int64_t left = deadline - mapseg_os.monotonic_ns();
+    int64_t left = deadline - msi_os.monotonic_ns();
 
     if (left <= 0)
         return false;
     *pause_ns = *pause_ns == 0 ? 20000 : *pause_ns * 2 > longest ? longest : *pause_ns * 2;
-    mapseg_os.nap(*pause_ns < left ? *pause_ns : left);
+    msi_os.nap(*pause_ns < left ? *pause_ns : left);
     return true;
 }

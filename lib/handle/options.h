@@ -9,22 +9,22 @@
 #include "os/failure.h"
 
 /** How long a remover is waited for where the caller does not say. */
-#define MAPSEG_REMOVER_PATIENCE_NS INT64_C(1000000000)
+#define MSI_REMOVER_PATIENCE_NS INT64_C(1000000000)
 
 /** KEY_ERROR: the handle has no key, or one without a name. */
-mapseg_result mapseg_no_key(struct mapseg_failure *failure);
+mapseg_result msi_options_no_key(struct msi_failure *failure);
 
 /** INVALID_ARGUMENT where there is no such access mode. */
-mapseg_result mapseg_check_access(mapseg_access access, struct mapseg_failure *failure);
+mapseg_result msi_options_check_access(mapseg_access access, struct msi_failure *failure);
 
 /** Copies the caller's options, of whatever age, into ours. */
-mapseg_result mapseg_options_read(const mapseg_options *given, mapseg_options *options,
-                                  struct mapseg_failure *failure);
+mapseg_result msi_options_read(const mapseg_options *given, mapseg_options *options,
+                               struct msi_failure *failure);
 
 /** The moment until which to wait for a remover. */
-int64_t mapseg_patience_ends(int64_t timeout_ns);
+int64_t msi_patience_ends(int64_t timeout_ns);
 
 /** Waits a little, longer each time; false: it is past `deadline`. */
-bool mapseg_wait_for_remover(int64_t *pause_ns, int64_t deadline);
+bool msi_wait_for_remover(int64_t *pause_ns, int64_t deadline);
 
 #endif

@@ -40,9 +40,9 @@ static bool words_have_key;
 /** Copies at most `most` bytes for people: nothing that a terminal obeys, no
  *  half characters, "..." for what does not fit. Returns the end. */
 static char *
-copy_printable(char *to, const char *from, size_t most, enum mapseg_printable_form form)
+copy_printable(char *to, const char *from, size_t most, enum msi_printable_form form)
 {
-    to += mapseg_printable(to, most + 1, &from, form);
+    to += msi_printable(to, most + 1, &from, form);
     if (*from != '\0')
         to = (char *)memcpy(to, "...", 3) + 3;
     *to = '\0';
@@ -62,10 +62,10 @@ describe_key(const mapseg *seg, char *to)
     }
     if (plain != NULL) {
         *to++ = '"';
-        to = copy_printable(to, plain, 64, MAPSEG_PRINTABLE_TEXT);
+        to = copy_printable(to, plain, 64, MSI_PRINTABLE_TEXT);
         to = (char *)memcpy(to, "\" (", 3) + 3;
     }
-    to = copy_printable(to, native, 200, MAPSEG_PRINTABLE_KEY);
+    to = copy_printable(to, native, 200, MSI_PRINTABLE_KEY);
     if (plain != NULL)
         memcpy(to, ")", 2);
 }
@@ -116,7 +116,7 @@ speak(const mapseg *seg, const char *operation, int system_error, const char *re
         return;
     describe_key(seg, key);
     if (system_error != 0)
-        mapseg_os.describe(system_error, said, sizeof said);
+        msi_os.describe(system_error, said, sizeof said);
     own->handle = seg->number;
     snprintf(own->text, sizeof own->text, "cannot %s %s: %.*s%s%s%s%s", operation, key, (int)until,
              reason, system_error != 0 ? " (" : "", said, system_error != 0 ? ")" : "",
@@ -124,7 +124,7 @@ speak(const mapseg *seg, const char *operation, int system_error, const char *re
 }
 
 mapseg_result
-mapseg_report(mapseg *seg, const char *operation, const struct mapseg_failure *failure)
+msi_report(mapseg *seg, const char *operation, const struct msi_failure *failure)
 {
     atomic_store_explicit(&seg->error, failure->result, memory_order_relaxed);
     speak(seg, operation, failure->system_error, failure->reason);
@@ -132,14 +132,14 @@ mapseg_report(mapseg *seg, const char *operation, const struct mapseg_failure *f
 }
 
 mapseg_result
-mapseg_refuse(mapseg *seg, const char *operation, mapseg_result result, const char *reason)
+msi_refuse(mapseg *seg, const char *operation, mapseg_result result, const char *reason)
 {
     speak(seg, operation, 0, reason);
     return result;
 }
 
 mapseg_result
-mapseg_succeed(mapseg *seg)
+msi_succeed(mapseg *seg)
 {
     atomic_store_explicit(&seg->error, MAPSEG_OK, memory_order_relaxed);
     if (words != NULL && words->handle == seg->number)
@@ -158,5 +158,5 @@ mapseg_error_string(const mapseg *seg)
 {
     if (words != NULL && words->handle == seg->number)
         return words->text;
-    return mapseg_result_meaning(mapseg_error(seg));
+    return msi_result_meaning(mapseg_error(seg));
 }

@@ -10,15 +10,14 @@
 
 /** Leaves the failure of `operation` ("attach") in the handle and in this
  *  thread's words, and returns its result. */
-mapseg_result mapseg_report(mapseg *seg, const char *operation,
-                            const struct mapseg_failure *failure);
+mapseg_result msi_report(mapseg *seg, const char *operation, const struct msi_failure *failure);
 
 /** The same, but the handle's result stays as it was: for refusals that, as
  *  in Qt, leave error() alone. */
-mapseg_result mapseg_refuse(mapseg *seg, const char *operation, mapseg_result result,
-                            const char *reason);
+mapseg_result msi_refuse(mapseg *seg, const char *operation, mapseg_result result,
+                         const char *reason);
 
 /** A call on the handle succeeded. */
-mapseg_result mapseg_succeed(mapseg *seg);
+mapseg_result msi_succeed(mapseg *seg);
 
 #endif

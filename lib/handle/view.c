@@ -25,15 +25,15 @@
 /** Whether there is a descriptor to read through, where that is how it is read: one
  *  that the program has closed is opened anew, or the view ends. */
 mapseg_result
-mapseg_view_check_descriptor(mapseg *seg)
+msi_view_check_descriptor(mapseg *seg)
 {
-    int fd = mapseg_file_fd(&seg->attachment.file);
+    int fd = msi_file_fd(&seg->attachment.file);
 
     return fd >= 0 ? MAPSEG_OK : fd == -EBADF ? MAPSEG_DESCRIPTOR_CLOSED : MAPSEG_OUT_OF_RESOURCES;
 }
 
 mapseg_result
-mapseg_view_lost(mapseg *seg)
+msi_view_lost(mapseg *seg)
 {
     atomic_store_explicit(&seg->shrunk, true, memory_order_relaxed);
     return MAPSEG_FILE_SHRUNK;
@@ -41,15 +41,15 @@ mapseg_view_lost(mapseg *seg)
 
 /** Reads through the descriptor: `offset` counts in the file. */
 mapseg_result
-mapseg_view_read_file(mapseg *seg, void *to, size_t bytes, size_t offset)
+msi_view_read_file(mapseg *seg, void *to, size_t bytes, size_t offset)
 {
     int fd = atomic_load_explicit(&seg->attachment.file.fd, memory_order_relaxed);
 
     while (bytes > 0) {
-        int64_t got = mapseg_os.read(fd, to, bytes, (int64_t)offset);
+        int64_t got = msi_os.read(fd, to, bytes, (int64_t)offset);
 
         if (got == 0)
-            return mapseg_view_lost(seg);
+            return msi_view_lost(seg);
         if (got < 0)
             return MAPSEG_UNKNOWN_ERROR;
         to = (char *)to + got;
@@ -61,42 +61,42 @@ mapseg_view_read_file(mapseg *seg, void *to, size_t bytes, size_t offset)
 
 /** Whether the file is as long as its mapping, where it can be shorter. */
 mapseg_result
-mapseg_view_check_length(mapseg *seg)
+msi_view_check_length(mapseg *seg)
 {
-    const struct mapseg_file *file = &seg->attachment.file;
+    const struct msi_file *file = &seg->attachment.file;
     struct stat status;
 
-    if (mapseg_view_is_lost(seg))
+    if (msi_view_is_lost(seg))
         return MAPSEG_FILE_SHRUNK;
-    if (!seg->attachment.reads_file)
+    if (!seg->attachment.access_through_fd)
         return MAPSEG_OK;
-    if (mapseg_os.status(file->fd, &status) < 0 || status.st_dev != file->device ||
+    if (msi_os.status(file->fd, &status) < 0 || status.st_dev != file->device ||
         status.st_ino != file->inode) {
-        mapseg_result result = mapseg_view_check_descriptor(seg);
+        mapseg_result result = msi_view_check_descriptor(seg);
 
-        if (result != MAPSEG_OK || mapseg_os.status(file->fd, &status) < 0)
+        if (result != MAPSEG_OK || msi_os.status(file->fd, &status) < 0)
             return result;
     }
-    return (uint64_t)status.st_size >= seg->attachment.bytes ? MAPSEG_OK : mapseg_view_lost(seg);
+    return (uint64_t)status.st_size >= seg->attachment.bytes ? MAPSEG_OK : msi_view_lost(seg);
 }
 
 /** A version whose halves belong together, if it is even. */
 mapseg_result
-mapseg_view_fetch_stable(const struct mapseg_view *view, uint64_t *version)
+msi_view_fetch_stable(const struct msi_view *view, uint64_t *version)
 {
     /* Also where the header is still there. */
-    mapseg_result result = mapseg_view_check_length(view->seg);
+    mapseg_result result = msi_view_check_length(view->seg);
     uint64_t again;
 
     if (result == MAPSEG_OK)
-        result = mapseg_view_fetch_version(view, false, version);
+        result = msi_view_fetch_version(view, false, version);
     again = result == MAPSEG_OK ? *version : 0;
     /* A peer that never lets it rest does not hold us up. */
-    for (int i = 0; i < MAPSEG_VIEW_QUICK_TRIES && result == MAPSEG_OK; i++) {
+    for (int i = 0; i < MSI_VIEW_QUICK_TRIES && result == MAPSEG_OK; i++) {
         *version = again;
-        if (mapseg_version_is_odd(*version))
+        if (msi_version_is_odd(*version))
             break;
-        result = mapseg_view_fetch_version(view, false, &again);
+        result = msi_view_fetch_version(view, false, &again);
         if (again == *version)
             break;
     }
@@ -104,34 +104,34 @@ mapseg_view_fetch_stable(const struct mapseg_view *view, uint64_t *version)
 }
 
 mapseg_result
-mapseg_view_look(mapseg *seg, uint64_t *version)
+msi_view_look(mapseg *seg, uint64_t *version)
 {
     /* No section of the guard: the thread that asks keeps SIGBUS blocked. */
-    struct mapseg_view view = {
+    struct msi_view view = {
         .seg = seg,
-        .reach = seg->attachment.reads_file ? REACH_FILE : REACH_DIRECT,
+        .reach = seg->attachment.access_through_fd ? REACH_FILE : REACH_DIRECT,
     };
 
-    return mapseg_view_fetch_stable(&view, version);
+    return msi_view_fetch_stable(&view, version);
 }
 
 void
-mapseg_view_sleep(const mapseg *seg, uint64_t version, int64_t ns)
+msi_view_sleep(const mapseg *seg, uint64_t version, int64_t ns)
 {
-    mapseg_os.sleep_on(mapseg_version_futex(seg->attachment.base), (uint32_t)version, ns);
+    msi_os.sleep_on(msi_version_futex(seg->attachment.base), (uint32_t)version, ns);
 }
 
 void
-mapseg_view_wake(const mapseg *seg)
+msi_view_wake(const mapseg *seg)
 {
-    mapseg_os.wake_all(mapseg_version_futex(seg->attachment.base));
+    msi_os.wake_all(msi_version_futex(seg->attachment.base));
 }
 
-struct mapseg_patience
-mapseg_patience_begin(int64_t timeout_ns)
+struct msi_patience
+msi_patience_begin(int64_t timeout_ns)
 {
-    int64_t now = mapseg_os.monotonic_ns();
-    struct mapseg_patience patience = {now, INT64_MAX, FIRST_SLICE_NS};
+    int64_t now = msi_os.monotonic_ns();
+    struct msi_patience patience = {now, INT64_MAX, FIRST_SLICE_NS};
 
     if (timeout_ns >= 0 && timeout_ns <= INT64_MAX - now)
         patience.deadline = now + timeout_ns;
@@ -140,12 +140,11 @@ mapseg_patience_begin(int64_t timeout_ns)
 
 /** Sleeps until the version may have changed. */
 void
-mapseg_patience_sleep(const mapseg *seg, struct mapseg_patience *patience, int64_t now,
-                      uint64_t version)
+msi_patience_sleep(const mapseg *seg, struct msi_patience *patience, int64_t now, uint64_t version)
 {
     int64_t rest = patience->deadline - now;
 
-    mapseg_view_sleep(seg, version, rest < patience->slice ? rest : patience->slice);
+    msi_view_sleep(seg, version, rest < patience->slice ? rest : patience->slice);
     if (patience->slice < LAST_SLICE_NS)
         patience->slice *= 2;
 }
@@ -153,36 +152,34 @@ mapseg_patience_sleep(const mapseg *seg, struct mapseg_patience *patience, int64
 /** Whether the change that is under way has lost its writer: nobody holds the
  *  lock, or a dead one does. */
 static bool
-writer_is_gone(const struct mapseg_view *view, uint64_t version)
+writer_is_gone(const struct msi_view *view, uint64_t version)
 {
-    struct mapseg_file *file = &view->seg->attachment.file;
+    struct msi_file *file = &view->seg->attachment.file;
     uint64_t again = 0;
     uint32_t word = 0;
     uint32_t owner;
     int fd;
 
-    if (!mapseg_version_is_odd(version) ||
-        mapseg_view_fetch(view, &word, sizeof word, offsetof(struct mapseg_header, lock)) !=
-            MAPSEG_OK)
+    if (!msi_version_is_odd(version) ||
+        msi_view_fetch(view, &word, sizeof word, offsetof(struct mapseg_header, lock)) != MAPSEG_OK)
         return false;
     owner = word & MAPSEG_LOCK_OWNER;
-    fd = mapseg_file_fd(file);
+    fd = msi_file_fd(file);
     if (owner != 0 && owner <= MAPSEG_LAST_SLOT && !(word & MAPSEG_LOCK_DIED) &&
-        (fd < 0 || mapseg_presence_is_held(fd, owner)))
+        (fd < 0 || msi_presence_is_held(fd, owner)))
         return false;
     /* Or it ended its change just now. */
-    return mapseg_view_fetch_version(view, true, &again) == MAPSEG_OK && again == version;
+    return msi_view_fetch_version(view, true, &again) == MAPSEG_OK && again == version;
 }
 
 /** What to say when patience is at its end; OK: it is not. */
 mapseg_result
-mapseg_patience_judge(const struct mapseg_view *view, const struct mapseg_patience *patience,
-                      int64_t now, uint64_t version)
+msi_patience_judge(const struct msi_view *view, const struct msi_patience *patience, int64_t now,
+                   uint64_t version)
 {
     bool late = now >= patience->deadline;
 
-    if (!late &&
-        (patience->deadline != INT64_MAX || now - patience->begin < MAPSEG_VIEW_PATIENCE_NS))
+    if (!late && (patience->deadline != INT64_MAX || now - patience->begin < MSI_VIEW_PATIENCE_NS))
         return MAPSEG_OK;
     if (writer_is_gone(view, version))
         return MAPSEG_OWNER_DIED;
@@ -191,41 +188,40 @@ mapseg_patience_judge(const struct mapseg_view *view, const struct mapseg_patien
 
 /** Whether this thread holds the lock: then nobody else changes anything. */
 bool
-mapseg_view_is_own(const struct mapseg_view *view)
+msi_view_is_own(const struct msi_view *view)
 {
-    const struct mapseg_lock *lock = &view->seg->lock;
+    const struct msi_lock *lock = &view->seg->lock;
     uint32_t word = 0;
 
-    return mapseg_lock_is_noted(lock) &&
-           mapseg_view_fetch(view, &word, sizeof word, offsetof(struct mapseg_header, lock)) ==
+    return msi_lock_held_by_this_thread(lock) &&
+           msi_view_fetch(view, &word, sizeof word, offsetof(struct mapseg_header, lock)) ==
                MAPSEG_OK &&
            (word & MAPSEG_LOCK_OWNER) == lock->slot;
 }
 
 mapseg_result
-mapseg_view_refuse_detached(mapseg *seg, const char *operation)
+msi_view_refuse_detached(mapseg *seg, const char *operation)
 {
-    struct mapseg_failure failure;
+    struct msi_failure failure;
 
-    mapseg_failed(&failure, MAPSEG_NOT_ATTACHED, 0,
-                  mapseg_handle_is_orphaned(seg)
-                      ? "this process is a child that did not inherit the "
-                        "attachment; attach anew"
-                      : "the handle is not attached; create or attach first");
-    return mapseg_report(seg, operation, &failure);
+    msi_failed(&failure, MAPSEG_NOT_ATTACHED, 0,
+               msi_handle_is_orphaned(seg) ? "this process is a child that did not inherit the "
+                                             "attachment; attach anew"
+                                           : "the handle is not attached; create or attach first");
+    return msi_report(seg, operation, &failure);
 }
 
 /** Leaves the result in the handle, with the words for it. */
 mapseg_result
-mapseg_view_report(mapseg *seg, const char *operation, mapseg_result result)
+msi_view_report(mapseg *seg, const char *operation, mapseg_result result)
 {
-    struct mapseg_failure failure;
+    struct msi_failure failure;
     const char *words;
 
     switch (result) {
     case MAPSEG_OK:
         /* Most calls: no store, where there is nothing to clear. */
-        return mapseg_error(seg) == MAPSEG_OK ? MAPSEG_OK : mapseg_succeed(seg);
+        return mapseg_error(seg) == MAPSEG_OK ? MAPSEG_OK : msi_succeed(seg);
     case MAPSEG_TIMED_OUT:
         words = "the time has passed; try again, or see who writes it with \"mapseg show\"";
         break;
@@ -238,7 +234,7 @@ mapseg_view_report(mapseg *seg, const char *operation, mapseg_result result)
                 "out who";
         break;
     case MAPSEG_DESCRIPTOR_CLOSED:
-        words = MAPSEG_DESCRIPTOR_CLOSED_WORDS;
+        words = MSI_DESCRIPTOR_CLOSED_WORDS;
         break;
     case MAPSEG_OUT_OF_RESOURCES:
         words = "there is no memory for all of it, which was not reserved; free some";
@@ -246,21 +242,21 @@ mapseg_view_report(mapseg *seg, const char *operation, mapseg_result result)
     default:
         words = "the file cannot be read or written any more; detach and attach anew";
     }
-    mapseg_failed(&failure, result, 0, "%s", words);
-    return mapseg_report(seg, operation, &failure);
+    msi_failed(&failure, result, 0, "%s", words);
+    return msi_report(seg, operation, &failure);
 }
 
 /** INVALID_ARGUMENT where the range is not within the data. */
 mapseg_result
-mapseg_view_check_range(mapseg *seg, const char *operation, size_t offset, size_t bytes)
+msi_view_check_range(mapseg *seg, const char *operation, size_t offset, size_t bytes)
 {
-    struct mapseg_failure failure;
+    struct msi_failure failure;
     size_t size = seg->attachment.data_size;
 
     if (offset <= size && bytes <= size - offset)
         return MAPSEG_OK;
-    mapseg_failed(&failure, MAPSEG_INVALID_ARGUMENT, 0,
-                  "%zu bytes from offset %zu are not within its %zu; give a range that is", bytes,
-                  offset, size);
-    return mapseg_report(seg, operation, &failure);
+    msi_failed(&failure, MAPSEG_INVALID_ARGUMENT, 0,
+               "%zu bytes from offset %zu are not within its %zu; give a range that is", bytes,
+               offset, size);
+    return msi_report(seg, operation, &failure);
 }

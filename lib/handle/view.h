@@ -12,120 +12,117 @@
 #include "sync/version.h"
 
 /** How often a reader tries at once before it waits for writers to pause. */
-#define MAPSEG_VIEW_QUICK_TRIES 64
+#define MSI_VIEW_QUICK_TRIES 64
 /** How long readers and those who wait have patience where they do not say. */
-#define MAPSEG_VIEW_PATIENCE_NS INT64_C(1000000000)
+#define MSI_VIEW_PATIENCE_NS INT64_C(1000000000)
 
 /** How a segment's memory is read without harm. */
-enum mapseg_reach {
+enum msi_reach {
     REACH_DIRECT,  /**< nobody can make the file shorter */
     REACH_GUARDED, /**< within a section of the guard, of this thread */
     REACH_FILE     /**< through the descriptor */
 };
 
 /** A segment that is being read. */
-struct mapseg_view {
+struct msi_view {
     mapseg *seg;
-    enum mapseg_reach reach;
+    enum msi_reach reach;
     mapseg_result ready; /**< not OK: the descriptor is lost */
 };
 
 /** Whether there is a descriptor to read through, where that is how it is read: one
  *  that the program has closed is opened anew, or the reading ends. */
-mapseg_result mapseg_view_check_descriptor(mapseg *seg);
+mapseg_result msi_view_check_descriptor(mapseg *seg);
 
 /** Notes that the file has become shorter: FILE_SHRUNK. */
-mapseg_result mapseg_view_lost(mapseg *seg);
+mapseg_result msi_view_lost(mapseg *seg);
 
 /** Reads through the descriptor: `offset` counts in the file. */
-mapseg_result mapseg_view_read_file(mapseg *seg, void *to, size_t bytes, size_t offset);
+mapseg_result msi_view_read_file(mapseg *seg, void *to, size_t bytes, size_t offset);
 
 /** Whether the file is as long as its mapping, where it can be shorter. */
-mapseg_result mapseg_view_check_length(mapseg *seg);
+mapseg_result msi_view_check_length(mapseg *seg);
 
 /** A version whose halves belong together, if it is even. */
-mapseg_result mapseg_view_fetch_stable(const struct mapseg_view *view, uint64_t *version);
+mapseg_result msi_view_fetch_stable(const struct msi_view *view, uint64_t *version);
 
 /** The version as it is now; odd: a change is under way. FILE_SHRUNK: the file
  *  has become shorter, and the handle is marked so. */
-mapseg_result mapseg_view_look(mapseg *seg, uint64_t *version);
+mapseg_result msi_view_look(mapseg *seg, uint64_t *version);
 
 /** Sleeps until a writer wakes, for `ns` nanoseconds, or not at all if the
  *  version is another one by now. */
-void mapseg_view_sleep(const mapseg *seg, uint64_t version, int64_t ns);
+void msi_view_sleep(const mapseg *seg, uint64_t version, int64_t ns);
 
 /** Wakes all who sleep. */
-void mapseg_view_wake(const mapseg *seg);
+void msi_view_wake(const mapseg *seg);
 
 /** Whether this thread holds the lock: then no other changes anything. */
-bool mapseg_view_is_own(const struct mapseg_view *view);
+bool msi_view_is_own(const struct msi_view *view);
 
 /** How long something is waited for. */
-struct mapseg_patience {
+struct msi_patience {
     int64_t begin;
     int64_t deadline; /**< INT64_MAX: none */
     int64_t slice;    /**< of the next sleep: who should wake us may have died */
 };
 
-struct mapseg_patience mapseg_patience_begin(int64_t timeout_ns);
+struct msi_patience msi_patience_begin(int64_t timeout_ns);
 
 /** Sleeps until the version may have changed. */
-void mapseg_patience_sleep(const mapseg *seg, struct mapseg_patience *patience, int64_t now,
-                           uint64_t version);
+void msi_patience_sleep(const mapseg *seg, struct msi_patience *patience, int64_t now,
+                        uint64_t version);
 
 /** What to say when patience is at its end; OK: it is not. */
-mapseg_result mapseg_patience_judge(const struct mapseg_view *view,
-                                    const struct mapseg_patience *patience, int64_t now,
-                                    uint64_t version);
+mapseg_result msi_patience_judge(const struct msi_view *view, const struct msi_patience *patience,
+                                 int64_t now, uint64_t version);
 
 /** NOT_ATTACHED, with words. */
-mapseg_result mapseg_view_refuse_detached(mapseg *seg, const char *operation);
+mapseg_result msi_view_refuse_detached(mapseg *seg, const char *operation);
 
 /** Leaves the result in the handle, with the words for it. */
-mapseg_result mapseg_view_report(mapseg *seg, const char *operation, mapseg_result result);
+mapseg_result msi_view_report(mapseg *seg, const char *operation, mapseg_result result);
 
 /** INVALID_ARGUMENT where the range is not within the data. */
-mapseg_result mapseg_view_check_range(mapseg *seg, const char *operation, size_t offset,
-                                      size_t bytes);
+mapseg_result msi_view_check_range(mapseg *seg, const char *operation, size_t offset, size_t bytes);
 
-static inline struct mapseg_view
-mapseg_view_begin(mapseg *seg)
+static inline struct msi_view
+msi_view_begin(mapseg *seg)
 {
-    struct mapseg_view view = {.seg = seg, .reach = REACH_DIRECT};
+    struct msi_view view = {.seg = seg, .reach = REACH_DIRECT};
 
-    if (!seg->attachment.reads_file)
+    if (!seg->attachment.access_through_fd)
         return view;
-    view.reach = mapseg_guard_is_within(seg) ? REACH_GUARDED : REACH_FILE;
+    view.reach = msi_guard_is_within(seg) ? REACH_GUARDED : REACH_FILE;
     if (view.reach == REACH_FILE)
-        view.ready = mapseg_view_check_descriptor(seg);
+        view.ready = msi_view_check_descriptor(seg);
     return view;
 }
 
 static inline bool
-mapseg_view_is_lost(const mapseg *seg)
+msi_view_is_lost(const mapseg *seg)
 {
     return atomic_load_explicit(&seg->shrunk, memory_order_relaxed);
 }
 
 /** Copies out of the file, by whatever way; `offset` counts in the file. */
 static inline mapseg_result
-mapseg_view_fetch(const struct mapseg_view *view, void *to, size_t bytes, size_t offset)
+msi_view_fetch(const struct msi_view *view, void *to, size_t bytes, size_t offset)
 {
     mapseg *seg = view->seg;
 
     if (view->ready != MAPSEG_OK)
         return view->ready;
     if (view->reach == REACH_FILE)
-        return mapseg_view_is_lost(seg) ? MAPSEG_FILE_SHRUNK
-                                        : mapseg_view_read_file(seg, to, bytes, offset);
-    mapseg_copy_out(to, seg->attachment.base + offset, bytes);
-    return view->reach == REACH_GUARDED && mapseg_view_is_lost(seg) ? MAPSEG_FILE_SHRUNK
-                                                                    : MAPSEG_OK;
+        return msi_view_is_lost(seg) ? MAPSEG_FILE_SHRUNK
+                                     : msi_view_read_file(seg, to, bytes, offset);
+    msi_copy_out(to, seg->attachment.base + offset, bytes);
+    return view->reach == REACH_GUARDED && msi_view_is_lost(seg) ? MAPSEG_FILE_SHRUNK : MAPSEG_OK;
 }
 
 /** The version; `again`: after a copy whose worth depends on it. */
 static inline mapseg_result
-mapseg_view_fetch_version(const struct mapseg_view *view, bool again, uint64_t *version)
+msi_view_fetch_version(const struct msi_view *view, bool again, uint64_t *version)
 {
     const mapseg *seg = view->seg;
 
@@ -133,16 +130,15 @@ mapseg_view_fetch_version(const struct mapseg_view *view, bool again, uint64_t *
         mapseg_result result;
 
         /* The kernel's copies are ordered as loads of this thread are. */
-        mapseg_version_fence(memory_order_acquire);
-        result = mapseg_view_fetch(view, version, sizeof *version,
-                                   offsetof(struct mapseg_header, sequence));
-        mapseg_version_fence(memory_order_acquire);
+        msi_version_fence(memory_order_acquire);
+        result = msi_view_fetch(view, version, sizeof *version,
+                                offsetof(struct mapseg_header, sequence));
+        msi_version_fence(memory_order_acquire);
         return result;
     }
-    *version = again ? mapseg_version_load_again(seg->attachment.base)
-                     : mapseg_version_load(seg->attachment.base);
-    return view->reach == REACH_GUARDED && mapseg_view_is_lost(seg) ? MAPSEG_FILE_SHRUNK
-                                                                    : MAPSEG_OK;
+    *version = again ? msi_version_load_again(seg->attachment.base)
+                     : msi_version_load(seg->attachment.base);
+    return view->reach == REACH_GUARDED && msi_view_is_lost(seg) ? MAPSEG_FILE_SHRUNK : MAPSEG_OK;
 }
 
 #endif

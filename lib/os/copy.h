@@ -18,16 +18,16 @@
 #include <string.h>
 
 /* A race detector sees only what the compiler does: its tests want words. */
-#if defined(__x86_64__) && !defined(MAPSEG_COPY_IN_WORDS)
+#if defined(__x86_64__) && !defined(MSI_COPY_IN_WORDS)
 
 /** From so many bytes on the processor's own copy instruction is the fastest: it
  *  takes 8 ns to begin, and then moves 4 KiB in 40. */
-#define MAPSEG_COPY_MANY 512
+#define MSI_COPY_MANY 512
 
 /** Moves 16, 8 or 4 bytes, wherever they lie, with instructions that the compiler
  *  does not look into. */
 static inline void
-mapseg_move_16(char *to, const char *from)
+msi_move_16(char *to, const char *from)
 {
     __asm__ volatile("movdqu (%1), %%xmm0\n\tmovdqu %%xmm0, (%0)"
                      :
@@ -36,7 +36,7 @@ mapseg_move_16(char *to, const char *from)
 }
 
 static inline void
-mapseg_move_8(char *to, const char *from)
+msi_move_8(char *to, const char *from)
 {
     uint64_t word;
 
@@ -47,7 +47,7 @@ mapseg_move_8(char *to, const char *from)
 }
 
 static inline void
-mapseg_move_4(char *to, const char *from)
+msi_move_4(char *to, const char *from)
 {
     uint32_t word;
 
@@ -58,7 +58,7 @@ mapseg_move_4(char *to, const char *from)
 }
 
 static inline void
-mapseg_move_64(char *to, const char *from)
+msi_move_64(char *to, const char *from)
 {
     __asm__ volatile("movdqu (%1), %%xmm0\n\tmovdqu 16(%1), %%xmm1\n\t"
                      "movdqu 32(%1), %%xmm2\n\tmovdqu 48(%1), %%xmm3\n\t"
@@ -73,7 +73,7 @@ mapseg_move_64(char *to, const char *from)
  *  by a little more than whole pages, as the memory that malloc gives for a copy
  *  of a segment does, it was measured to take 25 times as long. */
 static inline bool
-mapseg_copy_is_skewed(const void *to, const void *from)
+msi_copy_is_skewed(const void *to, const void *from)
 {
     return (((uintptr_t)to - (uintptr_t)from - 1) & 4095) < 31;
 }
@@ -81,29 +81,29 @@ mapseg_copy_is_skewed(const void *to, const void *from)
 /** Either side may be the shared one. The last move overlaps the one before: that
  *  something is accessed twice changes nothing for who checks the version. */
 static inline void
-mapseg_copy(void *to, const void *from, size_t bytes)
+msi_copy(void *to, const void *from, size_t bytes)
 {
     char *target = to;
     const char *source = from;
     char *end = target + bytes;
     const char *source_end = source + bytes;
 
-    if (bytes >= MAPSEG_COPY_MANY && !mapseg_copy_is_skewed(to, from)) {
+    if (bytes >= MSI_COPY_MANY && !msi_copy_is_skewed(to, from)) {
         __asm__ volatile("rep movsb" : "+D"(target), "+S"(source), "+c"(bytes) : : "memory");
     } else if (bytes >= 64) {
         for (; source < source_end - 64; source += 64, target += 64)
-            mapseg_move_64(target, source);
-        mapseg_move_64(end - 64, source_end - 64);
+            msi_move_64(target, source);
+        msi_move_64(end - 64, source_end - 64);
     } else if (bytes >= 16) {
         for (; source < source_end - 16; source += 16, target += 16)
-            mapseg_move_16(target, source);
-        mapseg_move_16(end - 16, source_end - 16);
+            msi_move_16(target, source);
+        msi_move_16(end - 16, source_end - 16);
     } else if (bytes >= 8) {
-        mapseg_move_8(target, source);
-        mapseg_move_8(end - 8, source_end - 8);
+        msi_move_8(target, source);
+        msi_move_8(end - 8, source_end - 8);
     } else if (bytes >= 4) {
-        mapseg_move_4(target, source);
-        mapseg_move_4(end - 4, source_end - 4);
+        msi_move_4(target, source);
+        msi_move_4(end - 4, source_end - 4);
     } else {
         for (; bytes > 0; bytes--)
             __asm__ volatile("movb (%1), %%al\n\tmovb %%al, (%0)"
@@ -114,22 +114,22 @@ mapseg_copy(void *to, const void *from, size_t bytes)
 }
 
 static inline void
-mapseg_copy_out(void *to, const void *shared, size_t bytes)
+msi_copy_out(void *to, const void *shared, size_t bytes)
 {
-    mapseg_copy(to, shared, bytes);
+    msi_copy(to, shared, bytes);
 }
 
 static inline void
-mapseg_copy_in(void *shared, const void *from, size_t bytes)
+msi_copy_in(void *shared, const void *from, size_t bytes)
 {
-    mapseg_copy(shared, from, bytes);
+    msi_copy(shared, from, bytes);
 }
 
 #else
 
 /** Bytes before the next address that a word can begin at. */
 static inline size_t
-mapseg_copy_head(const void *shared, size_t bytes)
+msi_copy_head(const void *shared, size_t bytes)
 {
     size_t head = (size_t)(-(uintptr_t)shared & (sizeof(uintptr_t) - 1));
 
@@ -138,11 +138,11 @@ mapseg_copy_head(const void *shared, size_t bytes)
 
 /** Copies out of shared memory. */
 static inline void
-mapseg_copy_out(void *to, const void *shared, size_t bytes)
+msi_copy_out(void *to, const void *shared, size_t bytes)
 {
     unsigned char *target = to;
     const unsigned char *source = shared;
-    size_t head = mapseg_copy_head(shared, bytes);
+    size_t head = msi_copy_head(shared, bytes);
 
     for (bytes -= head; head > 0; head--)
         *target++ =
@@ -162,11 +162,11 @@ mapseg_copy_out(void *to, const void *shared, size_t bytes)
 
 /** Copies into shared memory. */
 static inline void
-mapseg_copy_in(void *shared, const void *from, size_t bytes)
+msi_copy_in(void *shared, const void *from, size_t bytes)
 {
     unsigned char *target = shared;
     const unsigned char *source = from;
-    size_t head = mapseg_copy_head(shared, bytes);
+    size_t head = msi_copy_head(shared, bytes);
 
     for (bytes -= head; head > 0; head--)
         atomic_store_explicit((_Atomic unsigned char *)target++, *source++, memory_order_relaxed);

@@ -56,7 +56,7 @@ mapseg_result_name(mapseg_result result)
 }
 
 const char *
-mapseg_result_meaning(mapseg_result result)
+msi_result_meaning(mapseg_result result)
 {
     for (size_t i = 0; i < sizeof results / sizeof *results; i++)
         if (results[i].result == result)
@@ -105,7 +105,7 @@ result_of_errno(int error)
 }
 
 static __attribute__((format(printf, 4, 0))) mapseg_result
-fill(struct mapseg_failure *failure, mapseg_result result, int system_error, const char *reason,
+fill(struct msi_failure *failure, mapseg_result result, int system_error, const char *reason,
      va_list arguments)
 {
     char text[sizeof failure->reason];
@@ -115,13 +115,13 @@ fill(struct mapseg_failure *failure, mapseg_result result, int system_error, con
     failure->system_error = system_error;
     vsnprintf(text, sizeof text, reason, arguments);
     /* It may quote the environment. */
-    mapseg_printable(failure->reason, sizeof failure->reason, &from, MAPSEG_PRINTABLE_SENTENCE);
+    msi_printable(failure->reason, sizeof failure->reason, &from, MSI_PRINTABLE_SENTENCE);
     return result;
 }
 
 mapseg_result
-mapseg_failed(struct mapseg_failure *failure, mapseg_result result, int system_error,
-              const char *reason, ...)
+msi_failed(struct msi_failure *failure, mapseg_result result, int system_error, const char *reason,
+           ...)
 {
     va_list arguments;
 
@@ -132,7 +132,7 @@ mapseg_failed(struct mapseg_failure *failure, mapseg_result result, int system_e
 }
 
 mapseg_result
-mapseg_system_failed(struct mapseg_failure *failure, int system_error, const char *reason, ...)
+msi_system_failed(struct msi_failure *failure, int system_error, const char *reason, ...)
 {
     mapseg_result result = result_of_errno(system_error);
     va_list arguments;

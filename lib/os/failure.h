@@ -10,26 +10,26 @@
 
 /** A failure on its way up: what it is, what the system said, and a sentence
  *  for people: the reason, then after "; " what to do. */
-struct mapseg_failure {
+struct msi_failure {
     mapseg_result result;
     int system_error; /**< errno; 0: the system said nothing */
     char reason[224];
 };
 
 /** Why a handle has no descriptor any more, and what to do. */
-#define MAPSEG_DESCRIPTOR_CLOSED_WORDS                                                             \
+#define MSI_DESCRIPTOR_CLOSED_WORDS                                                                \
     "this program has closed the segment's descriptor, which is not its own, and the file cannot " \
     "be opened anew; detach and attach anew, and keep the descriptor open"
 
 /** Fills *failure in and returns its result. */
-mapseg_result mapseg_failed(struct mapseg_failure *failure, mapseg_result result, int system_error,
-                            const char *reason, ...) __attribute__((format(printf, 4, 5)));
+mapseg_result msi_failed(struct msi_failure *failure, mapseg_result result, int system_error,
+                         const char *reason, ...) __attribute__((format(printf, 4, 5)));
 
 /** The same, with the result that fits the (positive) errno. */
-mapseg_result mapseg_system_failed(struct mapseg_failure *failure, int system_error,
-                                   const char *reason, ...) __attribute__((format(printf, 3, 4)));
+mapseg_result msi_system_failed(struct msi_failure *failure, int system_error, const char *reason,
+                                ...) __attribute__((format(printf, 3, 4)));
 
 /** What a result means, in words; static. */
-const char *mapseg_result_meaning(mapseg_result result);
+const char *msi_result_meaning(mapseg_result result);
 
 #endif

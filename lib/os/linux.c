@@ -306,7 +306,7 @@ linux_is_own(int fd)
 }
 
 static int
-linux_file_system(int fd, struct mapseg_file_system *file_system)
+linux_file_system(int fd, struct msi_file_system *file_system)
 {
     static const struct {
         uint32_t magic;
@@ -519,7 +519,7 @@ linux_socket_send(int socket_fd, const void *from, size_t bytes, int fd, bool wa
 
 /** Takes the descriptors out of one part of what came beside a message. */
 static void
-unpack(const struct cmsghdr *header, struct mapseg_parcel *parcel)
+unpack(const struct cmsghdr *header, struct msi_received *received)
 {
     size_t bytes = header->cmsg_len - CMSG_LEN(0);
 
@@ -527,13 +527,13 @@ unpack(const struct cmsghdr *header, struct mapseg_parcel *parcel)
         int fd;
 
         memcpy(&fd, CMSG_DATA(header) + i, sizeof fd);
-        parcel->descriptors++;
-        if (parcel->fd < 0)
-            parcel->fd = lift(fd);
+        received->descriptors++;
+        if (received->fd < 0)
+            received->fd = lift(fd);
         else
             linux_close(fd);
         /* There was none to be had above the standard ones. */
-        parcel->lost = parcel->lost || parcel->fd < 0;
+        received->lost = received->lost || received->fd < 0;
     }
 }
 
@@ -542,7 +542,7 @@ unpack(const struct cmsghdr *header, struct mapseg_parcel *parcel)
 #endif
 
 static int64_t
-linux_socket_receive(int socket_fd, void *to, size_t bytes, struct mapseg_parcel *parcel)
+linux_socket_receive(int socket_fd, void *to, size_t bytes, struct msi_received *received)
 {
     /* Room for what an option of the socket may add before the descriptors. */
     union {
@@ -565,16 +565,16 @@ linux_socket_receive(int socket_fd, void *to, size_t bytes, struct mapseg_parcel
     restore_cancellation(state);
     if (got < 0)
         return -errno;
-    parcel->too_long = (message.msg_flags & MSG_TRUNC) != 0;
-    parcel->lost = parcel->lost || (message.msg_flags & MSG_CTRUNC) != 0;
+    received->too_long = (message.msg_flags & MSG_TRUNC) != 0;
+    received->lost = received->lost || (message.msg_flags & MSG_CTRUNC) != 0;
     for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header != NULL;
          header = CMSG_NXTHDR(&message, header)) {
-        struct mapseg_parcel others = {.fd = -1};
+        struct msi_received others = {.fd = -1};
 
         if (header->cmsg_level != SOL_SOCKET)
             continue;
         if (header->cmsg_type == SCM_RIGHTS)
-            unpack(header, parcel);
+            unpack(header, received);
         else if (header->cmsg_type == SCM_PIDFD)
             unpack(header, &others);
         if (others.fd >= 0)
@@ -584,15 +584,13 @@ linux_socket_receive(int socket_fd, void *to, size_t bytes, struct mapseg_parcel
 }
 
 static short
-range_type(enum mapseg_range_kind kind)
+range_type(enum msi_range_kind kind)
 {
-    return kind == MAPSEG_RANGE_EXCLUSIVE ? F_WRLCK
-           : kind == MAPSEG_RANGE_SHARED  ? F_RDLCK
-                                          : F_UNLCK;
+    return kind == MSI_RANGE_EXCLUSIVE ? F_WRLCK : kind == MSI_RANGE_SHARED ? F_RDLCK : F_UNLCK;
 }
 
 static int
-set_range(int fd, int command, enum mapseg_range_kind kind, int64_t start, int64_t bytes)
+set_range(int fd, int command, enum msi_range_kind kind, int64_t start, int64_t bytes)
 {
     struct flock lock = {.l_type = range_type(kind), .l_whence = SEEK_SET};
     int result;
@@ -608,20 +606,20 @@ set_range(int fd, int command, enum mapseg_range_kind kind, int64_t start, int64
 }
 
 static int
-linux_lock_range(int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes)
+linux_lock_range_ofd(int fd, enum msi_range_kind kind, int64_t start, int64_t bytes)
 {
     return set_range(fd, F_OFD_SETLK, kind, start, bytes);
 }
 
 static int
-linux_hold_range(int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes)
+linux_lock_range_process(int fd, enum msi_range_kind kind, int64_t start, int64_t bytes)
 {
     return set_range(fd, F_SETLK, kind, start, bytes);
 }
 
 static int
-linux_test_range(int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes,
-                 struct mapseg_range *found)
+linux_test_range(int fd, enum msi_range_kind kind, int64_t start, int64_t bytes,
+                 struct msi_range *found)
 {
     struct flock lock = {.l_type = range_type(kind), .l_whence = SEEK_SET};
 
@@ -630,9 +628,9 @@ linux_test_range(int fd, enum mapseg_range_kind kind, int64_t start, int64_t byt
     /* Not F_OFD_GETLK, which does not see the locks of its own description. */
     if (fcntl(fd, F_GETLK, &lock) < 0)
         return -errno;
-    found->kind = lock.l_type == F_WRLCK   ? MAPSEG_RANGE_EXCLUSIVE
-                  : lock.l_type == F_RDLCK ? MAPSEG_RANGE_SHARED
-                                           : MAPSEG_RANGE_FREE;
+    found->kind = lock.l_type == F_WRLCK   ? MSI_RANGE_EXCLUSIVE
+                  : lock.l_type == F_RDLCK ? MSI_RANGE_SHARED
+                                           : MSI_RANGE_FREE;
     found->start = lock.l_start;
     found->bytes = lock.l_len;
     return 0;
@@ -696,7 +694,7 @@ read_text(const char *path, size_t most, char **text)
 static int
 linux_lock_table(char **text)
 {
-    return read_text("/proc/locks", MAPSEG_LOCK_TABLE_BYTES, text);
+    return read_text("/proc/locks", MSI_LOCK_TABLE_BYTES, text);
 }
 
 static int
@@ -712,26 +710,26 @@ linux_lock_table_numbers(int fd, dev_t *device, ino_t *inode)
     error = read_text(path, SIZE_MAX, &text);
     if (error < 0)
         return error;
-    if (!mapseg_proc_mount_number(text, &mount))
+    if (!msi_proc_mount_number(text, &mount))
         error = -ENOENT;
     if (error >= 0)
         error = read_text("/proc/self/mountinfo", SIZE_MAX, &mounts);
-    if (error >= 0 && !mapseg_proc_device_of_mount(mounts, mount, device))
+    if (error >= 0 && !msi_proc_device_of_mount(mounts, mount, device))
         error = -ENOENT;
     /* Before Linux 5.14 it is not there, and mostly the one of stat(). */
     if (error >= 0)
-        (void)mapseg_proc_inode(text, inode);
+        (void)msi_proc_inode(text, inode);
     free(mounts);
     free(text);
     return error;
 }
 
 static void *
-linux_map(int fd, size_t bytes, int64_t offset, enum mapseg_protection protection, int *error)
+linux_map(int fd, size_t bytes, int64_t offset, enum msi_protection protection, int *error)
 {
-    int flags = protection == MAPSEG_MAP_WRITE  ? PROT_READ | PROT_WRITE
-                : protection == MAPSEG_MAP_READ ? PROT_READ
-                                                : PROT_NONE;
+    int flags = protection == MSI_MAP_WRITE  ? PROT_READ | PROT_WRITE
+                : protection == MSI_MAP_READ ? PROT_READ
+                                             : PROT_NONE;
     void *address = mmap(NULL, bytes, flags, MAP_SHARED, fd, offset);
 
     if (address == MAP_FAILED) {
@@ -795,7 +793,7 @@ linux_has_huge_pages(int fd)
         fstat(fd, &status) == 0 &&
         read_text("/sys/kernel/mm/transparent_hugepage/shmem_enabled", SIZE_MAX, &setting) == 0 &&
         read_text("/proc/self/mountinfo", SIZE_MAX, &mounts) == 0 &&
-        mapseg_proc_allows_huge(setting, mounts, status.st_dev);
+        msi_proc_allows_huge(setting, mounts, status.st_dev);
 
     free(setting);
     free(mounts);
@@ -833,7 +831,7 @@ linux_huge_bytes(const void *address)
 
     if (read_text("/proc/self/smaps", SIZE_MAX, &text) < 0)
         return 0;
-    bytes = mapseg_proc_huge_bytes(text, (uintptr_t)address);
+    bytes = msi_proc_huge_bytes(text, (uintptr_t)address);
     free(text);
     return bytes;
 }
@@ -845,9 +843,9 @@ linux_page_size(void)
 }
 
 static int
-linux_map_zeros(void *address, size_t bytes, enum mapseg_protection protection)
+linux_map_zeros(void *address, size_t bytes, enum msi_protection protection)
 {
-    int flags = protection == MAPSEG_MAP_WRITE ? PROT_READ | PROT_WRITE : PROT_READ;
+    int flags = protection == MSI_MAP_WRITE ? PROT_READ | PROT_WRITE : PROT_READ;
 
     if (mmap(address, bytes, flags, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
              0) == MAP_FAILED)
@@ -1038,7 +1036,7 @@ overflow_user(void)
     if (user >= 0)
         return (uint32_t)user;
     (void)read_text("/proc/sys/kernel/overflowuid", SIZE_MAX, &text);
-    user = mapseg_proc_overflow_user(text != NULL ? text : "");
+    user = msi_proc_overflow_user(text != NULL ? text : "");
     free(text);
     atomic_store_explicit(&known, user, memory_order_relaxed);
     return (uint32_t)user;
@@ -1053,7 +1051,7 @@ knows_all_users(void)
 
     if (read_text("/proc/self/uid_map", SIZE_MAX, &text) < 0)
         return false;
-    knows = mapseg_proc_knows_all_users(text);
+    knows = msi_proc_knows_all_users(text);
     free(text);
     return knows;
 }
@@ -1076,7 +1074,7 @@ linux_file_size_limit(void)
 
 /** The limit of a control group itself; UINT64_MAX: none. */
 static uint64_t
-limit_of_group(const struct mapseg_proc_group *group)
+limit_of_group(const struct msi_proc_group *group)
 {
     const char *root = group->unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
     const char *file = group->unified ? "memory.max" : "memory.limit_in_bytes";
@@ -1088,7 +1086,7 @@ limit_of_group(const struct mapseg_proc_group *group)
             (int)sizeof path ||
         read_text(path, SIZE_MAX, &text) < 0)
         return UINT64_MAX;
-    limit = mapseg_proc_group_limit(text);
+    limit = msi_proc_group_limit(text);
     free(text);
     return limit;
 }
@@ -1099,20 +1097,20 @@ static uint64_t
 control_group_limit(void)
 {
     uint64_t smallest = UINT64_MAX;
-    struct mapseg_proc_group group;
+    struct msi_proc_group group;
     const char *rest;
     char *text;
 
     if (read_text("/proc/self/cgroup", SIZE_MAX, &text) < 0)
         return UINT64_MAX;
     rest = text;
-    while ((rest = mapseg_proc_next_group(rest, &group)) != NULL)
+    while ((rest = msi_proc_next_group(rest, &group)) != NULL)
         do {
             uint64_t limit = limit_of_group(&group);
 
             if (limit < smallest)
                 smallest = limit;
-        } while (mapseg_proc_group_above(&group));
+        } while (msi_proc_group_above(&group));
     free(text);
     return smallest;
 }
@@ -1126,7 +1124,7 @@ available_memory(void)
 
     if (read_text("/proc/meminfo", SIZE_MAX, &text) < 0)
         return 0;
-    available = mapseg_proc_available_memory(text);
+    available = msi_proc_available_memory(text);
     free(text);
     return available;
 }
@@ -1178,7 +1176,7 @@ linux_describe(int error, char *to, size_t bytes)
     snprintf(to, bytes, "%s", strerror_r(error, room, sizeof room));
 }
 
-struct mapseg_os_operations mapseg_os = {
+struct msi_os_operations msi_os = {
 #define OPERATION(failure, type, name, parameters, arguments) .name = linux_##name,
 #include "operations.h"
 };

@@ -72,7 +72,7 @@ OPERATION(BY_ERRNO, int, status, (int fd, struct stat *status), (fd, status))
  *  a number stands for several users. */
 OPERATION(BY_ANSWER, bool, is_own, (int fd), (fd))
 OPERATION(BY_ERRNO, int, file_system,
-          (int fd, struct mapseg_file_system *file_system), (fd, file_system))
+          (int fd, struct msi_file_system *file_system), (fd, file_system))
 OPERATION(BY_ERRNO, int, set_mode, (int fd, mode_t mode), (fd, mode))
 OPERATION(BY_ERRNO, int, resize, (int fd, int64_t bytes), (fd, bytes))
 OPERATION(BY_ERRNO, int, reserve, (int fd, int64_t offset, int64_t bytes), (fd, offset, bytes))
@@ -101,23 +101,23 @@ OPERATION(BY_ERRNO, int64_t, socket_send,
           (socket_fd, from, bytes, fd, wait))
 /** Receives without waiting, and closes all descriptors that come but one. */
 OPERATION(BY_ERRNO, int64_t, socket_receive,
-          (int socket_fd, void *to, size_t bytes, struct mapseg_parcel *parcel),
-          (socket_fd, to, bytes, parcel))
+          (int socket_fd, void *to, size_t bytes, struct msi_received *received),
+          (socket_fd, to, bytes, received))
 
-/* Locks on a range of bytes; they never wait. Those of lock_range belong to
- * the open file description, those of hold_range to the process, which
+/* Locks on a range of bytes; they never wait. Those of lock_range_ofd belong to
+ * the open file description, those of lock_range_process to the process, which
  * conflict with the former even on one description; -EAGAIN: conflict. */
 
-OPERATION(BY_ERRNO, int, lock_range,
-          (int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes),
+OPERATION(BY_ERRNO, int, lock_range_ofd,
+          (int fd, enum msi_range_kind kind, int64_t start, int64_t bytes),
           (fd, kind, start, bytes))
-OPERATION(BY_ERRNO, int, hold_range,
-          (int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes),
+OPERATION(BY_ERRNO, int, lock_range_process,
+          (int fd, enum msi_range_kind kind, int64_t start, int64_t bytes),
           (fd, kind, start, bytes))
-/** What would conflict with a hold_range. */
+/** What would conflict with a lock_range_process. */
 OPERATION(BY_ERRNO, int, test_range,
-          (int fd, enum mapseg_range_kind kind, int64_t start, int64_t bytes,
-           struct mapseg_range *found),
+          (int fd, enum msi_range_kind kind, int64_t start, int64_t bytes,
+           struct msi_range *found),
           (fd, kind, start, bytes, found))
 /** The kernel's table of locks as text; the caller frees it. */
 OPERATION(BY_ERRNO, int, lock_table, (char **text), (text))
@@ -130,7 +130,7 @@ OPERATION(BY_ERRNO, int, lock_table_numbers,
 
 /** NULL and *error: it failed. */
 OPERATION(BY_NULL_AND_ERROR, void *, map,
-          (int fd, size_t bytes, int64_t offset, enum mapseg_protection protection, int *error),
+          (int fd, size_t bytes, int64_t offset, enum msi_protection protection, int *error),
           (fd, bytes, offset, protection, error))
 OPERATION(NEVER, void, unmap, (void *address, size_t bytes), (address, bytes))
 OPERATION(BY_ERRNO, int, hide_from_children, (void *address, size_t bytes), (address, bytes))
@@ -154,7 +154,7 @@ OPERATION(NEVER, size_t, page_size, (void), ())
 /** Puts zeros, the process's own, in place of mapped pages; a handler of
  *  signals may. */
 OPERATION(BY_ERRNO, int, map_zeros,
-          (void *address, size_t bytes, enum mapseg_protection protection),
+          (void *address, size_t bytes, enum msi_protection protection),
           (address, bytes, protection))
 
 /* Waiting. sleep_on returns when woken, when *word is not `value`, after

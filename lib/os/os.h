@@ -17,17 +17,17 @@
 #include <sys/types.h>
 
 /** How a byte range of a file is locked. */
-enum mapseg_range_kind { MAPSEG_RANGE_FREE, MAPSEG_RANGE_SHARED, MAPSEG_RANGE_EXCLUSIVE };
+enum msi_range_kind { MSI_RANGE_FREE, MSI_RANGE_SHARED, MSI_RANGE_EXCLUSIVE };
 
 /** A lock that stands in the way; `bytes` is 0 where it reaches the end. */
-struct mapseg_range {
-    enum mapseg_range_kind kind;
+struct msi_range {
+    enum msi_range_kind kind;
     int64_t start;
     int64_t bytes;
 };
 
 /** What holds a file. */
-struct mapseg_file_system {
+struct msi_file_system {
     char name[24];      /**< "tmpfs", "ext4", or its magic number */
     bool ram_backed;    /**< never written to a disk but by swapping */
     bool limited;       /**< `available` means something */
@@ -35,7 +35,7 @@ struct mapseg_file_system {
 };
 
 /** What came with the bytes that were received. */
-struct mapseg_parcel {
+struct msi_received {
     int fd;               /**< the first descriptor; -1: none */
     unsigned descriptors; /**< how many came */
     bool too_long;        /**< the message had more bytes than there was room for */
@@ -43,17 +43,17 @@ struct mapseg_parcel {
 };
 
 /** As much of the kernel's table of locks as is looked at. */
-#define MAPSEG_LOCK_TABLE_BYTES ((size_t)4 * 1024 * 1024)
+#define MSI_LOCK_TABLE_BYTES ((size_t)4 * 1024 * 1024)
 
 /** Protection of a mapping. */
-enum mapseg_protection { MAPSEG_MAP_NONE, MAPSEG_MAP_READ, MAPSEG_MAP_WRITE };
+enum msi_protection { MSI_MAP_NONE, MSI_MAP_READ, MSI_MAP_WRITE };
 
 /** The operations, as operations.h lists them. */
-struct mapseg_os_operations {
+struct msi_os_operations {
 #define OPERATION(failure, type, name, parameters, arguments) type(*name) parameters;
 #include "operations.h"
 };
 
-extern struct mapseg_os_operations mapseg_os;
+extern struct msi_os_operations msi_os;
 
 #endif

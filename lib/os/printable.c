@@ -61,14 +61,14 @@ read_character(const unsigned char *text, uint32_t *character)
 /** How many bytes at `text` are shown as they are, one character's; 0: the first
  *  is written as digits. */
 static size_t
-shown_bytes(const char *text, enum mapseg_printable_form form)
+shown_bytes(const char *text, enum msi_printable_form form)
 {
     uint32_t character;
     size_t bytes = read_character((const unsigned char *)text, &character);
 
     if (bytes == 0 || is_hidden(character))
         return 0;
-    if (form == MAPSEG_PRINTABLE_TEXT && text[0] == '\\' && text[1] == 'x')
+    if (form == MSI_PRINTABLE_TEXT && text[0] == '\\' && text[1] == 'x')
         return 0;
     return bytes;
 }
@@ -87,9 +87,9 @@ write_digits(char *to, unsigned char byte, const char *mark)
 }
 
 size_t
-mapseg_printable(char *to, size_t room, const char **from, enum mapseg_printable_form form)
+msi_printable(char *to, size_t room, const char **from, enum msi_printable_form form)
 {
-    const char *mark = form == MAPSEG_PRINTABLE_KEY ? "%" : "\\x";
+    const char *mark = form == MSI_PRINTABLE_KEY ? "%" : "\\x";
     const size_t digits = strlen(mark) + 2;
     const char *begin = to;
 

@@ -11,14 +11,14 @@
 #include <stddef.h>
 
 /** How the bytes that are not shown are written. */
-enum mapseg_printable_form {
+enum msi_printable_form {
     /** Of a native key's text: %1B, so that it is the text of the same key. */
-    MAPSEG_PRINTABLE_KEY,
+    MSI_PRINTABLE_KEY,
     /** Of any other text: \x1B. The backslash of a "\x" in the text is \x5C, so that
      *  different texts never look alike. */
-    MAPSEG_PRINTABLE_TEXT,
+    MSI_PRINTABLE_TEXT,
     /** Of a sentence that may quote such texts: \x1B, and backslashes stay. */
-    MAPSEG_PRINTABLE_SENTENCE
+    MSI_PRINTABLE_SENTENCE
 };
 
 /**
@@ -28,6 +28,6 @@ enum mapseg_printable_form {
  * or cannot be seen, and bytes that are no UTF-8 are written as digits. What comes
  * out is UTF-8. Returns how many bytes were written; *from is left where it ended.
  */
-size_t mapseg_printable(char *to, size_t room, const char **from, enum mapseg_printable_form form);
+size_t msi_printable(char *to, size_t room, const char **from, enum msi_printable_form form);
 
 #endif

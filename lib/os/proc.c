@@ -123,13 +123,13 @@ number_behind(const char *text, const char *label, uint64_t *number)
 /* --------------------------------------------------------------- mounts -- */
 
 bool
-mapseg_proc_mount_number(const char *fdinfo, uint64_t *mount)
+msi_proc_mount_number(const char *fdinfo, uint64_t *mount)
 {
     return number_behind(fdinfo, "mnt_id:", mount);
 }
 
 bool
-mapseg_proc_inode(const char *fdinfo, ino_t *inode)
+msi_proc_inode(const char *fdinfo, ino_t *inode)
 {
     uint64_t number;
 
@@ -140,7 +140,7 @@ mapseg_proc_inode(const char *fdinfo, ino_t *inode)
 }
 
 bool
-mapseg_proc_device_of_mount(const char *mountinfo, uint64_t mount, dev_t *device)
+msi_proc_device_of_mount(const char *mountinfo, uint64_t mount, dev_t *device)
 {
     for (const char *line = mountinfo; line != NULL; line = next_line(line)) {
         const char *rest = line;
@@ -226,7 +226,7 @@ choice_of_system(const char *setting)
 }
 
 bool
-mapseg_proc_allows_huge(const char *shmem_enabled, const char *mountinfo, dev_t device)
+msi_proc_allows_huge(const char *shmem_enabled, const char *mountinfo, dev_t device)
 {
     struct word choice = choice_of_system(shmem_enabled);
     const char *line;
@@ -253,7 +253,7 @@ begins_mapping(const char *line, uint64_t *address)
 }
 
 uint64_t
-mapseg_proc_huge_bytes(const char *smaps, uintptr_t address)
+msi_proc_huge_bytes(const char *smaps, uintptr_t address)
 {
     static const char label[] = "ShmemPmdMapped:";
     uint64_t kilobytes;
@@ -301,7 +301,7 @@ is_reader(const char *line, dev_t device, ino_t inode, uint64_t byte)
 }
 
 uint32_t
-mapseg_proc_count_readers(const char *locks, dev_t device, ino_t inode, uint64_t byte)
+msi_proc_count_readers(const char *locks, dev_t device, ino_t inode, uint64_t byte)
 {
     uint32_t readers = 0;
 
@@ -313,7 +313,7 @@ mapseg_proc_count_readers(const char *locks, dev_t device, ino_t inode, uint64_t
 /* ---------------------------------------------------------------- users -- */
 
 uint32_t
-mapseg_proc_overflow_user(const char *overflowuid)
+msi_proc_overflow_user(const char *overflowuid)
 {
     uint64_t user;
 
@@ -321,7 +321,7 @@ mapseg_proc_overflow_user(const char *overflowuid)
 }
 
 bool
-mapseg_proc_knows_all_users(const char *uid_map)
+msi_proc_knows_all_users(const char *uid_map)
 {
     uint64_t users = 0;
 
@@ -352,7 +352,7 @@ controls_memory(struct word controllers)
 }
 
 const char *
-mapseg_proc_next_group(const char *cgroup, struct mapseg_proc_group *group)
+msi_proc_next_group(const char *cgroup, struct msi_proc_group *group)
 {
     for (const char *line = cgroup; line != NULL && *line != '\0'; line = next_line(line)) {
         /* The path may have blanks and colons in it. */
@@ -364,14 +364,14 @@ mapseg_proc_next_group(const char *cgroup, struct mapseg_proc_group *group)
         controllers = take_part(&path, ':');
         if (path.length == 0 || (controllers.length > 0 && !controls_memory(controllers)))
             continue;
-        *group = (struct mapseg_proc_group){controllers.length == 0, path.text, path.length};
+        *group = (struct msi_proc_group){controllers.length == 0, path.text, path.length};
         return end;
     }
     return NULL;
 }
 
 bool
-mapseg_proc_group_above(struct mapseg_proc_group *group)
+msi_proc_group_above(struct msi_proc_group *group)
 {
     size_t length = group->length;
 
@@ -384,7 +384,7 @@ mapseg_proc_group_above(struct mapseg_proc_group *group)
 }
 
 uint64_t
-mapseg_proc_group_limit(const char *limit)
+msi_proc_group_limit(const char *limit)
 {
     uint64_t bytes;
 
@@ -392,7 +392,7 @@ mapseg_proc_group_limit(const char *limit)
 }
 
 uint64_t
-mapseg_proc_available_memory(const char *meminfo)
+msi_proc_available_memory(const char *meminfo)
 {
     const uint64_t most = UINT64_MAX / 1024;
     uint64_t available = 0;

@@ -16,30 +16,30 @@
 #include <sys/types.h>
 
 /** /proc/self/fdinfo/N: the number of the mount that the file was opened by. */
-bool mapseg_proc_mount_number(const char *fdinfo, uint64_t *mount);
+bool msi_proc_mount_number(const char *fdinfo, uint64_t *mount);
 /** The same: the file's inode, as the kernel's table of locks has it. */
-bool mapseg_proc_inode(const char *fdinfo, ino_t *inode);
+bool msi_proc_inode(const char *fdinfo, ino_t *inode);
 /** /proc/self/mountinfo: the device of the mount with that number. */
-bool mapseg_proc_device_of_mount(const char *mountinfo, uint64_t mount, dev_t *device);
+bool msi_proc_device_of_mount(const char *mountinfo, uint64_t mount, dev_t *device);
 
 /** Whether the memory of files on a device can come in huge pages, as
  *  /sys/kernel/mm/transparent_hugepage/shmem_enabled and /proc/self/mountinfo say. A
  *  device that is on no mount is the kernel's own, as a memfd's. */
-bool mapseg_proc_allows_huge(const char *shmem_enabled, const char *mountinfo, dev_t device);
+bool msi_proc_allows_huge(const char *shmem_enabled, const char *mountinfo, dev_t device);
 /** /proc/self/smaps: how many bytes of the mapping that begins at the address are huge. */
-uint64_t mapseg_proc_huge_bytes(const char *smaps, uintptr_t address);
+uint64_t msi_proc_huge_bytes(const char *smaps, uintptr_t address);
 
 /** /proc/locks: how many share the byte of a file by open-file-description locks that
  *  begin there. */
-uint32_t mapseg_proc_count_readers(const char *locks, dev_t device, ino_t inode, uint64_t byte);
+uint32_t msi_proc_count_readers(const char *locks, dev_t device, ino_t inode, uint64_t byte);
 
 /** /proc/sys/kernel/overflowuid: the user that stands for all who have no number. */
-uint32_t mapseg_proc_overflow_user(const char *overflowuid);
+uint32_t msi_proc_overflow_user(const char *overflowuid);
 /** /proc/self/uid_map: whether the user namespace knows all users there can be. */
-bool mapseg_proc_knows_all_users(const char *uid_map);
+bool msi_proc_knows_all_users(const char *uid_map);
 
 /** A control group that may limit this process's memory. */
-struct mapseg_proc_group {
+struct msi_proc_group {
     bool unified;     /**< of version 2 */
     const char *path; /**< within its hierarchy; it ends after `length` bytes */
     size_t length;
@@ -47,14 +47,14 @@ struct mapseg_proc_group {
 
 /** The first of them in /proc/self/cgroup. Returns the text that follows, to find the
  *  next one in; NULL: there is none. */
-const char *mapseg_proc_next_group(const char *cgroup, struct mapseg_proc_group *group);
+const char *msi_proc_next_group(const char *cgroup, struct msi_proc_group *group);
 /** Makes it the group above; false: there is none. */
-bool mapseg_proc_group_above(struct mapseg_proc_group *group);
+bool msi_proc_group_above(struct msi_proc_group *group);
 /** memory.max, or memory.limit_in_bytes: the bytes; UINT64_MAX: no limit. */
-uint64_t mapseg_proc_group_limit(const char *limit);
+uint64_t msi_proc_group_limit(const char *limit);
 
 /** /proc/meminfo: the bytes that can be had without any process being killed for
  *  them; 0: it does not say. */
-uint64_t mapseg_proc_available_memory(const char *meminfo);
+uint64_t msi_proc_available_memory(const char *meminfo);
 
 #endif

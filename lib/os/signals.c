@@ -25,7 +25,7 @@ fill(sigset_t *set)
 }
 
 void
-mapseg_signals_hold(sigset_t *before)
+msi_signals_hold(sigset_t *before)
 {
     sigset_t held;
 
@@ -39,7 +39,7 @@ mapseg_signals_hold(sigset_t *before)
 }
 
 void
-mapseg_signals_release(const sigset_t *before)
+msi_signals_release(const sigset_t *before)
 {
     depth = depth - 1;
     if (depth == 0)
@@ -47,7 +47,7 @@ mapseg_signals_release(const sigset_t *before)
 }
 
 unsigned
-mapseg_signals_depth(void)
+msi_signals_depth(void)
 {
     return (unsigned)depth;
 }

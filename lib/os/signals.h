@@ -16,10 +16,10 @@
 
 /** Keeps this thread's signals back until the release with the same `before`.
  *  They nest. Hold first, then lock; unlock, then release. */
-void mapseg_signals_hold(sigset_t *before);
-void mapseg_signals_release(const sigset_t *before);
+void msi_signals_hold(sigset_t *before);
+void msi_signals_release(const sigset_t *before);
 
 /** How many holds of this thread there are. */
-unsigned mapseg_signals_depth(void);
+unsigned msi_signals_depth(void);
 
 #endif

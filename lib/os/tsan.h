@@ -22,24 +22,24 @@ void __tsan_release(void *address) __attribute__((weak));
 
 /** Whether a detector runs in this process. */
 static inline bool
-mapseg_is_watched(void)
+msi_tsan_is_there(void)
 {
     return __tsan_acquire != NULL && __tsan_release != NULL;
 }
 
 /** The calling thread has taken what others released at the address. */
 static inline void
-mapseg_watch_take(void *address)
+msi_tsan_acquire(void *address)
 {
-    if (mapseg_is_watched())
+    if (msi_tsan_is_there())
         __tsan_acquire(address);
 }
 
 /** The calling thread is about to release at the address. */
 static inline void
-mapseg_watch_release(void *address)
+msi_tsan_release(void *address)
 {
-    if (mapseg_is_watched())
+    if (msi_tsan_is_there())
         __tsan_release(address);
 }
 

@@ -44,36 +44,36 @@ guess(uint64_t *state)
 /** [CLAIM] Write-locks a free slot's byte and returns the slot. `own`: nobody else has
  *  this description. */
 static int
-claim_slot(int description, bool own, const struct mapseg_presence *presence)
+claim_slot(int description, bool own, const struct msi_presence *presence)
 {
     static _Atomic uint32_t claims;
-    uint64_t state = (uint64_t)(uintptr_t)presence << 16 ^ (uint64_t)mapseg_os.monotonic_ns() ^
+    uint64_t state = (uint64_t)(uintptr_t)presence << 16 ^ (uint64_t)msi_os.monotonic_ns() ^
                      (uint64_t)atomic_fetch_add_explicit(&claims, 1, memory_order_relaxed) << 48;
 
     for (int i = 0; i < CLAIM_TRIES; i++) {
         uint32_t slot = MAPSEG_FIRST_SLOT + guess(&state) % MAPSEG_LAST_SLOT;
         int64_t byte = MAPSEG_PRESENCE_BASE + slot;
-        struct mapseg_range found;
+        struct msi_range found;
         int error = -EAGAIN;
 
         /* On a description that others may share their locks do not conflict,
          * so they are asked for first. */
         if (own)
-            error = mapseg_os.lock_range(description, MAPSEG_RANGE_EXCLUSIVE, byte, 1);
+            error = msi_os.lock_range_ofd(description, MSI_RANGE_EXCLUSIVE, byte, 1);
         if (error >= 0)
             return (int)slot;
         if (error != -EAGAIN)
             return error;
-        error = mapseg_os.test_range(description, MAPSEG_RANGE_EXCLUSIVE, byte, 1, &found);
-        if (error >= 0 && !own && found.kind == MAPSEG_RANGE_FREE) {
-            error = mapseg_os.lock_range(description, MAPSEG_RANGE_EXCLUSIVE, byte, 1);
+        error = msi_os.test_range(description, MSI_RANGE_EXCLUSIVE, byte, 1, &found);
+        if (error >= 0 && !own && found.kind == MSI_RANGE_FREE) {
+            error = msi_os.lock_range_ofd(description, MSI_RANGE_EXCLUSIVE, byte, 1);
             if (error >= 0)
                 return (int)slot;
         }
         if (error < 0 && error != -EAGAIN)
             return error;
         /* One byte is a slot in use; more is somebody who removes the segment. */
-        if (error >= 0 && found.kind != MAPSEG_RANGE_FREE && found.bytes != 1)
+        if (error >= 0 && found.kind != MSI_RANGE_FREE && found.bytes != 1)
             return -EAGAIN;
     }
     return -EBUSY;
@@ -81,23 +81,23 @@ claim_slot(int description, bool own, const struct mapseg_presence *presence)
 
 /** Takes the byte, on whatever description. Returns the slot; 0: shared. */
 static int
-claim_on(int description, bool own, const struct mapseg_presence *presence, bool writes)
+claim_on(int description, bool own, const struct msi_presence *presence, bool writes)
 {
     if (writes)
         return claim_slot(description, own, presence);
-    return mapseg_os.lock_range(description, MAPSEG_RANGE_SHARED, MAPSEG_PRESENCE_BASE, 1);
+    return msi_os.lock_range_ofd(description, MSI_RANGE_SHARED, MAPSEG_PRESENCE_BASE, 1);
 }
 
 /** Maps the page that holds the description from now on. Its offset tells the
  *  slot to whoever reads /proc/PID/maps. */
 static int
-hold_by_page(struct mapseg_presence *presence, int description, uint32_t slot)
+hold_by_page(struct msi_presence *presence, int description, uint32_t slot)
 {
-    size_t page_size = mapseg_os.page_size();
+    size_t page_size = msi_os.page_size();
     int error = 0;
 
-    presence->page = mapseg_os.map(description, page_size, (int64_t)slot * (int64_t)page_size,
-                                   MAPSEG_MAP_NONE, &error);
+    presence->page = msi_os.map(description, page_size, (int64_t)slot * (int64_t)page_size,
+                                MSI_MAP_NONE, &error);
     return presence->page == NULL ? error : 0;
 }
 
@@ -106,7 +106,7 @@ enum holder { HOLD_BY_PAGE, HOLD_BY_DESCRIPTOR };
 
 /** Takes the byte on a description of its own, and keeps that. Returns the slot. */
 static int
-claim_apart(struct mapseg_presence *presence, int description, bool writes, enum holder holder)
+claim_apart(struct msi_presence *presence, int description, bool writes, enum holder holder)
 {
     int slot = claim_on(description, true, presence, writes);
     int error = 0;
@@ -116,7 +116,7 @@ claim_apart(struct mapseg_presence *presence, int description, bool writes, enum
     if (slot >= 0 && error >= 0 && holder == HOLD_BY_DESCRIPTOR)
         presence->fd = description;
     else
-        mapseg_close(description);
+        msi_close(description);
     return error < 0 ? error : slot;
 }
 
@@ -124,13 +124,12 @@ claim_apart(struct mapseg_presence *presence, int description, bool writes, enum
  *  there is no presence, and nothing to give back: on the working description another
  *  attachment may have the same byte. */
 static int
-claim(struct mapseg_presence *presence, const struct mapseg_file *file, bool writes,
-      enum holder holder)
+claim(struct msi_presence *presence, const struct msi_file *file, bool writes, enum holder holder)
 {
-    int description = mapseg_file_open_anew(file, writes ? O_RDWR : O_RDONLY);
+    int description = msi_file_open_anew(file, writes ? O_RDWR : O_RDONLY);
     int slot;
 
-    mapseg_presence_clear(presence);
+    msi_presence_clear(presence);
     if (description == -EMFILE || description == -ENFILE || description == -ENOMEM)
         return description;
     if (description >= 0)
@@ -148,12 +147,11 @@ claim(struct mapseg_presence *presence, const struct mapseg_file *file, bool wri
 static bool
 is_seen(int fd, uint32_t slot)
 {
-    struct mapseg_range found;
+    struct msi_range found;
 
     /* A sandbox that lets nothing be asked says nothing against it. */
-    return mapseg_os.test_range(fd, MAPSEG_RANGE_EXCLUSIVE, MAPSEG_PRESENCE_BASE + slot, 1,
-                                &found) < 0 ||
-           found.kind != MAPSEG_RANGE_FREE;
+    return msi_os.test_range(fd, MSI_RANGE_EXCLUSIVE, MAPSEG_PRESENCE_BASE + slot, 1, &found) < 0 ||
+           found.kind != MSI_RANGE_FREE;
 }
 
 /** Readers share a byte, so that another one's presence would answer for theirs:
@@ -162,37 +160,36 @@ is_seen(int fd, uint32_t slot)
 static enum holder
 holder_for(int fd, bool writes, bool nameless)
 {
-    struct mapseg_file_system file_system;
+    struct msi_file_system file_system;
 
     return writes || nameless ||
-                   (mapseg_os.file_system(fd, &file_system) >= 0 && file_system.ram_backed)
+                   (msi_os.file_system(fd, &file_system) >= 0 && file_system.ram_backed)
                ? HOLD_BY_PAGE
                : HOLD_BY_DESCRIPTOR;
 }
 
 int
-mapseg_presence_claim(struct mapseg_presence *presence, struct mapseg_file *file, bool writes,
-                      bool nameless)
+msi_presence_claim(struct msi_presence *presence, struct msi_file *file, bool writes, bool nameless)
 {
     enum holder holder;
     bool seen;
     int slot;
 
-    mapseg_presence_clear(presence);
+    msi_presence_clear(presence);
     /* Nothing is asked of what another file's descriptor is by now, or locked there. */
-    slot = mapseg_file_fd(file);
+    slot = msi_file_fd(file);
     if (slot < 0)
         return slot;
     holder = holder_for(file->fd, writes, nameless);
     slot = claim(presence, file, writes, holder);
     seen = slot < 0 || is_seen(file->fd, presence->slot);
     if (!seen && holder == HOLD_BY_PAGE) {
-        mapseg_presence_release(presence, file);
+        msi_presence_release(presence, file);
         slot = claim(presence, file, writes, HOLD_BY_DESCRIPTOR);
         seen = slot < 0 || is_seen(file->fd, presence->slot);
     }
     if (!seen) {
-        mapseg_presence_release(presence, file);
+        msi_presence_release(presence, file);
         return -EOPNOTSUPP;
     }
     if (slot >= 0)
@@ -208,28 +205,28 @@ mapseg_presence_claim(struct mapseg_presence *presence, struct mapseg_file *file
 }
 
 mapseg_result
-mapseg_presence_failed(int error, struct mapseg_failure *failure)
+msi_presence_failed(int error, struct msi_failure *failure)
 {
     if (error == EBUSY)
-        return mapseg_failed(failure, MAPSEG_OUT_OF_RESOURCES, error,
-                             "it has no free presence slot; a process holds far too many");
+        return msi_failed(failure, MAPSEG_OUT_OF_RESOURCES, error,
+                          "it has no free presence slot; a process holds far too many");
     if (error == EOPNOTSUPP)
-        return mapseg_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
-                             "its file system does not keep the locks that show who is attached; "
-                             "use a shm: key, or a file on another file system");
-    return mapseg_system_failed(failure, error, "its presence cannot be recorded");
+        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                          "its file system does not keep the locks that show who is attached; "
+                          "use a shm: key, or a file on another file system");
+    return msi_system_failed(failure, error, "its presence cannot be recorded");
 }
 
 int
-mapseg_presence_hide(const struct mapseg_presence *presence)
+msi_presence_hide(const struct msi_presence *presence)
 {
     if (presence->page == NULL)
         return 0;
-    return mapseg_os.hide_from_children(presence->page, mapseg_os.page_size());
+    return msi_os.hide_from_children(presence->page, msi_os.page_size());
 }
 
 void
-mapseg_presence_clear(struct mapseg_presence *presence)
+msi_presence_clear(struct msi_presence *presence)
 {
     memset(presence, 0, sizeof *presence);
     presence->fd = -1;
@@ -240,116 +237,116 @@ static void
 unlock_slot(int fd, uint32_t slot)
 {
     if (fd >= 0)
-        (void)mapseg_os.lock_range(fd, MAPSEG_RANGE_FREE, MAPSEG_PRESENCE_BASE + slot, 1);
+        (void)msi_os.lock_range_ofd(fd, MSI_RANGE_FREE, MAPSEG_PRESENCE_BASE + slot, 1);
 }
 
 void
-mapseg_presence_release(struct mapseg_presence *presence, struct mapseg_file *file)
+msi_presence_release(struct msi_presence *presence, struct msi_file *file)
 {
     /* Unlocked as well as closed: a child may have a copy of the descriptor. */
-    if (mapseg_file_is_behind(file, presence->fd))
+    if (msi_file_is_behind(file, presence->fd))
         unlock_slot(presence->fd, presence->slot);
     else if (presence->on_working_descriptor)
-        unlock_slot(mapseg_file_fd(file), presence->slot);
-    mapseg_presence_hand_over(presence, file);
+        unlock_slot(msi_file_fd(file), presence->slot);
+    msi_presence_hand_over(presence, file);
 }
 
 void
-mapseg_presence_hand_over(struct mapseg_presence *presence, const struct mapseg_file *file)
+msi_presence_hand_over(struct msi_presence *presence, const struct msi_file *file)
 {
     if (presence->page != NULL)
-        mapseg_os.unmap(presence->page, mapseg_os.page_size());
-    mapseg_presence_forget(presence, file);
+        msi_os.unmap(presence->page, msi_os.page_size());
+    msi_presence_forget(presence, file);
 }
 
 void
-mapseg_presence_forget(struct mapseg_presence *presence, const struct mapseg_file *file)
+msi_presence_forget(struct msi_presence *presence, const struct msi_file *file)
 {
     /* The page was left out of the child: what is there now is another's. */
-    if (mapseg_file_is_behind(file, presence->fd))
-        mapseg_close(presence->fd);
-    mapseg_presence_clear(presence);
+    if (msi_file_is_behind(file, presence->fd))
+        msi_close(presence->fd);
+    msi_presence_clear(presence);
 }
 
 /* -------------------------------------------------------------- holding -- */
 
 bool
-mapseg_presence_is_held(int fd, uint32_t slot)
+msi_presence_is_held(int fd, uint32_t slot)
 {
-    struct mapseg_range found;
+    struct msi_range found;
 
-    if (mapseg_os.test_range(fd, MAPSEG_RANGE_EXCLUSIVE, MAPSEG_PRESENCE_BASE + slot, 1, &found) <
-        0)
+    if (msi_os.test_range(fd, MSI_RANGE_EXCLUSIVE, MAPSEG_PRESENCE_BASE + slot, 1, &found) < 0)
         return true;
-    return found.kind != MAPSEG_RANGE_FREE;
+    return found.kind != MSI_RANGE_FREE;
 }
 
 bool
-mapseg_presence_is_any(int fd)
+msi_presence_is_any(int fd)
 {
-    struct mapseg_range found;
+    struct msi_range found;
 
-    return mapseg_os.test_range(fd, MAPSEG_RANGE_EXCLUSIVE, MAPSEG_PRESENCE_BASE,
-                                MAPSEG_NAME_BYTE + 1, &found) >= 0 &&
-           found.kind != MAPSEG_RANGE_FREE;
+    return msi_os.test_range(fd, MSI_RANGE_EXCLUSIVE, MAPSEG_PRESENCE_BASE, MAPSEG_NAME_BYTE + 1,
+                             &found) >= 0 &&
+           found.kind != MSI_RANGE_FREE;
 }
 
 static int
-take(struct mapseg_hold *hold, struct mapseg_file *file, int64_t start, int64_t bytes)
+take(struct msi_hold *hold, struct msi_file *file, int64_t start, int64_t bytes)
 {
     int error;
 
-    hold->description = mapseg_file_open_anew(file, O_RDWR);
+    hold->description = msi_file_open_anew(file, O_RDWR);
     hold->own = hold->description >= 0;
     hold->start = start;
     hold->bytes = bytes;
     if (hold->own) {
-        error = mapseg_os.lock_range(hold->description, MAPSEG_RANGE_EXCLUSIVE, start, bytes);
+        error = msi_os.lock_range_ofd(hold->description, MSI_RANGE_EXCLUSIVE, start, bytes);
         if (error < 0)
-            mapseg_close(hold->description);
+            msi_close(hold->description);
         return error;
     }
     /* Without a description of our own (no descriptor left, no /proc) the
      * working one has to do. Others may have it too, so the lock is the
      * process's: it conflicts with theirs, and no child inherits it. */
-    hold->description = mapseg_file_fd(file);
+    hold->description = msi_file_fd(file);
     if (hold->description < 0)
         return hold->description;
-    mapseg_closing_pause();
-    error = mapseg_os.hold_range(hold->description, MAPSEG_RANGE_EXCLUSIVE, start, bytes);
+    msi_closing_pause();
+    error = msi_os.lock_range_process(hold->description, MSI_RANGE_EXCLUSIVE, start, bytes);
     if (error < 0)
-        mapseg_closing_resume();
+        msi_closing_resume();
     return error;
 }
 
 int
-mapseg_presence_take_dead(struct mapseg_hold *hold, struct mapseg_file *file, uint32_t slot)
+msi_presence_lock_slot(struct msi_hold *hold, struct msi_file *file, uint32_t slot)
 {
     return take(hold, file, MAPSEG_PRESENCE_BASE + slot, 1);
 }
 
 int
-mapseg_presence_take_all(struct mapseg_hold *hold, struct mapseg_file *file)
+msi_presence_lock_all(struct msi_hold *hold, struct msi_file *file)
 {
     return take(hold, file, MAPSEG_PRESENCE_BASE, MAPSEG_NAME_BYTE + 1);
 }
 
 int
-mapseg_presence_take_name(struct mapseg_hold *hold, struct mapseg_file *file)
+msi_presence_lock_name(struct msi_hold *hold, struct msi_file *file)
 {
     return take(hold, file, MAPSEG_PRESENCE_BASE + MAPSEG_NAME_BYTE, 1);
 }
 
 void
-mapseg_presence_let_go(struct mapseg_hold *hold)
+msi_presence_unlock(struct msi_hold *hold)
 {
     /* Unlocked first: a child that forked meanwhile may have the descriptor. */
     if (hold->own) {
-        (void)mapseg_os.lock_range(hold->description, MAPSEG_RANGE_FREE, hold->start, hold->bytes);
-        mapseg_close(hold->description);
+        (void)msi_os.lock_range_ofd(hold->description, MSI_RANGE_FREE, hold->start, hold->bytes);
+        msi_close(hold->description);
     } else {
-        (void)mapseg_os.hold_range(hold->description, MAPSEG_RANGE_FREE, hold->start, hold->bytes);
-        mapseg_closing_resume();
+        (void)msi_os.lock_range_process(hold->description, MSI_RANGE_FREE, hold->start,
+                                        hold->bytes);
+        msi_closing_resume();
     }
 }
 
@@ -364,12 +361,12 @@ count_readers(int fd, dev_t device, ino_t inode, bool *is_minimum)
 
     /* Where it fails they stay what stat() said, as they are nearly everywhere: a
      * memory file's mount is in no list. */
-    (void)mapseg_os.lock_table_numbers(fd, &device, &inode);
-    if (mapseg_os.lock_table(&table) < 0)
+    (void)msi_os.lock_table_numbers(fd, &device, &inode);
+    if (msi_os.lock_table(&table) < 0)
         return 1;
-    readers = mapseg_proc_count_readers(table, device, inode, MAPSEG_PRESENCE_BASE);
+    readers = msi_proc_count_readers(table, device, inode, MAPSEG_PRESENCE_BASE);
     /* Longer, it was not read to the end. */
-    *is_minimum = *is_minimum || strlen(table) >= MAPSEG_LOCK_TABLE_BYTES;
+    *is_minimum = *is_minimum || strlen(table) >= MSI_LOCK_TABLE_BYTES;
     free(table);
     return readers > 0 ? readers : 1;
 }
@@ -386,7 +383,7 @@ struct part {
 
 /** The end of a lock; 0 bytes reach to the end of what a file can have. */
 static int64_t
-end_of(const struct mapseg_range *found)
+end_of(const struct msi_range *found)
 {
     return found->bytes == 0 ? INT64_MAX : found->start + found->bytes;
 }
@@ -395,28 +392,28 @@ end_of(const struct mapseg_range *found)
  *  lower side first. A peer may hold any number, in any order, so there is no
  *  recursion and an end to it. `parts` has room for COUNT_MOST + 1. */
 static void
-count_slots(int fd, struct part *parts, struct mapseg_census *census)
+count_slots(int fd, struct part *parts, struct msi_census *census)
 {
     const struct part all = {MAPSEG_PRESENCE_BASE + MAPSEG_FIRST_SLOT,
                              MAPSEG_PRESENCE_BASE + MAPSEG_LAST_SLOT + 1};
-    int64_t until = mapseg_os.monotonic_ns() + COUNT_NS;
+    int64_t until = msi_os.monotonic_ns() + COUNT_NS;
     size_t left = 1;
 
     parts[0] = all;
     while (left > 0) {
         struct part part = parts[--left];
-        struct mapseg_range found;
+        struct msi_range found;
 
         if (part.start >= part.end ||
-            mapseg_os.test_range(fd, MAPSEG_RANGE_EXCLUSIVE, part.start, part.end - part.start,
-                                 &found) < 0 ||
-            found.kind == MAPSEG_RANGE_FREE)
+            msi_os.test_range(fd, MSI_RANGE_EXCLUSIVE, part.start, part.end - part.start, &found) <
+                0 ||
+            found.kind == MSI_RANGE_FREE)
             continue;
         if (found.start <= all.start && end_of(&found) >= all.end) {
             census->is_blocked = true;
             return;
         }
-        if (census->attached == COUNT_MOST || mapseg_os.monotonic_ns() >= until) {
+        if (census->attached == COUNT_MOST || msi_os.monotonic_ns() >= until) {
             census->is_minimum = true;
             return;
         }
@@ -431,10 +428,10 @@ count_slots(int fd, struct part *parts, struct mapseg_census *census)
  * busy processes a lock that was always held stood there 913 times once, 374
  * times more often, once not at all. So the slots are asked for. */
 void
-mapseg_presence_count(int fd, dev_t device, ino_t inode, struct mapseg_census *census)
+msi_presence_count(int fd, dev_t device, ino_t inode, struct msi_census *census)
 {
     struct part *parts = malloc((COUNT_MOST + 2) * sizeof *parts);
-    struct mapseg_range found;
+    struct msi_range found;
 
     memset(census, 0, sizeof *census);
     if (parts != NULL)
@@ -443,8 +440,8 @@ mapseg_presence_count(int fd, dev_t device, ino_t inode, struct mapseg_census *c
         census->is_minimum = true;
     free(parts);
     if (!census->is_blocked &&
-        mapseg_os.test_range(fd, MAPSEG_RANGE_EXCLUSIVE, MAPSEG_PRESENCE_BASE, 1, &found) >= 0 &&
-        found.kind == MAPSEG_RANGE_SHARED)
+        msi_os.test_range(fd, MSI_RANGE_EXCLUSIVE, MAPSEG_PRESENCE_BASE, 1, &found) >= 0 &&
+        found.kind == MSI_RANGE_SHARED)
         census->readers = count_readers(fd, device, inode, &census->is_minimum);
     census->attached += census->readers;
 }

@@ -10,7 +10,7 @@
 
 /** A moment's pause of a loop that looks at memory again and again. */
 static inline void
-mapseg_relax(void)
+msi_relax(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();

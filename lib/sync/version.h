@@ -22,15 +22,15 @@
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 
-#define MAPSEG_VERSION_LOW 0
+#define MSI_VERSION_LOW 0
 
-#define MAPSEG_VERSION_HIGH 1
+#define MSI_VERSION_HIGH 1
 
 #else
 
-#define MAPSEG_VERSION_LOW 1
+#define MSI_VERSION_LOW 1
 
-#define MAPSEG_VERSION_HIGH 0
+#define MSI_VERSION_HIGH 0
 
 #endif
 
@@ -38,7 +38,7 @@
 
 #if __has_feature(thread_sanitizer)
 
-#define MAPSEG_HAS_NO_FENCES
+#define MSI_HAS_NO_FENCES
 
 #endif
 
@@ -46,27 +46,27 @@
 
 #if defined(__SANITIZE_THREAD__)
 
-#define MAPSEG_HAS_NO_FENCES
+#define MSI_HAS_NO_FENCES
 
 #endif
 
-#ifdef MAPSEG_HAS_NO_FENCES
+#ifdef MSI_HAS_NO_FENCES
 
 /* The race detector does not know fences; an access that orders both ways does
  * the same, and takes longer. */
-static _Atomic int mapseg_version_order;
+static _Atomic int msi_version_order;
 
 static inline void
-mapseg_version_fence(memory_order unused)
+msi_version_fence(memory_order unused)
 {
     (void)unused;
-    (void)atomic_fetch_add_explicit(&mapseg_version_order, 0, memory_order_acq_rel);
+    (void)atomic_fetch_add_explicit(&msi_version_order, 0, memory_order_acq_rel);
 }
 
 #else
 
 static inline void
-mapseg_version_fence(memory_order memory_order)
+msi_version_fence(memory_order memory_order)
 {
     atomic_thread_fence(memory_order);
 }
@@ -74,7 +74,7 @@ mapseg_version_fence(memory_order memory_order)
 #endif
 
 static inline _Atomic uint32_t *
-mapseg_version_halves(const void *header)
+msi_version_halves(const void *header)
 {
     return (_Atomic uint32_t *)((uintptr_t)header + offsetof(struct mapseg_header, sequence));
 }
@@ -82,17 +82,17 @@ mapseg_version_halves(const void *header)
 /** Acquire: what the writer stored before it published this version is visible
  *  to the loads that follow. */
 static inline uint32_t
-mapseg_version_load_half(const _Atomic uint32_t *half)
+msi_version_load_half(const _Atomic uint32_t *half)
 {
     return atomic_load_explicit(half, memory_order_acquire);
 }
 
 static inline uint64_t
-mapseg_version_load(const void *header)
+msi_version_load(const void *header)
 {
-    const _Atomic uint32_t *halves = mapseg_version_halves(header);
-    uint32_t low = mapseg_version_load_half(&halves[MAPSEG_VERSION_LOW]);
-    uint32_t high = mapseg_version_load_half(&halves[MAPSEG_VERSION_HIGH]);
+    const _Atomic uint32_t *halves = msi_version_halves(header);
+    uint32_t low = msi_version_load_half(&halves[MSI_VERSION_LOW]);
+    uint32_t high = msi_version_load_half(&halves[MSI_VERSION_HIGH]);
 
     return (uint64_t)high << 32 | low;
 }
@@ -101,52 +101,52 @@ mapseg_version_load(const void *header)
  *  before these: who copied anything of a later change also sees here that it
  *  had begun. */
 static inline uint64_t
-mapseg_version_load_again(const void *header)
+msi_version_load_again(const void *header)
 {
-    mapseg_version_fence(memory_order_acquire);
-    return mapseg_version_load(header);
+    msi_version_fence(memory_order_acquire);
+    return msi_version_load(header);
 }
 
 /** Only while a change is under way, or to begin one. From even to odd the high
  *  half stays as it is; from odd to odd readers are kept away already. */
 static inline void
-mapseg_version_store_odd(_Atomic uint32_t *halves, uint64_t version)
+msi_version_store_odd(_Atomic uint32_t *halves, uint64_t version)
 {
-    atomic_store_explicit(&halves[MAPSEG_VERSION_HIGH], (uint32_t)(version >> 32),
+    atomic_store_explicit(&halves[MSI_VERSION_HIGH], (uint32_t)(version >> 32),
                           memory_order_relaxed);
-    atomic_store_explicit(&halves[MAPSEG_VERSION_LOW], (uint32_t)version, memory_order_relaxed);
+    atomic_store_explicit(&halves[MSI_VERSION_LOW], (uint32_t)version, memory_order_relaxed);
     /* Release: who sees anything that is stored from now on, and then looks at
      * the version, sees that it is odd, or later. */
-    mapseg_version_fence(memory_order_release);
+    msi_version_fence(memory_order_release);
 }
 
 /** Release: who sees this version sees all of its data, and the high half. */
 static inline void
-mapseg_version_store_even(_Atomic uint32_t *halves, uint64_t version)
+msi_version_store_even(_Atomic uint32_t *halves, uint64_t version)
 {
-    atomic_store_explicit(&halves[MAPSEG_VERSION_HIGH], (uint32_t)(version >> 32),
+    atomic_store_explicit(&halves[MSI_VERSION_HIGH], (uint32_t)(version >> 32),
                           memory_order_relaxed);
-    atomic_store_explicit(&halves[MAPSEG_VERSION_LOW], (uint32_t)version, memory_order_release);
+    atomic_store_explicit(&halves[MSI_VERSION_LOW], (uint32_t)version, memory_order_release);
 }
 
 static inline bool
-mapseg_version_is_odd(uint64_t version)
+msi_version_is_odd(uint64_t version)
 {
     return (version & 1) != 0;
 }
 
 /** What a waiter sleeps on. */
 static inline const uint32_t *
-mapseg_version_futex(const void *header)
+msi_version_futex(const void *header)
 {
-    return (const uint32_t *)&mapseg_version_halves(header)[MAPSEG_VERSION_LOW];
+    return (const uint32_t *)&msi_version_halves(header)[MSI_VERSION_LOW];
 }
 
 /** Wakes all who wait for another version. */
 static inline void
-mapseg_version_wake(const void *header)
+msi_version_wake(const void *header)
 {
-    mapseg_os.wake_all(mapseg_version_futex(header));
+    msi_os.wake_all(msi_version_futex(header));
 }
 
 #endif

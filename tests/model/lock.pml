@@ -293,7 +293,7 @@ inline claim(process, by, refused)
     fi
 }
 
-/* The swap of mapseg_lock_heal. */
+/* The swap of msi_lock_heal. */
 inline heal(claimed, unmarked, healed)
 {
     if
