@@ -1,9 +1,10 @@
 #!/bin/sh
-# floors.sh - the calls and includes of the library go downwards, calls in no circle.
+# floors.sh - the calls and includes of the library go downwards, and in no circle.
 #
-# The object files tell who calls whom. Folders are floors: a file calls only
-# files of its own floor and of those below, and no files call each other in a
-# circle. Nor does a file include a header of a floor above.
+# Folders are floors: a file calls only files of its own floor and of those below,
+# and no files call each other in a circle, as the object files tell. The same goes
+# for what a file includes. A header names no function that there is not, and only
+# the lowest floor asks which system it is on.
 # SPDX-License-Identifier: MIT
 set -u
 
@@ -36,10 +37,28 @@ symbols()
     done <"$work/objects"
 }
 
-# judge - reads what symbols prints; prints the floors, and what is wrong.
+# includes DIRECTORY - the same for the includes of the sources below: a file "has"
+# itself and "wants" what it includes.
+includes()
+{
+    (cd "$1" && find . -name '*.[ch]' -type f) | sed 's,^\./,,' | sort >"$work/sources"
+    while read -r source; do
+        case $source in */*) own=${source%/*}/ ;; *) own=lib/ ;; esac
+        printf '%s has %s\n' "$own${source##*/}" "$own${source##*/}"
+        sed -n 's/^ *# *include *"\([^"]*\)".*/\1/p' "$1/$source" >"$work/included"
+        while read -r header; do
+            # Without a folder it lies beside, or is a public one, which all may include.
+            case $header in */*) ;; *) header=$own$header ;; esac
+            printf '%s wants %s\n' "$own${source##*/}" "$header"
+        done <"$work/included"
+    done <"$work/sources"
+}
+
+# judge VERB - reads what symbols or includes prints; prints the floors, and what is
+# wrong, of files of which one "calls", or "includes", the other.
 judge()
 {
-    awk -v floors="$floors" '
+    awk -v floors="$floors" -v verb="$1" '
         function floor(file) { return height[substr(file, 1, index(file, "/") - 1)] }
         BEGIN {
             count = split(floors, name, " ")
@@ -58,7 +77,7 @@ judge()
                     continue
                 calls[from " " to] = calls[from " " to] " " part[2]
                 if (floor(to) > floor(from)) {
-                    print "upwards: " from " calls " to ": " part[2]
+                    print "upwards: " from " " verb " " to ": " part[2]
                     bad = 1
                 }
             }
@@ -85,7 +104,7 @@ judge()
             for (call in calls) {
                 split(call, part, " ")
                 if ((part[1] in files) && (part[2] in files)) {
-                    print "circle: " part[1] " calls " part[2] ":" calls[call]
+                    print "circle: " part[1] " " verb " " part[2] ":" calls[call]
                     bad = 1
                 }
             }
@@ -100,43 +119,22 @@ judge()
         }'
 }
 
-# includes DIRECTORY - a line for each include of a header of the library: the
-# file and the header, both as FLOOR/NAME.
-includes()
+# named - reads headers; prints each internal function that they name, also in comments.
+named()
 {
-    (cd "$1" && find . -name '*.[ch]' -type f) | sed 's,^\./,,' | sort |
-        while read -r file; do
-            case $file in
-            */*) from=$file place=${file%/*}/ ;;
-            *) from=lib/$file place= ;;
-            esac
-            sed -n 's/^# *include *"\([^"]*\)".*/\1/p' "$1/$file" | while read -r header; do
-                # As the compiler looks: beside the file, then from the top.
-                if [ -e "$1/$place$header" ]; then
-                    header=$place$header
-                elif [ ! -e "$1/$header" ]; then
-                    continue
-                fi
-                case $header in
-                */*) echo "$from $header" ;;
-                *) echo "$from lib/$header" ;;
-                esac
-            done
-        done
+    grep -o '\<msi_[a-z0-9_]*(' | tr -d '(' | sort -u
 }
 
-# judge_includes - reads what includes prints; prints what is wrong.
-judge_includes()
+# systems FILE... - the conditions on the system, by its own macros or by those that
+# its headers define.
+systems()
 {
-    awk -v floors="$floors" '
-        function floor(file) { return height[substr(file, 1, index(file, "/") - 1)] }
-        BEGIN {
-            count = split(floors, name, " ")
-            for (i = 1; i <= count; i++)
-                height[name[i]] = count - i + 1
-        }
-        floor($2) > floor($1) { print "upwards: " $1 " includes " $2; bad = 1 }
-        END { exit bad }'
+    name='__linux|linux|_WIN|WIN32|__CYGWIN|__MINGW|__APPLE__|__MACH__|__[A-Za-z]*BSD|__DragonFly__'
+    name="$name|__sun|__svr4__|__unix|unix|_AIX|__hpux|__HAIKU__|__QNX|__ANDROID__|__gnu_|__GLIBC"
+    name="$name|__BIONIC__|_POSIX_|_XOPEN_|_SC_|HAVE_[A-Z]"
+    name="$name|(AT|CLOCK|EFD|F|FUTEX|MADV|MAP|MFD|MSG|O|PR|RENAME|RLIMIT|S|SA|SCM|SO|SYS)_[A-Z]"
+    grep -nE -e "^[[:space:]]*#[[:space:]]*(if|ifdef|ifndef|elif)[^A-Za-z_](.*[^A-Za-z0-9_])?($name)" \
+        -e '^[[:space:]]*#[[:space:]]*include[[:space:]]*<(linux|asm)/' "$@" /dev/null
 }
 
 failures=0
@@ -148,27 +146,64 @@ fail()
 
 # The judge itself sees what is wrong.
 printf '%s\n' 'lib/a has a' 'lib/a wants b' 'os/b has b' 'os/b wants a' |
-    judge >"$work/out" && fail "a circle is not seen: $(cat "$work/out")"
+    judge calls >"$work/out" && fail "a circle is not seen: $(cat "$work/out")"
 grep -q '^circle: os/b calls lib/a: a$' "$work/out" || fail "a circle is not told: $(cat "$work/out")"
 printf '%s\n' 'sync/a has a' 'sync/a wants b' 'handle/b has b' |
-    judge >"$work/out" && fail "a call upwards is not seen: $(cat "$work/out")"
+    judge calls >"$work/out" && fail "a call upwards is not seen: $(cat "$work/out")"
 grep -q '^upwards: sync/a calls handle/b: b$' "$work/out" ||
     fail "a call upwards is not told: $(cat "$work/out")"
 printf '%s\n' 'lib/a has a' 'lib/a wants b' 'lib/c has c' 'lib/c wants a' 'os/b has b' |
-    judge >"$work/out" || fail "a house in order is refused: $(cat "$work/out")"
+    judge calls >"$work/out" || fail "a house in order is refused: $(cat "$work/out")"
+
+mkdir -p "$work/house/sync" "$work/house/handle"
+printf '#include "handle/b.h"\n#include <errno.h>\n' >"$work/house/sync/a.c"
+printf '#include "c.h"\n#include "mapseg.h"\n' >"$work/house/handle/b.h"
+printf '  # include "b.h" /* again */\n' >"$work/house/handle/c.h"
+includes "$work/house" >"$work/included-all"
+judge includes <"$work/included-all" >"$work/out" && fail "an include upwards is not seen: $(cat "$work/out")"
+grep -q '^upwards: sync/a.c includes handle/b.h: handle/b.h$' "$work/out" ||
+    fail "an include upwards is not told: $(cat "$work/out")"
+grep -q '^circle: handle/c.h includes handle/b.h: handle/b.h$' "$work/out" ||
+    fail "a circle of includes is not told: $(cat "$work/out")"
+printf '%s\n' 'int msi_a(int b); /** Where msi_c() fails. */' '#define MSI_X(y) msi_d(y)' |
+    named | tr '\n' ' ' >"$work/out"
+grep -q '^msi_a msi_c msi_d $' "$work/out" || fail "names are not seen: $(cat "$work/out")"
+for line in '#ifdef __linux__' '# if defined(_WIN32) && X' '#elif !defined __FreeBSD__' \
+    '#ifndef MADV_POPULATE_WRITE' '#if __GLIBC__ > 2' '#include <linux/futex.h>'; do
+    printf '%s\n' "$line" >"$work/line.c"
+    systems "$work/line.c" >/dev/null || fail "a condition on the system is not seen: $line"
+done
+for line in '#ifndef MAPSEG_OS_H' '#if defined(__x86_64__)' '#if defined(__SANITIZE_THREAD__)' \
+    '#ifdef MAPSEG_HAS_NO_FENCES' '#include <errno.h>' '/* #ifdef __linux__ */'; do
+    printf '%s\n' "$line" >"$work/line.c"
+    systems "$work/line.c" >/dev/null && fail "no condition on the system, but taken for one: $line"
+done
 
 symbols "$abs_top_builddir/lib" >"$work/symbols" || fail "the object files cannot be read"
 [ "$(cut -d ' ' -f 1 "$work/symbols" | sort -u | wc -l)" -gt 25 ] ||
     fail "hardly any object files were found below $abs_top_builddir/lib"
-judge <"$work/symbols" || fail "the calls of the library do not all go downwards"
+judge calls <"$work/symbols" || fail "the calls of the library do not all go downwards"
 
-echo 'sync/a.c handle/b.h' | judge_includes >"$work/out" && fail "an include upwards is not seen"
-grep -q '^upwards: sync/a.c includes handle/b.h$' "$work/out" ||
-    fail "an include upwards is not told: $(cat "$work/out")"
-echo 'handle/a.c os/b.h' | judge_includes || fail "an include downwards is refused"
+includes "$abs_top_srcdir/lib" >"$work/included-all"
+grep -c ' wants ' "$work/included-all" | grep -q '[0-9][0-9][0-9]' ||
+    fail "hardly any includes were found below $abs_top_srcdir/lib"
+judge includes <"$work/included-all" >"$work/out" ||
+    fail "the includes of the library do not all go downwards: $(grep -v '^floor ' "$work/out")"
 
-includes "$abs_top_srcdir/lib" >"$work/includes"
-[ "$(wc -l <"$work/includes")" -gt 100 ] || fail "hardly any include was found below $abs_top_srcdir/lib"
-judge_includes <"$work/includes" || fail "the includes of the library do not all go downwards"
+# A function is an object file's, or inline in a header.
+cut -d ' ' -f 2- "$work/symbols" | sed -n 's/^has //p' | sort -u >"$work/functions"
+find "$abs_top_srcdir/lib" -name '*.h' -type f -exec cat {} + >"$work/headers"
+sed -n '/^static inline /{n; s/^\(msi_[a-z0-9_]*\)(.*/\1/p;}' "$work/headers" >>"$work/functions"
+sort -u -o "$work/functions" "$work/functions"
+named <"$work/headers" >"$work/named"
+[ "$(wc -l <"$work/named")" -gt 50 ] || fail "hardly any functions were found in the headers"
+comm -23 "$work/named" "$work/functions" >"$work/out"
+[ ! -s "$work/out" ] || fail "headers name functions that there are not: $(tr '\n' ' ' <"$work/out")"
+
+find "$abs_top_srcdir/lib" -path "$abs_top_srcdir/lib/os" -prune -o -name '*.[ch]' -type f -print \
+    >"$work/above"
+# shellcheck disable=SC2046 # one name a line, without blanks
+systems $(cat "$work/above") >"$work/out" &&
+    fail "conditions on the system above the lowest floor: $(cat "$work/out")"
 
 [ "$failures" -eq 0 ]

@@ -1115,7 +1115,7 @@ control_group_limit(void)
     return smallest;
 }
 
-/** What the kernel says can be had without killing anybody; 0: it does not say. */
+/** What the kernel says can be had without killing a process; 0: it does not say. */
 static uint64_t
 available_memory(void)
 {
