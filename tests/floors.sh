@@ -20,17 +20,20 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 99' HUP INT TERM
 
 # symbols DIRECTORY - a line for each symbol of the object files below: the
-# file as FLOOR/NAME, "has" or "wants", and the symbol.
+# file as FLOOR/NAME, "has" or "wants", and the symbol. Objects of sources that
+# there are no more lie in a build directory that is older than they.
 symbols()
 {
     (cd "$1" && find . -name '*.o' -type f) | sort >"$work/objects"
     # libtool compiles twice where it makes both libraries.
     grep '/\.libs/' "$work/objects" >"$work/shared" && mv "$work/shared" "$work/objects"
     while read -r object; do
-        # shellcheck disable=SC2086 # the options are words
-        $nm "$1/$object" >"$work/nm" || exit 1
         printf '%s\n' "$object" | sed 's,^\./,,; s,\.libs/,,; s,[^/]*la-,,; s,\.o$,,; s,^\([^/]*\)$,lib/\1,' \
             >"$work/name"
+        read -r name <"$work/name"
+        [ -e "$abs_top_srcdir/lib/${name#lib/}.c" ] || continue
+        # shellcheck disable=SC2086 # the options are words
+        $nm "$1/$object" >"$work/nm" || exit 1
         awk -v file="$(cat "$work/name")" '
             NF == 2 && ($1 == "U" || $1 == "w") { print file, "wants", $2 }
             NF == 3 && $2 ~ /[TDBRCVGS]/ { print file, "has", $3 }' "$work/nm"
