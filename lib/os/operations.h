@@ -2,7 +2,7 @@
  * operations.h - the list of the operations of os.h, and all that is said of them.
  *
  * The table, what fills it, and what tests put in place of an operation are made from
- * this list. Whoever includes it has defined
+ * this list. A file that includes it has defined
  *
  *     OPERATION(failure, type, name, parameters, arguments)
  *
@@ -191,12 +191,12 @@ OPERATION(BY_ERRNO, int, random, (void *to, size_t bytes), (to, bytes))
 OPERATION(NEVER, uint32_t, process_id, (void), ())
 OPERATION(NEVER, uint32_t, thread_id, (void), ())
 OPERATION(NEVER, uint32_t, user_id, (void), ())
-/** Whether this number also stands for users that the user namespace does not
- *  know: who owns a file of theirs cannot be seen by the number. */
+/** Whether this number also stands for users that the user namespace does not know: the
+ *  owner of a file of theirs cannot be seen by the number. */
 OPERATION(BY_ANSWER, bool, is_overflow_user, (uint32_t user), (user))
 /** RLIMIT_FSIZE; UINT64_MAX: none. */
 OPERATION(NEVER, uint64_t, file_size_limit, (void), ())
-/** Whether so much memory can be taken without anybody being killed for it. */
+/** Whether so much memory can be taken without any process being killed for it. */
 OPERATION(BY_ANSWER, bool, memory_suffices, (uint64_t bytes), (bytes))
 /** NULL: not set, or a set-id program. */
 OPERATION(BY_NULL, const char *, runtime_directory, (void), ())
