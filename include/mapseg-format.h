@@ -43,25 +43,25 @@
 
 /** The last attachment to leave does not remove the segment. */
 #define MAPSEG_HEADER_PERSISTENT (UINT64_C(1) << 0)
-/** The creator asked for a fair lock; whoever ignores it still excludes. */
+/** The creator asked for a fair lock; a program that ignores it still excludes. */
 #define MAPSEG_HEADER_FAIR (UINT64_C(1) << 32)
 
 /*
  * The lock word. 0 is free; it is also free, but not 0, when only the bits
  * above the owner are set.
  */
-/** Bits that name the owner's presence slot; 0: nobody holds the lock. */
+/** Bits that name the owner's presence slot; 0: no attachment holds the lock. */
 #define MAPSEG_LOCK_OWNER UINT32_C(0x3fffffff)
-/** An owner died and nobody has declared the data consistent since. */
+/** An owner died and no owner has declared the data consistent since. */
 #define MAPSEG_LOCK_DIED UINT32_C(0x40000000)
-/** Somebody sleeps on the word: the one who frees it wakes one. */
+/** A waiter sleeps on the word: the owner wakes one as it frees the lock. */
 #define MAPSEG_LOCK_SLEEPERS UINT32_C(0x80000000)
 
 /*
  * Presence: open-file-description locks on bytes of the segment's file, far
- * past any data. Byte BASE is read-locked by those who cannot write the lock
+ * past any data. Byte BASE is read-locked by those that cannot write the lock
  * word; BASE + slot is write-locked by one attachment each; BASE +
- * MAPSEG_NAME_BYTE by whoever unlinks or replaces the name. All of them
+ * MAPSEG_NAME_BYTE by a process that unlinks or replaces the name. All of them
  * together, BASE to BASE + MAPSEG_NAME_BYTE inclusive, by the last one out.
  */
 #define MAPSEG_PRESENCE_BASE (INT64_C(1) << 62)

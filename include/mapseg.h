@@ -74,11 +74,11 @@ typedef enum mapseg_result {
     /** create: the name is taken, or this handle is attached already. Attach
      *  instead, or create with MAPSEG_RECLAIM to clear crash debris. */
     MAPSEG_ALREADY_EXISTS = 4,
-    /** No segment has that key. Create it, or wait for who does. send, receive:
-     *  nobody has the other end of the socket. */
+    /** No segment has that key. Create it, or wait for a process that does. send,
+     *  receive: no process has the other end of the socket. */
     MAPSEG_NOT_FOUND = 5,
     /** The lock cannot be used: the handle was never attached; or, where a
-     *  change is to begin under a lock held, somebody wrote over its word. */
+     *  change is to begin under a lock held, a peer wrote over its word. */
     MAPSEG_LOCK_ERROR = 6,
     /** No memory, space, quota, descriptors or address space left, or the
      *  size is above a limit of this machine. Nothing was left behind. */
@@ -89,14 +89,14 @@ typedef enum mapseg_result {
 
     /** The time given passed first. The lock is not held. */
     MAPSEG_TIMED_OUT = 16,
-    /** try_lock: somebody else holds the lock. send, receive: the socket is not
+    /** try_lock: another owner holds the lock. send, receive: the socket is not
      *  ready, and is one that does not wait. */
     MAPSEG_WOULD_BLOCK = 17,
     /** From a call that locks (mapseg_write_begin is one): the lock IS HELD,
      *  but an owner died while it held it: the data may be half written.
      *  Repair it, call mapseg_consistent, unlock. From a call that reads,
      *  waits or writes a range: the lock is not held, a writer died half way
-     *  and nobody has repaired the data. */
+     *  and no owner has repaired the data. */
     MAPSEG_OWNER_DIED = 18,
     /** The lock IS HELD, and was already, by this thread through this
      *  handle. One unlock frees it. */
@@ -116,8 +116,8 @@ typedef enum mapseg_result {
     /** The segment was made by a newer mapseg in a way that this one must
      *  not touch. Upgrade this program. */
     MAPSEG_TOO_NEW = 25,
-    /** Somebody else could interfere with the file: another user owns it, a
-     *  group or everybody may write it or its directory, it has several names,
+    /** Another user could interfere with the file: another user owns it, a
+     *  group or every user may write it or its directory, it has several names,
      *  its name is a symbolic link; or, with MAPSEG_UNTRUSTED_PEER, it can be
      *  made shorter. A flag of mapseg_options relaxes each, the link apart. */
     MAPSEG_UNTRUSTED = 26,
@@ -129,7 +129,7 @@ typedef enum mapseg_result {
     MAPSEG_INVALID_ARGUMENT = 28,
     /** This build, kernel or file system cannot do that. */
     MAPSEG_NOT_SUPPORTED = 29,
-    /** reclaim: somebody is attached. */
+    /** reclaim: a process is attached. */
     MAPSEG_IN_USE = 30,
     /** reclaim with MAPSEG_STALE_ONLY: the segment is persistent, so it is no
      *  crash debris. It was left alone; mapseg_remove ends it. */
@@ -297,7 +297,7 @@ typedef enum mapseg_flag {
     /** create: do not reserve the memory now. A full file system then shows
      *  as SIGBUS at the first touch instead of OUT_OF_RESOURCES here. */
     MAPSEG_LAZY = 1 << 1,
-    /** create: if a segment of that name exists and nobody is attached to it
+    /** create: if a segment of that name exists and no process is attached to it
      *  (crash debris, or a persistent one), remove it first. */
     MAPSEG_RECLAIM = 1 << 2,
     /** create: the lock prefers fairness to throughput. */
@@ -308,7 +308,7 @@ typedef enum mapseg_flag {
     /** attach: demand that the segment's user tag is options.user_tag. */
     MAPSEG_REQUIRE_TAG = 1 << 5,
     /** create with "memfd:", for MAPSEG_READ_WRITE: seal the segment so that
-     *  nobody, of whatever user, can write it but through the mapping that
+     *  no process, of whatever user, can write it but through the mapping that
      *  this handle now has (and that children made by fork() inherit, unless
      *  MAPSEG_NO_FORK is given too). Others read, and wait for changes; they
      *  cannot lock. NOT_SUPPORTED with a key that gives a name, and before
@@ -370,9 +370,9 @@ typedef struct mapseg_options {
 
 /**
  * Creates the segment and attaches to it. `size` is in bytes and exactly what
- * mapseg_size gives everybody; the data is zero and its memory reserved. The
- * name appears only when the segment is complete: nobody ever sees half of
- * it. Other processes may attach at once.
+ * mapseg_size gives every process; the data is zero and its memory reserved. The
+ * name appears only when the segment is complete: no process ever sees half
+ * of it. Other processes may attach at once.
  *
  * KEY_ERROR, INVALID_SIZE (in this order, as in Qt), ALREADY_EXISTS (also
  * when this handle is attached, whose attachment stays usable), NOT_FOUND (the
@@ -407,8 +407,8 @@ MAPSEG_API mapseg_result mapseg_attach(mapseg *seg, mapseg_access access);
 MAPSEG_API mapseg_result mapseg_attach_with(mapseg *seg, mapseg_access access,
                                             const mapseg_options *options);
 
-/** Attaches, or creates where there is nothing to attach to, whoever else
- *  does the same at this moment; `*created` (may be NULL) says which. An
+/** Attaches, or creates where there is nothing to attach to, also if other
+ *  processes do the same at this moment; `*created` (may be NULL) says which. An
  *  existing segment keeps its size: ask mapseg_size. Results of both. */
 MAPSEG_API mapseg_result mapseg_create_or_attach(mapseg *seg, size_t size, mapseg_access access,
                                                  bool *created);
@@ -458,7 +458,7 @@ MAPSEG_API mapseg_result mapseg_lock_for(mapseg *seg, int64_t timeout_ns);
 MAPSEG_API mapseg_result mapseg_unlock(mapseg *seg);
 
 /** Declares, under the lock, that the data is in order again after
- *  OWNER_DIED. Whoever unlocks without it leaves the mark, and the next owner
+ *  OWNER_DIED. An owner that unlocks without it leaves the mark, and the next one
  *  is told in turn. NOT_LOCKED: this handle does not hold the lock. */
 MAPSEG_API mapseg_result mapseg_consistent(mapseg *seg);
 
@@ -474,7 +474,7 @@ MAPSEG_API mapseg_result mapseg_consistent(mapseg *seg);
  * On a file that can be made shorter, and outside of access sections (see
  * mapseg_access_begin), mapseg_read, mapseg_read_begin, mapseg_read_retry and
  * mapseg_wait ask the system instead of touching the mapping, which takes
- * about a microsecond; nothing that anybody does to the file can harm them.
+ * about a microsecond; nothing that a process does to the file can harm them.
  */
 
 /**
@@ -490,10 +490,10 @@ MAPSEG_API mapseg_result mapseg_consistent(mapseg *seg);
 MAPSEG_API mapseg_result mapseg_write_begin(mapseg *seg);
 
 /**
- * Ends the change: makes it visible as a new version, wakes all who wait for
+ * Ends the change: makes it visible as a new version, wakes all waiters for
  * one, and releases the lock, however often it was taken. After OWNER_DIED
  * without mapseg_consistent the version stays odd, and readers go on waiting
- * for somebody who repairs the data. mapseg_unlock within a change ends it in
+ * for an owner that repairs the data. mapseg_unlock within a change ends it in
  * the same way; mapseg_detach abandons it: the next owner is told that a
  * writer died. NOT_LOCKED: this handle does not hold the lock; nothing has
  * changed.
@@ -520,7 +520,7 @@ MAPSEG_API mapseg_result mapseg_write(mapseg *seg, size_t offset, const void *fr
  * If writers never leave a gap, a reader that can lock takes the lock; one that
  * cannot (or whose file could be made shorter, outside of sections) gives up
  * after a second: TIMED_OUT. OWNER_DIED, also at that moment: a
- * writer died half way, and nobody has repaired the data since. FILE_SHRUNK.
+ * writer died half way, and no owner has repaired the data since. FILE_SHRUNK.
  * INVALID_ARGUMENT: the range is not within the data. NOT_ATTACHED.
  * DESCRIPTOR_CLOSED (the calls that wait, too). After a
  * failure what `to` points to is undefined, and `*version` as it was. The
@@ -555,7 +555,7 @@ MAPSEG_API bool mapseg_read_retry(mapseg *seg, uint64_t version);
  * without waiting for a change. `timeout_ns` in nanoseconds: 0 only looks, negative is for ever.
  *
  * Works on attachments that cannot write. TIMED_OUT; OWNER_DIED, at that
- * moment (for ever: after a second): a writer died half way, and nobody has
+ * moment (for ever: after a second): a writer died half way, and no owner has
  * repaired the data since. FILE_SHRUNK. NOT_ATTACHED.
  */
 MAPSEG_API mapseg_result mapseg_wait(mapseg *seg, uint64_t seen, int64_t timeout_ns, uint64_t *now);
@@ -580,7 +580,7 @@ MAPSEG_API int mapseg_change_fd(mapseg *seg);
 
 /**
  * Begins a section in which this thread may touch the segment's memory
- * although the file could be made shorter by somebody else: what would be
+ * although the file could be made shorter by another process: what would be
  * SIGBUS finds zeros instead, and mapseg_access_end says so. Sections nest, and
  * are the thread's own; another thread needs its own. Keep the handle attached
  * until the section has ended. System calls that are given memory of a
@@ -605,8 +605,8 @@ MAPSEG_API mapseg_result mapseg_access_end(mapseg *seg);
 
 /* -------------------------------------------------------------- remove -- */
 
-/** Takes the segment's name away, whoever is attached: they keep the memory
- *  until they leave, and a new segment can have the name at once. Whose file it
+/** Takes the segment's name away, also if processes are attached: they keep the
+ *  memory until they leave, and a new segment can have the name at once. Whose file it
  *  is does not matter here, only whether the system lets this user remove it; a
  *  damaged segment can be removed too. NOT_FOUND, PERMISSION_DENIED,
  *  NOT_A_SEGMENT and UNTRUSTED (a symbolic link): left alone; NOT_SUPPORTED
@@ -618,8 +618,8 @@ MAPSEG_API mapseg_result mapseg_remove(mapseg *seg);
  *  where another segment than the one demanded has the name: it was left alone. */
 MAPSEG_API mapseg_result mapseg_remove_with(mapseg *seg, const mapseg_options *options);
 
-/** The same only if the kernel proves that nobody is attached, else IN_USE.
- *  Clears crash debris; also removes persistent segments nobody uses. TOO_NEW:
+/** The same only if the kernel proves that no process is attached, else IN_USE.
+ *  Clears crash debris; also removes persistent segments that no process uses. TOO_NEW:
  *  newer users might show themselves in ways that this library cannot see. */
 MAPSEG_API mapseg_result mapseg_reclaim(mapseg *seg);
 
@@ -650,7 +650,7 @@ MAPSEG_API const char *mapseg_error_string(const mapseg *seg);
  * caller owns it, and closes it when the receiver has its copy, so that the
  * receiver's presence ends with the receiver.
  *
- * With MAPSEG_READ_ONLY nobody can write through it; whether the receiver could
+ * With MAPSEG_READ_ONLY no process can write through it; whether the receiver could
  * open the file anew is what `writers` of mapseg_information says. Where the
  * system cannot open the file anew (no /proc), a descriptor that may write
  * shares the handle's description, which `loss_text` tells; one that must not
@@ -720,8 +720,8 @@ MAPSEG_API mapseg_result mapseg_receive_with(mapseg *seg, int socket_fd, mapseg_
  * mapseg_new_from_environment and attaches.
  *
  * Give both to posix_spawn, then close the descriptor, which is returned.
- * `actions` may be NULL, for whoever forks and clears the close-on-exec flag
- * in the child. -1: as mapseg_export_fd.
+ * `actions` may be NULL, for a program that forks and clears the close-on-exec
+ * flag in the child. -1: as mapseg_export_fd.
  */
 MAPSEG_API int mapseg_spawn_actions(mapseg *seg, mapseg_access access,
                                     posix_spawn_file_actions_t *actions,
@@ -734,9 +734,9 @@ MAPSEG_API int mapseg_spawn_actions(mapseg *seg, mapseg_access access,
 typedef enum mapseg_lock_state {
     MAPSEG_LOCK_STATE_FREE = 0,
     MAPSEG_LOCK_STATE_HELD = 1,
-    /** Its owner is dead; the next who locks is told. */
+    /** Its owner is dead; the next owner is told. */
     MAPSEG_LOCK_STATE_OWNER_DIED = 2,
-    /** Free, but an owner died and nobody has repaired the data. */
+    /** Free, but an owner died and no owner since has repaired the data. */
     MAPSEG_LOCK_STATE_INCONSISTENT = 3,
     /** Not known: the header could not be read. */
     MAPSEG_LOCK_STATE_UNKNOWN = 4,
@@ -745,11 +745,11 @@ typedef enum mapseg_lock_state {
 
 /** Whether the segment is in use. */
 typedef enum mapseg_use {
-    MAPSEG_USE_LIVE = 0,       /**< somebody is attached */
-    MAPSEG_USE_STALE = 1,      /**< nobody is, though somebody should: crash debris */
-    MAPSEG_USE_PERSISTENT = 2, /**< nobody is, and it is meant to stay */
+    MAPSEG_USE_LIVE = 0,       /**< a process is attached */
+    MAPSEG_USE_STALE = 1,      /**< none is, though one should be: crash debris */
+    MAPSEG_USE_PERSISTENT = 2, /**< none is, and it is meant to stay */
     MAPSEG_USE_DAMAGED = 3,    /**< the header cannot be relied on, see verdict */
-    /** Who is attached cannot be seen: a process holds all of presence, since it
+    /** Which processes are attached cannot be seen: a process holds all of presence, since it
      *  is just removing the segment, or to keep others out. */
     MAPSEG_USE_BLOCKED = 4,
     MAPSEG_USE_RESERVED = 0x7fffffff
@@ -760,10 +760,10 @@ typedef enum mapseg_presence_kind {
     /** Not attached; or, of an attached handle, not any more: the program has closed
      *  the descriptor that its presence lay on. See loss_text. */
     MAPSEG_PRESENCE_NONE = 0,
-    MAPSEG_PRESENCE_SLOT = 1,   /**< with a slot of its own, as whoever can lock */
-    MAPSEG_PRESENCE_READER = 2, /**< among those who cannot lock */
+    MAPSEG_PRESENCE_SLOT = 1,   /**< with a slot of its own, as all that can lock */
+    MAPSEG_PRESENCE_READER = 2, /**< among those that cannot lock */
     /** On the very description that was handed over, since the file cannot be
-     *  opened anew. It lasts as long as anybody has that description, and the
+     *  opened anew. It lasts as long as a process has that description, and the
      *  memory is kept out of children if this attachment can lock. */
     MAPSEG_PRESENCE_RECEIVED = 3,
     /** Not at all: the system refuses it. Only reading a memfd works so. */
@@ -775,11 +775,11 @@ typedef enum mapseg_presence_kind {
     MAPSEG_PRESENCE_RESERVED = 0x7fffffff
 } mapseg_presence_kind;
 
-/** Who could still come to write the segment, apart from root. */
+/** Which users could still come to write the segment, apart from root. */
 typedef enum mapseg_writers {
-    /** Nobody: seals keep all but its creator's mapping from writing. */
+    /** None: seals keep all but its creator's mapping from writing. */
     MAPSEG_WRITERS_CREATOR = 0,
-    /** Processes of the user who owns it, also where they got a descriptor to
+    /** Processes of the user that owns it, also where they got a descriptor to
      *  read only: they can open the file anew. Others only with a descriptor to
      *  write that they were handed. */
     MAPSEG_WRITERS_OWNER = 1,
@@ -845,11 +845,11 @@ typedef struct mapseg_information {
      *  attached. Segments of 2 MiB and more get them where the mount (or, for a
      *  memfd, the kernel's shmem_enabled) allows. */
     uint64_t huge_bytes;
-    /** Whether anybody could make the file shorter, which is SIGBUS for those who
+    /** Whether a process could make the file shorter, which is SIGBUS for those that
      *  touch what is then missing; false: seals forbid it. */
     bool can_shrink;
     mapseg_writers writers;
-    /** Who can do what to whoever uses this segment, in a sentence or two. */
+    /** Which users can do what to the users of this segment, in a sentence or two. */
     const char *safety_text;
     /** What this handle has to do without, because of where it runs, and what
      *  that means; "": nothing, or it is not attached. */
@@ -884,8 +884,8 @@ MAPSEG_API size_t mapseg_list_count(const mapseg_list *list);
 MAPSEG_API const mapseg_information *mapseg_list_get(const mapseg_list *list, size_t index);
 MAPSEG_API void mapseg_list_free(mapseg_list *list);
 
-/** The XXH3-64 digest of memory (seed 0). No authentication: who can write
- *  the data can also make the digest fit. */
+/** The XXH3-64 digest of memory (seed 0). No authentication: a process that can
+ *  write the data can also make the digest fit. */
 MAPSEG_API uint64_t mapseg_digest(const void *data, size_t bytes);
 
 #ifdef __cplusplus

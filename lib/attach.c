@@ -65,8 +65,8 @@ open_descriptor(int given, struct msi_attachment *attachment, bool *writable,
     int mode = msi_os.access_mode(given);
 
     if (mode == -EPERM || mode == -EACCES || mode == -ENOSYS) {
-        /* A sandbox that refuses even the question. To read, the descriptor as
-         * it is will do. */
+        /* A sandbox that refuses even the question. To read, the descriptor will do as it
+         * is. */
         attachment->file.fd = given;
         attachment->borrowed = true;
         *writable = false;
@@ -280,8 +280,8 @@ examine(struct request *request, struct msi_attachment *attachment, bool *can_lo
 }
 
 /** [NAME_CHECK] Whether the name still leads here: 1, 0, or a negative errno. It was opened
- *  by that name, so as long as the file has lost no link nobody has removed it;
- *  only then is the name looked up again, which takes four times as long. */
+ *  by that name, so as long as the file has lost no link no process has removed it. Only
+ *  if it has lost one is the name looked up again, which takes four times as long. */
 static int
 is_still_named(const struct request *request, const struct msi_attachment *attachment)
 {

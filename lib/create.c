@@ -1,5 +1,5 @@
 /*
- * create.c - making a segment that nobody ever sees half made.
+ * create.c - making a segment that no process ever sees half made.
  *
  * The file has no name while it is sized, reserved and given its header and
  * its creator's presence; the name comes last, in one step that fails if the
@@ -100,8 +100,8 @@ check_room(const struct request *request, int fd, struct msi_failure *failure)
         return msi_system_failed(failure, -error, "its file system cannot be examined");
     if (request->options.flags & MAPSEG_LAZY)
         return MAPSEG_OK;
-    /* Reserving step by step would fill the file system up before it fails,
-     * and everybody else's would fail meanwhile. */
+    /* Reserving step by step would fill the file system up before it fails, and other
+     * programs' writes would fail meanwhile. */
     if (file_system.limited && bytes > file_system.available)
         return msi_failed(failure, MAPSEG_OUT_OF_RESOURCES, ENOSPC,
                           "its %llu bytes do not fit into the %llu that its file system has "
@@ -151,7 +151,7 @@ open_private(struct request *request, mode_t mode)
     return msi_os.open_new(request->name.directory, private_name(request), mode);
 }
 
-/** Opens a new file that nobody can open by the key; `named`: not without any
+/** Opens a new file that no other process can open by the key; `named`: not without any
  *  name either. */
 static int
 open_file(struct request *request, bool named)
@@ -206,10 +206,10 @@ reserve_file(const struct request *request, int fd, struct msi_failure *failure)
 
     if (request->options.flags & MAPSEG_LAZY)
         return MAPSEG_OK;
-    /* That takes another mapping to write, which a single writer's seals refuse. */
+    /* Reserving takes another mapping to write, which the seals of a single writer refuse. */
     if (bytes >= HUGE_PAGE_BYTES && !is_single(request) && msi_os.has_huge_pages(fd))
         error = msi_os.populate_huge(fd, (size_t)bytes);
-    /* Also then: only this is certain to take all of it, or to say no. */
+    /* Also after that: only this is certain to take all of it, or to say no. */
     if (error >= 0)
         error = msi_os.reserve(fd, 0, bytes);
     if (error < 0)
@@ -328,10 +328,10 @@ name_is_taken(struct msi_failure *failure)
 {
     return msi_failed(failure, MAPSEG_ALREADY_EXISTS, EEXIST,
                       "there is a file of that name; attach to it, or create with "
-                      "MAPSEG_RECLAIM if nobody uses it");
+                      "MAPSEG_RECLAIM if no process uses it");
 }
 
-/** Removes what has the name, if nobody uses it. */
+/** Removes the segment that has the name, if no process uses it. */
 static mapseg_result
 clear_name(const struct request *request, struct msi_failure *failure)
 {
@@ -345,8 +345,8 @@ clear_name(const struct request *request, struct msi_failure *failure)
     return result == MAPSEG_NOT_FOUND || removal.again ? MAPSEG_OK : result;
 }
 
-/** Gives the file its name, from whoever has it if that was asked for: only
- *  now, so that a create that fails has removed nothing. *error: of the last
+/** Gives the file its name, which it takes from an older segment if the caller asked for
+ *  that: only now, so that a create that fails has removed nothing. *error: of the last
  *  attempt to name it. */
 static mapseg_result
 take_name(struct request *request, int fd, int *error, struct msi_failure *failure)
@@ -633,7 +633,7 @@ mapseg_create_or_attach(mapseg *seg, size_t size, mapseg_access access, bool *cr
         result = mapseg_create(seg, size, access);
         if (created != NULL)
             *created = result == MAPSEG_OK;
-        /* Somebody was faster. By the time we attach it may be gone again. */
+        /* Another process was faster. By the time we attach, its segment may be gone again. */
         if (result != MAPSEG_ALREADY_EXISTS || !msi_wait_for_remover(&pause_ns, deadline))
             return result;
     }

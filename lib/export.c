@@ -35,7 +35,7 @@ may_copy(const mapseg *seg, mapseg_access access)
            is_sealed(seg);
 }
 
-/** A descriptor for somebody else; negative: see *failure. */
+/** A descriptor for another process; negative: see *failure. */
 static int
 export_fd(mapseg *seg, mapseg_access access, struct msi_failure *failure)
 {
@@ -91,13 +91,13 @@ msi_export(mapseg *seg, mapseg_access access, struct msi_failure *failure)
     }
     if (access == MAPSEG_READ_WRITE && is_sealed(seg)) {
         msi_failed(failure, MAPSEG_PERMISSION_DENIED, 0,
-                   "its seals let nobody write but this handle; export a read-only descriptor");
+                   "its seals let only this handle write; export a read-only descriptor");
         return -1;
     }
     return export_fd(seg, access, failure);
 }
 
-/** The same, for the program: no handle takes it for its own, whatever number it has. */
+/** The same, for the program: no handle may take it for its own, whatever number it has. */
 static int
 export_to_program(mapseg *seg, mapseg_access access, struct msi_failure *failure)
 {

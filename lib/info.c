@@ -98,8 +98,8 @@ begin_look(mapseg *seg, struct look *look, struct msi_failure *failure)
     mapseg_result result = open_place(seg, look, failure);
     int error = 0;
 
-    /* Who is attached sees the attachment, also where its name is gone, and all that
-     * led to it. */
+    /* An attached handle sees its attachment, also where its name is gone, and all that led
+     * to it. */
     if (result != MAPSEG_OK && !attached)
         return result;
     look->name_is_gone = result == MAPSEG_NOT_FOUND;
@@ -158,12 +158,12 @@ own_loss(const mapseg *seg, mapseg_presence_kind presence)
                "sees this attachment, and others take the lock from it; detach, and attach anew";
     switch (presence) {
     case MAPSEG_PRESENCE_REFUSED:
-        return "the system refuses locks on the file, so nobody sees this attachment, and it "
+        return "the system refuses locks on the file, so no process sees this attachment, and it "
                "cannot lock; it reads and waits";
     case MAPSEG_PRESENCE_RECEIVED:
         return "the file cannot be opened anew (is /proc mounted, and may this user?), so its "
-               "presence lies on the descriptor itself, and lasts until all have ended who have a "
-               "copy of that, or were handed one by this attachment";
+               "presence lies on the descriptor itself, and lasts until all processes have ended "
+               "that have a copy of that, or were handed one by this attachment";
     case MAPSEG_PRESENCE_DESCRIPTOR:
         return "a mapping keeps no lock on this file system, so its presence lies on a descriptor: "
                "it ends if this program closes that, and lasts as long as a child has a copy that "

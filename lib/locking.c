@@ -48,7 +48,8 @@ report_taken(mapseg *seg, const char *operation, mapseg_result result)
         msi_failed(&failure, result, 0, "%s", MSI_DESCRIPTOR_CLOSED_WORDS);
         break;
     case MAPSEG_WOULD_BLOCK:
-        msi_failed(&failure, result, 0, "somebody else holds the lock; try again later");
+        msi_failed(&failure, result, 0,
+                   "another process or thread holds the lock; try again later");
         break;
     default:
         msi_failed(&failure, result, 0,
@@ -58,7 +59,7 @@ report_taken(mapseg *seg, const char *operation, mapseg_result result)
     return msi_report(seg, operation, &failure);
 }
 
-/** All that is not the fast path; apart, so that that one stays short. */
+/** All that is not the fast path; a function of its own, so that the fast path stays short. */
 static __attribute__((noinline)) mapseg_result
 take_slowly(mapseg *seg, const char *operation, bool wait, int64_t timeout_ns)
 {
@@ -143,9 +144,9 @@ mapseg_unlock(mapseg *seg)
 
     if (!msi_lock_may_take_fast(lock) || lock->fair)
         return unlock_slowly(seg);
-    /* The word as it is when nobody sleeps and nobody died, without a msi_lock_look at
-     * it: reading a word that was just swapped was measured to be half of what
-     * the pair cost beyond its two swaps. */
+    /* The word as it is when no waiter sleeps and no owner died, without a look at it
+     * first: reading a word that was just swapped was measured to be half of what the pair
+     * cost beyond its two swaps. */
     atomic_store_explicit(&lock->owner_thread, 0, memory_order_relaxed);
     if (msi_lock_swap_to_free(lock->word, &held, 0))
         return MAPSEG_OK;

@@ -61,8 +61,8 @@ copy_own(const struct msi_view *view, const struct range *range, uint64_t *versi
                                : msi_view_fetch(view, range->to, range->bytes, range->offset);
 }
 
-/** For those who may: keeps the writers away while copying. OK without *good:
- *  the data is half written, by a writer who is dead. */
+/** Copies under the lock, which keeps the writers away, for a handle that may take it. OK
+ *  without *good: the data is half written, by a writer who is dead. */
 static mapseg_result
 copy_locked(const struct msi_view *view, const struct range *range,
             const struct msi_patience *patience, uint64_t *version, bool *good)
@@ -136,7 +136,7 @@ read_range(mapseg *seg, const struct range *range, int64_t timeout_ns, uint64_t 
     return result;
 }
 
-/** The one try that mostly does, without all that makes it safe elsewhere. */
+/** The one try that mostly does, without what other cases need to be safe. */
 static inline bool
 read_fast(const mapseg *seg, size_t offset, void *to, size_t bytes, uint64_t *version)
 {
@@ -221,7 +221,7 @@ wait_as(mapseg *seg, const char *operation, uint64_t seen, int64_t timeout_ns, u
         return msi_view_refuse_detached(seg, operation);
     view = msi_view_begin(seg);
     result = wait_for_version(&view, seen, timeout_ns, version);
-    /* Also where there was nothing new: it is given out again. */
+    /* Also where there was nothing new: the same version is given out again. */
     if (result == MAPSEG_OK || result == MAPSEG_TIMED_OUT || result == MAPSEG_OWNER_DIED)
         msi_notify_note(seg, *version);
     return msi_view_report(seg, operation, result);
@@ -244,7 +244,7 @@ mapseg_read_begin(mapseg *seg, uint64_t *version)
     mapseg_result result;
     uint64_t seen;
 
-    /* Who is within a change of its own waits for nobody. */
+    /* A thread within a change of its own, or with the lock, has no writer to wait for. */
     if (msi_handle_is_attached(seg) && is_own(seg))
         result = msi_view_report(seg, "read", msi_view_look(seg, &seen));
     else

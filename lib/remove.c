@@ -1,7 +1,7 @@
 /*
  * remove.c - taking names away.
  *
- * Whoever removes a name holds the name byte of the file it leads to, from
+ * A process that removes a name holds the name byte of the file it leads to, from
  * before the comparison until after the unlink, so that no two can do it at
  * once and none hits the name of a newer segment. In tests/model/name.pml:
  * [NAME_BYTE], [COMPARE], [UNLINK], [LET_GO].

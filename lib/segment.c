@@ -191,10 +191,10 @@ remove_name(const struct msi_attachment *attachment)
     msi_name_close(&name);
 }
 
-/** Removes the name if no other is present. Holding all of presence proves it, and
- *  keeps others from appearing until the name is gone. A look comes first, since it
- *  is cheap and mostly finds one: of several who leave at once each has let go of
- *  its own byte by then, so the last look finds none. */
+/** Removes the name if no other is present. Holding all of presence proves it, and keeps
+ *  others from appearing until the name is gone. A look comes first, since it is cheap and
+ *  mostly finds another: of several attachments that leave at once each has given up its
+ *  own byte by then, so the last look finds none. */
 static void
 leave_as_last(struct msi_attachment *attachment, int fd)
 {
@@ -210,8 +210,8 @@ leave_as_last(struct msi_attachment *attachment, int fd)
     msi_presence_unlock(&hold);
 }
 
-/** Releases the lock if this handle holds it. A change that nobody will end is a
- *  writer's death to those who remain. */
+/** Releases the lock if this handle holds it. A change that it leaves open counts as the
+ *  death of its writer. */
 static void
 release_lock(mapseg *seg)
 {
@@ -239,7 +239,7 @@ mapseg_detach(mapseg *seg)
     msi_forklist_remove(seg);
     seg->attached = false;
     /* In this order: the lock first, while its slot is still ours; and presence
-     * before the question whether anybody else is there. */
+     * before the question whether another attachment is there. */
     release_lock(seg);
     msi_guard_forget(seg);
     msi_presence_release(&attachment->presence, &attachment->file);

@@ -48,8 +48,7 @@ copy_in(const struct msi_view *view, size_t offset, const char *from, size_t byt
         int64_t put = copy_some(seg, offset + *done, from + *done, bytes - *done);
 
         if (put == -EFAULT)
-            /* If the file is as long as ever, there is no memory for what was
-             * never reserved. */
+            /* If the file is as long as ever, what failed is memory that was never reserved. */
             return msi_view_check_length(seg) == MAPSEG_OK ? MAPSEG_OUT_OF_RESOURCES
                                                            : MAPSEG_FILE_SHRUNK;
         if (put <= 0)
@@ -116,15 +115,16 @@ refuse_writing(mapseg *seg)
     return msi_report(seg, "write", &failure);
 }
 
-/** Who has the lock need not wait for it; but a peer may have written over it. */
+/** The thread that holds the lock need not wait for it; but a peer may have written over
+ *  the word. */
 static mapseg_result
 refuse_lost_lock(mapseg *seg)
 {
     struct msi_failure failure;
 
     msi_failed(&failure, MAPSEG_LOCK_ERROR, 0,
-               "somebody wrote over the lock while this thread held it; see who has the "
-               "segment");
+               "another process wrote over the lock while this thread held it; see which "
+               "processes have the segment");
     return msi_report(seg, "write", &failure);
 }
 

@@ -120,7 +120,7 @@ mapseg *open_key(const char *key);
 /** The options for attaching that the user's --allow-... options ask for. */
 mapseg_options attach_options(void);
 
-/** From here to end_access a segment that somebody makes shorter does not kill
+/** From here to end_access a segment that another process makes shorter does not kill
  *  this process. false: said why. */
 bool begin_access(mapseg *seg);
 bool end_access(mapseg *seg);
@@ -159,7 +159,7 @@ char *user_in_words(uint32_t uid, char text[USER_TEXT_BYTES]);
  *  mode says is true of any file. */
 bool is_link(const mapseg_information *information);
 
-/** What others can do to those who use the segment. */
+/** What others can do to the users of the segment. */
 const char *safety_of(const mapseg_information *information);
 
 const char *use_in_words(mapseg_use use);

@@ -20,7 +20,7 @@ static const char usage[] =
     "Options:\n"
     "      --size SIZE          bytes of data; K, M and G stand for powers of 1024\n"
     "      --mode MODE          permission bits in octal (default: 0600)\n"
-    "      --reclaim            replace a segment of that name that nobody uses\n"
+    "      --reclaim            replace a segment of that name that no process uses\n"
     "      --lazy               do not reserve the memory now\n" DIRECTORY_HELP PLAIN_HELP
         COMMON_HELP;
 

@@ -271,7 +271,7 @@ part_sealed(const struct subject *subject)
     struct actor parent;
     bool held = actor_start(&parent, "exec", TOOL_PROGRAM, arguments) &&
                 actor_finish(&parent) == EXIT_SUCCESS && told_digest(&parent, subject->digest);
-    return outcome(held, "the child found the file in it, and nobody can cut it short");
+    return outcome(held, "the child found the file in it, and no process can cut it short");
 }
 
 /* ---------------------------------------------------------------- part 5 -- */

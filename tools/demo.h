@@ -52,7 +52,7 @@ void watch_for_interruption(void);
 /** The signal that came; 0: none. */
 int interruption(void);
 
-/** Ends the process by that signal, as if nobody had watched for it. */
+/** Ends the process by that signal, as if nothing had caught it. */
 void end_by_interruption(void);
 
 /* ---------------------------------------------------------------- parts -- */

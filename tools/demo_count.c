@@ -2,9 +2,9 @@
  * demo_count.c - four processes add under the lock, and one of them dies.
  *
  * The ledger keeps two accounts of the same thing: the total, and what each
- * process has added. They agree whenever nobody is in the middle of an add.
+ * process has added. They agree whenever no adder is in the middle of an add.
  * Before an add its process notes in the journal what it is about to change,
- * so that whoever comes after its death can undo the half of it.
+ * so that the next owner after its death can undo the half of it.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -115,8 +115,8 @@ tell_of_lock(const mapseg *seg, mapseg_result locked, bool good)
     return EXIT_OWNER_DIED;
 }
 
-/* Holding the lock while another program takes its time to read would stop
- * everybody: what does not go to a file is copied first. */
+/* Holding the lock while another program takes its time to read would stop all other
+ * owners: what does not go to a file is copied first. */
 static bool
 copy_locked(mapseg *seg, const struct range *range, const struct output *output)
 {

@@ -1,5 +1,5 @@
 /*
- * reclaim.c - mapseg reclaim: removes segments that nobody uses.
+ * reclaim.c - mapseg reclaim: removes segments that no process uses.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -14,8 +14,8 @@
 static const char usage[] =
     "Usage: mapseg reclaim [OPTION...] [KEY...]\n"
     "\n"
-    "Removes segments that nobody is attached to, as the kernel proves, and prints\n"
-    "their native keys. Without KEY: all that crashed programs have left, but none\n"
+    "Removes segments that no process is attached to, as the kernel proves, and\n"
+    "prints their native keys. Without KEY: all that crashed programs have left, but none\n"
     "that were made to stay.\n"
     "\n"
     "Options:\n" DIRECTORY_HELP PLAIN_HELP COMMON_HELP;

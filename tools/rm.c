@@ -1,5 +1,5 @@
 /*
- * rm.c - mapseg rm: removes segments, whoever uses them.
+ * rm.c - mapseg rm: removes segments, also while they are used.
  *
  * SPDX-License-Identifier: MIT
  */

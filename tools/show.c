@@ -65,15 +65,15 @@ use_explained(mapseg_use use, bool nameless)
 {
     /* It ends with its last descriptor, so that one is there is no accident. */
     if (nameless && use == MAPSEG_USE_STALE)
-        return "idle: nobody is attached; it stays as long as somebody has its descriptor";
+        return "idle: no process is attached; it stays as long as one has its descriptor";
     switch (use) {
     case MAPSEG_USE_LIVE:
-        return "live: somebody is attached";
+        return "live: a process is attached";
     case MAPSEG_USE_STALE:
         return "stale: its users died or were killed; attach to it, or remove it with mapseg "
                "reclaim";
     case MAPSEG_USE_PERSISTENT:
-        return "persistent: nobody is attached; it stays until mapseg rm removes it";
+        return "persistent: no process is attached; it stays until mapseg rm removes it";
     case MAPSEG_USE_DAMAGED:
         return "damaged: its header cannot be relied on, see the verdict";
     case MAPSEG_USE_BLOCKED:
@@ -173,7 +173,7 @@ print_lock(const mapseg_information *information)
                information->lock_pid, information->lock_tid);
         break;
     case MAPSEG_LOCK_STATE_OWNER_DIED:
-        printf("its owner died, process %" PRIu32 " as it wrote; who locks next is told",
+        printf("its owner died, process %" PRIu32 " as it wrote; the next owner is told",
                information->lock_pid);
         break;
     case MAPSEG_LOCK_STATE_INCONSISTENT:
@@ -185,7 +185,7 @@ print_lock(const mapseg_information *information)
         break;
     }
     if (information->lock_inconsistent)
-        fputs("; an earlier owner died and nobody has declared the data good since", stdout);
+        fputs("; an earlier owner died and no owner has declared the data good since", stdout);
     if (information->lock_sleepers)
         fputs("; others wait for it", stdout);
     putchar('\n');

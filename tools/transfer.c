@@ -17,7 +17,7 @@
 
 /* ------------------------------------------------------------- progress -- */
 
-/* Nobody needs to be told of what is over at once. */
+/* Progress that is over at once need not be shown. */
 #define PROGRESS_FROM_BYTES ((size_t)64 << 20)
 #define PROGRESS_EVERY_NS INT64_C(500000000)
 

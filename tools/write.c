@@ -90,13 +90,13 @@ tell_of_repair(const mapseg *seg, bool all_new)
          mapseg_native_key(seg), all_new ? "all of its content is new" : "--consistent says so");
 }
 
-/* Half of a change must not pass for a version: it is not ended, so that who comes
- * next is told that its writer died. */
+/* Half of a change must not pass for a version: it is not ended, so that the next owner is
+ * told that its writer died. */
 static int
 give_up(mapseg *seg, bool created)
 {
     if (!created)
-        note("%s is half written now, and who reads or locks it is told; write all of it again",
+        note("%s is half written now, and each reader and owner is told; write all of it again",
              mapseg_native_key(seg));
     return EXIT_FAILURE;
 }

@@ -3,8 +3,8 @@
  *
  * The only way from a key to a file: the directory is opened once, and judged;
  * every look, link, rename and unlink is done in that very directory, so that
- * a user who replaces something on the way to it cannot turn one against another
- * file.
+ * a user who replaces something on the way to it cannot turn one of these against
+ * another file.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -69,7 +69,7 @@ msi_trust_file(const struct stat *status, int fd, bool named, uint32_t flags,
                           "its mode %04o lets others write it; if you trust them, allow it "
                           "(MAPSEG_ALLOW_SHARED_WRITE)",
                           (unsigned)status->st_mode & 07777);
-    /* Somebody may have linked another file of the same owner to this name. */
+    /* Another user may have linked another file of the same owner to this name. */
     if (named && status->st_nlink > 1 && !(flags & MAPSEG_ALLOW_HARD_LINKS))
         return msi_failed(failure, MAPSEG_UNTRUSTED, 0,
                           "it has %lu names, so it may be meant for something else; if you "
@@ -303,17 +303,18 @@ msi_trust_describe(const struct stat *status, bool can_shrink, mapseg_writers wr
                    size_t bytes)
 {
     const char *shrinks =
-        can_shrink ? "whoever can write it can also make it shorter, which is SIGBUS for others "
-                     "outside of guarded sections"
-                   : "nobody can make it shorter";
+        can_shrink
+            ? "a process that can write it can also make it shorter, which is SIGBUS for others "
+              "outside of guarded sections"
+            : "no process can make it shorter";
     unsigned owner = (unsigned)status->st_uid;
 
     if (writers == MAPSEG_WRITERS_CREATOR)
         snprintf(to, bytes, "only its creator can write it, by its seals; %s", shrinks);
     else if (writers == MAPSEG_WRITERS_OWNER)
         snprintf(to, bytes,
-                 "user %u (also with a descriptor made for reading), root and whoever is handed a "
-                 "descriptor for writing can write it; %s",
+                 "user %u (also with a descriptor made for reading), root and a process that is "
+                 "handed a descriptor for writing can write it; %s",
                  owner, shrinks);
     else
         snprintf(to, bytes, "user %u, root and, by its mode %04o, others can write it; %s", owner,

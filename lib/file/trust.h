@@ -27,18 +27,18 @@ mapseg_result msi_trust_file(const struct stat *status, int fd, bool named, uint
 mapseg_result msi_trust_open_directory(const char *path, uint32_t flags, int *directory,
                                        struct msi_failure *failure);
 
-/** Whether peers that nobody trusts may have a file that can, or cannot, be made
- *  shorter; asked only of those whose flags say that there are such. */
+/** Whether peers that are not trusted may have a file that can, or cannot, be made shorter;
+ *  asked only where the flags say that there are such peers. */
 mapseg_result msi_trust_peers(bool can_shrink, uint32_t flags, struct msi_failure *failure);
 
 /** Whether the file behind a descriptor can be made shorter, or its memory be
  *  missing for another reason. *refused: a sandbox does not let us ask. */
 bool msi_trust_can_shrink(int fd, bool *refused);
 
-/** Who could come to write a file with that status and those seals. */
+/** Which users could come to write a file with that status and those seals. */
 mapseg_writers msi_trust_writers(const struct stat *status, int seals);
 
-/** Says in words who can do what to those who use the file. */
+/** Says in words which users can do what to the users of the file. */
 void msi_trust_describe(const struct stat *status, bool can_shrink, mapseg_writers writers,
                         char *to, size_t bytes);
 

@@ -50,7 +50,7 @@ map_header_separately(struct msi_attachment *attachment)
     void *header = msi_os.map(attachment->file.fd, MAPSEG_HEADER_BYTES, 0, MSI_MAP_WRITE, &error);
 
     if (header == NULL)
-        /* Seals that let nobody write any more leave a reader who cannot lock. */
+        /* Seals that forbid new writers leave a reader that cannot lock. */
         return error == -EPERM || error == -EACCES ? 0 : error;
     attachment->header = header;
     attachment->header_mapped_separately = true;
@@ -77,7 +77,7 @@ msi_attachment_map(struct msi_attachment *attachment, mapseg_access access, bool
         error = msi_os.hide_from_children(attachment->header, MAPSEG_HEADER_BYTES);
     if (error == -EPERM && writes)
         return msi_failed(failure, MAPSEG_PERMISSION_DENIED, EPERM,
-                          "its seals let nobody write it but its creator; attach read-only");
+                          "its seals let only its creator write it; attach read-only");
     if (error < 0)
         return msi_system_failed(failure, -error,
                                  "its %zu bytes cannot be mapped; check the address space and "
@@ -86,9 +86,9 @@ msi_attachment_map(struct msi_attachment *attachment, mapseg_access access, bool
     return MAPSEG_OK;
 }
 
-/** Keeps what holds presence out of children. Where it had to lie on the working
- *  description that is every mapping: a child's copy of one would keep its dead
- *  parent present, and the lock with it. */
+/** Keeps what holds presence out of children. Where presence had to lie on the working
+ *  description, every mapping holds it: a child's copy of one would keep its dead parent
+ *  present, and the lock with it. */
 static int
 hide_presence(const struct msi_attachment *attachment)
 {
@@ -134,7 +134,7 @@ write_field(struct msi_attachment *attachment, struct field field, const void *f
         msi_os.copy_to_mapping((char *)attachment->header + field.offset, from, field.bytes);
     int fd = put < 0 && put != -EFAULT ? msi_file_fd(&attachment->file) : -1;
 
-    /* A sandbox may refuse the one and allow the other. */
+    /* A sandbox may refuse one of the two ways and allow the other. */
     if (fd >= 0 && MAPSEG_HEADER_BYTES <= msi_os.file_size_limit())
         (void)msi_os.write(fd, from, field.bytes, (int64_t)field.offset);
 }

@@ -65,7 +65,7 @@ int msi_attachment_claim_presence(struct msi_attachment *attachment);
  *  attachment: through the file, which may have become too short for it. */
 void msi_attachment_release_word(struct msi_attachment *attachment, uint32_t bits);
 
-/** The same with MAPSEG_LOCK_DIED, and `lock` knows no more that it was held. */
+/** The same with MAPSEG_LOCK_DIED; and `lock` forgets that it was held. */
 void msi_attachment_abandon_word(struct msi_attachment *attachment, struct msi_lock *lock);
 
 /** Heals the lock word if it names a slot that the caller has just claimed. */

@@ -126,7 +126,7 @@ judge(struct information *information, int fd, const struct stat *status,
     seen->use = use_of(seen, sound, census);
 }
 
-/** What can be done to those who use the file. */
+/** What others can do to the users of the file. */
 static void
 see_safety(struct information *information, int fd, const struct stat *status)
 {

@@ -6,12 +6,12 @@
  * presence before the fork, then drops it on its side; the child finds it
  * mapped. Nothing is opened in the child.
  *
- * A thread that holds the list keeps its signals back, so that no handler of
- * signals can fork in the middle of a call. A fault cannot wait: what its handler
- * forks then is handed nothing, and is a child like the following.
+ * A thread that holds the fork list blocks its signals, so that no signal handler
+ * can fork in the middle of a call. The signal of a fault cannot wait: a child that
+ * its handler forks within a call gets no attachments, like the children below.
  *
- * Children in which no handler runs (a bare clone, _Fork) are told by a page
- * that the kernel wipes in every child: its handles belong to no process then.
+ * In a child made by a bare clone or _Fork no fork handler runs. It is told by a
+ * page that the kernel zeroes in every child: its handles belong to no process.
  *
  * Words in capitals and brackets are steps of tests/model/lock.pml.
  *
@@ -31,21 +31,22 @@
 
 static bool handlers_are_set;
 
-/** [PREPARE, CLAIM_FOR_CHILD] Before the fork: claims what the child will need. The working
- * descriptor it inherits; nobody ever takes a lock of the description through that. */
+/** [PREPARE, CLAIM_FOR_CHILD] Before the fork: claims the child's presence. The child also
+ *  inherits the working descriptor, but its presence never lies on that. */
 static void
 prepare_child_of(struct mapseg *seg)
 {
     struct msi_attachment *attachment = &seg->attachment;
     bool writes = attachment->header != NULL;
 
-    /* What the parent could not open anew the child cannot either; and to give back what
-     * was claimed on the same description would take the parent's presence away. */
+    /* If the parent's presence lies on the working description, the file cannot be opened
+     * anew for the child either; and to release a claim on that same description would end
+     * the parent's presence. */
     seg->child.present =
         !seg->no_fork && !attachment->presence.on_working_descriptor &&
         msi_presence_claim(&seg->child.presence, &attachment->file, writes, false) >= 0;
     if (seg->child.present && seg->child.presence.on_working_descriptor) {
-        /* On the working description it would be the parent's as well. */
+        /* A lock on the working description would be the parent's as well. */
         msi_presence_release(&seg->child.presence, &attachment->file);
         seg->child.present = false;
     }
@@ -55,8 +56,8 @@ prepare_child_of(struct mapseg *seg)
         msi_attachment_heal(attachment, seg->child.presence.slot);
 }
 
-/** Whether the fork under way is a handler's that interrupted this thread in the
- *  middle of a call: what the call holds cannot be waited for. */
+/** Whether a signal handler that interrupted a call of this thread makes this fork: to wait
+ *  for what the call holds would never end. */
 static bool
 is_in_a_call(void)
 {
@@ -83,7 +84,7 @@ prepare(void)
     }
 }
 
-/** [RESUME_PARENT] After the fork, in the parent: what the child has is none of its business. */
+/** [RESUME_PARENT] After the fork, in the parent: it forgets what it claimed for the child. */
 static void
 resume_parent(void)
 {
@@ -115,7 +116,7 @@ adopt(struct mapseg *seg)
     msi_lock_set_in_change(&seg->lock, false);
 }
 
-/** Makes the handle one whose process is gone. */
+/** Makes the handle one that belongs to no process. */
 static void
 orphan(struct mapseg *seg)
 {
@@ -124,8 +125,8 @@ orphan(struct mapseg *seg)
     msi_presence_forget(&seg->attachment.presence, &seg->attachment.file);
     if (seg->attached && !seg->no_fork)
         return;
-    /* Its mappings were left out of the child; or it is one that another
-     * thread of the parent is just creating, and has a descriptor alone. */
+    /* The child got no mappings of it (MAPSEG_NO_FORK); or another thread of the parent is
+     * just creating it, and it has nothing but a descriptor. */
     msi_file_close(&seg->attachment.file);
     msi_attachment_forget(&seg->attachment);
     seg->attached = false;
@@ -157,8 +158,8 @@ resume_child(void)
     msi_forklist_give_back();
 }
 
-/** When the library is loaded: a fork that another thread makes while the first
- *  handle is being attached must find the handlers in place. */
+/** Runs when the library is loaded: a fork by another thread, while the first handle is
+ *  being attached, must find the handlers in place. */
 static __attribute__((constructor)) void
 set_handlers(void)
 {

@@ -6,8 +6,8 @@
 #ifndef MAPSEG_FORK_H
 #define MAPSEG_FORK_H
 
-/** Sees to it that forks find this process's handles; 0, or -ENOMEM. Before there is any
- *  handle. */
+/** Sees to it that a fork takes care of this process's handles; 0, or -ENOMEM. Call it
+ *  before there is any handle. */
 int msi_fork_set_up(void);
 
 #endif

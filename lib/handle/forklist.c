@@ -25,10 +25,10 @@ static struct msi_fd_in_flight *in_flight;
 /** Holds the process stamp; the kernel makes it zero in a child. */
 static _Atomic uint32_t *_Atomic stamp_page;
 
-static uint32_t stamp; /**< of this process: one more in each such child */
+static uint32_t stamp; /**< of this process; a stray child takes the next one */
 
-/** Whether this is a child in which no handler ran. It has one thread, and
- *  what it copied of the list belongs to its parent. */
+/** Whether this is a stray child: one in which no fork handler ran. It has one thread, and
+ *  the handles on its copy of the list belong to its parent. */
 static bool
 is_stray_child(void)
 {
@@ -37,13 +37,13 @@ is_stray_child(void)
     return page != NULL && atomic_load_explicit(page, memory_order_relaxed) == 0;
 }
 
-/** A stray child becomes a process of its own. */
+/** Makes a stray child a process of its own, which has no handles yet. */
 static void
 begin_again(void)
 {
     static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
 
-    /* A thread of the parent may have held it. */
+    /* A thread of the parent may have held the mutex at the fork. */
     memcpy(&list_mutex, &fresh, sizeof fresh);
     list = NULL;
     in_flight = NULL;
@@ -53,9 +53,9 @@ begin_again(void)
     atomic_store_explicit(stamp_page, stamp, memory_order_relaxed);
 }
 
-/** A descriptor was made just now. A handle that has one of that number had it closed by
- *  the program, and must not close this one, which may be of the same file. The list is
- *  locked. `owner`: whose it is; NULL: no handle's. */
+/** `fd` was made just now, for `owner`; NULL: for no handle. The program has closed the
+ *  descriptor of any other handle that has the same number. That handle must not close this
+ *  one, which may be of the same file. The list is locked. */
 static void
 disown(int fd, const struct mapseg *owner)
 {
@@ -66,7 +66,8 @@ disown(int fd, const struct mapseg *owner)
 
         if (seg == owner)
             continue;
-        /* Relaxed: numbers, which other threads look at for no more than that. */
+        /* Relaxed: other threads read the number alone, and nothing else becomes visible by
+         * it. */
         (void)atomic_compare_exchange_strong_explicit(&attachment->file.fd, &file,
                                                       MSI_LOST_DESCRIPTOR, memory_order_relaxed,
                                                       memory_order_relaxed);
@@ -105,7 +106,8 @@ begin(void)
         return -ENOMEM;
     stamp = 1;
     atomic_store_explicit(page, stamp, memory_order_relaxed);
-    /* Released to is_stray_child, which must never find the page still zero. */
+    /* Release: is_stray_child, which loads the pointer, sees the stamp in the page, never
+     * zero. */
     atomic_store_explicit(&stamp_page, page, memory_order_release);
     return 0;
 }
@@ -147,7 +149,7 @@ msi_forklist_in_child(void)
 void
 msi_forklist_in_stray_child(void)
 {
-    /* As the kernel has done it, where it can. */
+    /* The kernel has done so already, where it can. */
     if (stamp_page != NULL)
         atomic_store_explicit(stamp_page, 0, memory_order_relaxed);
 }
@@ -157,8 +159,9 @@ msi_forklist_lock(void)
 {
     sigset_t before;
 
-    /* A child that a handler made in the middle of a call. The list stays the
-     * call's: were this process given a new stamp, what the call goes on to attach would count. */
+    /* A signal handler made this child in the middle of a call, which still has the list.
+     * With a new stamp for this process, what that call goes on to attach would count as
+     * attached. */
     if (msi_signals_depth() > 0 && is_stray_child())
         return -EDEADLK;
     msi_signals_hold(&before);

@@ -10,27 +10,25 @@
 
 #include <signal.h>
 
-/** Keeps this process from forking, so that nothing which is half done can be
- *  copied, and this thread from handling signals. It does not nest. 0, or
- *  -EDEADLK in a child that a handler of signals made while this thread held it. */
+/** Keeps this process from forking, so that no child copies what is half done, and this
+ *  thread from handling signals. It does not nest. 0, or -EDEADLK in a child that a signal
+ *  handler made while this thread held the list. */
 int msi_forklist_lock(void);
 void msi_forklist_unlock(void);
 
-/** Puts a handle on the list of those that children inherit, and takes it off.
- *  One that is not attached yet loses its descriptor in the child. Call all
- *  three with the list locked. */
+/** Puts a handle on the list of those that children inherit, and takes it off. One that is
+ *  not attached yet loses its descriptor in the child. Call both with the list locked. */
 void msi_forklist_add(struct mapseg *seg);
 void msi_forklist_remove(struct mapseg *seg);
 
-/** A descriptor that is made for another process, and under way to it, or that a call
- *  has open for a while: a child does not keep it, or a receiver's presence would not
- *  end with the receiver. */
+/** A descriptor on its way to another process, or open for the length of a call. A child
+ *  closes its copy, or a receiver's presence would not end with the receiver. */
 struct msi_fd_in_flight {
     int fd; /**< -1: none */
     struct msi_fd_in_flight *next;
 };
 
-/** Sends it on its way, and takes it back. Call both with the list locked. */
+/** Notes it as on its way, and as no longer so. Call both with the list locked. */
 void msi_in_flight_add(struct msi_fd_in_flight *flight, int fd);
 void msi_in_flight_remove(struct msi_fd_in_flight *flight);
 
@@ -41,13 +39,13 @@ void msi_forklist_disown(int fd);
 /** Makes the handle this process's, see msi_lock_is_current. Call it with the list locked. */
 void msi_forklist_bind_process(struct mapseg *seg);
 
-/** Words where the list could not be locked. */
+/** The error text for a list that could not be locked. */
 mapseg_result msi_forklist_lock_failed(struct msi_failure *failure);
 
 /* For fork.c alone. */
 
-/** Makes the page by which a child in which no handler runs is told, unless it is there.
- *  0, or -ENOMEM. */
+/** Makes the page that tells a child in which no fork handler ran, unless it is there. 0,
+ *  or -ENOMEM. */
 int msi_forklist_begin(void);
 
 /** Takes the list, and gives it back; the thread's signals are held back already. */
@@ -57,8 +55,8 @@ void msi_forklist_give_back(void);
 /** The first handle on it; the others follow by `next`. */
 mapseg *msi_forklist_first(void);
 
-/** In a child: it is this process that the handles belong to from now on. What was under
- *  way in its parent is closed. */
+/** In a child: the handles belong to this process from now on; it closes the descriptors
+ *  that its parent had on their way. */
 void msi_forklist_in_child(void);
 
 /** In a child: its handles belong to no process. */

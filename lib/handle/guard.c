@@ -35,8 +35,8 @@ struct sections {
 /* Initial-exec: the general model may allocate, which a handler must not. It
  * takes eight bytes of the space that libc keeps for the likes. */
 static _Thread_local struct sections *_Atomic sections __attribute__((tls_model("initial-exec")));
-/** Frees them when their thread ends. Never deleted: threads use it until the
- *  process is gone, and the next owner of its number would find ours. */
+/** Frees a thread's list when the thread ends. The key is never deleted: threads use it
+ *  until the process is gone, and a later key of the same number would find our lists. */
 static pthread_key_t sections_key;
 static bool sections_have_key;
 
@@ -44,14 +44,14 @@ static pthread_once_t install_once = PTHREAD_ONCE_INIT;
 static int install_error;
 static size_t page_size;
 
-/** What became of SIGBUS before. */
+/** What the program did with SIGBUS before. */
 static struct sigaction previous;
-static atomic_bool previous_is_spent; /**< it was to be used once, and has been */
+static atomic_bool previous_is_spent; /**< its handler was to run once, and has */
 
 /* -------------------------------------------------------------- handler -- */
 
-/** Whether the file has become shorter than the mapping. It is not known where the
- *  descriptor has become another file's; a handler of signals may ask. */
+/** Whether the file has become shorter than the mapping; false, too, where the descriptor
+ *  has become another file's. A signal handler may call it. */
 static bool
 is_shorter(const mapseg *seg)
 {
@@ -74,13 +74,13 @@ replace_rest(mapseg *seg, uintptr_t address, const void *base, size_t bytes,
 
     if (base == NULL || address < start || address >= end)
         return false;
-    /* Marked before anybody can see zeros. */
+    /* Marked before any thread can see zeros. */
     atomic_store(&seg->shrunk, true);
-    /* If the fault has another reason, there is no memory for a page alone, and what is
-     * behind it is still good. */
+    /* If the file is as long as ever, only this page could not get memory, and the pages
+     * behind it are still good. */
     if (!is_shorter(seg))
         end = page + page_size;
-    /* Where not so much can be had, a page at a time. */
+    /* Where the system refuses so many pages, replace this one alone. */
     if (msi_os.map_zeros((void *)page, end - page, protection) < 0) {
         end = page + page_size;
         if (msi_os.map_zeros((void *)page, page_size, protection) < 0)
@@ -91,8 +91,8 @@ replace_rest(mapseg *seg, uintptr_t address, const void *base, size_t bytes,
     return true;
 }
 
-/** Whether the access may be tried again: it was to a handle that this thread
- *  has an open section on. */
+/** Puts zeros where the fault was, in a handle that this thread has an open section on.
+ *  False: the address is in none; else the access may be tried again. */
 static bool
 repair(uintptr_t address)
 {
@@ -117,7 +117,7 @@ is_handler(const struct sigaction *action)
     return action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN;
 }
 
-/** Does what would have been done without this handler. */
+/** Does what would happen without this handler. */
 static void
 pass_on(int number, siginfo_t *info, void *context)
 {
@@ -133,7 +133,7 @@ pass_on(int number, siginfo_t *info, void *context)
             previous.sa_handler(number);
         return;
     }
-    /* The kernel ignores only signals that were sent. */
+    /* A process can ignore a SIGBUS that was sent, but not one that an instruction raised. */
     if (previous.sa_handler == SIG_IGN && !recurs)
         return;
     (void)msi_os.signal_action(number, &by_default, NULL);
@@ -178,14 +178,14 @@ install_handler(void)
     struct sigaction old;
     int error = msi_os.signal_action(SIGBUS, NULL, &old);
 
-    /* A child that was forked half way through has it already. */
+    /* A child that was forked in the middle of this has the handler already. */
     if (error < 0 || is_ours(&old))
         return error;
     previous = old;
     action.sa_mask = old.sa_mask;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK | (old.sa_flags & (SA_NODEFER | SA_RESTART));
     if (!is_handler(&old))
-        /* What was ignored interrupted nothing. */
+        /* An ignored signal interrupted no system call. */
         action.sa_flags |= SA_RESTART;
     return msi_os.signal_action(SIGBUS, &action, NULL);
 }
@@ -235,7 +235,7 @@ grow(struct sections *old)
     return 0;
 }
 
-/** This thread's first section: a fault while the signal is blocked kills. */
+/** This thread's first section. Unblocks SIGBUS: a fault while it is blocked kills. */
 static int
 begin_thread(void)
 {
@@ -288,7 +288,7 @@ enter(mapseg *seg)
         section->depth++;
     else
         error = add(seg);
-    /* What is touched now is touched within the section. */
+    /* The accesses that follow must not move before this. */
     atomic_signal_fence(memory_order_seq_cst);
     return error;
 }
@@ -346,12 +346,12 @@ mapseg_access_begin(mapseg *seg)
     return msi_succeed(seg);
 }
 
-/** Notices also what nobody has touched, and what is lost of a page that is
- *  still there. */
+/** Notices a shorter file also if no thread has touched what is missing, or if only a part
+ *  of a page is. */
 static void
 look_at_file(mapseg *seg)
 {
-    /* One that the program has closed is opened anew. */
+    /* A descriptor that the program has closed is opened anew. */
     (void)msi_file_fd(&seg->attachment.file);
     if (is_shorter(seg))
         atomic_store(&seg->shrunk, true);
@@ -363,7 +363,7 @@ mapseg_access_end(mapseg *seg)
     struct section *section = find(seg);
     struct msi_failure failure;
 
-    /* On a file that cannot become shorter none are counted. */
+    /* Sections on a file that cannot become shorter are not counted. */
     if (section == NULL && (!msi_handle_is_attached(seg) || msi_handle_can_shrink(seg))) {
         msi_failed(&failure, MAPSEG_INVALID_ARGUMENT, 0,
                    "this thread has no section on it to end; begin one first");

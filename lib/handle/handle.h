@@ -24,7 +24,7 @@ struct mapseg {
     bool no_fork;
     atomic_bool shrunk; /**< the file was seen to be shorter than the mapping */
     struct msi_attachment attachment;
-    struct msi_notify *_Atomic change; /**< change.c; NULL: nobody asked */
+    struct msi_notify *_Atomic change; /**< notify.c; NULL: the program asked for none */
 
     mapseg_ipc_key *key; /**< NULL: none */
     char *plain_key;     /**< NULL: none, or a native one */

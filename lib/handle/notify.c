@@ -2,8 +2,8 @@
  * notify.c - a descriptor that becomes readable when the version moves on.
  *
  * A thread of the handle sleeps until the version moves, and raises the event;
- * whoever is given the newest version clears it. Both look at the version
- * with the mutex in hand: so a version that has just been given out is never
+ * a call that gives out the newest version clears it. Both look at the version
+ * with the mutex locked: so a version that has just been given out is never
  * announced, and one that comes while another is given out always is.
  *
  * A child has no such thread, and loses what there is for it. So a call keeps
@@ -53,8 +53,8 @@ static struct msi_notify *changes;
 
 /* --------------------------------------------------------------- thread -- */
 
-/** Each version anew, for those who are told only when something happens to the
- *  descriptor (EPOLLET). */
+/** Raises it for each version anew, for programs that are told only when something happens
+ *  to the descriptor (EPOLLET). */
 static void
 raise_event(struct msi_notify *change, uint64_t version)
 {
@@ -133,8 +133,8 @@ start_without_signals(struct msi_notify *change)
 
 /* ------------------------------------------------------------ interface -- */
 
-/** Puts a new descriptor on the list. If another one has had its number, the program has
- *  closed that. */
+/** Puts a new descriptor on the list. If another handle's event had the same number, the
+ *  program has closed that one. */
 static void
 enlist(struct msi_notify *change)
 {
@@ -321,7 +321,7 @@ static void
 stop(mapseg *seg, struct msi_notify *change)
 {
     atomic_store(&change->stop, true);
-    /* Again and again: it may be just about to fall asleep. */
+    /* Woken again and again: the thread may be just about to fall asleep. */
     for (;;) {
         msi_view_wake(seg);
         if (atomic_load(&change->ended))

@@ -1,8 +1,8 @@
 /*
  * view.c - looking at a segment that others change, and waiting for them.
  *
- * A file that can be made shorter is SIGBUS to whoever touches its mapping
- * then. Unless the thread has a section of the guard open, such a segment is
+ * Once a file is made shorter, a process that touches the missing part of its
+ * mapping gets SIGBUS. Unless the thread has a section of the guard open, such a segment is
  * read through its descriptor.
  *
  * SPDX-License-Identifier: MIT
@@ -84,7 +84,7 @@ msi_view_check_length(mapseg *seg)
 mapseg_result
 msi_view_fetch_stable(const struct msi_view *view, uint64_t *version)
 {
-    /* Also where the header is still there. */
+    /* Checked also where the header is still there. */
     mapseg_result result = msi_view_check_length(view->seg);
     uint64_t again;
 
@@ -149,8 +149,8 @@ msi_patience_sleep(const mapseg *seg, struct msi_patience *patience, int64_t now
         patience->slice *= 2;
 }
 
-/** Whether the change that is under way has lost its writer: nobody holds the
- *  lock, or a dead one does. */
+/** Whether the change that is under way has lost its writer: no owner has the lock, or a
+ *  dead one has it. */
 static bool
 writer_is_gone(const struct msi_view *view, uint64_t version)
 {
@@ -168,7 +168,7 @@ writer_is_gone(const struct msi_view *view, uint64_t version)
     if (owner != 0 && owner <= MAPSEG_LAST_SLOT && !(word & MAPSEG_LOCK_DIED) &&
         (fd < 0 || msi_presence_is_held(fd, owner)))
         return false;
-    /* Or it ended its change just now. */
+    /* Or the owner ended its change just now. */
     return msi_view_fetch_version(view, true, &again) == MAPSEG_OK && again == version;
 }
 
@@ -186,7 +186,7 @@ msi_patience_judge(const struct msi_view *view, const struct msi_patience *patie
     return late ? MAPSEG_TIMED_OUT : MAPSEG_OK;
 }
 
-/** Whether this thread holds the lock: then nobody else changes anything. */
+/** Whether this thread holds the lock: then no other thread changes anything. */
 bool
 msi_view_is_own(const struct msi_view *view)
 {
@@ -226,12 +226,13 @@ msi_view_report(mapseg *seg, const char *operation, mapseg_result result)
         words = "the time has passed; try again, or see who writes it with \"mapseg show\"";
         break;
     case MAPSEG_OWNER_DIED:
-        words = "a writer died half way, and nobody has repaired the data; take the lock, repair "
-                "it and call mapseg_consistent";
+        words =
+            "a writer died half way, and no process has repaired the data; take the lock, repair "
+            "it and call mapseg_consistent";
         break;
     case MAPSEG_FILE_SHRUNK:
-        words = "somebody made the file shorter, and this attachment is lost; detach, and find "
-                "out who";
+        words = "another process made the file shorter, and this attachment is lost; detach, "
+                "and find out which";
         break;
     case MAPSEG_DESCRIPTOR_CLOSED:
         words = MSI_DESCRIPTOR_CLOSED_WORDS;

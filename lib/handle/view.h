@@ -13,12 +13,12 @@
 
 /** How often a reader tries at once before it waits for writers to pause. */
 #define MSI_VIEW_QUICK_TRIES 64
-/** How long readers and those who wait have patience where they do not say. */
+/** How long readers and waiters have patience where the caller sets no time. */
 #define MSI_VIEW_PATIENCE_NS INT64_C(1000000000)
 
 /** How a segment's memory is read without harm. */
 enum msi_reach {
-    REACH_DIRECT,  /**< nobody can make the file shorter */
+    REACH_DIRECT,  /**< no process can make the file shorter */
     REACH_GUARDED, /**< within a section of the guard, of this thread */
     REACH_FILE     /**< through the descriptor */
 };
@@ -54,7 +54,7 @@ mapseg_result msi_view_look(mapseg *seg, uint64_t *version);
  *  version is another one by now. */
 void msi_view_sleep(const mapseg *seg, uint64_t version, int64_t ns);
 
-/** Wakes all who sleep. */
+/** Wakes all waiters. */
 void msi_view_wake(const mapseg *seg);
 
 /** Whether this thread holds the lock: then no other changes anything. */
@@ -64,7 +64,7 @@ bool msi_view_is_own(const struct msi_view *view);
 struct msi_patience {
     int64_t begin;
     int64_t deadline; /**< INT64_MAX: none */
-    int64_t slice;    /**< of the next sleep: who should wake us may have died */
+    int64_t slice;    /**< of the next sleep: the writer that should wake us may have died */
 };
 
 struct msi_patience msi_patience_begin(int64_t timeout_ns);

@@ -78,8 +78,8 @@ msi_copy_is_skewed(const void *to, const void *from)
     return (((uintptr_t)to - (uintptr_t)from - 1) & 4095) < 31;
 }
 
-/** Either side may be the shared one. The last move overlaps the one before: that
- *  something is accessed twice changes nothing for who checks the version. */
+/** Either side may be the shared one. The last move overlaps the one before: to access
+ *  something twice does no harm, since the caller checks the version. */
 static inline void
 msi_copy(void *to, const void *from, size_t bytes)
 {

@@ -37,8 +37,8 @@ _Static_assert(sizeof(off_t) == 8, "without large-file support the kernel would 
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
-/* O_NONBLOCK: neither a FIFO nor somebody's lease may make us wait.
- * O_NOCTTY: a terminal at the name must not become ours. */
+/* O_NONBLOCK: neither a FIFO nor another process's lease may make us wait. O_NOCTTY: a
+ * terminal at the name must not become ours. */
 #define OPEN_FLAGS (O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
 
 /** An int result with errno folded in. */
@@ -185,8 +185,8 @@ linux_link(int fd, int directory, const char *name)
         return 0;
     if (errno != ENOENT)
         return -errno;
-    /* No /proc. New kernels let the file's opener link it directly. The old
-     * ones say ENOENT to whoever lacks CAP_DAC_READ_SEARCH. */
+    /* No /proc. New kernels let the file's opener link it directly. The old ones say ENOENT
+     * to a process that lacks CAP_DAC_READ_SEARCH. */
     return result_of(linkat(fd, "", directory, name, AT_EMPTY_PATH));
 }
 
@@ -1025,7 +1025,7 @@ linux_user_id(void)
     return (uint32_t)geteuid();
 }
 
-/** The user that stands for all who have no number in a user namespace. */
+/** The user that stands for all users without a number in a user namespace. */
 static uint32_t
 overflow_user(void)
 {
@@ -1115,7 +1115,7 @@ control_group_limit(void)
     return smallest;
 }
 
-/** What the kernel says can be had without killing a process; 0: it does not say. */
+/** What the kernel says can be had without killing any process; 0: it does not say. */
 static uint64_t
 available_memory(void)
 {

@@ -191,8 +191,8 @@ OPERATION(BY_ERRNO, int, random, (void *to, size_t bytes), (to, bytes))
 OPERATION(NEVER, uint32_t, process_id, (void), ())
 OPERATION(NEVER, uint32_t, thread_id, (void), ())
 OPERATION(NEVER, uint32_t, user_id, (void), ())
-/** Whether this number also stands for users that the user namespace does not
- *  know: who owns a file of theirs cannot be seen by the number. */
+/** Whether this number also stands for users that the user namespace does not know: the
+ *  owner of a file of theirs cannot be seen by the number. */
 OPERATION(BY_ANSWER, bool, is_overflow_user, (uint32_t user), (user))
 /** RLIMIT_FSIZE; UINT64_MAX: none. */
 OPERATION(NEVER, uint64_t, file_size_limit, (void), ())

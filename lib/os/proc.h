@@ -33,7 +33,7 @@ uint64_t msi_proc_huge_bytes(const char *smaps, uintptr_t address);
  *  begin there. */
 uint32_t msi_proc_count_readers(const char *locks, dev_t device, ino_t inode, uint64_t byte);
 
-/** /proc/sys/kernel/overflowuid: the user that stands for all who have no number. */
+/** /proc/sys/kernel/overflowuid: the user that stands for all users without a number. */
 uint32_t msi_proc_overflow_user(const char *overflowuid);
 /** /proc/self/uid_map: whether the user namespace knows all users there can be. */
 bool msi_proc_knows_all_users(const char *uid_map);

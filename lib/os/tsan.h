@@ -1,5 +1,5 @@
 /*
- * watch.h - telling a race detector about the lock.
+ * tsan.h - telling a race detector about the lock.
  *
  * A program built with -fsanitize=thread may use a library that is not. Then
  * the detector does not see the swaps of the lock word, and calls data races

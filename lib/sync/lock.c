@@ -2,7 +2,7 @@
  * lock.c - the lock: spin, sleep, and what to do when its owner dies.
  *
  * The whole state is one word in shared memory: the owner's presence slot,
- * "somebody sleeps", "an owner died". Because one store changes all of it, a
+ * "a waiter sleeps", "an owner died". Because one store changes all of it, a
  * process that is killed between any two instructions leaves a word that is
  * true. Whether an owner lives is asked of the kernel, which keeps the byte
  * of its slot locked until the process has ended.
@@ -24,17 +24,17 @@
 #include <errno.h>
 #include <string.h>
 
-/* Measured: with these, two processes that fight for the lock move three times
- * as much as with a plain spin, and nobody spins longer than some 10 us. */
+/* Measured: with these, two processes that fight for the lock move three times as much as
+ * with a plain spin, and no waiter spins longer than some 10 us. */
 #define SPIN_STEP 64 /**< pauses between two looks, at the most */
 
 #define SPIN_TOTAL 400 /**< pauses before sleeping */
 
-/** Pauses a fair lock's releaser waits for somebody else to take it. */
+/** Pauses that the releaser of a fair lock waits for a waiter to take it. */
 #define FAIR_PAUSES 16
 
-/** How often a swap is tried whose word changes under it: who does nothing but
- *  change it means harm, and must not hold us up past a deadline. */
+/** How often a swap is tried again because the word changed under it. A peer that goes on
+ *  changing it means harm, and must not hold a caller up past its deadline. */
 #define SWAP_TRIES 1000
 
 #define FIRST_SLICE_NS INT64_C(1000000)
@@ -80,7 +80,7 @@ wake_one(const _Atomic uint32_t *word)
     msi_os.wake_one((const uint32_t *)word);
 }
 
-/** One more dead owner was replaced or cleared away. In halves, so that 32-bit
+/** Counts a dead owner that was replaced or cleared away. In halves, so that 32-bit
  *  programs can do it too. */
 static void
 count_recovery(struct mapseg_header *header)
@@ -100,7 +100,8 @@ msi_lock_heal(struct mapseg_header *header, uint32_t slot)
     _Atomic uint32_t *word = msi_lock_word(header);
     uint32_t seen = atomic_load_explicit(word, memory_order_relaxed);
 
-    /* [HEAL] The caller holds the slot's byte, so whoever the word means is dead. */
+    /* [HEAL] The caller holds the slot's byte, so an owner that the word names by this slot
+     * is dead. */
     for (int i = 0; i < SWAP_TRIES && msi_lock_owner_of(seen) == slot; i++)
         if (msi_lock_swap_to_free(word, &seen, MAPSEG_LOCK_DIED | (seen & MAPSEG_LOCK_SLEEPERS))) {
             count_recovery(header);
@@ -144,8 +145,8 @@ take_over(struct msi_lock *lock, uint32_t dead, uint32_t bits)
     struct msi_hold hold;
     bool replaced;
 
-    /* [TAKE_BYTE] Only with its byte in hand: else a newcomer could get the slot, and the
-     * lock, between the test and the swap. */
+    /* [TAKE_BYTE] Only while holding the dead owner's byte: else a newcomer could claim the
+     * slot, and take the lock, between our test and our swap. */
     if (msi_presence_lock_slot(&hold, lock->file, dead) < 0)
         return false;
     replaced = replace_owner(lock, dead, bits);
@@ -153,8 +154,8 @@ take_over(struct msi_lock *lock, uint32_t dead, uint32_t bits)
     return replaced;
 }
 
-/** Takes the lock over if the owner that was seen is dead: OWNER_DIED. Else
- *  WOULD_BLOCK; or DESCRIPTOR_CLOSED, where that cannot be asked. */
+/** Takes the lock over if the owner that was seen is dead: OWNER_DIED. Else WOULD_BLOCK; or
+ *  DESCRIPTOR_CLOSED, where there is no descriptor to ask the kernel by. */
 static mapseg_result
 recover(struct msi_lock *lock, uint32_t dead, uint32_t bits)
 {
@@ -162,10 +163,11 @@ recover(struct msi_lock *lock, uint32_t dead, uint32_t bits)
     sigset_t before;
     int fd;
 
-    /* [TEST_OWNER] The own slot: another thread of this handle owns. Its byte is ours. */
+    /* [TEST_OWNER] Our own slot: another thread of this handle owns the lock, and the byte
+     * is ours. 0: the lock is free by now. */
     if (dead == lock->slot || dead == 0)
         return MAPSEG_WOULD_BLOCK;
-    /* No slot at all: a hostile peer wrote it, and it has no byte to ask. */
+    /* A number beyond all slots: a hostile peer wrote it, and there is no byte to ask for. */
     if (dead > MAPSEG_LAST_SLOT)
         return replace_owner(lock, dead, bits) ? MAPSEG_OWNER_DIED : MAPSEG_WOULD_BLOCK;
     fd = msi_file_fd(lock->file);
@@ -174,7 +176,8 @@ recover(struct msi_lock *lock, uint32_t dead, uint32_t bits)
     /* [TEST_BYTE] */
     if (fd < 0 || msi_presence_is_held(fd, dead))
         return MAPSEG_WOULD_BLOCK;
-    /* A fork waits for the end of the recovery: no handler may fork within. */
+    /* A fork waits for the end of the recovery: a signal handler that forked within it
+     * would wait for its own thread. */
     msi_signals_hold(&before);
     /* [BEGIN_RECOVERY] */
     if (msi_lock_begin_recovery(lock)) {
@@ -190,7 +193,7 @@ recover(struct msi_lock *lock, uint32_t dead, uint32_t bits)
 /** One attempt to get the lock. */
 struct attempt {
     int64_t deadline;  /**< INT64_MAX: none */
-    int64_t slice;     /**< how long to wait until the owner is looked at */
+    int64_t slice;     /**< how long to wait until the owner is tested */
     int64_t slice_end; /**< 0: not waiting yet */
     bool wait;
     bool slept;
@@ -215,7 +218,7 @@ take_if_free(struct msi_lock *lock, const struct attempt *attempt, mapseg_result
     return false;
 }
 
-/** Looks at the word for a bounded while. */
+/** Tries to take the lock again and again, for a bounded while. */
 static bool
 spin(struct msi_lock *lock, const struct attempt *attempt, mapseg_result *result)
 {
@@ -232,8 +235,8 @@ spin(struct msi_lock *lock, const struct attempt *attempt, mapseg_result *result
     return take_if_free(lock, attempt, result);
 }
 
-/** [ANNOUNCE] Says in the word that somebody is about to sleep. Returns the word to sleep
- *  on; 0: it is not owned any more. */
+/** [ANNOUNCE] Says in the word that this waiter is about to sleep. Returns the word to
+ *  sleep on; 0: it is not owned any more. */
 static uint32_t
 announce_sleeper(struct msi_lock *lock)
 {
@@ -247,7 +250,7 @@ announce_sleeper(struct msi_lock *lock)
     return msi_lock_owner_of(seen) != 0 && seen & MAPSEG_LOCK_SLEEPERS ? seen : 0;
 }
 
-/** [SLEEP] Sleeps until woken, or for what is left of the slice or the time. */
+/** [SLEEP] Sleeps until woken, or until the slice or the time given has passed. */
 static void
 sleep_a_while(struct msi_lock *lock, struct attempt *attempt, int64_t now)
 {
@@ -260,8 +263,8 @@ sleep_a_while(struct msi_lock *lock, struct attempt *attempt, int64_t now)
     msi_os.sleep_on((const uint32_t *)lock->word, word, until - now);
 }
 
-/** Whether the owner is to be looked at now. By the clock, so that neither
- *  signals nor stray wake-ups can put it off. */
+/** Whether it is time to test the owner. By the clock, so that neither signals nor stray
+ *  wake-ups can put it off. */
 static bool
 slice_is_over(struct attempt *attempt, int64_t now)
 {
@@ -297,7 +300,8 @@ take(struct msi_lock *lock, struct attempt *attempt)
             if (result == MAPSEG_OWNER_DIED)
                 break;
             if (late || result == MAPSEG_DESCRIPTOR_CLOSED) {
-                /* [WAKE_ANOTHER] The wake that may have been meant for us goes on. */
+                /* [WAKE_ANOTHER] A wake may have reached us while we gave up: another
+                 * waiter gets it. */
                 if (attempt->slept)
                     wake_one(lock->word);
                 return result == MAPSEG_WOULD_BLOCK && attempt->wait ? MAPSEG_TIMED_OUT : result;
@@ -314,9 +318,9 @@ take(struct msi_lock *lock, struct attempt *attempt)
 
 /* ----------------------------------------------------------- releasing -- */
 
-/** [HAND_OVER] After a fair lock was freed: if others were met on the way to it, waits a
- *  moment for one who spins to have it. That one then owes the wake; if there
- *  is none, a sleeper is woken. */
+/** [HAND_OVER] After the owner freed a fair lock: if waiters sleep, or this handle had to
+ *  wait for the lock itself, pauses for a spinning waiter to take it. That waiter then owes
+ *  the wake; if none takes the lock, a sleeper is woken. */
 static void
 hand_over(struct msi_lock *lock, uint32_t freed)
 {
@@ -329,10 +333,10 @@ hand_over(struct msi_lock *lock, uint32_t freed)
         msi_relax();
         seen = atomic_load_explicit(lock->word, memory_order_relaxed);
     }
-    /* Until the next time that this handle has to wait: one who now came by
-     * just so is no sign that others will. */
+    /* Off until this handle has to wait again: one waiter that came by does not mean that
+     * more will. */
     atomic_store_explicit(&lock->contended, false, memory_order_relaxed);
-    /* The bit comes off with the wake: the one who is woken puts it on again. */
+    /* SLEEPERS is cleared before the wake: the woken waiter sets it again. */
     for (int i = 0; i < SWAP_TRIES && msi_lock_owner_of(seen) == 0 && seen & MAPSEG_LOCK_SLEEPERS;
          i++)
         if (atomic_compare_exchange_weak_explicit(lock->word, &seen, seen & ~MAPSEG_LOCK_SLEEPERS,
@@ -342,9 +346,8 @@ hand_over(struct msi_lock *lock, uint32_t freed)
         }
 }
 
-/** Frees the lock; false: this attachment does not hold it. Always from the
- *  very word that was seen with the own slot in it: a blind exchange could
- *  free what another has taken since. */
+/** Frees the lock; false: this attachment does not hold it. Swaps only a word that was seen
+ *  with our slot in it: a blind exchange could free a lock that another has taken since. */
 __attribute__((noinline)) bool
 msi_lock_release(struct msi_lock *lock, uint32_t bits)
 {
@@ -365,7 +368,7 @@ msi_lock_release(struct msi_lock *lock, uint32_t bits)
             wake_one(lock->word);
         return true;
     }
-    /* Somebody wrote over it; who noted that it holds the lock does not. */
+    /* If this thread noted that it holds the lock, a peer has written over the word. */
     if (msi_lock_held_by_this_thread(lock))
         msi_lock_clear_owner_thread(lock);
     return false;
@@ -373,7 +376,8 @@ msi_lock_release(struct msi_lock *lock, uint32_t bits)
 
 /* ---------------------------------------------------------- its handle -- */
 
-/** Never where a race detector wants to be told. */
+/** Allows the fast path or forbids it. It stays forbidden where a race detector runs, which
+ *  only the slow path tells of the lock. */
 static void
 allow_fast_path(struct msi_lock *lock, bool allowed)
 {
@@ -433,7 +437,7 @@ msi_lock_unbind_process(struct msi_lock *lock)
 void
 msi_lock_end(struct msi_lock *lock)
 {
-    /* To msi_lock_look at the word would map its page in for the many who never locked. */
+    /* Reading the word would map its page in, also for the many handles that never locked. */
     if (msi_lock_is_used(lock))
         (void)msi_lock_release(lock, msi_lock_in_change(lock) ? MAPSEG_LOCK_DIED : 0);
 }
@@ -485,7 +489,7 @@ msi_lock_clear_owner_thread(struct msi_lock *lock)
 void
 msi_lock_mark(struct msi_lock *lock)
 {
-    /* Relaxed: it becomes visible with the release of the lock. */
+    /* Relaxed: the mark becomes visible with the release of the lock. */
     atomic_fetch_or_explicit(lock->word, MAPSEG_LOCK_DIED, memory_order_relaxed);
 }
 
@@ -517,7 +521,7 @@ msi_lock_begin_change(struct msi_lock *lock)
     uint64_t version = msi_version_load(lock->header);
 
     msi_lock_set_in_change(lock, true);
-    /* Never toggled: it is odd already after a writer's death. */
+    /* Not just one more: after a writer died the version is odd already. */
     msi_version_store_odd(msi_version_halves(lock->header), version + 1 + (version & 1));
 }
 
@@ -552,11 +556,11 @@ msi_lock_publish(struct msi_lock *lock)
     msi_version_wake(lock->header);
 }
 
-/** The data is in order: its version is even again. */
+/** Makes the version even again: the data is in order. */
 static void
 make_even(struct msi_lock *lock)
 {
-    /* The change that this handle has begun goes on until it ends it. */
+    /* A change that this handle has begun goes on until the handle ends it. */
     if (msi_lock_in_change(lock) || !msi_version_is_odd(msi_version_load(lock->header)))
         return;
     end_change(lock);
@@ -568,8 +572,8 @@ msi_lock_declare_consistent(struct msi_lock *lock)
 {
     uint32_t seen = msi_lock_look(lock);
 
-    /* First the version: an owner that dies in between leaves data that is in order,
-     * and the next is told that it may not be. */
+    /* The version first: if this owner dies in between, the data is in order, and the next
+     * owner is told, needlessly, that it may not be. */
     if (msi_lock_owner_of(seen) == lock->slot && lock->slot != 0)
         make_even(lock);
     /* Relaxed: the repair becomes visible with the release of the lock. */

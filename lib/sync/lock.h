@@ -16,17 +16,17 @@
 #define MSI_NO_PROCESS_STAMP UINT32_MAX
 
 struct msi_lock {
-    _Atomic uint32_t *word;                /**< of one that cannot lock: one that is never free */
+    _Atomic uint32_t *word; /**< where the handle cannot lock: a word that is never free */
     const _Atomic uint32_t *process_stamp; /**< zero in a child that no fork handler ran in */
     uint32_t stamp;                        /**< what *process_stamp is while the handle is good */
     /** Equals *process_stamp while the fast path may be used. */
     _Atomic uint32_t fast_stamp;
     /** Equals *process_stamp while the fast way to read may be used. */
     _Atomic uint32_t read_stamp;
-    uint32_t slot;                 /**< this attachment's, what the word holds when it owns */
-    _Atomic uint32_t owner_thread; /**< of this process, see msi_thread; 0: none */
+    uint32_t slot; /**< this attachment's; the word holds it while this attachment owns */
+    _Atomic uint32_t owner_thread; /**< the thread that owns, see msi_thread; 0: none */
     bool fair;
-    atomic_bool contended;        /**< a fair lock: others were met on the way to it */
+    atomic_bool contended;        /**< a fair lock: this handle had to wait for it */
     atomic_bool used;             /**< this attachment has held it at some time */
     atomic_bool writes;           /**< this attachment holds it, and is within a change */
     struct msi_file *file;        /**< to test and take presence bytes */
@@ -42,7 +42,7 @@ void msi_lock_begin(struct msi_lock *lock, struct mapseg_header *header, uint32_
 /** Heals the word if it names a slot that the caller has just claimed. */
 void msi_lock_heal(struct mapseg_header *header, uint32_t slot);
 
-/** Gives the lock to this process; and takes it from a process that is none. */
+/** Binds the lock to this process; or to none, so that no process can use it. */
 void msi_lock_bind_process(struct msi_lock *lock, const _Atomic uint32_t *process_stamp,
                            uint32_t stamp);
 void msi_lock_unbind_process(struct msi_lock *lock);
@@ -53,8 +53,8 @@ void msi_lock_end(struct msi_lock *lock);
 /** Makes the lock of a detached handle: one that cannot lock. */
 void msi_lock_clear(struct msi_lock *lock);
 
-/** Keeps all other threads of the handle from recovering; false: one is at it.
- *  It takes some microseconds. */
+/** Begins a recovery; false: another thread of the handle is at one, which takes some
+ *  microseconds. */
 bool msi_lock_begin_recovery(struct msi_lock *lock);
 void msi_lock_end_recovery(struct msi_lock *lock);
 
@@ -69,9 +69,9 @@ msi_lock_may_read_fast(const struct msi_lock *lock)
 /** Allows the fast way to read, or forbids it. */
 void msi_lock_allow_reading(struct msi_lock *lock, bool allowed);
 
-/** Takes the lock, without words: OK, OWNER_DIED, ALREADY_LOCKED, TIMED_OUT at the
- *  deadline (INT64_MAX: none), or DESCRIPTOR_CLOSED where the owner cannot be asked
- *  for. Only of a lock that has a header. */
+/** Takes the lock, and leaves no error text: OK, OWNER_DIED, ALREADY_LOCKED, TIMED_OUT at
+ *  the deadline (INT64_MAX: none), or DESCRIPTOR_CLOSED where the kernel cannot be asked
+ *  whether the owner lives. Only for a lock that has a header. */
 mapseg_result msi_lock_take(struct msi_lock *lock, int64_t deadline);
 
 /** Releases the lock, with `bits` set in the word; false: it is not this
@@ -88,25 +88,26 @@ msi_lock_is_used(const struct msi_lock *lock)
 /** Whether this attachment holds the lock. */
 bool msi_lock_is_held(const struct msi_lock *lock);
 
-/** Whether this thread has noted that it holds the lock. Does not look at the
- *  word, which somebody may have written over. */
+/** Whether this thread has noted that it holds the lock. Does not look at the word, which a
+ *  peer may have written over. */
 bool msi_lock_held_by_this_thread(const struct msi_lock *lock);
 
-/** Forgets that the lock was held: its word is gone. */
+/** Forgets that a thread of this handle holds the lock: the word no longer says so. */
 void msi_lock_clear_owner_thread(struct msi_lock *lock);
 
-/** Says in the word that its owner died: the data is half written. */
+/** Marks the word as if an owner had died: the data is half written. */
 void msi_lock_mark(struct msi_lock *lock);
 
-/** Whether this thread took the lock, and has not released it, but somebody wrote
- *  over the word. */
+/** Whether this thread took the lock, and has not released it, but a peer wrote over the
+ *  word. */
 bool msi_lock_was_taken_away(const struct msi_lock *lock);
 
-/** Whether an owner died and nobody has declared the data consistent. */
+/** Whether an owner died and no owner since has declared the data consistent. */
 bool msi_lock_is_inconsistent(const struct msi_lock *lock);
 
-/** Whether this attachment is within a change (write.c), and the noting of
- *  it by whoever holds the lock: releasing is then no matter of a swap. */
+/** Whether this attachment is within a change (write.c); and notes that it is, or is no
+ *  longer, under the lock. Within a change the fast path is forbidden: an unlock must end
+ *  the change, too. */
 bool msi_lock_in_change(const struct msi_lock *lock);
 void msi_lock_set_in_change(struct msi_lock *lock, bool writes);
 
@@ -124,7 +125,7 @@ msi_lock_is_current(const struct msi_lock *lock)
     return atomic_load_explicit(lock->process_stamp, memory_order_relaxed) == lock->stamp;
 }
 
-/** This process's threads, cached here, are others after a fork. */
+/** Forgets the thread id that is cached here: a child's thread has another. */
 void msi_lock_forked(void);
 
 /** Takes the lock in the slow way: as msi_lock_take, or, unless `wait`, WOULD_BLOCK. */
@@ -139,12 +140,12 @@ void msi_lock_begin_change(struct msi_lock *lock);
 /** Ends it, unless its data is known to be half written; readers are not woken. */
 void msi_lock_end_change(struct msi_lock *lock);
 
-/** The same, and wakes those who wait for a version. */
+/** The same, and wakes all waiters for a version. */
 void msi_lock_publish(struct msi_lock *lock);
 
 /* ------------------------------------------------------- the fast path -- */
 
-/** From the lock word to those who are noted beside it. */
+/** How many words behind the lock word a field of the note on its owner lies. */
 #define MSI_WORDS_FROM_LOCK(field)                                                                 \
     ((offsetof(struct mapseg_header, field) - offsetof(struct mapseg_header, lock)) / 4)
 
@@ -171,8 +172,8 @@ msi_lock_owner_of(uint32_t word)
 static inline uint32_t
 msi_lock_look(const struct msi_lock *lock)
 {
-    /* Acquire: who finds its own slot here and then reads owner_thread sees
-     * what the last unlocker of this process cleared. */
+    /* Acquire: a thread that finds its own slot here and then reads owner_thread sees what
+     * the last unlocker of this process cleared. */
     return atomic_load_explicit(lock->word, memory_order_acquire);
 }
 
@@ -186,7 +187,7 @@ msi_lock_swap_to_own(const struct msi_lock *lock, uint32_t *seen, uint32_t own)
                                                    memory_order_relaxed);
 }
 
-/** [RELEASE] Swaps the word from `seen` (updated on failure) to one that nobody owns.
+/** [RELEASE] Swaps the word from `seen` (updated on failure) to one that names no owner.
  *  Release: all that the caller wrote becomes visible to the next owner. */
 static inline bool
 msi_lock_swap_to_free(_Atomic uint32_t *word, uint32_t *seen, uint32_t freed)
@@ -195,8 +196,8 @@ msi_lock_swap_to_free(_Atomic uint32_t *word, uint32_t *seen, uint32_t freed)
                                                    memory_order_relaxed);
 }
 
-/** [NOTE] Notes who owns: for lock() by the same thread, and for people. Reached from
- *  the word, which is in a register already, and not through the header. */
+/** [NOTE] Notes the owning thread: for lock() by the same thread, and for people. Reached
+ *  from the word, which is in a register already, and not through the header. */
 static inline void
 msi_lock_note_owner(struct msi_lock *lock)
 {
@@ -210,7 +211,7 @@ msi_lock_note_owner(struct msi_lock *lock)
     atomic_store_explicit(word + MSI_TID_FROM_WORD, msi_thread.tid, memory_order_relaxed);
 }
 
-/** As msi_lock_is_current, but never where a race detector wants to be told. */
+/** As msi_lock_is_current, but false within a change, and where a race detector runs. */
 static inline bool
 msi_lock_may_take_fast(const struct msi_lock *lock)
 {

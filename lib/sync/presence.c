@@ -24,8 +24,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/** How many slots a claim tries. Of a million slots few are ever taken, so
- *  more only helps somebody who holds them all to stop us for longer. */
+/** How many slots a claim tries. Of a million slots few are ever taken, so more would only
+ *  help a hostile peer that holds them all to stop us for longer. */
 #define CLAIM_TRIES 256
 
 /* ------------------------------------------------------------- claiming -- */
@@ -41,8 +41,8 @@ guess(uint64_t *state)
     return (uint32_t)((z ^ (z >> 31)) >> 32);
 }
 
-/** [CLAIM] Write-locks a free slot's byte and returns the slot. `own`: nobody else has
- *  this description. */
+/** [CLAIM] Write-locks a free slot's byte and returns the slot. `own`: no other attachment
+ *  has this description. */
 static int
 claim_slot(int description, bool own, const struct msi_presence *presence)
 {
@@ -72,7 +72,7 @@ claim_slot(int description, bool own, const struct msi_presence *presence)
         }
         if (error < 0 && error != -EAGAIN)
             return error;
-        /* One byte is a slot in use; more is somebody who removes the segment. */
+        /* One byte is a slot in use; more is a process that removes the segment. */
         if (error >= 0 && found.kind != MSI_RANGE_FREE && found.bytes != 1)
             return -EAGAIN;
     }
@@ -88,8 +88,8 @@ claim_on(int description, bool own, const struct msi_presence *presence, bool wr
     return msi_os.lock_range_ofd(description, MSI_RANGE_SHARED, MAPSEG_PRESENCE_BASE, 1);
 }
 
-/** Maps the page that holds the description from now on. Its offset tells the
- *  slot to whoever reads /proc/PID/maps. */
+/** Maps the page that holds the description from now on. Its offset tells the slot to a
+ *  reader of /proc/PID/maps. */
 static int
 hold_by_page(struct msi_presence *presence, int description, uint32_t slot)
 {
@@ -149,13 +149,13 @@ is_seen(int fd, uint32_t slot)
 {
     struct msi_range found;
 
-    /* A sandbox that lets nothing be asked says nothing against it. */
+    /* A sandbox that forbids the question is no proof against it. */
     return msi_os.test_range(fd, MSI_RANGE_EXCLUSIVE, MAPSEG_PRESENCE_BASE + slot, 1, &found) < 0 ||
            found.kind != MSI_RANGE_FREE;
 }
 
-/** Readers share a byte, so that another one's presence would answer for theirs:
- *  only where pages are known to do it are they trusted with it, as of memory
+/** Readers share a byte, so the answer for one of them may be another's presence. So a page
+ *  is trusted with a reader's presence only where pages are known to keep it, as of memory
  *  files. */
 static enum holder
 holder_for(int fd, bool writes, bool nameless)
@@ -176,7 +176,7 @@ msi_presence_claim(struct msi_presence *presence, struct msi_file *file, bool wr
     int slot;
 
     msi_presence_clear(presence);
-    /* Nothing is asked of what another file's descriptor is by now, or locked there. */
+    /* Where the descriptor is another file's by now, nothing is asked or locked through it. */
     slot = msi_file_fd(file);
     if (slot < 0)
         return slot;
@@ -232,7 +232,7 @@ msi_presence_clear(struct msi_presence *presence)
     presence->fd = -1;
 }
 
-/** Gives the byte back that a description of others may hold. */
+/** Gives back a byte on a description that other attachments may share. */
 static void
 unlock_slot(int fd, uint32_t slot)
 {
@@ -262,7 +262,7 @@ msi_presence_hand_over(struct msi_presence *presence, const struct msi_file *fil
 void
 msi_presence_forget(struct msi_presence *presence, const struct msi_file *file)
 {
-    /* The page was left out of the child: what is there now is another's. */
+    /* The page was left out of the child: what lies there now is another mapping. */
     if (msi_file_is_behind(file, presence->fd))
         msi_close(presence->fd);
     msi_presence_clear(presence);

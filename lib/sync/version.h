@@ -97,9 +97,8 @@ msi_version_load(const void *header)
     return (uint64_t)high << 32 | low;
 }
 
-/** The version after the copying. The fence orders the loads of the copy
- *  before these: who copied anything of a later change also sees here that it
- *  had begun. */
+/** The version after the copying. The fence orders the loads of the copy before these: a
+ *  reader that copied anything of a later change also sees here that it had begun. */
 static inline uint64_t
 msi_version_load_again(const void *header)
 {
@@ -115,12 +114,12 @@ msi_version_store_odd(_Atomic uint32_t *halves, uint64_t version)
     atomic_store_explicit(&halves[MSI_VERSION_HIGH], (uint32_t)(version >> 32),
                           memory_order_relaxed);
     atomic_store_explicit(&halves[MSI_VERSION_LOW], (uint32_t)version, memory_order_relaxed);
-    /* Release: who sees anything that is stored from now on, and then looks at
-     * the version, sees that it is odd, or later. */
+    /* Release: a reader that sees anything stored from now on, and then looks at the
+     * version, sees that it is odd, or later. */
     msi_version_fence(memory_order_release);
 }
 
-/** Release: who sees this version sees all of its data, and the high half. */
+/** Release: a reader that sees this version sees all of its data, and the high half. */
 static inline void
 msi_version_store_even(_Atomic uint32_t *halves, uint64_t version)
 {
@@ -142,7 +141,7 @@ msi_version_futex(const void *header)
     return (const uint32_t *)&msi_version_halves(header)[MSI_VERSION_LOW];
 }
 
-/** Wakes all who wait for another version. */
+/** Wakes all waiters for another version. */
 static inline void
 msi_version_wake(const void *header)
 {
