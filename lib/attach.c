@@ -37,7 +37,7 @@ cannot_be_read(int given, struct msi_failure *failure)
                       given);
 }
 
-/** A descriptor that is given away: it stays the one that it is. */
+/** Takes the descriptor that the caller gives away as it is, without opening it anew. */
 static mapseg_result
 open_given(int given, struct msi_attachment *attachment, bool *writable,
            struct msi_failure *failure)

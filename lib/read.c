@@ -62,7 +62,7 @@ copy_own(const struct msi_view *view, const struct range *range, uint64_t *versi
 }
 
 /** Copies under the lock, which keeps the writers away, for a handle that may take it. OK
- *  without *good: the data is half written, by a writer who is dead. */
+ *  without *good: the data is half written, by a writer that died. */
 static mapseg_result
 copy_locked(const struct msi_view *view, const struct range *range,
             const struct msi_patience *patience, uint64_t *version, bool *good)

@@ -15,8 +15,8 @@ static const char usage[] =
     "Usage: mapseg reclaim [OPTION...] [KEY...]\n"
     "\n"
     "Removes segments that no process is attached to, as the kernel proves, and\n"
-    "prints their native keys. Without KEY: all that crashed programs have left, but none\n"
-    "that were made to stay.\n"
+    "prints their native keys. Without KEY: all that crashed programs have left, but\n"
+    "none that were made to stay.\n"
     "\n"
     "Options:\n" DIRECTORY_HELP PLAIN_HELP COMMON_HELP;
 

@@ -37,8 +37,8 @@ msi_handle_drop_inherited(mapseg *seg)
         msi_forklist_unlock();
     }
     msi_guard_forget(seg);
-    /* Neither presence nor lock is ours to release; and what was left out of a
-     * child is not there to be unmapped. */
+    /* Neither presence nor lock is this process's to release; and mappings that were left
+     * out of a child are not there to be unmapped. */
     if (seg->attached)
         msi_presence_forget(&seg->attachment.presence, &seg->attachment.file);
     if (seg->attached && seg->no_fork) {

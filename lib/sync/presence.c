@@ -1,5 +1,5 @@
 /*
- * presence.c - who is attached, as the kernel knows it.
+ * presence.c - which attachments are present, as the kernel knows it.
  *
  * An attachment is present while it holds its byte, and the kernel lets go of
  * the byte when the process ends, however it ends. The byte is held by an
@@ -149,7 +149,7 @@ is_seen(int fd, uint32_t slot)
 {
     struct msi_range found;
 
-    /* A sandbox that forbids the question is no proof against it. */
+    /* Where a sandbox forbids the question, the presence counts as seen. */
     return msi_os.test_range(fd, MSI_RANGE_EXCLUSIVE, MAPSEG_PRESENCE_BASE + slot, 1, &found) < 0 ||
            found.kind != MSI_RANGE_FREE;
 }
@@ -352,26 +352,26 @@ msi_presence_unlock(struct msi_hold *hold)
 
 /* ------------------------------------------------------------- counting -- */
 
-/** How many hold the shared byte, of which there is one at least. */
+/** How many readers hold the shared byte: there is at least one. */
 static uint32_t
 count_readers(int fd, dev_t device, ino_t inode, bool *is_minimum)
 {
     uint32_t readers;
     char *table;
 
-    /* Where it fails they stay what stat() said, as they are nearly everywhere: a
+    /* Where that fails, the numbers of stat() stay, which are nearly everywhere the same: a
      * memory file's mount is in no list. */
     (void)msi_os.lock_table_numbers(fd, &device, &inode);
     if (msi_os.lock_table(&table) < 0)
         return 1;
     readers = msi_proc_count_readers(table, device, inode, MAPSEG_PRESENCE_BASE);
-    /* Longer, it was not read to the end. */
+    /* A longer table was not read to the end. */
     *is_minimum = *is_minimum || strlen(table) >= MSI_LOCK_TABLE_BYTES;
     free(table);
     return readers > 0 ? readers : 1;
 }
 
-/** As many slots are counted; and not for longer. */
+/** How many slots are counted at most, and for how long. */
 #define COUNT_MOST 4096
 #define COUNT_NS INT64_C(3000000000)
 

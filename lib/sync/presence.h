@@ -1,5 +1,5 @@
 /*
- * presence.h - who is attached, as the kernel knows it.
+ * presence.h - which attachments are present, as the kernel knows it.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -19,7 +19,7 @@
 struct msi_presence {
     void *page;                 /**< holds the description that holds the byte; NULL: none */
     _Atomic int fd;             /**< the same where a page does not; -1: none */
-    uint32_t slot;              /**< 0: the shared byte of those who cannot lock */
+    uint32_t slot;              /**< 0: the shared byte of those that cannot lock */
     bool on_working_descriptor; /**< the file could not be opened anew */
     bool refused;               /**< the system allows no lock at all */
 };
@@ -87,7 +87,7 @@ struct msi_census {
 };
 
 /** Asks the kernel; the number of readers, where there are several, may be off
- *  by those who come and go meanwhile. It may take seconds where a hostile peer
+ *  by those that come and go meanwhile. It may take seconds where a hostile peer
  *  holds very many locks: hold nothing that others wait for. */
 void msi_presence_count(int fd, dev_t device, ino_t inode, struct msi_census *census);
 

@@ -2,7 +2,7 @@
  * version.h - the version of the data, in halves.
  *
  * The header's sequence is even while the data is stable, and odd while a
- * writer, who holds the lock, changes it. Sleepers sleep on its low half, the
+ * writer, which holds the lock, changes it. Sleepers sleep on its low half, the
  * only part that a futex can see.
  *
  * It is accessed in halves, so that 32-bit programs take part without 64-bit
