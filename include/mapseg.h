@@ -21,7 +21,8 @@
  * of its own: pointers stay good, and a lock held at the fork stays the
  * parent's. See mapseg-fork(7).
  *
- * Signals, cancellation, exit. No call is a cancellation point; asynchronous
+ * Signals, cancellation, exit. No call is a cancellation point, but for
+ * mapseg_receive while it waits for a message to begin; asynchronous
  * cancellation is not supported. In a handler of signals only the calls that
  * mapseg(7) lists are safe. While something is half done, a call keeps the
  * signals of its thread back, so that a handler may fork. exit() may run
@@ -689,8 +690,8 @@ MAPSEG_API mapseg_result mapseg_send(mapseg *seg, int socket_fd, mapseg_access a
 /**
  * Receives one segment from a Unix socket and attaches to it, as
  * mapseg_attach_fd does. It waits for the beginning as the socket does (for
- * ever, not at all, or for SO_RCVTIMEO), and then a second at most for the
- * rest.
+ * ever, not at all, or for SO_RCVTIMEO), when the thread can be cancelled and
+ * nothing is lost by it, and then a second at most for the rest.
  *
  * The results of mapseg_attach_fd; WOULD_BLOCK (nothing there yet), TIMED_OUT
  * (the rest did not come), NOT_FOUND (the other end is closed),

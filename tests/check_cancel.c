@@ -277,6 +277,13 @@ static const struct operation {
 };
 #define OPERATIONS (int)(sizeof operations / sizeof operations[0])
 
+/** Whether the operation waits with nothing in hand: there it is broken off. */
+static bool
+may_end(const struct operation *operation)
+{
+    return operation->run == run_receive_and_send;
+}
+
 static void
 set_up_actor(struct actor *actor)
 {
@@ -356,8 +363,12 @@ run_in_thread(const struct operation *operation, bool cancelled)
     if (!operation->prepare(&run.actor) ||
         pthread_create(&thread, NULL, run_cancelled, &run) != 0 || pthread_join(thread, &end) != 0)
         return SET_UP;
-    if ((end == PTHREAD_CANCELED) != cancelled || !atomic_load(&run.is_over))
+    if ((end == PTHREAD_CANCELED) != cancelled ||
+        atomic_load(&run.is_over) == (cancelled && may_end(operation)))
         return BROKEN_OFF;
+    /* What was broken off has taken nothing: it can be done after all. */
+    if (!atomic_load(&run.is_over))
+        atomic_store(&run.is_well, operation->run(&run.actor));
     if (!atomic_load(&run.is_well))
         return OPERATION;
     tear_down_actor(&run.actor);
@@ -407,6 +418,53 @@ START_TEST(call_is_no_cancellation_point)
     end = in_child(cancel_operation, (void *)(uintptr_t)&operations[_i]);
     remove_segment();
     ck_assert_msg(end == WELL, "%s: %d", operations[_i].name, end);
+}
+END_TEST
+
+static void *
+receive_in_vain(void *argument)
+{
+    struct actor *actor = argument;
+
+    (void)mapseg_receive(actor->seg, actor->channel[1], MAPSEG_READ_WRITE);
+    return NULL;
+}
+
+static int
+cancel_receiver(void *unused)
+{
+    mapseg *sender = handle_for(key);
+    struct actor actor;
+    pthread_t thread;
+    void *end;
+
+    (void)unused;
+    set_up_actor(&actor);
+    if (mapseg_attach(sender, MAPSEG_READ_WRITE) != MAPSEG_OK ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, actor.channel) != 0 ||
+        pthread_create(&thread, NULL, receive_in_vain, &actor) != 0)
+        return SET_UP;
+    /* It waits by now, or is cancelled on its way there: it comes to the same. */
+    sleep_ms(5);
+    if (pthread_cancel(thread) != 0 || pthread_join(thread, &end) != 0 || end != PTHREAD_CANCELED)
+        return BROKEN_OFF;
+    if (mapseg_send(sender, actor.channel[0], MAPSEG_READ_WRITE) != MAPSEG_OK ||
+        mapseg_receive(actor.seg, actor.channel[1], MAPSEG_READ_WRITE) != MAPSEG_OK)
+        return OPERATION;
+    tear_down_actor(&actor);
+    mapseg_free(sender);
+    return look_afterwards();
+}
+
+/// A thread that waits for a message that does not come can be ended, and nothing is lost by it.
+START_TEST(receiver_can_be_ended)
+{
+    int end;
+
+    make_segment();
+    end = in_child(cancel_receiver, NULL);
+    remove_segment();
+    ck_assert_int_eq(end, WELL);
 }
 END_TEST
 
@@ -559,6 +617,7 @@ main(void)
     TCase *group = new_case(suite, "cancel", 3 * PATIENCE);
 
     tcase_add_loop_test(group, call_is_no_cancellation_point, 0, OPERATIONS);
+    tcase_add_test(group, receiver_can_be_ended);
     tcase_add_test(group, threads_are_cancelled_at_random);
     tcase_add_test(group, waiting_goes_on);
     return run_suite(suite);

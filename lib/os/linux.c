@@ -48,9 +48,9 @@ result_of(int result)
     return result < 0 ? -errno : result;
 }
 
-/* No operation is a cancellation point: a thread that ended within one would leave
- * locked, open or half done what the library has in hand. What follows brackets
- * every call that POSIX lets be one. */
+/* No operation but socket_await is a cancellation point: a thread that ended within one
+ * would leave locked, open or half done what the library has in hand. What follows
+ * brackets every call that POSIX lets be one. */
 static int
 hold_off_cancellation(void)
 {
@@ -460,14 +460,14 @@ linux_socket_type(int socket_fd)
 static int
 linux_socket_await(int socket_fd)
 {
-    int state = hold_off_cancellation();
     char byte;
     ssize_t got;
 
+    /* The one cancellation point: it may wait for ever, and its caller has nothing in
+     * hand meanwhile. */
     do
         got = recv(socket_fd, &byte, sizeof byte, MSG_PEEK);
     while (got < 0 && errno == EINTR);
-    restore_cancellation(state);
     return got < 0 ? -errno : 0;
 }
 

@@ -89,7 +89,7 @@ OPERATION(BY_ERRNO, int, seals, (int fd), (fd))
 /** SOCK_STREAM or its like; -EPROTOTYPE: a socket of another family. */
 OPERATION(BY_ERRNO, int, socket_type, (int socket_fd), (socket_fd))
 /** Waits as the socket does until there is something to receive: 0 too where
- *  that is the end; -EAGAIN: nothing yet. */
+ *  that is the end; -EAGAIN: nothing yet. A cancellation point. */
 OPERATION(BY_ERRNO, int, socket_await, (int socket_fd), (socket_fd))
 /** Waits until the rest can be sent, or received; -ETIMEDOUT. */
 OPERATION(BY_ERRNO, int, socket_ready,
