@@ -621,6 +621,16 @@ run_create_huge(mapseg *seg)
     return mapseg_create(seg, (size_t)4 * 1024 * 1024, MAPSEG_READ_WRITE);
 }
 
+/** A byte of the data, as it is at this moment. */
+static char
+byte_of(mapseg *seg, size_t offset)
+{
+    const volatile char *data = mapseg_const_data(seg);
+
+    ck_assert(data != NULL);
+    return data[offset];
+}
+
 /** The file becomes shorter within the section, and zeros are read. Faults are for the section
  *  alone. */
 static mapseg_result
@@ -638,8 +648,8 @@ run_access_of_less(mapseg *seg)
     if (result != MAPSEG_OK)
         return result;
     ck_assert_int_eq(truncate(path, 8192), 0);
-    ck_assert_int_eq(((volatile char *)mapseg_data(seg))[40000], 0);
-    ck_assert_int_eq(((volatile char *)mapseg_data(seg))[20000], 0);
+    ck_assert_int_eq(byte_of(seg, 40000), 0);
+    ck_assert_int_eq(byte_of(seg, 20000), 0);
     result = mapseg_access_end(seg);
     return result == MAPSEG_FILE_SHRUNK ? MAPSEG_OK : result;
 }
@@ -1000,11 +1010,13 @@ START_TEST(the_environment)
     plan.error = ENOENT;
     plan.nth = 1;
     seg = mapseg_new_from_environment();
+    ck_assert(seg != NULL);
     ck_assert(plan.struck);
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_NOT_FOUND);
     ck_assert(is_one_line(mapseg_error_string(seg)));
     mapseg_free(seg);
     seg = mapseg_new_from_environment();
+    ck_assert(seg != NULL);
     ck_assert_str_eq(mapseg_native_key(seg), key);
     mapseg_free(seg);
 }
@@ -1019,7 +1031,7 @@ read_what_is_gone(void *argument)
     lacks[CALL_map_zeros] = ENOMEM;
     if (mapseg_access_begin(seg) != MAPSEG_OK || truncate(path, 8192) != 0)
         return 1;
-    return ((volatile char *)mapseg_data(seg))[40000];
+    return byte_of(seg, 40000);
 }
 
 /* Where there is no memory for zeros, the fault does what it does without a section. */
