@@ -37,7 +37,8 @@ objects=
 for source in $FUZZ_SOURCES; do
     case $source in
     *.c)
-        name=$(basename "$source" .c)
+        # With its folders: two files of different folders may have one name.
+        name=$(printf '%s\n' "${source%.c}" | tr / -)
         compile "$name" "$source"
         objects="$objects $place/objects/$name.o"
         ;;
