@@ -641,9 +641,9 @@ main(void)
         tcase_add_loop_test(group, signal_waits, 0, OPERATIONS);
         tcase_add_loop_test(group, fault_does_not_wait, 0, OPERATIONS);
         tcase_add_test(group, child_returns_into_attach);
+        tcase_add_test(group, child_returns_into_read_of_a_change);
+        tcase_add_test(group, child_returns_into_detach_of_changes);
     }
-    tcase_add_test(group, child_returns_into_read_of_a_change);
-    tcase_add_test(group, child_returns_into_detach_of_changes);
     tcase_add_test(group, timer_forks_beside_calls);
     return run_suite(suite);
 }

@@ -8,6 +8,7 @@
 #include "attachment.h"
 
 #include "os/os.h"
+#include "sync/version.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -145,7 +146,7 @@ static void
 write_word(struct msi_attachment *attachment, uint32_t word)
 {
     /* Release: what was written under the lock is visible before. */
-    atomic_thread_fence(memory_order_release);
+    msi_version_fence(memory_order_release);
     write_field(attachment, lock_field, &word);
     msi_os.wake_one(&attachment->header->lock);
 }
