@@ -186,7 +186,6 @@ void
 msi_attachment_heal(struct msi_attachment *attachment, uint32_t slot)
 {
     uint32_t word;
-
     bool known;
 
     if (attachment->header == NULL)
