@@ -1,7 +1,7 @@
 # doc/local.mk - what users read.
 
 manual_pages = \
-	doc/mapseg_access_begin.3 \
+	doc/mapseg_guard_begin.3 \
 	doc/mapseg_create.3 \
 	doc/mapseg_data.3 \
 	doc/mapseg_error.3 \
@@ -24,30 +24,29 @@ dist_man_MANS += $(manual_pages)
 # A call that shares its page with others is found under its own name too:
 # each link leads to the page whose NAME section has the call.
 link_pages = \
-	doc/links/mapseg_access_end.3 \
+	doc/links/mapseg_guard_end.3 \
 	doc/links/mapseg_attach.3 \
 	doc/links/mapseg_attach_fd.3 \
 	doc/links/mapseg_attach_fd_with.3 \
 	doc/links/mapseg_attach_with.3 \
-	doc/links/mapseg_change_fd.3 \
+	doc/links/mapseg_notify_fd.3 \
 	doc/links/mapseg_consistent.3 \
 	doc/links/mapseg_const_data.3 \
 	doc/links/mapseg_create_or_attach.3 \
+	doc/links/mapseg_create_or_attach_with.3 \
 	doc/links/mapseg_create_with.3 \
-	doc/links/mapseg_default_key_type.3 \
 	doc/links/mapseg_detach.3 \
 	doc/links/mapseg_digest.3 \
 	doc/links/mapseg_error_string.3 \
 	doc/links/mapseg_free.3 \
-	doc/links/mapseg_holds_lock.3 \
-	doc/links/mapseg_information_free.3 \
+	doc/links/mapseg_result_owes_unlock.3 \
+	doc/links/mapseg_info_free.3 \
+	doc/links/mapseg_info_new.3 \
 	doc/links/mapseg_ipc_key_derive.3 \
 	doc/links/mapseg_ipc_key_equal.3 \
 	doc/links/mapseg_ipc_key_free.3 \
 	doc/links/mapseg_ipc_key_from_text.3 \
 	doc/links/mapseg_ipc_key_id.3 \
-	doc/links/mapseg_ipc_key_is_empty.3 \
-	doc/links/mapseg_ipc_key_is_valid.3 \
 	doc/links/mapseg_ipc_key_legacy_key.3 \
 	doc/links/mapseg_ipc_key_name.3 \
 	doc/links/mapseg_ipc_key_new.3 \
@@ -72,6 +71,7 @@ link_pages = \
 	doc/links/mapseg_reclaim_with.3 \
 	doc/links/mapseg_remove_with.3 \
 	doc/links/mapseg_result_name.3 \
+	doc/links/mapseg_result_text.3 \
 	doc/links/mapseg_set_key.3 \
 	doc/links/mapseg_set_native_key.3 \
 	doc/links/mapseg_size.3 \

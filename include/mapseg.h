@@ -1,15 +1,35 @@
 /*
  * mapseg.h - shared memory through memory-mapped files.
  *
- * A segment is a file, on tmpfs or in a memfd, that several processes map.
- * A handle (struct mapseg) names one segment by a key and holds at most one
- * attachment to it. The calls and their meanings follow QSharedMemory; where
- * mapseg differs it says so at the call.
+ * A segment is a file, on tmpfs or without a name in a memfd, that several
+ * processes map. A handle leads to one segment by a key. What most programs do:
  *
- * Results. Every call that can fail returns a mapseg_result; 0 is success.
- * The result is also left in the handle for mapseg_error(), and the reason,
- * as a sentence, for mapseg_error_string(). A failed call changes nothing.
- * Pointers must not be NULL except where it says that they may.
+ *     mapseg *seg = mapseg_new_with_key("weather");
+ *     if (mapseg_create_or_attach(seg, size, MAPSEG_READ_WRITE, NULL) != MAPSEG_OK)
+ *         ... mapseg_error_string(seg) ...
+ *     struct weather *now = mapseg_data(seg);
+ *     mapseg_result result = mapseg_lock(seg);
+ *     if (result == MAPSEG_OWNER_DIED)
+ *         ... repair *now, then mapseg_consistent(seg) ...
+ *     if (mapseg_result_owes_unlock(result)) {
+ *         ... use *now ...
+ *         mapseg_unlock(seg);
+ *     }
+ *     mapseg_free(seg);
+ *
+ * The last one out removes the segment. A program that only looks reads without the
+ * lock (mapseg_read) and sleeps until there is something new (mapseg_wait). The
+ * calls stand below in the order in which programs need them. mapseg-key.h has keys
+ * as values, mapseg-spawn.h segments for child programs, mapseg-format.h the bytes
+ * in the file. The manual begins with mapseg(7); the meanings follow
+ * QSharedMemory, and where mapseg differs the call says so.
+ *
+ * Results. Every call that can fail returns a mapseg_result; 0 is success. A failed
+ * call changes nothing, and says why in mapseg_error_string. Pointers must not be
+ * NULL except where it says that they may.
+ *
+ * Timeouts are in nanoseconds: 0 is not to wait at all, a negative one for ever, and
+ * MAPSEG_TIMEOUT_DEFAULT what the call names as its default.
  *
  * Threads. One handle may be used by several threads at once, but
  * mapseg_set_key, mapseg_set_native_key, the calls that create, attach or
@@ -29,7 +49,7 @@
  * beside other threads' calls, and dlclose() leaves the library loaded.
  *
  * The library never prints or aborts. It handles a signal, SIGBUS, only where
- * mapseg_access_begin asks for it. It reads two environment variables:
+ * mapseg_guard_begin asks for it. It reads two environment variables:
  * XDG_RUNTIME_DIR, and only for "runtime:" keys, and MAPSEG_KEY, and only in
  * mapseg_new_from_environment.
  *
@@ -41,19 +61,34 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#if !defined(_WIN32)
-#include <spawn.h>
-#endif
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
+/** The version of this header. mapseg_version tells that of the library that runs. */
+#define MAPSEG_VERSION_MAJOR 0
+#define MAPSEG_VERSION_MINOR 1
+#define MAPSEG_VERSION_PATCH 0
+
+/** The same as one number, to compare: #if MAPSEG_VERSION_NUMBER >= 10200 (1.2.0). */
+#define MAPSEG_VERSION_NUMBER                                                                      \
+    (MAPSEG_VERSION_MAJOR * 10000 + MAPSEG_VERSION_MINOR * 100 + MAPSEG_VERSION_PATCH)
+
 #if defined(__GNUC__)
 #define MAPSEG_API __attribute__((visibility("default")))
+/* The compiler warns where such a call's result is not looked at. */
+#define MAPSEG_MUST_CHECK __attribute__((warn_unused_result))
+/* The compiler warns of NULL as one of these arguments, counted from 1. */
+#define MAPSEG_NONNULL(...) __attribute__((nonnull(__VA_ARGS__)))
 #else
 #define MAPSEG_API
+#define MAPSEG_MUST_CHECK
+#define MAPSEG_NONNULL(...)
 #endif
+
+/** As a timeout: the default of the call. */
+#define MAPSEG_TIMEOUT_DEFAULT INT64_MIN
 
 /* ------------------------------------------------------------- results -- */
 
@@ -68,7 +103,8 @@ typedef enum mapseg_result {
     /** The system refused access to the file, or the attachment may not do
      *  this. Run as the segment's owner, or have it created with --mode. */
     MAPSEG_PERMISSION_DENIED = 1,
-    /** create: the size is 0, or more than half the address space. */
+    /** create: the size is 0, or more than half the address space. attach,
+     *  create_or_attach: the segment is smaller than what was asked for. */
     MAPSEG_INVALID_SIZE = 2,
     /** The handle has no key, or the key is not well formed. */
     MAPSEG_KEY_ERROR = 3,
@@ -100,7 +136,7 @@ typedef enum mapseg_result {
      *  and no owner has repaired the data. */
     MAPSEG_OWNER_DIED = 18,
     /** The lock IS HELD, and was already, by this thread through this
-     *  handle. One unlock frees it. */
+     *  handle. One unlock frees it, which the function that took it owes. */
     MAPSEG_ALREADY_LOCKED = 19,
     /** unlock, consistent: this handle does not hold the lock. */
     MAPSEG_NOT_LOCKED = 20,
@@ -140,24 +176,64 @@ typedef enum mapseg_result {
      *  anew. Detach, and attach anew; attach after closing what is not needed. */
     MAPSEG_DESCRIPTOR_CLOSED = 32,
 
+    /** attach with MAPSEG_REQUIRE_TAG: the segment has another user tag, so its data is
+     *  of another kind or version. It was left alone. */
+    MAPSEG_WRONG_TAG = 33,
+
     MAPSEG_RESULT_RESERVED = 0x7fffffff
 } mapseg_result;
+
+/**
+ * What a result means, as a sentence without a capital: "there is no such segment". For
+ * messages where there is no handle to ask mapseg_error_string. Static; "" for OK, and
+ * "unknown" for a number that is no result.
+ */
+MAPSEG_API const char *mapseg_result_text(mapseg_result result);
 
 /** The name of a result, "MAPSEG_NOT_FOUND"; static. For a number that is no
  *  result "MAPSEG_?". */
 MAPSEG_API const char *mapseg_result_name(mapseg_result result);
 
-/** Whether the lock is held after a lock call returned this, so that an
- *  unlock is owed: true for OK, OWNER_DIED and ALREADY_LOCKED. */
-MAPSEG_API bool mapseg_holds_lock(mapseg_result result);
-
-/** The version of the library that runs, "0.1.0"; static. */
-MAPSEG_API const char *mapseg_version(void);
+/**
+ * Whether a call that locks, and returned this, has taken the lock, so that its caller
+ * owes an unlock: true for OK and OWNER_DIED. After ALREADY_LOCKED the lock is held too,
+ * but the unlock is owed by the function that took it: one unlock frees it, whoever
+ * calls it.
+ */
+MAPSEG_API bool mapseg_result_owes_unlock(mapseg_result result);
 
 /* ------------------------------------------------------------- handles -- */
 
 /** One handle; opaque. */
 typedef struct mapseg mapseg;
+
+/** A new handle without a key. The caller frees it with mapseg_free. NULL: no
+ *  memory. */
+MAPSEG_API MAPSEG_MUST_CHECK mapseg *mapseg_new(void);
+
+/** A new handle with the plain key `key`, as mapseg_set_key gives it one; the key may be
+ *  NULL. The caller frees the handle with mapseg_free. NULL: no memory. */
+MAPSEG_API MAPSEG_MUST_CHECK mapseg *mapseg_new_with_key(const char *key);
+
+/** Detaches (which releases the lock if this handle holds it) and frees the
+ *  handle. NULL is fine. */
+MAPSEG_API void mapseg_free(mapseg *seg);
+
+/**
+ * Gives the handle a plain key: any string, of any length and language. The
+ * segment is then the file "shm:" + mapseg's derived name, which depends on
+ * the key and the effective user alone, so two users' keys never collide and
+ * a user's programs always meet. NULL or "" takes the key away. mapseg_set_native_key
+ * says which file it is instead.
+ *
+ * If the handle has this very plain key nothing happens; else it is detached
+ * first, and not attached again. OUT_OF_RESOURCES: no memory, nothing has
+ * changed.
+ */
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
+    mapseg_set_key(mapseg *seg, const char *key);
+
+/* ---------------------------------------------- create, attach, detach -- */
 
 /** How the data is mapped. Values as in QSharedMemory::AccessMode. */
 typedef enum mapseg_access {
@@ -166,129 +242,248 @@ typedef enum mapseg_access {
     MAPSEG_ACCESS_RESERVED = 0x7fffffff
 } mapseg_access;
 
-/** A new handle without a key. The caller frees it with mapseg_free. NULL: no
- *  memory. */
-MAPSEG_API mapseg *mapseg_new(void);
-
-/** The same with mapseg_set_key(key). NULL: no memory. */
-MAPSEG_API mapseg *mapseg_new_with_key(const char *key);
-
 /**
- * The same with mapseg_set_native_key of what the environment variable
- * MAPSEG_KEY holds, as a parent process gives it (mapseg_spawn_actions,
- * mapseg exec). Nothing is attached yet. NULL: no memory.
+ * Attaches, or creates where there is nothing to attach to, also if other
+ * processes do the same at this moment. `*created` (may be NULL) says which; it is left
+ * as it was by a failure. What is created has `size` bytes; what is there already keeps
+ * its size, see mapseg_size, and must have `size` bytes at least.
  *
- * Without a usable key the handle has none, and mapseg_error says why:
- * NOT_FOUND (the variable is not set, or this is a set-id program, which must
- * not believe its environment), KEY_ERROR (it is not well formed).
+ * The results of mapseg_create and mapseg_attach, but for ALREADY_EXISTS and NOT_FOUND
+ * of the segment itself. INVALID_SIZE: the segment that is there is smaller, the error
+ * string has both sizes; agree on one, or remove the segment.
  */
-MAPSEG_API mapseg *mapseg_new_from_environment(void);
-
-/** Detaches (which releases the lock if this handle holds it) and frees the
- *  handle. NULL is fine. */
-MAPSEG_API void mapseg_free(mapseg *seg);
-
-/* ---------------------------------------------------------------- keys -- */
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
+    mapseg_create_or_attach(mapseg *seg, size_t size, mapseg_access access, bool *created);
 
 /**
- * Gives the handle a plain key: any string, of any length and language. The
- * segment is then the file "shm:" + mapseg's derived name, which depends on
- * the key and the effective user alone, so two users' keys never collide and
- * a user's programs always meet. NULL or "" takes the key away.
+ * Creates the segment and attaches to it. `size` is in bytes and exactly what
+ * mapseg_size gives every process; the data is zero and its memory reserved. The
+ * name appears only when the segment is complete: no process ever sees half
+ * of it. Other processes may attach at once.
  *
- * If the handle has this very plain key nothing happens; else it is detached
- * first, and not attached again. OUT_OF_RESOURCES: no memory, nothing has
+ * KEY_ERROR, INVALID_SIZE (in this order, as in Qt), ALREADY_EXISTS (also
+ * when this handle is attached, whose attachment stays usable), NOT_FOUND (the
+ * directory of a "file:" key is missing), PERMISSION_DENIED, UNTRUSTED (the
+ * runtime directory is not private, or others can replace a directory on the
+ * way to a file), OUT_OF_RESOURCES, NOT_SUPPORTED (also: no
+ * usable XDG_RUNTIME_DIR). After a failure the handle is as it was before, and
+ * nothing is left behind.
+ */
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
+    mapseg_create(mapseg *seg, size_t size, mapseg_access access);
+
+/**
+ * Attaches to the segment of the handle's key; never creates. With
+ * MAPSEG_READ_ONLY the data cannot be written through this handle; the lock
+ * works all the same where the file may be opened for writing.
+ *
+ * KEY_ERROR, ALREADY_ATTACHED (mapseg_error() is left as it was, as in Qt),
+ * NOT_FOUND, PERMISSION_DENIED, NOT_A_SEGMENT, CORRUPT, TOO_NEW, UNTRUSTED,
+ * OUT_OF_RESOURCES, NOT_SUPPORTED; TIMED_OUT: another process has been
+ * removing the segment for a second, and is probably stopped.
+ */
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
+    mapseg_attach(mapseg *seg, mapseg_access access);
+
+/** Releases the lock if this handle holds it, unmaps, and, if no other
+ *  attachment is left and the segment is not persistent, removes it.
+ *  NOT_ATTACHED: it was not attached; mapseg_error() is left as it was. */
+MAPSEG_API MAPSEG_NONNULL(1) mapseg_result mapseg_detach(mapseg *seg);
+
+/** Whether the handle is attached, in this very process. */
+MAPSEG_API MAPSEG_NONNULL(1) bool mapseg_is_attached(const mapseg *seg);
+
+/** The data, 4096 bytes aligned, until detach; NULL when detached or attached
+ *  read-only. */
+MAPSEG_API MAPSEG_NONNULL(1) void *mapseg_data(mapseg *seg);
+
+/** The data to read, until detach; NULL when detached. */
+MAPSEG_API MAPSEG_NONNULL(1) const void *mapseg_const_data(const mapseg *seg);
+
+/** Bytes of data, exactly what create was given; 0 when detached. */
+MAPSEG_API MAPSEG_NONNULL(1) size_t mapseg_size(const mapseg *seg);
+
+/* -------------------------------------------------------------- errors -- */
+
+/**
+ * The result that was last left in the handle; MAPSEG_OK at first. A call that fails
+ * leaves its result there, and one that succeeds MAPSEG_OK, with two exceptions. Locking
+ * and unlocking, mapseg_write_begin and mapseg_write_end are too quick for it: where they
+ * succeed they may leave what was there, so after a failed read and a good unlock it is
+ * the read's. And, as in Qt, refusals that change nothing (attach while attached, detach
+ * while detached, unlock without holding) leave it. How a call went is told by its own
+ * result.
+ */
+MAPSEG_API MAPSEG_NONNULL(1) mapseg_result mapseg_error(const mapseg *seg);
+
+/** Why this thread's last failed call on the handle failed: what was tried on
+ *  which key, what the system said, what to do. "" if mapseg_error() is OK
+ *  and this thread has met no refusal. Good until this thread's next call of
+ *  mapseg. */
+MAPSEG_API MAPSEG_NONNULL(1) const char *mapseg_error_string(const mapseg *seg);
+
+/* ---------------------------------------------------------------- lock -- */
+
+/**
+ * Takes the segment's lock, waiting as long as another attachment (or another
+ * thread through this handle) holds it. A lock that is held by a living owner
+ * is never taken away; one whose owner died passes to the next within 100 ms.
+ *
+ * OK and OWNER_DIED: the lock is held, and an unlock is owed
+ * (mapseg_result_owes_unlock). After OWNER_DIED the data may be half written: repair it,
+ * and call mapseg_consistent. ALREADY_LOCKED: this thread holds it already through this
+ * handle; leave the unlock to the function that took it. LOCK_ERROR: the
+ * handle is not attached. NOT_ATTACHED: in a child that fork handlers did not
+ * run in; attach anew. PERMISSION_DENIED: the segment could only be opened for reading.
+ * DESCRIPTOR_CLOSED: the owner cannot be asked for.
+ */
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result mapseg_lock(mapseg *seg);
+
+/** Takes the lock as mapseg_lock does, without waiting: WOULD_BLOCK if a living owner
+ *  holds it. */
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result mapseg_try_lock(mapseg *seg);
+
+/** Takes the lock as mapseg_lock does, waiting at most `timeout_ns` nanoseconds, then
+ *  TIMED_OUT. The default is for ever. */
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
+    mapseg_lock_for(mapseg *seg, int64_t timeout_ns);
+
+/** Releases the lock; any thread of the process may, through the handle that
+ *  took it, and once is enough. NOT_LOCKED: this handle does not hold it; nothing has
+ *  changed, mapseg_error() neither. */
+MAPSEG_API MAPSEG_NONNULL(1) mapseg_result mapseg_unlock(mapseg *seg);
+
+/** Declares, under the lock, that the data is in order again after
+ *  OWNER_DIED. An owner that unlocks without it leaves the mark, and the next one
+ *  is told in turn. NOT_LOCKED: this handle does not hold the lock. */
+MAPSEG_API MAPSEG_NONNULL(1) mapseg_result mapseg_consistent(mapseg *seg);
+
+/* ------------------------------------------------------------ versions -- */
+
+/*
+ * A segment counts its changes. A writer encloses each change between
+ * mapseg_write_begin and mapseg_write_end; readers then need neither the lock
+ * nor permission to write: they copy, and look whether the version stayed the
+ * same. What was seen is told by a version: an even number, 0 at first, and a
+ * greater one after each change. See mapseg_read(3).
+ *
+ * On a file that can be made shorter, and outside of sections (see
+ * mapseg_guard_begin), mapseg_read, mapseg_read_begin, mapseg_read_retry and
+ * mapseg_wait ask the system instead of touching the mapping, which takes
+ * about a microsecond; nothing that a process does to the file can harm them.
+ */
+
+/** As a version: one that no segment ever has. mapseg_wait then gives the version that
+ *  there is, without waiting for a change. */
+#define MAPSEG_ANY_VERSION UINT64_MAX
+
+/**
+ * Takes the lock as mapseg_lock does, and begins a change: readers wait, or
+ * try again, until it ends. Under the lock that this thread holds already it
+ * begins one all the same; so lock with mapseg_lock_for to give up in time.
+ *
+ * OK, OWNER_DIED and ALREADY_LOCKED: the change has begun, and a mapseg_write_end is
+ * owed, which releases the lock, however often it was taken. After OWNER_DIED repair the
+ * data, and call mapseg_consistent. Otherwise the results of mapseg_lock; and
+ * PERMISSION_DENIED where this handle is attached read-only.
+ */
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result mapseg_write_begin(mapseg *seg);
+
+/**
+ * Ends the change: makes it visible as a new version, wakes all waiters for
+ * one, and releases the lock, however often it was taken. After OWNER_DIED
+ * without mapseg_consistent the version stays odd, and readers go on waiting
+ * for an owner that repairs the data. mapseg_unlock within a change ends it in
+ * the same way; mapseg_detach abandons it: the next owner is told that a
+ * writer died. NOT_LOCKED: this handle does not hold the lock; nothing has
  * changed.
  */
-MAPSEG_API mapseg_result mapseg_set_key(mapseg *seg, const char *key);
-
-/** The plain key, NULL if there is none (also after mapseg_set_native_key).
- *  Good until the key is changed or the handle freed. */
-MAPSEG_API const char *mapseg_key(const mapseg *seg);
+MAPSEG_API MAPSEG_NONNULL(1) mapseg_result mapseg_write_end(mapseg *seg);
 
 /**
- * Says exactly which file: "type:name" in the text form of QNativeIpcKey,
- * where `#`, `%`, `?` and control characters of the name are percent-encoded.
+ * Writes a range of the data as one change: begin, copy, end. Within a change
+ * of this thread it only copies. `offset` and `bytes` count in the data.
  *
- * - "shm:NAME"      the file NAME in /dev/shm
- * - "runtime:NAME"  the file NAME in $XDG_RUNTIME_DIR/mapseg
- * - "file:/A/B"     the file with that absolute path
- * - "memfd:"        create: a new memory file without a name
- * - "memfd:5"       attach: the segment behind this process's descriptor 5,
- *                   which stays the caller's; "memfd:5?id=HEX" also demands
- *                   that it is the segment with that id
- *
- * NULL or "" takes the key away. The same key again: nothing happens;
- * another one: as mapseg_set_key. mapseg_key() is NULL afterwards.
- * KEY_ERROR: not well formed; the key and the attachment are as they were.
- * Types that exist only elsewhere ("systemv", "windows", "posix", "raw") are
- * taken; creating and attaching then return NOT_SUPPORTED.
+ * INVALID_ARGUMENT: the range is not within the data. OWNER_DIED: a writer
+ * died half way; nothing was written, and the lock is not held: use
+ * mapseg_write_begin, and repair. FILE_SHRUNK. OUT_OF_RESOURCES: there is no
+ * memory for what MAPSEG_LAZY did not reserve. If only some of it could be
+ * written, others are told that a writer died. Otherwise as mapseg_write_begin.
  */
-MAPSEG_API mapseg_result mapseg_set_native_key(mapseg *seg, const char *native_key);
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
+    mapseg_write(mapseg *seg, size_t offset, const void *from, size_t bytes);
 
-/** The native key in its text form, also of a handle with a plain key; NULL:
- *  none. Good until the key is changed or the handle freed. */
-MAPSEG_API const char *mapseg_native_key(const mapseg *seg);
+/**
+ * Copies a range of the data as it was at one version: never half of a change.
+ * `*version` (may be NULL) is that version. Works on attachments that cannot
+ * write. Threads of one handle may read at the same time.
+ *
+ * If writers never leave a gap, a reader that can lock takes the lock; one that
+ * cannot (or whose file could be made shorter, outside of sections) gives up
+ * after a second: TIMED_OUT. OWNER_DIED, also at that moment: a
+ * writer died half way, and no owner has repaired the data since. FILE_SHRUNK.
+ * INVALID_ARGUMENT: the range is not within the data. NOT_ATTACHED.
+ * DESCRIPTOR_CLOSED (the calls that wait, too). After a
+ * failure what `to` points to is undefined, and `*version` as it was. The
+ * thread that has begun a change reads its own work, and the odd version.
+ */
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
+    mapseg_read(mapseg *seg, size_t offset, void *to, size_t bytes, uint64_t *version);
 
-/** What a native key leads to. Values up to 0x1ff as in QNativeIpcKey::Type. */
-typedef enum mapseg_key_type {
-    MAPSEG_KEY_INVALID = 0,
-    /** System V; 1 to 0xff are its other project ids. */
-    MAPSEG_KEY_SYSTEMV = 0x51,
-    MAPSEG_KEY_POSIX = 0x100,
-    MAPSEG_KEY_WINDOWS = 0x101,
-    MAPSEG_KEY_SHM = 0x200,
-    MAPSEG_KEY_RUNTIME = 0x201,
-    MAPSEG_KEY_FILE = 0x202,
-    MAPSEG_KEY_MEMFD = 0x203,
-    MAPSEG_KEY_RAW = 0x204,
-    MAPSEG_KEY_TYPE_RESERVED = 0x7fffffff
-} mapseg_key_type;
+/** Copies a range as mapseg_read does, for `timeout_ns` nanoseconds at most. The default
+ *  is mapseg_read's second. For ever: OWNER_DIED still comes, after a second. */
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
+    mapseg_read_for(mapseg *seg, size_t offset, void *to, size_t bytes, uint64_t *version,
+                    int64_t timeout_ns);
 
-/** A native key as a value: a type, a name and, as in Qt, a legacy key. */
-typedef struct mapseg_ipc_key mapseg_ipc_key;
+/**
+ * Reading in place: waits, a second at most, until no change is under way, and
+ * gives the version. Then look at the data, copy what is needed out of it, and
+ * ask mapseg_read_retry: only if it says false was all of it of that version.
+ * Until then believe nothing that was seen there: no index, no length. Results
+ * as mapseg_read.
+ */
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1, 2) mapseg_result
+    mapseg_read_begin(mapseg *seg, uint64_t *version);
 
-/** A key of this type and name; NULL as a name is "". The caller frees it.
- *  NULL: no memory. */
-MAPSEG_API mapseg_ipc_key *mapseg_ipc_key_new(mapseg_key_type type, const char *name);
+/** Whether the data may have changed since mapseg_read_begin gave `version`, so
+ *  that what was read is worthless; also if the file was shortened, or the
+ *  handle is not attached. */
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) bool mapseg_read_retry(mapseg *seg,
+                                                                      uint64_t version);
 
-/** Parses the text form. A text that is no key gives a key whose type is
- *  MAPSEG_KEY_INVALID, as in Qt. The caller frees it. NULL: no memory. */
-MAPSEG_API mapseg_ipc_key *mapseg_ipc_key_from_text(const char *text);
+/**
+ * Sleeps until the version is another than `seen` and no change is under way, for
+ * `timeout_ns` nanoseconds at most; 0 only looks, and the default is for ever. `*now` (may
+ * be NULL) is the version then; on TIMED_OUT too, unless a change is under way: then it is
+ * left as it was. MAPSEG_ANY_VERSION as `seen` asks for the version without waiting for a
+ * change.
+ *
+ * Works on attachments that cannot write. TIMED_OUT; OWNER_DIED, at that
+ * moment (for ever: after a second): a writer died half way, and no owner has
+ * repaired the data since. FILE_SHRUNK. NOT_ATTACHED.
+ */
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
+    mapseg_wait(mapseg *seg, uint64_t seen, uint64_t *now, int64_t timeout_ns);
 
-/** The key that a plain key leads to with this type, portably and
- *  predictably: for "shm" and "runtime" the derived name, for "posix" "/" and
- *  the key, for the others the key as it is. An empty key gives an empty
- *  name. The caller frees it. NULL: no memory. */
-MAPSEG_API mapseg_ipc_key *mapseg_ipc_key_derive(const char *plain_key, mapseg_key_type type);
+/**
+ * A descriptor for poll() and its like: readable while the segment has a
+ * version that this handle has not given out yet by mapseg_read,
+ * mapseg_read_begin or mapseg_wait. So the way to go on is mapseg_read, or
+ * mapseg_wait with a timeout of 0; no change is missed, and none reported
+ * twice. What was given out before the first call does not count, so at first it
+ * is readable. It is also readable once the attachment is lost (FILE_SHRUNK).
+ *
+ * `*fd` belongs to the handle, which closes it when it is detached: neither read
+ * nor close it. The first call starts a thread that waits for changes, with
+ * all signals blocked; later calls give the same descriptor. In a child made
+ * by fork() the descriptor is closed: ask again there. After a failure `*fd` is -1:
+ * NOT_ATTACHED, OUT_OF_RESOURCES, DESCRIPTOR_CLOSED (the program has closed it).
+ */
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1, 2) mapseg_result
+    mapseg_notify_fd(mapseg *seg, int *fd);
 
-/** Frees a key; NULL is fine. */
-MAPSEG_API void mapseg_ipc_key_free(mapseg_ipc_key *key);
-
-/** The parts. They belong to the key and are good until it is freed. */
-MAPSEG_API mapseg_key_type mapseg_ipc_key_type(const mapseg_ipc_key *key);
-MAPSEG_API const char *mapseg_ipc_key_name(const mapseg_ipc_key *key);
-/** "" where the key carries none. */
-MAPSEG_API const char *mapseg_ipc_key_legacy_key(const mapseg_ipc_key *key);
-/** The id that a memfd key demands, as 32 hexadecimal digits; "" for none. */
-MAPSEG_API const char *mapseg_ipc_key_id(const mapseg_ipc_key *key);
-
-/** The text form; NULL for an invalid key. Belongs to the key. */
-MAPSEG_API const char *mapseg_ipc_key_text(const mapseg_ipc_key *key);
-
-/** Valid: the type is known (an empty name is valid, as in Qt). */
-MAPSEG_API bool mapseg_ipc_key_is_valid(const mapseg_ipc_key *key);
-/** Empty: there is no name. */
-MAPSEG_API bool mapseg_ipc_key_is_empty(const mapseg_ipc_key *key);
-/** Whether two keys have the same type, name, legacy key and id. */
-MAPSEG_API bool mapseg_ipc_key_equal(const mapseg_ipc_key *a, const mapseg_ipc_key *b);
-
-/** Whether this build can create and attach segments of that type here. */
-MAPSEG_API bool mapseg_key_type_is_supported(mapseg_key_type type);
-/** What a plain key becomes: MAPSEG_KEY_SHM. */
-MAPSEG_API mapseg_key_type mapseg_default_key_type(void);
-
-/* ---------------------------------------------- create, attach, detach -- */
+/* ------------------------------------------------------------- options -- */
 
 /** Flags of mapseg_options. A call ignores those that do not concern it, so
  *  that one set of options serves create and attach. */
@@ -306,7 +501,8 @@ typedef enum mapseg_flag {
     /** create, attach: children made by fork() do not get the segment at
      *  all: there the handle is detached and its memory is not mapped. */
     MAPSEG_NO_FORK = 1 << 4,
-    /** attach: demand that the segment's user tag is options.user_tag. */
+    /** attach: demand that the segment's user tag is options.user_tag, else
+     *  WRONG_TAG. */
     MAPSEG_REQUIRE_TAG = 1 << 5,
     /** create with "memfd:", for MAPSEG_READ_WRITE: seal the segment so that
      *  no process, of whatever user, can write it but through the mapping that
@@ -322,9 +518,11 @@ typedef enum mapseg_flag {
     /** attach, and create with MAPSEG_RECLAIM: accept a segment that another
      *  user than root owns. */
     MAPSEG_ALLOW_OTHER_OWNER = 1 << 8,
-    /** The same: accept a segment that its group or everybody may write. */
+    /** attach, and create with MAPSEG_RECLAIM: accept a segment that its group or everybody may
+       write. */
     MAPSEG_ALLOW_SHARED_WRITE = 1 << 9,
-    /** The same: accept a file that has other names too (hard links). */
+    /** attach, and create with MAPSEG_RECLAIM: accept a file that has other names too (hard links).
+     */
     MAPSEG_ALLOW_HARD_LINKS = 1 << 10,
     /** attach, create, remove, reclaim, with "file:" keys: accept a directory, on
      *  the way to the file, in which others can replace names: one that another
@@ -332,7 +530,7 @@ typedef enum mapseg_flag {
     MAPSEG_ALLOW_SHARED_DIRECTORY = 1 << 11,
     /** With MAPSEG_UNTRUSTED_PEER: accept a file that can be made shorter,
      *  because this program touches its memory only with mapseg_read,
-     *  mapseg_wait and between mapseg_access_begin and mapseg_access_end. */
+     *  mapseg_wait and between mapseg_guard_begin and mapseg_guard_end. */
     MAPSEG_GUARDED = 1 << 12,
     /** attach: this attachment only looks. When it leaves, also as the last one
      *  out, the segment's name stays: crash debris remains what it was. */
@@ -342,8 +540,20 @@ typedef enum mapseg_flag {
     MAPSEG_STALE_ONLY = 1 << 14,
     /** attach, remove, reclaim: demand that the segment's id is options.id. */
     MAPSEG_REQUIRE_ID = 1 << 15,
+    /** attach with "memfd:N": on success the descriptor N is the handle's, as after
+     *  mapseg_attach_fd, so that a child program keeps no copy of what it was given. */
+    MAPSEG_TAKE_DESCRIPTOR = 1 << 16,
     MAPSEG_FLAG_RESERVED = 0x7fffffff
 } mapseg_flag;
+
+/**
+ * Fills the data of a new segment: `size` bytes at `data`, all zero, and writable whatever
+ * the access. No other process can find the segment yet. `argument` is
+ * options.initialize_argument. It may use other handles, and take its time; the handle that
+ * is being created it must leave alone. MAPSEG_OK: the segment appears. Any other result:
+ * create fails with it, and leaves nothing.
+ */
+typedef mapseg_result (*mapseg_initializer)(void *data, size_t size, void *argument);
 
 /** What create and attach may be told. Begin with MAPSEG_OPTIONS_INIT. */
 typedef struct mapseg_options {
@@ -358,251 +568,46 @@ typedef struct mapseg_options {
      *  version of its data); see MAPSEG_REQUIRE_TAG. */
     uint64_t user_tag;
     /** How long to wait, in nanoseconds, for another process that is just
-     *  removing the segment: 0 is one second, negative is for ever. */
+     *  removing the segment; the default is a second. */
     int64_t timeout_ns;
-    /** The id that a segment must have, as mapseg_information gives it; see
+    /** The id that a segment must have, as mapseg_info gives it; see
      *  MAPSEG_REQUIRE_ID. */
     uint8_t id[16];
+    /** attach: INVALID_SIZE where the segment has fewer bytes of data. 0: attach takes any
+     *  size, and create_or_attach demands the size that it would create. */
+    size_t minimum_size;
+    /** create: called with the new segment's data before it has its name, or its seals, so
+     *  that no process ever sees data that is not initialised. NULL: the data is zero. */
+    mapseg_initializer initialize;
+    /** What `initialize` is given. */
+    void *initialize_argument;
 } mapseg_options;
 
 /* clang-format off */
-#define MAPSEG_OPTIONS_INIT { sizeof(mapseg_options), 0, 0, 0, 0, { 0 } }
+#define MAPSEG_OPTIONS_INIT \
+    { sizeof(mapseg_options), 0, 0, 0, MAPSEG_TIMEOUT_DEFAULT, { 0 }, 0, NULL, NULL }
 /* clang-format on */
 
-/**
- * Creates the segment and attaches to it. `size` is in bytes and exactly what
- * mapseg_size gives every process; the data is zero and its memory reserved. The
- * name appears only when the segment is complete: no process ever sees half
- * of it. Other processes may attach at once.
- *
- * KEY_ERROR, INVALID_SIZE (in this order, as in Qt), ALREADY_EXISTS (also
- * when this handle is attached, whose attachment stays usable), NOT_FOUND (the
- * directory of a "file:" key is missing), PERMISSION_DENIED, UNTRUSTED (the
- * runtime directory is not private, or others can replace a directory on the
- * way to a file), OUT_OF_RESOURCES, NOT_SUPPORTED (also: no
- * usable XDG_RUNTIME_DIR). After a failure the handle is as it was before, and
- * nothing is left behind.
- */
-MAPSEG_API mapseg_result mapseg_create(mapseg *seg, size_t size, mapseg_access access);
+/** mapseg_create_or_attach with options (NULL: the defaults), for both. `initialize` is
+ *  called where the segment is created; the loser of a race attaches, and finds data that
+ *  was initialised. */
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
+    mapseg_create_or_attach_with(mapseg *seg, size_t size, mapseg_access access,
+                                 const mapseg_options *options, bool *created);
 
-/** The same with options (NULL: the defaults). INVALID_ARGUMENT: their size
+/** mapseg_create with options (NULL: the defaults). INVALID_ARGUMENT: their size
  *  or mode is bad. NOT_SUPPORTED: they ask for what this library does not
- *  know. */
-MAPSEG_API mapseg_result mapseg_create_with(mapseg *seg, size_t size, mapseg_access access,
-                                            const mapseg_options *options);
+ *  know. Any result of options.initialize. */
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
+    mapseg_create_with(mapseg *seg, size_t size, mapseg_access access,
+                       const mapseg_options *options);
 
-/**
- * Attaches to the segment of the handle's key; never creates. With
- * MAPSEG_READ_ONLY the data cannot be written through this handle; the lock
- * works all the same where the file may be opened for writing.
- *
- * KEY_ERROR, ALREADY_ATTACHED (mapseg_error() is left as it was, as in Qt),
- * NOT_FOUND, PERMISSION_DENIED, NOT_A_SEGMENT, CORRUPT, TOO_NEW, UNTRUSTED,
- * OUT_OF_RESOURCES, NOT_SUPPORTED; TIMED_OUT: another process has been
- * removing the segment for a second, and is probably stopped.
- */
-MAPSEG_API mapseg_result mapseg_attach(mapseg *seg, mapseg_access access);
-
-/** The same with options (NULL: the defaults). INVALID_ARGUMENT also where
- *  MAPSEG_REQUIRE_TAG finds another tag. */
-MAPSEG_API mapseg_result mapseg_attach_with(mapseg *seg, mapseg_access access,
-                                            const mapseg_options *options);
-
-/** Attaches, or creates where there is nothing to attach to, also if other
- *  processes do the same at this moment; `*created` (may be NULL) says which. An
- *  existing segment keeps its size: ask mapseg_size. Results of both. */
-MAPSEG_API mapseg_result mapseg_create_or_attach(mapseg *seg, size_t size, mapseg_access access,
-                                                 bool *created);
-
-/** Releases the lock if this handle holds it, unmaps, and, if no other
- *  attachment is left and the segment is not persistent, removes it.
- *  NOT_ATTACHED: it was not attached; mapseg_error() is left as it was. */
-MAPSEG_API mapseg_result mapseg_detach(mapseg *seg);
-
-MAPSEG_API bool mapseg_is_attached(const mapseg *seg);
-
-/** The data, 4096 bytes aligned, until detach; NULL when detached or attached
- *  read-only. */
-MAPSEG_API void *mapseg_data(mapseg *seg);
-
-/** The data to read, until detach; NULL when detached. */
-MAPSEG_API const void *mapseg_const_data(const mapseg *seg);
-
-/** Bytes of data, exactly what create was given; 0 when detached. */
-MAPSEG_API size_t mapseg_size(const mapseg *seg);
-
-/* ---------------------------------------------------------------- lock -- */
-
-/**
- * Takes the segment's lock, waiting as long as another attachment (or another
- * thread through this handle) holds it. A lock that is held by a living owner
- * is never taken away; one whose owner died passes to the next within 100 ms.
- *
- * After OK, OWNER_DIED and ALREADY_LOCKED the lock is held, see
- * mapseg_holds_lock. OWNER_DIED: see mapseg_consistent. LOCK_ERROR: the
- * handle is not attached. NOT_ATTACHED: in a child that fork handlers did not
- * run in. PERMISSION_DENIED: the segment could only be opened for reading.
- * DESCRIPTOR_CLOSED: the owner cannot be asked for.
- */
-MAPSEG_API mapseg_result mapseg_lock(mapseg *seg);
-
-/** The same without waiting: WOULD_BLOCK if a living owner holds the lock. */
-MAPSEG_API mapseg_result mapseg_try_lock(mapseg *seg);
-
-/** The same, waiting at most `timeout_ns` nanoseconds (negative: for ever),
- *  then TIMED_OUT. */
-MAPSEG_API mapseg_result mapseg_lock_for(mapseg *seg, int64_t timeout_ns);
-
-/** Releases the lock; any thread of the process may, through the handle that
- *  took it. NOT_LOCKED: this handle does not hold it; nothing has changed,
- *  mapseg_error() neither. */
-MAPSEG_API mapseg_result mapseg_unlock(mapseg *seg);
-
-/** Declares, under the lock, that the data is in order again after
- *  OWNER_DIED. An owner that unlocks without it leaves the mark, and the next one
- *  is told in turn. NOT_LOCKED: this handle does not hold the lock. */
-MAPSEG_API mapseg_result mapseg_consistent(mapseg *seg);
-
-/* ------------------------------------------------------------ versions -- */
-
-/*
- * A segment counts its changes. A writer encloses each change between
- * mapseg_write_begin and mapseg_write_end; readers then need neither the lock
- * nor permission to write: they copy, and look whether the version stayed the
- * same. What was seen is told by a version: an even number, 0 at first, and a
- * greater one after each change. See mapseg_read(3).
- *
- * On a file that can be made shorter, and outside of access sections (see
- * mapseg_access_begin), mapseg_read, mapseg_read_begin, mapseg_read_retry and
- * mapseg_wait ask the system instead of touching the mapping, which takes
- * about a microsecond; nothing that a process does to the file can harm them.
- */
-
-/**
- * Takes the lock as mapseg_lock does, and begins a change: readers wait, or
- * try again, until it ends. Under the lock that this thread holds already it
- * begins one all the same; so lock with mapseg_lock_for to give up in time.
- *
- * If mapseg_holds_lock(result), the change has begun and a mapseg_write_end is
- * owed. OWNER_DIED: as after mapseg_lock; repair, and call mapseg_consistent.
- * Otherwise the results of mapseg_lock; and PERMISSION_DENIED where this
- * handle is attached read-only.
- */
-MAPSEG_API mapseg_result mapseg_write_begin(mapseg *seg);
-
-/**
- * Ends the change: makes it visible as a new version, wakes all waiters for
- * one, and releases the lock, however often it was taken. After OWNER_DIED
- * without mapseg_consistent the version stays odd, and readers go on waiting
- * for an owner that repairs the data. mapseg_unlock within a change ends it in
- * the same way; mapseg_detach abandons it: the next owner is told that a
- * writer died. NOT_LOCKED: this handle does not hold the lock; nothing has
- * changed.
- */
-MAPSEG_API mapseg_result mapseg_write_end(mapseg *seg);
-
-/**
- * Writes a range of the data as one change: begin, copy, end. Within a change
- * of this thread it only copies. `offset` and `bytes` count in the data.
- *
- * INVALID_ARGUMENT: the range is not within the data. OWNER_DIED: a writer
- * died half way; nothing was written, and the lock is not held: use
- * mapseg_write_begin, and repair. FILE_SHRUNK. OUT_OF_RESOURCES: there is no
- * memory for what MAPSEG_LAZY did not reserve. If only some of it could be
- * written, others are told that a writer died. Otherwise as mapseg_write_begin.
- */
-MAPSEG_API mapseg_result mapseg_write(mapseg *seg, size_t offset, const void *from, size_t bytes);
-
-/**
- * Copies a range of the data as it was at one version: never half of a change.
- * `*version` (may be NULL) is that version. Works on attachments that cannot
- * write. Threads of one handle may read at the same time.
- *
- * If writers never leave a gap, a reader that can lock takes the lock; one that
- * cannot (or whose file could be made shorter, outside of sections) gives up
- * after a second: TIMED_OUT. OWNER_DIED, also at that moment: a
- * writer died half way, and no owner has repaired the data since. FILE_SHRUNK.
- * INVALID_ARGUMENT: the range is not within the data. NOT_ATTACHED.
- * DESCRIPTOR_CLOSED (the calls that wait, too). After a
- * failure what `to` points to is undefined, and `*version` as it was. The
- * thread that has begun a change reads its own work, and the odd version.
- */
-MAPSEG_API mapseg_result mapseg_read(mapseg *seg, size_t offset, void *to, size_t bytes,
-                                     uint64_t *version);
-
-/** The same with another limit than a second, in nanoseconds; negative: none,
- *  though OWNER_DIED still comes, after a second. */
-MAPSEG_API mapseg_result mapseg_read_for(mapseg *seg, size_t offset, void *to, size_t bytes,
-                                         uint64_t *version, int64_t timeout_ns);
-
-/**
- * Reading in place: waits, a second at most, until no change is under way, and
- * gives the version. Then look at the data, copy what is needed out of it, and
- * ask mapseg_read_retry: only if it says false was all of it of that version.
- * Until then believe nothing that was seen there: no index, no length. Results
- * as mapseg_read.
- */
-MAPSEG_API mapseg_result mapseg_read_begin(mapseg *seg, uint64_t *version);
-
-/** Whether the data may have changed since mapseg_read_begin gave `version`, so
- *  that what was read is worthless; also if the file was shortened, or the
- *  handle is not attached. */
-MAPSEG_API bool mapseg_read_retry(mapseg *seg, uint64_t version);
-
-/**
- * Sleeps until the version is another than `seen` and no change is under way;
- * `*now` (may be NULL) is it then; on TIMED_OUT too, unless a change is under
- * way: then `*now` is left as it was. An odd number as `seen` is never the version: it asks for it
- * without waiting for a change. `timeout_ns` in nanoseconds: 0 only looks, negative is for ever.
- *
- * Works on attachments that cannot write. TIMED_OUT; OWNER_DIED, at that
- * moment (for ever: after a second): a writer died half way, and no owner has
- * repaired the data since. FILE_SHRUNK. NOT_ATTACHED.
- */
-MAPSEG_API mapseg_result mapseg_wait(mapseg *seg, uint64_t seen, int64_t timeout_ns, uint64_t *now);
-
-/**
- * A descriptor for poll() and its like: readable while the segment has a
- * version that this handle has not given out yet by mapseg_read,
- * mapseg_read_begin or mapseg_wait. So the way to go on is mapseg_read, or
- * mapseg_wait with a timeout of 0; no change is missed, and none reported
- * twice. What was given out before the first call does not count, so at first it
- * is readable. It is also readable once the attachment is lost (FILE_SHRUNK).
- *
- * It belongs to the handle, which closes it when it is detached: neither read
- * nor close it. The first call starts a thread that waits for changes, with
- * all signals blocked; later calls give the same descriptor. In a child made
- * by fork() the descriptor is closed: ask again there. -1: see mapseg_error;
- * NOT_ATTACHED, OUT_OF_RESOURCES, DESCRIPTOR_CLOSED (the program has closed it).
- */
-MAPSEG_API int mapseg_change_fd(mapseg *seg);
-
-/* --------------------------------------------------------------- guard -- */
-
-/**
- * Begins a section in which this thread may touch the segment's memory
- * although the file could be made shorter by another process: what would be
- * SIGBUS finds zeros instead, and mapseg_access_end says so. Sections nest, and
- * are the thread's own; another thread needs its own. Keep the handle attached
- * until the section has ended. System calls that are given memory of a
- * shortened file return EFAULT as ever.
- *
- * The first section of the process on a file that can be made shorter installs
- * a handler of SIGBUS, for good; a thread's first one unblocks SIGBUS in it. Faults
- * elsewhere go where they went before: to the handler that the program had, or
- * to the default. A program that installs a handler later must call the one
- * that it replaces. On a file that cannot be made shorter (a sealed memory
- * file) nothing is installed, and the section costs next to nothing.
- *
- * FILE_SHRUNK: that has been noticed already; NOT_ATTACHED, OUT_OF_RESOURCES. After
- * a failure no section has begun.
- */
-MAPSEG_API mapseg_result mapseg_access_begin(mapseg *seg);
-
-/** Ends the thread's innermost section on this handle. FILE_SHRUNK: the file
- *  has become shorter; what was read may be zeros, what was written is lost.
- *  INVALID_ARGUMENT: there is no section to end. */
-MAPSEG_API mapseg_result mapseg_access_end(mapseg *seg);
+/** mapseg_attach with options (NULL: the defaults). WRONG_TAG: the tag is not the one that
+ *  MAPSEG_REQUIRE_TAG demands. NOT_FOUND: the id is not the one that MAPSEG_REQUIRE_ID
+ *  demands. INVALID_SIZE: the segment has fewer bytes than options.minimum_size. The
+ *  segment is left alone. */
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
+    mapseg_attach_with(mapseg *seg, mapseg_access access, const mapseg_options *options);
 
 /* -------------------------------------------------------------- remove -- */
 
@@ -612,56 +617,93 @@ MAPSEG_API mapseg_result mapseg_access_end(mapseg *seg);
  *  damaged segment can be removed too. NOT_FOUND, PERMISSION_DENIED,
  *  NOT_A_SEGMENT and UNTRUSTED (a symbolic link): left alone; NOT_SUPPORTED
  *  (memfd: there is no name), TIMED_OUT. The handle stays attached. */
-MAPSEG_API mapseg_result mapseg_remove(mapseg *seg);
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result mapseg_remove(mapseg *seg);
 
 /** mapseg_remove with options (NULL: the defaults), of which MAPSEG_REQUIRE_ID,
  *  MAPSEG_ALLOW_SHARED_DIRECTORY and timeout_ns matter here. NOT_FOUND also
  *  where another segment than the one demanded has the name: it was left alone. */
-MAPSEG_API mapseg_result mapseg_remove_with(mapseg *seg, const mapseg_options *options);
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
+    mapseg_remove_with(mapseg *seg, const mapseg_options *options);
 
-/** The same only if the kernel proves that no process is attached, else IN_USE.
- *  Clears crash debris; also removes persistent segments that no process uses. TOO_NEW:
- *  newer users might show themselves in ways that this library cannot see. */
-MAPSEG_API mapseg_result mapseg_reclaim(mapseg *seg);
+/** Removes the segment as mapseg_remove does, but only if the kernel proves that no process
+ *  is attached, else IN_USE. Clears crash debris; also removes persistent segments that no
+ *  process uses. TOO_NEW: newer users might show themselves in ways that this library cannot
+ *  see. */
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result mapseg_reclaim(mapseg *seg);
 
-/** mapseg_reclaim with options, as mapseg_remove_with; also MAPSEG_STALE_ONLY:
- *  MEANT_TO_STAY where the segment is persistent. What the segment is gets
+/** mapseg_reclaim with options (NULL: the defaults), as mapseg_remove_with; also
+ *  MAPSEG_STALE_ONLY: MEANT_TO_STAY where the segment is persistent. What the segment is gets
  *  decided while the kernel proves that no process is attached, so what takes the
  *  name in between is judged by itself. */
-MAPSEG_API mapseg_result mapseg_reclaim_with(mapseg *seg, const mapseg_options *options);
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
+    mapseg_reclaim_with(mapseg *seg, const mapseg_options *options);
 
-/* -------------------------------------------------------------- errors -- */
+/* --------------------------------------------------------- native keys -- */
 
-/** How the handle's last call that sets it went; MAPSEG_OK at first. As in
- *  Qt, refusals that change nothing (attach while attached, detach while
- *  detached, unlock without holding) leave it as it was. */
-MAPSEG_API mapseg_result mapseg_error(const mapseg *seg);
+/**
+ * Says exactly which file: "type:name" in the text form of QNativeIpcKey,
+ * where `#`, `%`, `?` and control characters of the name are percent-encoded.
+ *
+ * - "shm:NAME"      the file NAME in /dev/shm
+ * - "runtime:NAME"  the file NAME in $XDG_RUNTIME_DIR/mapseg
+ * - "file:/A/B"     the file with that absolute path
+ * - "memfd:"        create: a new memory file without a name
+ * - "memfd:5"       attach: the segment behind this process's descriptor 5,
+ *                   which stays the caller's (see MAPSEG_TAKE_DESCRIPTOR);
+ *                   "memfd:5?id=HEX" also demands that it is the segment with
+ *                   that id
+ *
+ * NULL or "" takes the key away. The same key again: nothing happens;
+ * another one: as mapseg_set_key. mapseg_key() is NULL afterwards.
+ * KEY_ERROR: not well formed; the key and the attachment are as they were.
+ * Types that exist only elsewhere ("systemv", "windows", "posix", "raw") are
+ * taken; creating and attaching then return NOT_SUPPORTED.
+ */
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
+    mapseg_set_native_key(mapseg *seg, const char *native_key);
 
-/** Why this thread's last failed call on the handle failed: what was tried on
- *  which key, what the system said, what to do. "" if mapseg_error() is OK
- *  and this thread has met no refusal. Good until this thread's next call of
- *  mapseg. */
-MAPSEG_API const char *mapseg_error_string(const mapseg *seg);
+/** The plain key, NULL if there is none (also after mapseg_set_native_key).
+ *  Good until the key is changed or the handle freed. */
+MAPSEG_API MAPSEG_NONNULL(1) const char *mapseg_key(const mapseg *seg);
+
+/** The native key in its text form, also of a handle with a plain key; NULL:
+ *  none. Good until the key is changed or the handle freed. */
+MAPSEG_API MAPSEG_NONNULL(1) const char *mapseg_native_key(const mapseg *seg);
+
+/** What a native key leads to. Values up to 0x1ff as in QNativeIpcKey::Type. */
+typedef enum mapseg_key_type {
+    MAPSEG_KEY_INVALID = 0,
+    /** System V; 1 to 0xff are its other project ids. */
+    MAPSEG_KEY_SYSTEMV = 0x51,
+    MAPSEG_KEY_POSIX = 0x100,
+    MAPSEG_KEY_WINDOWS = 0x101,
+    MAPSEG_KEY_SHM = 0x200, /**< what a plain key becomes */
+    MAPSEG_KEY_RUNTIME = 0x201,
+    MAPSEG_KEY_FILE = 0x202,
+    MAPSEG_KEY_MEMFD = 0x203,
+    MAPSEG_KEY_RAW = 0x204,
+    MAPSEG_KEY_TYPE_RESERVED = 0x7fffffff
+} mapseg_key_type;
 
 /* ----------------------------------------------------------- descriptors -- */
 
 /**
- * A new descriptor of the attached segment, close-on-exec, on an open file
- * description of its own, made for one receiver; -1: see mapseg_error. The
- * caller owns it, and closes it when the receiver has its copy, so that the
- * receiver's presence ends with the receiver.
+ * Makes a new descriptor of the attached segment, close-on-exec, on an open file
+ * description of its own, for one receiver. The caller owns `*fd`, and closes it when the
+ * receiver has its copy, so that the receiver's presence ends with the receiver.
  *
  * With MAPSEG_READ_ONLY no process can write through it; whether the receiver could
- * open the file anew is what `writers` of mapseg_information says. Where the
+ * open the file anew is what `writers` of mapseg_info says. Where the
  * system cannot open the file anew (no /proc), a descriptor that may write
- * shares the handle's description, which `loss_text` tells; one that must not
+ * shares the handle's description, which `limitations` tells; one that must not
  * write is then refused, unless seals see to it.
  *
- * NOT_ATTACHED; PERMISSION_DENIED (to write, of a handle that cannot, or of a
- * segment with a single writer); OUT_OF_RESOURCES; NOT_SUPPORTED (no /proc);
+ * After a failure `*fd` is -1. NOT_ATTACHED; PERMISSION_DENIED (to write, of a handle that
+ * cannot, or of a segment with a single writer); OUT_OF_RESOURCES; NOT_SUPPORTED (no /proc);
  * DESCRIPTOR_CLOSED.
  */
-MAPSEG_API int mapseg_export_fd(mapseg *seg, mapseg_access access);
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1, 3) mapseg_result
+    mapseg_export_fd(mapseg *seg, mapseg_access access, int *fd);
 
 /**
  * Attaches to the segment behind a descriptor: of a memory file, or any other.
@@ -669,11 +711,12 @@ MAPSEG_API int mapseg_export_fd(mapseg *seg, mapseg_access access);
  * its native key is "memfd:FD?id=ID"; on failure it stays the caller's and
  * nothing has changed. Results as mapseg_attach; NOT_FOUND: no such descriptor.
  */
-MAPSEG_API mapseg_result mapseg_attach_fd(mapseg *seg, int fd, mapseg_access access);
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
+    mapseg_attach_fd(mapseg *seg, int fd, mapseg_access access);
 
-/** The same with options (NULL: the defaults). */
-MAPSEG_API mapseg_result mapseg_attach_fd_with(mapseg *seg, int fd, mapseg_access access,
-                                               const mapseg_options *options);
+/** mapseg_attach_fd with options (NULL: the defaults), as mapseg_attach_with. */
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
+    mapseg_attach_fd_with(mapseg *seg, int fd, mapseg_access access, const mapseg_options *options);
 
 /**
  * Sends the attached segment over a connected Unix socket, of any type: a
@@ -685,7 +728,8 @@ MAPSEG_API mapseg_result mapseg_attach_fd_with(mapseg *seg, int fd, mapseg_acces
  * sent); TIMED_OUT (it stayed full for a second in the middle of the message:
  * close the socket); NOT_FOUND (the other end is closed).
  */
-MAPSEG_API mapseg_result mapseg_send(mapseg *seg, int socket_fd, mapseg_access access);
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
+    mapseg_send(mapseg *seg, int socket_fd, mapseg_access access);
 
 /**
  * Receives one segment from a Unix socket and attaches to it, as
@@ -702,32 +746,41 @@ MAPSEG_API mapseg_result mapseg_send(mapseg *seg, int socket_fd, mapseg_access a
  * results of attaching, close the socket: where the next message begins is not
  * known.
  */
-MAPSEG_API mapseg_result mapseg_receive(mapseg *seg, int socket_fd, mapseg_access access);
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
+    mapseg_receive(mapseg *seg, int socket_fd, mapseg_access access);
 
-/** The same with options (NULL: the defaults), for attaching; their timeout_ns
- *  is how long to wait for the rest of the message. */
-MAPSEG_API mapseg_result mapseg_receive_with(mapseg *seg, int socket_fd, mapseg_access access,
-                                             const mapseg_options *options);
+/** mapseg_receive with options (NULL: the defaults), for attaching; their timeout_ns
+ *  is how long to wait for the rest of the message, by default a second. */
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
+    mapseg_receive_with(mapseg *seg, int socket_fd, mapseg_access access,
+                        const mapseg_options *options);
 
-/** Room for what mapseg_spawn_actions writes, the NUL included. */
-#define MAPSEG_ENVIRONMENT_BYTES 80
+/* --------------------------------------------------------------- guard -- */
 
-#if !defined(_WIN32)
 /**
- * Prepares a child to inherit the segment: makes a descriptor as
- * mapseg_export_fd does, adds to `actions` what keeps it open in the child, and
- * writes "MAPSEG_KEY=memfd:FD?id=ID" to `variable`, of
- * MAPSEG_ENVIRONMENT_BYTES, for the child's environment. The child calls
- * mapseg_new_from_environment and attaches.
+ * Begins a section in which this thread may touch the segment's memory
+ * although the file could be made shorter by another process: what would be
+ * SIGBUS finds zeros instead, and mapseg_guard_end says so. Sections nest, and
+ * are the thread's own; another thread needs its own. Keep the handle attached
+ * until the section has ended. System calls that are given memory of a
+ * shortened file return EFAULT as ever.
  *
- * Give both to posix_spawn, then close the descriptor, which is returned.
- * `actions` may be NULL, for a program that forks and clears the close-on-exec
- * flag in the child. -1: as mapseg_export_fd.
+ * The first section of the process on a file that can be made shorter installs
+ * a handler of SIGBUS, for good; a thread's first one unblocks SIGBUS in it. Faults
+ * elsewhere go where they went before: to the handler that the program had, or
+ * to the default. A program that installs a handler later must call the one
+ * that it replaces. On a file that cannot be made shorter (a sealed memory
+ * file) nothing is installed, and the section costs next to nothing.
+ *
+ * FILE_SHRUNK: that has been noticed already; NOT_ATTACHED, OUT_OF_RESOURCES. After
+ * a failure no section has begun.
  */
-MAPSEG_API int mapseg_spawn_actions(mapseg *seg, mapseg_access access,
-                                    posix_spawn_file_actions_t *actions,
-                                    char variable[MAPSEG_ENVIRONMENT_BYTES]);
-#endif
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result mapseg_guard_begin(mapseg *seg);
+
+/** Ends the thread's innermost section on this handle. FILE_SHRUNK: the file
+ *  has become shorter; what was read may be zeros, what was written is lost.
+ *  INVALID_ARGUMENT: there is no section to end. */
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result mapseg_guard_end(mapseg *seg);
 
 /* --------------------------------------------------------- information -- */
 
@@ -759,7 +812,7 @@ typedef enum mapseg_use {
 /** How an attachment shows the others that it is there. */
 typedef enum mapseg_presence_kind {
     /** Not attached; or, of an attached handle, not any more: the program has closed
-     *  the descriptor that its presence lay on. See loss_text. */
+     *  the descriptor that its presence lay on. See limitations. */
     MAPSEG_PRESENCE_NONE = 0,
     MAPSEG_PRESENCE_SLOT = 1,   /**< with a slot of its own, as all that can lock */
     MAPSEG_PRESENCE_READER = 2, /**< among those that cannot lock */
@@ -802,7 +855,7 @@ typedef enum mapseg_name_state {
 /** What can be seen of a segment without attaching to it. Made and freed by
  *  the library; members are only ever added at the end. Nothing of it is
  *  promised to be still true when the call returns. */
-typedef struct mapseg_information {
+typedef struct mapseg_info {
     const char *native_key;  /**< text form */
     const char *path;        /**< "" for a memfd */
     const char *file_system; /**< "tmpfs", "memfd", "ext4", ... */
@@ -819,7 +872,7 @@ typedef struct mapseg_information {
     uint64_t created_ns;   /**< since 1970-01-01 UTC */
     uint64_t user_tag;
     uint64_t recoveries;
-    uint64_t sequence;
+    uint64_t version;
     uint32_t format;
     uint8_t id[16];
     /* The lock. */
@@ -854,40 +907,53 @@ typedef struct mapseg_information {
     const char *safety_text;
     /** What this handle has to do without, because of where it runs, and what
      *  that means; "": nothing, or it is not attached. */
-    const char *loss_text;
+    const char *limitations;
     /** Of an attached handle, which is described itself, whatever the name leads
      *  to by now. */
     mapseg_name_state name_state;
     /** Counting ended early, since there are very many: `attached` is a lower
      *  bound. */
     bool attached_is_minimum;
-} mapseg_information;
+} mapseg_info;
 
 /** Describes the segment that the handle is attached to, or, if it is not, the one
- *  that its key leads to. The caller frees `*information` with
- *  mapseg_information_free. Takes no lock and no presence. NOT_FOUND, KEY_ERROR,
+ *  that its key leads to. The caller frees `*info` with mapseg_info_free; after a failure it
+ *  is NULL. Takes no lock and no presence. NOT_FOUND, KEY_ERROR,
  *  PERMISSION_DENIED, OUT_OF_RESOURCES, NOT_SUPPORTED, DESCRIPTOR_CLOSED; a file
  *  that is no segment is described, see `verdict`. */
-MAPSEG_API mapseg_result mapseg_info(mapseg *seg, mapseg_information **information);
-MAPSEG_API void mapseg_information_free(mapseg_information *information);
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1, 2) mapseg_result
+    mapseg_info_new(mapseg *seg, mapseg_info **info);
+
+/** Frees a description; NULL is fine. */
+MAPSEG_API void mapseg_info_free(mapseg_info *info);
 
 /** All segments of the places that have lists: /dev/shm and, if it is usable,
  *  $XDG_RUNTIME_DIR/mapseg. Other files there, and other users' that may not
  *  be read, are passed over. */
 typedef struct mapseg_list mapseg_list;
 
-/** The caller frees `*list` with mapseg_list_free. OUT_OF_RESOURCES, or
- *  UNKNOWN_ERROR where a directory could not be read. */
-MAPSEG_API mapseg_result mapseg_list_new(mapseg_list **list);
-MAPSEG_API size_t mapseg_list_count(const mapseg_list *list);
+/** Makes a list of what is there now. The caller frees `*list` with mapseg_list_free; after
+ *  a failure it is NULL. OUT_OF_RESOURCES, or UNKNOWN_ERROR where a directory could not be
+ *  read. */
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result mapseg_list_new(mapseg_list **list);
+
+/** How many entries the list has. */
+MAPSEG_API MAPSEG_NONNULL(1) size_t mapseg_list_count(const mapseg_list *list);
+
 /** Entry `index`, sorted by native key; belongs to the list. NULL: no such
  *  entry. */
-MAPSEG_API const mapseg_information *mapseg_list_get(const mapseg_list *list, size_t index);
+MAPSEG_API MAPSEG_NONNULL(1) const mapseg_info *mapseg_list_get(const mapseg_list *list,
+                                                                size_t index);
+
+/** Frees a list and its entries; NULL is fine. */
 MAPSEG_API void mapseg_list_free(mapseg_list *list);
 
 /** The XXH3-64 digest of memory (seed 0). No authentication: a process that can
- *  write the data can also make the digest fit. */
+ *  write the data can also make the digest fit. `data` may be NULL where `bytes` is 0. */
 MAPSEG_API uint64_t mapseg_digest(const void *data, size_t bytes);
+
+/** The version of the library that runs, "0.1.0"; static. */
+MAPSEG_API const char *mapseg_version(void);
 
 #ifdef __cplusplus
 }

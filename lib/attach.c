@@ -20,6 +20,7 @@
 #include "file/place.h"
 #include "handle/report.h"
 #include "file/trust.h"
+#include "mapseg-spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -98,19 +99,13 @@ struct request {
     mapseg *seg;
     mapseg_access access;
     mapseg_options options;
+    struct msi_place place;        /**< of the key */
     const struct msi_given *given; /**< a descriptor; NULL: the key's file */
     mapseg_ipc_key *key;           /**< that the handle gets with a descriptor */
     struct msi_name name;          /**< of a key that names one; while a try lasts */
     nlink_t links;                 /**< of the file when it was examined */
     bool again;                    /**< the failure is one that passes */
 };
-
-/** What type of key the file was reached by. */
-static mapseg_key_type
-type_of(const struct request *request)
-{
-    return request->given != NULL ? MAPSEG_KEY_MEMFD : mapseg_ipc_key_type(request->seg->key);
-}
 
 /** Opens the file that the handle's key names, in its directory. */
 static mapseg_result
@@ -119,7 +114,7 @@ open_named(struct request *request, struct msi_attachment *attachment, bool *wri
 {
     struct stat status;
     mapseg_result result =
-        msi_place_open(request->seg->key, false, request->options.flags, &request->name, failure);
+        msi_place_open(&request->place, false, request->options.flags, &request->name, failure);
 
     /* Looked at before it is opened: to open a FIFO or a device is to use it. */
     if (result == MAPSEG_OK)
@@ -142,15 +137,15 @@ static mapseg_result
 open_key(struct request *request, struct msi_attachment *attachment, bool *writable,
          struct msi_failure *failure)
 {
-    const mapseg_ipc_key *key = request->seg->key;
+    const struct msi_place *place = &request->place;
     mapseg_result result;
 
-    attachment->type = type_of(request);
+    attachment->type = place->type;
     attachment->trust_flags = request->options.flags;
     if (request->given != NULL)
         result = open_given(request->given->fd, attachment, writable, failure);
-    else if (mapseg_ipc_key_type(key) == MAPSEG_KEY_MEMFD)
-        result = open_descriptor(msi_key_memfd_number(key), attachment, writable, failure);
+    else if (place->type == MAPSEG_KEY_MEMFD)
+        result = open_descriptor(place->descriptor, attachment, writable, failure);
     else
         result = open_named(request, attachment, writable, failure);
     attachment->file.writes = *writable;
@@ -163,7 +158,7 @@ check_demands(const struct request *request, const struct mapseg_header *header,
               struct msi_failure *failure)
 {
     const struct msi_given *given = request->given;
-    const char *wanted = given != NULL ? "" : mapseg_ipc_key_id(request->seg->key);
+    const char *wanted = request->place.id;
     char id[33];
 
     msi_hexadecimal(header->id, id);
@@ -187,11 +182,16 @@ check_demands(const struct request *request, const struct mapseg_header *header,
                           id);
     if (request->options.flags & MAPSEG_REQUIRE_TAG &&
         header->user_tag != request->options.user_tag)
-        return msi_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
+        return msi_failed(failure, MAPSEG_WRONG_TAG, 0,
                           "its user tag is %#llx and %#llx was demanded; the programs do not "
                           "share one data format",
                           (unsigned long long)header->user_tag,
                           (unsigned long long)request->options.user_tag);
+    if (header->data_size < request->options.minimum_size)
+        return msi_failed(failure, MAPSEG_INVALID_SIZE, 0,
+                          "it has %llu bytes of data and at least %zu were demanded; agree on a "
+                          "size, or remove it",
+                          (unsigned long long)header->data_size, request->options.minimum_size);
     return MAPSEG_OK;
 }
 
@@ -201,7 +201,7 @@ make_key(struct request *request, const struct mapseg_header *header, struct msi
 {
     char text[MAPSEG_ENVIRONMENT_BYTES];
 
-    if (request->given == NULL)
+    if (request->given == NULL || request->given->has_key)
         return MAPSEG_OK;
     msi_key_format_memfd(request->given->fd, header->id, text);
     request->key = mapseg_ipc_key_from_text(text);
@@ -354,11 +354,9 @@ attach_once(struct request *request, struct msi_failure *failure)
         return result;
     }
     attachment.keeps_name = (request->options.flags & MAPSEG_KEEP_NAME) != 0;
-    request->seg->attachment = attachment;
     if (request->given != NULL && request->given->flight != NULL)
         msi_in_flight_remove(request->given->flight);
-    msi_forklist_add(request->seg);
-    msi_handle_adopt(request->seg, request->access, no_fork);
+    msi_handle_take(request->seg, &attachment, request->access, no_fork);
     return MAPSEG_OK;
 }
 
@@ -382,7 +380,13 @@ mapseg_result
 msi_attach_given(mapseg *seg, const struct msi_given *given, mapseg_access access,
                  const mapseg_options *options, struct msi_failure *failure)
 {
-    struct request request = {.seg = seg, .access = access, .options = *options, .given = given};
+    struct request request = {
+        .seg = seg,
+        .access = access,
+        .options = *options,
+        .place = {.type = MAPSEG_KEY_MEMFD, .name = "", .id = "", .descriptor = given->fd},
+        .given = given,
+    };
     mapseg_result result = attach(&request, failure);
 
     if (result != MAPSEG_OK)
@@ -392,6 +396,22 @@ msi_attach_given(mapseg *seg, const struct msi_given *given, mapseg_access acces
     return MAPSEG_OK;
 }
 
+/** Attaches to what the key leads to. A descriptor that the caller gives away becomes the
+ *  handle's, which keeps its key. */
+static mapseg_result
+attach_key(struct request *request, struct msi_failure *failure)
+{
+    struct msi_given given = {.fd = request->place.descriptor, .has_key = true};
+    mapseg_result result;
+
+    if (request->options.flags & MAPSEG_TAKE_DESCRIPTOR && given.fd >= 0)
+        request->given = &given;
+    result = attach(request, failure);
+    if (result == MAPSEG_OK && request->given != NULL)
+        (void)msi_os.close_on_exec(given.fd);
+    return result;
+}
+
 mapseg_result
 mapseg_attach_with(mapseg *seg, mapseg_access access, const mapseg_options *options)
 {
@@ -399,11 +419,11 @@ mapseg_attach_with(mapseg *seg, mapseg_access access, const mapseg_options *opti
     struct msi_failure failure;
     mapseg_result result;
 
-    if (msi_key_is_nameless(seg->key) && !msi_handle_is_attached(seg))
+    msi_place_of(seg->key, &request.place);
+    if (request.place.is_new_memory && !msi_handle_is_attached(seg))
         result = msi_failed(&failure, MAPSEG_KEY_ERROR, 0,
                             "the key names no descriptor; use \"memfd:\" and its number");
-    else if (seg->key == NULL ||
-             (mapseg_ipc_key_is_empty(seg->key) && !msi_handle_is_attached(seg)))
+    else if (request.place.is_nowhere && !msi_handle_is_attached(seg))
         result = msi_options_no_key(&failure);
     else
         result = msi_options_check_access(access, &failure);
@@ -414,7 +434,7 @@ mapseg_attach_with(mapseg *seg, mapseg_access access, const mapseg_options *opti
         if (seg->attached)
             return msi_refuse(seg, "attach", MAPSEG_ALREADY_ATTACHED,
                               "this handle is attached already; detach first");
-        result = attach(&request, &failure);
+        result = attach_key(&request, &failure);
     }
     return result == MAPSEG_OK ? msi_succeed(seg) : msi_report(seg, "attach", &failure);
 }

@@ -15,6 +15,7 @@ struct mapseg_message;
 /** A descriptor that is to become a handle's own. */
 struct msi_given {
     int fd;
+    bool has_key; /**< the handle's key names it; else the handle gets one that does */
     const struct mapseg_message *message; /**< what was said of it; NULL: nothing */
     /** Keeps it out of children until it is the handle's; NULL: it is the caller's. */
     struct msi_fd_in_flight *flight;

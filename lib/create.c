@@ -22,6 +22,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,9 +44,13 @@ struct request {
     size_t size;
     mapseg_access access;
     mapseg_options options;
-    struct msi_name name;           /**< without a path: memfd */
-    struct msi_fd_in_flight flight; /**< of the name's directory */
-    char *private_path;             /**< until the segment is complete; NULL: none */
+    struct msi_place place;
+    struct msi_attachment attachment;    /**< the handle's when it is complete */
+    struct msi_fd_in_flight file_flight; /**< of the new file, until then */
+    struct msi_name name;                /**< without a path: memfd */
+    struct msi_fd_in_flight name_flight; /**< of the name's directory */
+    char *private_path;                  /**< until the segment is complete; NULL: none */
+    bool refused;                        /**< by the caller's initialiser */
 };
 
 /* ---------------------------------------------------------------- limits -- */
@@ -222,9 +227,9 @@ reserve_file(const struct request *request, int fd, struct msi_failure *failure)
 
 /** Sizes and reserves the file, and writes its header. */
 static mapseg_result
-fill_file(const struct request *request, int fd, struct msi_failure *failure)
+fill_file(struct request *request, int fd, struct msi_failure *failure)
 {
-    struct msi_attachment *attachment = &request->seg->attachment;
+    struct msi_attachment *attachment = &request->attachment;
     struct mapseg_header header;
     mapseg_result result = MAPSEG_OK;
     int64_t put;
@@ -280,9 +285,9 @@ seal(const struct request *request, int fd, struct msi_failure *failure)
  *  seal another process of this user could open it, and would keep a mapping that
  *  writes. Children do not get the mapping before the handle is attached. */
 static mapseg_result
-seal_single(const struct request *request, struct msi_failure *failure)
+seal_single(struct request *request, struct msi_failure *failure)
 {
-    struct msi_attachment *attachment = &request->seg->attachment;
+    struct msi_attachment *attachment = &request->attachment;
     mapseg_result result = shape_file(request, attachment->file.fd, failure);
 
     if (result == MAPSEG_OK)
@@ -294,13 +299,77 @@ seal_single(const struct request *request, struct msi_failure *failure)
 static mapseg_result
 show_single(const struct request *request, struct msi_failure *failure)
 {
-    const struct msi_attachment *attachment = &request->seg->attachment;
+    const struct msi_attachment *attachment = &request->attachment;
     int error = 0;
 
     if (!(request->options.flags & MAPSEG_NO_FORK))
         error = msi_os.show_to_children(attachment->base, attachment->bytes);
     return error < 0 ? msi_system_failed(failure, -error, "children cannot be given it")
                      : MAPSEG_OK;
+}
+
+/* ---------------------------------------------------------- initialising -- */
+
+/** Maps the file for the caller to fill. Children do not get it: they would keep the
+ *  memory of a segment that may never be. */
+static mapseg_result
+map_to_fill(const struct request *request, char **base, struct msi_failure *failure)
+{
+    size_t bytes = (size_t)file_bytes(request);
+    int error = 0;
+
+    if (msi_forklist_lock() < 0)
+        return msi_forklist_lock_failed(failure);
+    *base = msi_os.map(request->attachment.file.fd, bytes, 0, MSI_MAP_WRITE, &error);
+    if (*base != NULL)
+        error = msi_os.hide_from_children(*base, bytes);
+    if (*base != NULL && error < 0)
+        msi_os.unmap(*base, bytes);
+    msi_forklist_unlock();
+    return error < 0
+               ? msi_system_failed(failure, -error,
+                                   "its %zu bytes cannot be mapped; check the address space", bytes)
+               : MAPSEG_OK;
+}
+
+/** Calls the initialiser, in which the thread is not cancelled: what it has in hand is
+ *  the library's. */
+static mapseg_result
+call_initializer(struct request *request, char *base)
+{
+    const mapseg_options *options = &request->options;
+    mapseg_result result;
+    int before;
+
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    result = options->initialize(base + msi_header_data_offset(), request->size,
+                                 options->initialize_argument);
+    (void)pthread_setcancelstate(before, NULL);
+    return result;
+}
+
+/** Lets the caller fill the data, while no other process can find it. No lock is held: it
+ *  may take its time. */
+static mapseg_result
+initialize(struct request *request, struct msi_failure *failure)
+{
+    char *base = request->attachment.base;
+    mapseg_result result = MAPSEG_OK;
+
+    if (request->options.initialize == NULL)
+        return MAPSEG_OK;
+    if (!is_single(request))
+        result = map_to_fill(request, &base, failure);
+    if (result != MAPSEG_OK)
+        return result;
+    result = call_initializer(request, base);
+    if (!is_single(request))
+        msi_os.unmap(base, (size_t)file_bytes(request));
+    request->refused = result != MAPSEG_OK;
+    return result == MAPSEG_OK
+               ? MAPSEG_OK
+               : msi_failed(failure, result, 0, "the program's initialiser gave it up: %s",
+                            mapseg_result_text(result));
 }
 
 /* -------------------------------------------------------------- the name -- */
@@ -375,13 +444,13 @@ take_name(struct request *request, int fd, int *error, struct msi_failure *failu
 static void
 abandon(struct request *request)
 {
-    struct msi_attachment *attachment = &request->seg->attachment;
+    struct msi_attachment *attachment = &request->attachment;
 
     if (request->private_path != NULL && attachment->file.fd >= 0)
         (void)msi_os.unlink(request->name.directory, private_name(request));
     free(request->private_path);
     request->private_path = NULL;
-    msi_forklist_remove(request->seg);
+    msi_in_flight_remove(&request->file_flight);
     msi_presence_release(&attachment->presence, &attachment->file);
     /* Its path is the request's; and the descriptor was made just now. */
     attachment->file.path = NULL;
@@ -396,14 +465,15 @@ abandon(struct request *request)
 static mapseg_result
 begin(struct request *request, bool named, struct msi_failure *failure)
 {
-    struct msi_attachment *attachment = &request->seg->attachment;
+    struct msi_attachment *attachment = &request->attachment;
     struct stat status;
     mapseg_result result;
     int error;
 
+    msi_attachment_clear(attachment);
     attachment->file.fd = open_file(request, named);
     attachment->file.writes = true;
-    msi_forklist_add(request->seg);
+    msi_in_flight_add(&request->file_flight, attachment->file.fd);
     if (attachment->file.fd < 0)
         return msi_system_failed(failure, -attachment->file.fd,
                                  "no file can be made in its place; check that the directory "
@@ -413,7 +483,7 @@ begin(struct request *request, bool named, struct msi_failure *failure)
         return msi_system_failed(failure, -error, "the new file cannot be examined");
     attachment->file.device = status.st_dev;
     attachment->file.inode = status.st_ino;
-    attachment->type = mapseg_ipc_key_type(request->seg->key);
+    attachment->type = request->place.type;
     attachment->trust_flags = request->options.flags;
     attachment->data_offset = (size_t)msi_header_data_offset();
     attachment->data_size = request->size;
@@ -433,7 +503,7 @@ begin(struct request *request, bool named, struct msi_failure *failure)
 static mapseg_result
 finish(struct request *request, bool *needs_name, struct msi_failure *failure)
 {
-    struct msi_attachment *attachment = &request->seg->attachment;
+    struct msi_attachment *attachment = &request->attachment;
     bool no_fork = (request->options.flags & MAPSEG_NO_FORK) != 0;
     mapseg_result result;
     int error;
@@ -466,11 +536,22 @@ finish(struct request *request, bool *needs_name, struct msi_failure *failure)
     return result;
 }
 
+/** Makes the complete attachment the handle's. The fork list is locked. */
+static void
+take_over(struct request *request)
+{
+    request->attachment.file.path = request->name.path;
+    request->name.path = NULL;
+    request->attachment.flags = header_flags(request);
+    msi_in_flight_remove(&request->file_flight);
+    msi_handle_take(request->seg, &request->attachment, request->access,
+                    (request->options.flags & MAPSEG_NO_FORK) != 0);
+}
+
 /** One try. */
 static mapseg_result
 create_file(struct request *request, bool named, bool *needs_name, struct msi_failure *failure)
 {
-    mapseg *seg = request->seg;
     mapseg_result result;
 
     if (msi_forklist_lock() < 0)
@@ -480,19 +561,17 @@ create_file(struct request *request, bool named, bool *needs_name, struct msi_fa
 
     /* Unlocked: a large segment takes a while, and others may want to fork. */
     if (result == MAPSEG_OK)
-        result = fill_file(request, seg->attachment.file.fd, failure);
+        result = fill_file(request, request->attachment.file.fd, failure);
+    if (result == MAPSEG_OK)
+        result = initialize(request, failure);
 
     (void)msi_forklist_lock();
     if (result == MAPSEG_OK)
         result = finish(request, needs_name, failure);
-    if (result == MAPSEG_OK) {
-        seg->attachment.file.path = request->name.path;
-        request->name.path = NULL;
-        seg->attachment.flags = header_flags(request);
-        msi_handle_adopt(seg, request->access, (request->options.flags & MAPSEG_NO_FORK) != 0);
-    } else {
+    if (result == MAPSEG_OK)
+        take_over(request);
+    else
         abandon(request);
-    }
     msi_forklist_unlock();
     return result;
 }
@@ -525,9 +604,8 @@ open_and_create(struct request *request, struct msi_failure *failure)
 
     if (msi_forklist_lock() < 0)
         return msi_forklist_lock_failed(failure);
-    result =
-        msi_place_open(request->seg->key, true, request->options.flags, &request->name, failure);
-    msi_in_flight_add(&request->flight, request->name.directory);
+    result = msi_place_open(&request->place, true, request->options.flags, &request->name, failure);
+    msi_in_flight_add(&request->name_flight, request->name.directory);
     msi_forklist_unlock();
 
     if (result == MAPSEG_OK)
@@ -536,7 +614,7 @@ open_and_create(struct request *request, struct msi_failure *failure)
         result = create(request, failure);
 
     (void)msi_forklist_lock();
-    msi_in_flight_remove(&request->flight);
+    msi_in_flight_remove(&request->name_flight);
     msi_name_close(&request->name);
     msi_forklist_unlock();
     return result;
@@ -544,24 +622,20 @@ open_and_create(struct request *request, struct msi_failure *failure)
 
 /** Whether the handle's key can be created. */
 static mapseg_result
-check_key(const mapseg *seg, struct msi_failure *failure)
+check_place(const struct msi_place *place, struct msi_failure *failure)
 {
-    if (seg->key == NULL)
-        return msi_options_no_key(failure);
-    if (msi_key_is_nameless(seg->key))
-        return MAPSEG_OK;
-    if (mapseg_ipc_key_type(seg->key) == MAPSEG_KEY_MEMFD)
+    if (place->type == MAPSEG_KEY_MEMFD && !place->is_new_memory)
         return msi_failed(failure, MAPSEG_KEY_ERROR, 0,
                           "the number of a new memory file is not ours to choose; use "
                           "\"memfd:\"");
-    return mapseg_ipc_key_is_empty(seg->key) ? msi_options_no_key(failure) : MAPSEG_OK;
+    return place->is_nowhere ? msi_options_no_key(failure) : MAPSEG_OK;
 }
 
 /** What the options ask for that this key, or this access, cannot have. */
 static mapseg_result
 check_options(const struct request *request, struct msi_failure *failure)
 {
-    bool nameless = msi_key_is_nameless(request->seg->key);
+    bool nameless = request->place.is_new_memory;
 
     if (request->options.flags & MAPSEG_SINGLE_WRITER && !nameless)
         return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
@@ -577,7 +651,7 @@ check_options(const struct request *request, struct msi_failure *failure)
 static mapseg_result
 check_request(struct request *request, const mapseg_options *options, struct msi_failure *failure)
 {
-    mapseg_result result = check_key(request->seg, failure);
+    mapseg_result result = check_place(&request->place, failure);
 
     if (result == MAPSEG_OK)
         result = check_size(request, failure);
@@ -596,16 +670,29 @@ check_request(struct request *request, const mapseg_options *options, struct msi
     return result;
 }
 
-mapseg_result
-mapseg_create_with(mapseg *seg, size_t size, mapseg_access access, const mapseg_options *options)
+/** Creates; *refused: what failed was the caller's initialiser. */
+static mapseg_result
+create_as(mapseg *seg, size_t size, mapseg_access access, const mapseg_options *options,
+          bool *refused)
 {
     struct request request = {.seg = seg, .size = size, .access = access};
     struct msi_failure failure;
-    mapseg_result result = check_request(&request, options, &failure);
+    mapseg_result result;
 
+    msi_place_of(seg->key, &request.place);
+    result = check_request(&request, options, &failure);
     if (result == MAPSEG_OK)
         result = open_and_create(&request, &failure);
+    *refused = request.refused;
     return result == MAPSEG_OK ? msi_succeed(seg) : msi_report(seg, "create", &failure);
+}
+
+mapseg_result
+mapseg_create_with(mapseg *seg, size_t size, mapseg_access access, const mapseg_options *options)
+{
+    bool refused;
+
+    return create_as(seg, size, access, options, &refused);
 }
 
 mapseg_result
@@ -614,27 +701,63 @@ mapseg_create(mapseg *seg, size_t size, mapseg_access access)
     return mapseg_create_with(seg, size, access, NULL);
 }
 
+/* ---------------------------------------------------- creating or attaching -- */
+
+/** Whether there is nothing that could be attached to. "memfd:" leads to nothing, unless
+ *  the handle is attached to it already. */
+static bool
+leads_to_nothing(mapseg *seg, mapseg_access access, const mapseg_options *options,
+                 mapseg_result *result)
+{
+    struct msi_place place;
+
+    msi_place_of(seg->key, &place);
+    if (place.is_new_memory && !msi_handle_is_attached(seg))
+        return true;
+    *result = mapseg_attach_with(seg, access, options);
+    return *result == MAPSEG_NOT_FOUND;
+}
+
+static mapseg_result
+create_or_attach(mapseg *seg, size_t size, mapseg_access access, const mapseg_options *options,
+                 bool *created)
+{
+    int64_t deadline = msi_patience_ends(options->timeout_ns);
+    int64_t pause_ns = 0;
+    mapseg_result result;
+    bool refused;
+
+    do {
+        if (!leads_to_nothing(seg, access, options, &result))
+            return result;
+        result = create_as(seg, size, access, options, &refused);
+        *created = result == MAPSEG_OK;
+        /* Another process was faster. By the time we attach, its segment may be gone again. */
+    } while (result == MAPSEG_ALREADY_EXISTS && !refused &&
+             msi_wait_for_remover(&pause_ns, deadline));
+    return result;
+}
+
+mapseg_result
+mapseg_create_or_attach_with(mapseg *seg, size_t size, mapseg_access access,
+                             const mapseg_options *options, bool *created)
+{
+    struct msi_failure failure;
+    mapseg_options all;
+    bool ignored;
+
+    if (created == NULL)
+        created = &ignored;
+    *created = false;
+    if (msi_options_read(options, &all, &failure) != MAPSEG_OK)
+        return msi_report(seg, "create", &failure);
+    if (all.minimum_size == 0)
+        all.minimum_size = size;
+    return create_or_attach(seg, size, access, &all, created);
+}
+
 mapseg_result
 mapseg_create_or_attach(mapseg *seg, size_t size, mapseg_access access, bool *created)
 {
-    int64_t deadline = msi_patience_ends(0);
-    int64_t pause_ns = 0;
-    mapseg_result result;
-
-    if (created != NULL)
-        *created = false;
-    for (;;) {
-        /* "memfd:" leads to nothing, unless it does already. */
-        result = msi_key_is_nameless(seg->key) && !msi_handle_is_attached(seg)
-                     ? MAPSEG_NOT_FOUND
-                     : mapseg_attach(seg, access);
-        if (result != MAPSEG_NOT_FOUND)
-            return result;
-        result = mapseg_create(seg, size, access);
-        if (created != NULL)
-            *created = result == MAPSEG_OK;
-        /* Another process was faster. By the time we attach, its segment may be gone again. */
-        if (result != MAPSEG_ALREADY_EXISTS || !msi_wait_for_remover(&pause_ns, deadline))
-            return result;
-    }
+    return mapseg_create_or_attach_with(seg, size, access, NULL, created);
 }

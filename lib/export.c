@@ -11,6 +11,7 @@
 #include "handle/options.h"
 #include "os/os.h"
 #include "handle/report.h"
+#include "mapseg-spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -113,47 +114,40 @@ export_to_program(mapseg *seg, mapseg_access access, struct msi_failure *failure
     return fd;
 }
 
-int
-mapseg_export_fd(mapseg *seg, mapseg_access access)
+mapseg_result
+mapseg_export_fd(mapseg *seg, mapseg_access access, int *fd)
 {
     struct msi_failure failure;
-    int fd = export_to_program(seg, access, &failure);
 
-    if (fd < 0) {
-        (void)msi_report(seg, "export", &failure);
-        return -1;
-    }
-    (void)msi_succeed(seg);
-    return fd;
+    *fd = export_to_program(seg, access, &failure);
+    return *fd < 0 ? msi_report(seg, "export", &failure) : msi_succeed(seg);
 }
 
-int
+mapseg_result
 mapseg_spawn_actions(mapseg *seg, mapseg_access access, posix_spawn_file_actions_t *actions,
-                     char variable[MAPSEG_ENVIRONMENT_BYTES])
+                     char variable[MAPSEG_ENVIRONMENT_BYTES], int *fd)
 {
     static const char name[] = "MAPSEG_KEY=";
     char key[MAPSEG_ENVIRONMENT_BYTES];
     struct msi_failure failure;
-    int fd = export_to_program(seg, access, &failure);
+    int made = export_to_program(seg, access, &failure);
     int error;
 
-    if (fd < 0) {
-        (void)msi_report(seg, "export", &failure);
-        return -1;
-    }
+    *fd = -1;
+    if (made < 0)
+        return msi_report(seg, "export", &failure);
     /* Onto itself: in the child that takes close-on-exec off. */
-    error = actions == NULL ? 0 : posix_spawn_file_actions_adddup2(actions, fd, fd);
+    error = actions == NULL ? 0 : posix_spawn_file_actions_adddup2(actions, made, made);
     if (error != 0) {
-        msi_close(fd);
+        msi_close(made);
         msi_system_failed(&failure, error, "no file action can be added");
-        (void)msi_report(seg, "export", &failure);
-        return -1;
+        return msi_report(seg, "export", &failure);
     }
-    msi_key_format_memfd(fd, seg->attachment.id, key);
+    msi_key_format_memfd(made, seg->attachment.id, key);
     snprintf(variable, MAPSEG_ENVIRONMENT_BYTES, "%s%.*s", name,
              (int)(MAPSEG_ENVIRONMENT_BYTES - sizeof name), key);
-    (void)msi_succeed(seg);
-    return fd;
+    *fd = made;
+    return msi_succeed(seg);
 }
 
 /** What can be said before anything is tried. */

@@ -35,9 +35,12 @@ static int
 given_descriptor(mapseg *seg)
 {
     struct msi_file *file = &seg->attachment.file;
+    struct msi_place place;
 
-    return msi_handle_is_attached(seg) && file->fd >= 0 ? msi_file_fd(file)
-                                                        : msi_key_memfd_number(seg->key);
+    if (msi_handle_is_attached(seg) && file->fd >= 0)
+        return msi_file_fd(file);
+    msi_place_of(seg->key, &place);
+    return place.descriptor;
 }
 
 /** Opens what the handle is attached to, or what its key leads to if that is a
@@ -81,9 +84,11 @@ open_place(const mapseg *seg, struct look *look, struct msi_failure *failure)
 {
     const struct msi_attachment *attachment = &seg->attachment;
     const uint32_t any = MAPSEG_ALLOW_SHARED_DIRECTORY;
+    struct msi_place place;
 
+    msi_place_of(seg->key, &place);
     if (!msi_handle_is_attached(seg))
-        return msi_place_open(seg->key, false, any, &look->name, failure);
+        return msi_place_open(&place, false, any, &look->name, failure);
     if (attachment->file.path == NULL)
         return MAPSEG_OK;
     /* The key of a runtime directory may lead elsewhere by now, or nowhere. */
@@ -194,23 +199,22 @@ see_name(const mapseg *seg, const struct look *look)
 
 /** What this very handle has of the segment. */
 static void
-see_attachment(const mapseg *seg, const struct look *look, mapseg_information *seen)
+see_attachment(const mapseg *seg, const struct look *look, mapseg_info *seen)
 {
     seen->presence = own_presence(seg);
-    seen->loss_text = own_loss(seg, seen->presence);
+    seen->limitations = own_loss(seg, seen->presence);
     seen->name_state = see_name(seg, look);
     if (msi_handle_is_attached(seg))
         seen->huge_bytes = msi_os.huge_bytes(seg->attachment.base);
 }
 
 static mapseg_result
-see(const mapseg *seg, const struct look *look, mapseg_information **information,
+see(const mapseg *seg, const struct look *look, mapseg_info **information,
     struct msi_failure *failure)
 {
     const char *path = msi_handle_is_attached(seg) ? seg->attachment.file.path : look->name.path;
 
-    *information =
-        msi_information_make(seg->key, path == NULL ? "" : path, look->fd, &look->status);
+    *information = msi_info_make(seg->key, path == NULL ? "" : path, look->fd, &look->status);
     if (*information == NULL)
         return msi_system_failed(failure, ENOMEM, "no memory");
     see_attachment(seg, look, *information);
@@ -218,7 +222,7 @@ see(const mapseg *seg, const struct look *look, mapseg_information **information
 }
 
 static mapseg_result
-see_key(mapseg *seg, mapseg_information **information, struct msi_failure *failure)
+see_key(mapseg *seg, mapseg_info **information, struct msi_failure *failure)
 {
     struct look look = {.fd = -1};
     mapseg_result result;
@@ -243,14 +247,15 @@ see_key(mapseg *seg, mapseg_information **information, struct msi_failure *failu
 }
 
 mapseg_result
-mapseg_info(mapseg *seg, mapseg_information **information)
+mapseg_info_new(mapseg *seg, mapseg_info **information)
 {
     struct msi_failure failure;
+    struct msi_place place;
     mapseg_result result;
 
     *information = NULL;
-    if (seg->key == NULL || (mapseg_ipc_key_is_empty(seg->key) &&
-                             !(msi_handle_is_attached(seg) && seg->attachment.file.path == NULL)))
+    msi_place_of(seg->key, &place);
+    if (place.is_nowhere || (place.is_new_memory && !msi_handle_is_attached(seg)))
         result = msi_options_no_key(&failure);
     else
         result = see_key(seg, information, &failure);

@@ -21,21 +21,21 @@
 struct mapseg_list {
     size_t count;
     size_t room;
-    mapseg_information **entries;
+    mapseg_info **entries;
 };
 
 /** Appends an entry, which the list then owns. */
 static int
-append(mapseg_list *list, mapseg_information *entry)
+append(mapseg_list *list, mapseg_info *entry)
 {
     if (entry == NULL)
         return -ENOMEM;
     if (list->count == list->room) {
         size_t room = list->room == 0 ? 32 : list->room * 2;
-        mapseg_information **larger = realloc(list->entries, room * sizeof *larger);
+        mapseg_info **larger = realloc(list->entries, room * sizeof *larger);
 
         if (larger == NULL) {
-            mapseg_information_free(entry);
+            mapseg_info_free(entry);
             return -ENOMEM;
         }
         list->entries = larger;
@@ -135,7 +135,7 @@ list_file(const struct listing *listing, const char *name)
         error = fd;
     if (fd >= 0 && msi_os.status(fd, &status) >= 0 &&
         (msi_is_private_name(name) || msi_header_is_ours(fd)))
-        error = append(listing->list, msi_information_make(key, path, fd, &status));
+        error = append(listing->list, msi_info_make(key, path, fd, &status));
     close_carried(&flight);
     mapseg_ipc_key_free(key);
     free(path);
@@ -174,8 +174,8 @@ list_directory(mapseg_list *list, mapseg_key_type type)
 static int
 compare(const void *a, const void *b)
 {
-    const mapseg_information *const *first = a;
-    const mapseg_information *const *second = b;
+    const mapseg_info *const *first = a;
+    const mapseg_info *const *second = b;
 
     return strcmp((*first)->native_key, (*second)->native_key);
 }
@@ -208,7 +208,7 @@ mapseg_list_count(const mapseg_list *list)
     return list->count;
 }
 
-const mapseg_information *
+const mapseg_info *
 mapseg_list_get(const mapseg_list *list, size_t index)
 {
     return index < list->count ? list->entries[index] : NULL;
@@ -220,7 +220,7 @@ mapseg_list_free(mapseg_list *list)
     if (list == NULL)
         return;
     for (size_t i = 0; i < list->count; i++)
-        mapseg_information_free(list->entries[i]);
+        mapseg_info_free(list->entries[i]);
     free(list->entries);
     free(list);
 }

@@ -73,10 +73,10 @@ copy_locked(const struct msi_view *view, const struct range *range,
     *good = false;
     if (result == MAPSEG_DESCRIPTOR_CLOSED)
         return result;
-    if (!mapseg_holds_lock(result))
-        return MAPSEG_OK;
     if (result == MAPSEG_ALREADY_LOCKED)
         lock = NULL;
+    else if (!mapseg_result_owes_unlock(result))
+        return MAPSEG_OK;
     result = copy_own(view, range, version);
     *good = !msi_version_is_odd(*version);
     if (lock != NULL)
@@ -168,6 +168,8 @@ mapseg_read_for(mapseg *seg, size_t offset, void *to, size_t bytes, uint64_t *ve
 
     if (read_fast(seg, offset, to, bytes, version))
         return MAPSEG_OK;
+    if (timeout_ns == MAPSEG_TIMEOUT_DEFAULT)
+        timeout_ns = MSI_VIEW_PATIENCE_NS;
     if (!msi_handle_is_attached(seg))
         return msi_view_refuse_detached(seg, "read");
     result = msi_view_check_range(seg, "read", offset, bytes);
@@ -186,11 +188,11 @@ mapseg_read(mapseg *seg, size_t offset, void *to, size_t bytes, uint64_t *versio
 {
     if (read_fast(seg, offset, to, bytes, version))
         return MAPSEG_OK;
-    return mapseg_read_for(seg, offset, to, bytes, version, MSI_VIEW_PATIENCE_NS);
+    return mapseg_read_for(seg, offset, to, bytes, version, MAPSEG_TIMEOUT_DEFAULT);
 }
 
 /** Waits until no change is under way and the version is not `seen`, which is
- *  odd where any will do. */
+ *  MAPSEG_ANY_VERSION, or another odd number, where any will do. */
 static mapseg_result
 wait_for_version(const struct msi_view *view, uint64_t seen, int64_t timeout_ns, uint64_t *version)
 {
@@ -270,7 +272,7 @@ mapseg_read_retry(mapseg *seg, uint64_t version)
 }
 
 mapseg_result
-mapseg_wait(mapseg *seg, uint64_t seen, int64_t timeout_ns, uint64_t *now)
+mapseg_wait(mapseg *seg, uint64_t seen, uint64_t *now, int64_t timeout_ns)
 {
     uint64_t version;
     mapseg_result result = wait_as(seg, "wait for", seen, timeout_ns, &version);

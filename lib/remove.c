@@ -186,8 +186,8 @@ remove_name(const struct msi_name *name, bool force, const mapseg_options *optio
 /** Tries until it is done or hopeless. A child that is made meanwhile closes the
  *  directory. */
 static mapseg_result
-remove_key(const mapseg *seg, bool force, const mapseg_options *options,
-           struct msi_failure *failure)
+remove_place(const struct msi_place *place, bool force, const mapseg_options *options,
+             struct msi_failure *failure)
 {
     struct msi_fd_in_flight flight;
     struct msi_name name;
@@ -195,7 +195,7 @@ remove_key(const mapseg *seg, bool force, const mapseg_options *options,
 
     if (msi_forklist_lock() < 0)
         return msi_forklist_lock_failed(failure);
-    result = msi_place_open(seg->key, false, options->flags, &name, failure);
+    result = msi_place_open(place, false, options->flags, &name, failure);
     msi_in_flight_add(&flight, name.directory);
     msi_forklist_unlock();
 
@@ -217,14 +217,16 @@ check_and_remove(mapseg *seg, const char *operation, bool force, const mapseg_op
 {
     struct msi_failure failure;
     mapseg_options options;
+    struct msi_place place;
     mapseg_result result;
 
-    if (seg->key == NULL || (mapseg_ipc_key_is_empty(seg->key) && !msi_key_is_nameless(seg->key)))
+    msi_place_of(seg->key, &place);
+    if (place.is_nowhere)
         result = msi_options_no_key(&failure);
     else
         result = msi_options_read(given, &options, &failure);
     if (result == MAPSEG_OK)
-        result = remove_key(seg, force, &options, &failure);
+        result = remove_place(&place, force, &options, &failure);
     return result == MAPSEG_OK ? msi_succeed(seg) : msi_report(seg, operation, &failure);
 }
 

@@ -15,6 +15,7 @@
 #include "os/os.h"
 #include "file/place.h"
 #include "handle/report.h"
+#include "mapseg-spawn.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -121,7 +122,7 @@ mapseg_set_key(mapseg *seg, const char *key)
         return change_key(seg, NULL, NULL);
     if (seg->plain_key != NULL && strcmp(seg->plain_key, key) == 0)
         return msi_succeed(seg);
-    derived = mapseg_ipc_key_derive(key, mapseg_default_key_type());
+    derived = mapseg_ipc_key_derive(key, MAPSEG_KEY_SHM);
     copy = msi_copy_string(key);
     if (derived == NULL || copy == NULL) {
         mapseg_ipc_key_free(derived);

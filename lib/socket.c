@@ -315,7 +315,7 @@ receive(mapseg *seg, int socket_fd, mapseg_access access, const mapseg_options *
     result = error < 0 ? socket_failed(-error, failure) : check_arrival(&incoming, access, failure);
     if (result == MAPSEG_OK) {
         given.fd = incoming.received.fd;
-        attaching.timeout_ns = 0;
+        attaching.timeout_ns = MAPSEG_TIMEOUT_DEFAULT;
         result = msi_attach_given(seg, &given, access, &attaching, failure);
     }
     if (result != MAPSEG_OK)

@@ -138,7 +138,7 @@ mapseg_write_begin(mapseg *seg)
     if (msi_handle_is_attached(seg) && msi_lock_was_taken_away(&seg->lock))
         return refuse_lost_lock(seg);
     result = mapseg_lock(seg);
-    if (mapseg_holds_lock(result))
+    if (mapseg_result_owes_unlock(result) || result == MAPSEG_ALREADY_LOCKED)
         msi_lock_begin_change(&seg->lock);
     return result;
 }

@@ -155,16 +155,16 @@ static void
 check_described(mapseg_result verdict, mapseg_result or_this)
 {
     mapseg *seg = handle_for(key);
-    mapseg_information *information = NULL;
+    mapseg_info *information = NULL;
     struct footprint before;
 
     take_footprint(&before, path);
-    expect(MAPSEG_OK, seg, mapseg_info(seg, &information));
+    expect(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
     ck_assert_ptr_nonnull(information);
     ck_assert_msg(information->verdict == verdict || information->verdict == or_this, "%s: %s",
                   mapseg_result_name(information->verdict), information->verdict_text);
     ck_assert(is_one_line(information->verdict_text));
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     check_footprint(&before, path);
     mapseg_free(seg);
 }
@@ -1293,11 +1293,12 @@ END_TEST
 
 START_TEST(unknown_option_flag)
 {
-    const uint32_t known =
-        MAPSEG_PERSISTENT | MAPSEG_LAZY | MAPSEG_RECLAIM | MAPSEG_FAIR | MAPSEG_NO_FORK |
-        MAPSEG_REQUIRE_TAG | MAPSEG_SINGLE_WRITER | MAPSEG_UNTRUSTED_PEER | MAPSEG_GUARDED |
-        MAPSEG_ALLOW_OTHER_OWNER | MAPSEG_ALLOW_SHARED_WRITE | MAPSEG_ALLOW_HARD_LINKS |
-        MAPSEG_ALLOW_SHARED_DIRECTORY | MAPSEG_KEEP_NAME | MAPSEG_STALE_ONLY | MAPSEG_REQUIRE_ID;
+    const uint32_t known = MAPSEG_PERSISTENT | MAPSEG_LAZY | MAPSEG_RECLAIM | MAPSEG_FAIR |
+                           MAPSEG_NO_FORK | MAPSEG_REQUIRE_TAG | MAPSEG_SINGLE_WRITER |
+                           MAPSEG_UNTRUSTED_PEER | MAPSEG_GUARDED | MAPSEG_ALLOW_OTHER_OWNER |
+                           MAPSEG_ALLOW_SHARED_WRITE | MAPSEG_ALLOW_HARD_LINKS |
+                           MAPSEG_ALLOW_SHARED_DIRECTORY | MAPSEG_KEEP_NAME | MAPSEG_STALE_ONLY |
+                           MAPSEG_REQUIRE_ID | MAPSEG_TAKE_DESCRIPTOR;
     mapseg_options options = MAPSEG_OPTIONS_INIT;
 
     for (int bit = 0; bit < 32; bit++) {
@@ -1371,7 +1372,7 @@ START_TEST(user_tag_is_demanded)
     for (int bit = 0; bit < 64; bit += 9) {
         options.user_tag = UINT64_C(0x123456789abcdef0) ^ UINT64_C(1) << bit;
         check_refusal(other, mapseg_attach_with(other, MAPSEG_READ_WRITE, &options),
-                      MAPSEG_INVALID_ARGUMENT, MAPSEG_INVALID_ARGUMENT);
+                      MAPSEG_WRONG_TAG, MAPSEG_WRONG_TAG);
         check_footprint(&before, path);
     }
     /* Who does not demand it does not care. */

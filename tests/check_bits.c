@@ -172,17 +172,17 @@ is_filled(mapseg *seg, uint8_t seed)
 static void
 describe(mapseg *seg, char *text, size_t bytes)
 {
-    mapseg_information *information;
+    mapseg_info *information;
     int length;
 
-    need_result(MAPSEG_OK, mapseg_info(seg, &information));
+    need_result(MAPSEG_OK, mapseg_info_new(seg, &information));
     length =
         snprintf(text, bytes, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu32 " %d ",
                  information->data_size, information->data_offset, information->created_ns,
                  information->user_tag, information->attached, (int)information->use);
     for (size_t i = 0; i < sizeof(information->id); i++)
         length += snprintf(text + length, bytes - (size_t)length, "%02x", information->id[i]);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
 }
 
 /** Both sides see the same of the segment, attachments included. */
@@ -391,7 +391,7 @@ hold(struct stage *stage)
 {
     mapseg *seg = attached_to(stage->place.key);
 
-    need(mapseg_holds_lock(mapseg_lock(seg)));
+    need(mapseg_result_owes_unlock(mapseg_lock(seg)));
     atomic_fetch_add(&stage->ready, 1);
     for (;;)
         (void)pause();
@@ -569,7 +569,7 @@ START_TEST(each_waits_for_the_other_to_change)
         make_change(seg);
         need_number_said(peer, "MAPSEG_OK ", firsts[i] + 2);
         tell(peer, "change 1");
-        need_result(MAPSEG_OK, mapseg_wait(seg, firsts[i] + 2, HANG, &version));
+        need_result(MAPSEG_OK, mapseg_wait(seg, firsts[i] + 2, &version, HANG));
         need_number((int64_t)firsts[i] + 4, (int64_t)version);
         need_answer(peer, "yes");
     }

@@ -20,8 +20,9 @@
 #include <unistd.h>
 
 /**
- * Read by AddressSanitizer. Cancellation unwinds frames without telling it, and where their marks lie
- * it then finds a fault in its own end of the thread, the call that takes the alternate stack away.
+ * Read by AddressSanitizer. Cancellation unwinds frames without telling it, and where their marks
+ * lie it then finds a fault in its own end of the thread, the call that takes the alternate stack
+ * away.
  */
 const char *__asan_default_options(void);
 
@@ -129,10 +130,10 @@ run_reclaim(struct actor *actor)
 static bool
 run_info(struct actor *actor)
 {
-    mapseg_information *information;
-    bool well = mapseg_info(actor->seg, &information) == MAPSEG_OK;
+    mapseg_info *information;
+    bool well = mapseg_info_new(actor->seg, &information) == MAPSEG_OK;
 
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     return well;
 }
 
@@ -162,7 +163,7 @@ run_wait(struct actor *actor)
     char byte;
 
     return mapseg_read(actor->seg, 0, &byte, 1, &version) == MAPSEG_OK &&
-           mapseg_wait(actor->seg, version, SHORT_NS, &version) == MAPSEG_TIMED_OUT;
+           mapseg_wait(actor->seg, version, &version, SHORT_NS) == MAPSEG_TIMED_OUT;
 }
 
 static bool
@@ -212,14 +213,13 @@ run_recover(struct actor *actor)
 static bool
 run_watch(struct actor *actor)
 {
-    return mapseg_change_fd(actor->seg) >= 0 && mapseg_detach(actor->seg) == MAPSEG_OK;
+    return notify_fd(actor->seg) >= 0 && mapseg_detach(actor->seg) == MAPSEG_OK;
 }
 
 static bool
 run_section(struct actor *actor)
 {
-    return mapseg_access_begin(actor->seg) == MAPSEG_OK &&
-           mapseg_access_end(actor->seg) == MAPSEG_OK;
+    return mapseg_guard_begin(actor->seg) == MAPSEG_OK && mapseg_guard_end(actor->seg) == MAPSEG_OK;
 }
 
 static bool
@@ -248,7 +248,7 @@ attach_memory(struct actor *actor)
 static bool
 run_export(struct actor *actor)
 {
-    actor->channel[0] = mapseg_export_fd(actor->seg, MAPSEG_READ_ONLY);
+    actor->channel[0] = exported_fd(actor->seg, MAPSEG_READ_ONLY);
     return actor->channel[0] >= 0;
 }
 
@@ -438,7 +438,7 @@ receive_in_vain(void *argument)
 {
     struct actor *actor = argument;
 
-    (void)mapseg_receive(actor->seg, actor->channel[1], MAPSEG_READ_WRITE);
+    ignored(mapseg_receive(actor->seg, actor->channel[1], MAPSEG_READ_WRITE));
     return NULL;
 }
 
@@ -581,7 +581,7 @@ await_version(struct run *run)
     if (mapseg_read(run->actor.seg, 0, &byte, 1, &version) != MAPSEG_OK)
         return false;
     atomic_store(&run->is_over, true);
-    return mapseg_wait(run->actor.seg, version, -1, NULL) == MAPSEG_OK;
+    return mapseg_wait(run->actor.seg, version, NULL, -1) == MAPSEG_OK;
 }
 
 static void *

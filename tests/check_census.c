@@ -211,16 +211,16 @@ look(void *argument)
 {
     struct seen *seen = argument;
     mapseg *seg = handle_for(seen->key);
-    mapseg_information *information;
+    mapseg_info *information;
 
-    seen->result = mapseg_info(seg, &information);
+    seen->result = mapseg_info_new(seg, &information);
     if (seen->result == MAPSEG_OK) {
         seen->attached = information->attached;
         seen->readers = information->readers;
         seen->is_minimum = information->attached_is_minimum;
         seen->use = information->use;
     }
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     mapseg_free(seg);
     if (seen->lists)
         look_into_list(seen);
@@ -364,11 +364,11 @@ static void *
 look_by_info(void *argument)
 {
     mapseg *seg = handle_for(argument);
-    mapseg_information *information;
+    mapseg_info *information;
 
     is_looking = true;
-    expect(MAPSEG_OK, seg, mapseg_info(seg, &information));
-    mapseg_information_free(information);
+    expect(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
+    mapseg_info_free(information);
     mapseg_free(seg);
     return NULL;
 }
@@ -390,13 +390,13 @@ look_by_list(void *argument)
 static int
 use_in_child(mapseg *seg, int descriptors)
 {
-    mapseg_information *information;
+    mapseg_info *information;
 
     if (count_open_descriptors() != descriptors)
         return 2;
-    if (mapseg_info(seg, &information) != MAPSEG_OK)
+    if (mapseg_info_new(seg, &information) != MAPSEG_OK)
         return 3;
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     return mapseg_lock(seg) == MAPSEG_OK && mapseg_unlock(seg) == MAPSEG_OK &&
                    mapseg_detach(seg) == MAPSEG_OK
                ? 0

@@ -47,7 +47,7 @@ write_once(mapseg *seg)
 {
     uint64_t *count = mapseg_data(seg);
 
-    if (!mapseg_holds_lock(mapseg_write_begin(seg)))
+    if (!mapseg_result_owes_unlock(mapseg_write_begin(seg)))
         return false;
     ++*count;
     return mapseg_write_end(seg) == MAPSEG_OK;
@@ -84,7 +84,7 @@ obey(mapseg *seg, int word)
     case 'r':
         return write_at_random(seg);
     case 'b':
-        return mapseg_holds_lock(mapseg_write_begin(seg));
+        return mapseg_result_owes_unlock(mapseg_write_begin(seg));
     case 'e':
         return mapseg_write_end(seg) == MAPSEG_OK;
     case 'c':
@@ -107,7 +107,7 @@ writer(int channel, void *key)
         if (!mapseg_is_attached(seg) && mapseg_attach(seg, MAPSEG_READ_WRITE) != MAPSEG_OK)
             return 2;
         if (word == 'k') {
-            if (!mapseg_holds_lock(mapseg_write_begin(seg)))
+            if (!mapseg_result_owes_unlock(mapseg_write_begin(seg)))
                 return 3;
             raise(SIGKILL);
         }
@@ -169,7 +169,7 @@ is_readable(int fd, int milliseconds)
 static int
 change_fd(mapseg *seg)
 {
-    int fd = mapseg_change_fd(seg);
+    int fd = notify_fd(seg);
 
     ck_assert_msg(fd >= 0, "no descriptor: %s", mapseg_error_string(seg));
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_OK);
@@ -191,7 +191,7 @@ give_out(mapseg *seg, int way)
         expect(MAPSEG_OK, seg, mapseg_read_begin(seg, &version));
         break;
     default:
-        expect(MAPSEG_OK, seg, mapseg_wait(seg, NO_VERSION, 0, &version));
+        expect(MAPSEG_OK, seg, mapseg_wait(seg, NO_VERSION, &version, 0));
     }
     ck_assert_uint_eq(version % 2, 0);
     return version;
@@ -321,7 +321,7 @@ START_TEST(a_new_segment_has_a_version)
     set_up(&scene);
     fd = change_fd(scene.seg);
     check_readable(fd);
-    expect(MAPSEG_OK, scene.seg, mapseg_wait(scene.seg, NO_VERSION, 0, &version));
+    expect(MAPSEG_OK, scene.seg, mapseg_wait(scene.seg, NO_VERSION, &version, 0));
     ck_assert_uint_eq(version, 0);
     check_quiet(fd);
     tear_down(&scene);
@@ -341,11 +341,11 @@ START_TEST(waiting_for_a_known_version_is_an_answer)
     fd = change_fd(scene.seg);
     /* What was given out before does not count. */
     check_readable(fd);
-    expect(MAPSEG_TIMED_OUT, scene.seg, mapseg_wait(scene.seg, known, 0, &version));
+    expect(MAPSEG_TIMED_OUT, scene.seg, mapseg_wait(scene.seg, known, &version, 0));
     check_quiet(fd);
     tell(&scene.writer, 'w');
     check_readable(fd);
-    expect(MAPSEG_OK, scene.seg, mapseg_wait(scene.seg, known, 0, &version));
+    expect(MAPSEG_OK, scene.seg, mapseg_wait(scene.seg, known, &version, 0));
     ck_assert_uint_eq(version, known + 2);
     check_quiet(fd);
     tear_down(&scene);
@@ -399,7 +399,7 @@ END_TEST
 START_TEST(other_calls_give_nothing_out)
 {
     struct scene scene;
-    mapseg_information *information;
+    mapseg_info *information;
     uint64_t version;
     int fd;
 
@@ -410,8 +410,8 @@ START_TEST(other_calls_give_nothing_out)
     check_readable(fd);
     expect(MAPSEG_OK, scene.seg, mapseg_lock(scene.seg));
     expect(MAPSEG_OK, scene.seg, mapseg_unlock(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_info(scene.seg, &information));
-    mapseg_information_free(information);
+    expect(MAPSEG_OK, scene.seg, mapseg_info_new(scene.seg, &information));
+    mapseg_info_free(information);
     ck_assert(mapseg_read_retry(scene.seg, version));
     ck_assert(is_readable(fd, 0));
     ck_assert_int_eq(change_fd(scene.seg), fd);
@@ -487,7 +487,7 @@ START_TEST(lost_file_is_readable_for_good)
     ck_assert_int_eq(truncate(scene.path, 0), 0);
     check_readable(fd);
     for (int i = 0; i < 3; i++) {
-        expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_wait(scene.seg, NO_VERSION, 0, &version));
+        expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_wait(scene.seg, NO_VERSION, &version, 0));
         ck_assert(is_readable(fd, 20));
     }
     expect(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
@@ -507,7 +507,7 @@ follow(mapseg *seg, int fd, uint64_t count)
     for (int i = 0; seen < count; i++) {
         check_readable(fd);
         if (i % 3 == 1) {
-            mapseg_result result = mapseg_wait(seg, last, 0, &version);
+            mapseg_result result = mapseg_wait(seg, last, &version, 0);
 
             /* Another change has begun since. */
             if (result == MAPSEG_TIMED_OUT)
@@ -723,13 +723,13 @@ START_TEST(detached_handles_have_none)
 
     unique_key(key);
     seg = handle_for(key);
-    ck_assert_int_eq(mapseg_change_fd(seg), -1);
+    ck_assert_int_eq(notify_fd(seg), -1);
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_NOT_ATTACHED);
     ck_assert(is_one_line(mapseg_error_string(seg)));
     expect(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
     (void)change_fd(seg);
     expect(MAPSEG_OK, seg, mapseg_detach(seg));
-    ck_assert_int_eq(mapseg_change_fd(seg), -1);
+    ck_assert_int_eq(notify_fd(seg), -1);
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_NOT_ATTACHED);
     mapseg_free(seg);
 }
@@ -752,7 +752,7 @@ START_TEST(no_descriptor_left)
     while (held < 64 && (fds[held] = dup(0)) >= 0)
         held++;
     ck_assert_int_lt(held, 64);
-    ck_assert_int_eq(mapseg_change_fd(seg), -1);
+    ck_assert_int_eq(notify_fd(seg), -1);
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_OUT_OF_RESOURCES);
     ck_assert(is_one_line(mapseg_error_string(seg)));
     while (held > 0)
@@ -808,7 +808,7 @@ START_TEST(detach_while_others_write)
         if (i % 3 == 0)
             check_readable(fd);
         if (i % 3 == 1)
-            (void)mapseg_wait(scene.seg, NO_VERSION, 1000000, NULL);
+            ignored(mapseg_wait(scene.seg, NO_VERSION, NULL, 1000000));
         expect(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
         expect(MAPSEG_OK, scene.seg, mapseg_attach(scene.seg, access_of(i)));
     }
@@ -830,7 +830,7 @@ ask(void *argument)
     struct asker *asker = argument;
 
     pthread_barrier_wait(asker->barrier);
-    asker->fd = mapseg_change_fd(asker->seg);
+    asker->fd = notify_fd(asker->seg);
     return NULL;
 }
 
@@ -926,8 +926,8 @@ START_TEST(signals_pass_the_thread_by)
 
     set_up(&scene);
     if (_i == 1) {
-        expect(MAPSEG_OK, scene.seg, mapseg_access_begin(scene.seg));
-        expect(MAPSEG_OK, scene.seg, mapseg_access_end(scene.seg));
+        expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+        expect(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
     }
     ck_assert_int_eq(sigaction(SIGUSR1, &action, NULL), 0);
     fd = quiet_fd(scene.seg);
@@ -970,7 +970,7 @@ ask_again(void *argument)
     threads_before = count_threads();
     if (fcntl(inheritance->fd, F_GETFD) != -1)
         return 1;
-    fd = mapseg_change_fd(inheritance->seg);
+    fd = notify_fd(inheritance->seg);
     if (fd < 0 || !has_more_threads(1) || !is_readable(fd, PATIENCE * 1000) ||
         mapseg_read(inheritance->seg, 0, &count, sizeof count, NULL) != MAPSEG_OK ||
         is_readable(fd, 100))
@@ -1040,7 +1040,7 @@ ask_always(void *argument)
     mapseg *seg = argument;
 
     while (!atomic_load(&stop_asking)) {
-        if (mapseg_change_fd(seg) < 0 || mapseg_detach(seg) != MAPSEG_OK ||
+        if (notify_fd(seg) < 0 || mapseg_detach(seg) != MAPSEG_OK ||
             mapseg_attach(seg, MAPSEG_READ_WRITE) != MAPSEG_OK)
             return seg;
     }
@@ -1101,7 +1101,7 @@ START_TEST(reader_of_a_sealed_file)
     int given, fd;
 
     expect(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
-    given = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+    given = exported_fd(seg, MAPSEG_READ_ONLY);
     ck_assert_msg(given >= 0, "%s", mapseg_error_string(seg));
     snprintf(key, sizeof key, "memfd:%d", given);
     reader = attached(key, MAPSEG_READ_ONLY);

@@ -52,7 +52,7 @@ another(mapseg *seg, mapseg_access access)
 {
     mapseg *other = mapseg_new();
 
-    expect(MAPSEG_OK, other, mapseg_attach_fd(other, mapseg_export_fd(seg, access), access));
+    expect(MAPSEG_OK, other, mapseg_attach_fd(other, exported_fd(seg, access), access));
     return other;
 }
 
@@ -83,7 +83,7 @@ START_TEST(size_is_asked_after_the_seals)
 
     begin();
     model = created_memory(0);
-    fd = mapseg_export_fd(model, MAPSEG_READ_ONLY);
+    fd = exported_fd(model, MAPSEG_READ_ONLY);
     ck_assert_int_eq(pread(fd, header, sizeof header, 0), sizeof header);
     close(fd);
     mapseg_free(model);
@@ -196,11 +196,11 @@ START_TEST(write_in_a_section)
 {
     begin();
     mapseg *seg = created(key, DATA_BYTES);
-    expect(MAPSEG_OK, seg, mapseg_access_begin(seg));
+    expect(MAPSEG_OK, seg, mapseg_guard_begin(seg));
     expect(MAPSEG_OK, seg, mapseg_lock(seg));
     ck_assert_int_eq(truncate(path, 0), 0);
     expect(MAPSEG_FILE_SHRUNK, seg, mapseg_write(seg, 0, "x", 1));
-    expect(MAPSEG_FILE_SHRUNK, seg, mapseg_access_end(seg));
+    expect(MAPSEG_FILE_SHRUNK, seg, mapseg_guard_end(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -213,8 +213,8 @@ START_TEST(no_section_no_mapping)
 
     begin();
     mapseg *seg = created(key, DATA_BYTES);
-    expect(MAPSEG_OK, seg, mapseg_access_begin(seg));
-    expect(MAPSEG_OK, seg, mapseg_access_end(seg));
+    expect(MAPSEG_OK, seg, mapseg_guard_begin(seg));
+    expect(MAPSEG_OK, seg, mapseg_guard_end(seg));
     sigfillset(&all);
     ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, &all, NULL), 0);
     /* Within the last page: what is missing there would be zeros. */
@@ -237,8 +237,8 @@ START_TEST(data_alone_is_gone)
     begin();
     mapseg *seg = created(key, DATA_BYTES);
     mapseg *waiter = attached(key, MAPSEG_READ_ONLY);
-    event = (struct pollfd){.fd = mapseg_change_fd(waiter), .events = POLLIN};
-    expect(MAPSEG_OK, waiter, mapseg_wait(waiter, 1, 0, &version));
+    event = (struct pollfd){.fd = notify_fd(waiter), .events = POLLIN};
+    expect(MAPSEG_OK, waiter, mapseg_wait(waiter, 1, &version, 0));
     ck_assert_int_eq(poll(&event, 1, 0), 0);
     expect(MAPSEG_OK, seg, mapseg_read_begin(seg, &version));
     ck_assert(!mapseg_read_retry(seg, version));
@@ -246,7 +246,7 @@ START_TEST(data_alone_is_gone)
     ck_assert(mapseg_read_retry(seg, version));
     expect(MAPSEG_FILE_SHRUNK, seg, mapseg_read_begin(seg, &version));
     ck_assert_int_eq(poll(&event, 1, PATIENCE * 1000), 1);
-    expect(MAPSEG_FILE_SHRUNK, waiter, mapseg_wait(waiter, version, 1000000000, NULL));
+    expect(MAPSEG_FILE_SHRUNK, waiter, mapseg_wait(waiter, version, NULL, 1000000000));
     mapseg_free(waiter);
     mapseg_free(seg);
 }
@@ -329,17 +329,17 @@ START_TEST(descriptor_is_quiet_within_a_change)
     begin();
     mapseg *seg = created_memory(0);
     mapseg *reader = another(seg, MAPSEG_READ_ONLY);
-    int fd = mapseg_change_fd(reader);
-    expect(MAPSEG_OK, reader, mapseg_wait(reader, 1, 0, &version));
+    int fd = notify_fd(reader);
+    expect(MAPSEG_OK, reader, mapseg_wait(reader, 1, &version, 0));
     ck_assert_int_eq(readable(fd), 0);
     expect(MAPSEG_OK, seg, mapseg_write(seg, 0, "x", 1));
     wait_until_readable(fd);
     expect(MAPSEG_OK, seg, mapseg_write_begin(seg));
-    expect(MAPSEG_TIMED_OUT, reader, mapseg_wait(reader, version, 0, NULL));
+    expect(MAPSEG_TIMED_OUT, reader, mapseg_wait(reader, version, NULL, 0));
     ck_assert_int_eq(readable(fd), 0);
     expect(MAPSEG_OK, seg, mapseg_write_end(seg));
     wait_until_readable(fd);
-    expect(MAPSEG_OK, reader, mapseg_wait(reader, version, 0, &version));
+    expect(MAPSEG_OK, reader, mapseg_wait(reader, version, &version, 0));
     ck_assert_uint_eq(version, 4);
     mapseg_free(reader);
     mapseg_free(seg);
@@ -355,7 +355,7 @@ START_TEST(each_version_is_an_edge)
     begin();
     mapseg *seg = created_memory(0);
     mapseg *reader = another(seg, MAPSEG_READ_ONLY);
-    ck_assert_int_eq(epoll_ctl(edges, EPOLL_CTL_ADD, mapseg_change_fd(reader), &event), 0);
+    ck_assert_int_eq(epoll_ctl(edges, EPOLL_CTL_ADD, notify_fd(reader), &event), 0);
     ck_assert_int_eq(epoll_wait(edges, &event, 1, PATIENCE * 1000), 1);
     for (int i = 0; i < 20; i++) {
         expect(MAPSEG_OK, seg, mapseg_write(seg, 0, "x", 1));
@@ -448,13 +448,13 @@ START_TEST(reading_keeps_writers_away_at_last)
     seg = _i == 0 ? created_memory(0) : created(key, DATA_BYTES);
     reader = _i == 0 ? another(seg, MAPSEG_READ_WRITE) : attached(key, MAPSEG_READ_ONLY);
     memset(mapseg_data(seg), 'x', DATA_BYTES);
-    expect(MAPSEG_OK, reader, mapseg_access_begin(reader));
+    expect(MAPSEG_OK, reader, mapseg_guard_begin(reader));
     set_trap(seg);
     expect(MAPSEG_OK, reader, mapseg_read_for(reader, 0, trap.halves[0], DATA_BYTES, &version, -1));
     ck_assert_int_gt(trap.openings, 2);
     ck_assert_uint_eq(version, trap.header->sequence);
     ck_assert_uint_eq(trap.header->lock, 0);
-    expect(MAPSEG_OK, reader, mapseg_access_end(reader));
+    expect(MAPSEG_OK, reader, mapseg_guard_end(reader));
     ck_assert_int_eq(mprotect(trap.halves[0], DATA_BYTES, PROT_READ), 0);
     for (size_t i = 0; i < DATA_BYTES; i++)
         ck_assert(trap.halves[0][i] == 'x');

@@ -276,9 +276,9 @@ check_reading(mapseg *seg)
     expect(MAPSEG_OK, seg, mapseg_read_begin(seg, &now));
     ck_assert_uint_eq(now, version);
     ck_assert(!mapseg_read_retry(seg, version));
-    expect(MAPSEG_OK, seg, mapseg_wait(seg, 1, 0, &now));
+    expect(MAPSEG_OK, seg, mapseg_wait(seg, 1, &now, 0));
     ck_assert_uint_eq(now, version);
-    expect(MAPSEG_TIMED_OUT, seg, mapseg_wait(seg, version, 1000000, &now));
+    expect(MAPSEG_TIMED_OUT, seg, mapseg_wait(seg, version, &now, 1000000));
 }
 
 static void
@@ -332,20 +332,20 @@ static void
 check_handing_over(mapseg *seg, enum type type)
 {
     char variable[MAPSEG_ENVIRONMENT_BYTES];
-    mapseg_information *information = NULL;
+    mapseg_info *information = NULL;
     mapseg *receiver = mapseg_new();
     int ends[2];
 
-    expect(expected_of(type), seg, mapseg_info(seg, &information));
+    expect(expected_of(type), seg, mapseg_info_new(seg, &information));
     if (type != MEMFD) {
         ck_assert_uint_eq(information->data_size, DATA_BYTES);
         ck_assert_int_eq(information->verdict, MAPSEG_OK);
         ck_assert_int_eq(information->name_state, MAPSEG_NAME_SAME);
         ck_assert_uint_eq(information->attached, 2);
     }
-    mapseg_information_free(information);
-    check_exported(seg, mapseg_export_fd(seg, MAPSEG_READ_ONLY), type);
-    check_exported(seg, mapseg_spawn_actions(seg, MAPSEG_READ_ONLY, NULL, variable), type);
+    mapseg_info_free(information);
+    check_exported(seg, exported_fd(seg, MAPSEG_READ_ONLY), type);
+    check_exported(seg, spawn_fd(seg, MAPSEG_READ_ONLY, NULL, variable), type);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     expect(expected_of(type), seg, mapseg_send(seg, ends[0], MAPSEG_READ_ONLY));
     if (type != MEMFD)
@@ -485,11 +485,11 @@ START_TEST(name_is_gone_as_well)
     ck_assert_int_eq(unlink(paths[SHM]), 0);
     expect(MAPSEG_DESCRIPTOR_CLOSED, seg, mapseg_read(seg, 0, text, 8, NULL));
     expect(MAPSEG_DESCRIPTOR_CLOSED, seg, mapseg_write(seg, 0, text, 8));
-    ck_assert_int_eq(mapseg_export_fd(seg, MAPSEG_READ_ONLY), -1);
-    expect(MAPSEG_OK, seg, mapseg_access_begin(seg));
+    ck_assert_int_eq(exported_fd(seg, MAPSEG_READ_ONLY), -1);
+    expect(MAPSEG_OK, seg, mapseg_guard_begin(seg));
     expect(MAPSEG_OK, seg, mapseg_read(seg, 0, text, 8, NULL));
     ck_assert_str_eq(text, "precious");
-    expect(MAPSEG_OK, seg, mapseg_access_end(seg));
+    expect(MAPSEG_OK, seg, mapseg_guard_end(seg));
     ck_assert_int_eq(in_child(use_inherited, seg), 1);
     mapseg_free(seg);
     check_program(A_LOG);
@@ -513,11 +513,11 @@ START_TEST(file_is_shortened_meanwhile)
     data = mapseg_const_data(seg);
     ck_assert_ptr_nonnull((const void *)(uintptr_t)data);
     become_daemon(others);
-    expect(MAPSEG_OK, seg, mapseg_access_begin(seg));
+    expect(MAPSEG_OK, seg, mapseg_guard_begin(seg));
     ck_assert_int_eq(truncate(paths[SHM], 4096 + 100), 0);
     if (touches)
         ck_assert_int_eq(data[5000], 0);
-    expect(MAPSEG_FILE_SHRUNK, seg, mapseg_access_end(seg));
+    expect(MAPSEG_FILE_SHRUNK, seg, mapseg_guard_end(seg));
     expect(MAPSEG_OK, seg, mapseg_detach(seg));
     check_program(others);
     mapseg_free(seg);
@@ -560,7 +560,7 @@ START_TEST(descriptor_of_changes_is_closed)
     peer = start_keeper((enum type)(_i % TYPES));
     note_descriptors();
     seg = attach_to((enum type)(_i % TYPES), MAPSEG_READ_WRITE, &peer);
-    ck_assert_int_ge(mapseg_change_fd(seg), FEW);
+    ck_assert_int_ge(notify_fd(seg), FEW);
     await_raise(0);
     become_daemon(others);
     for (int i = 0; i < 3; i++) {
@@ -571,7 +571,7 @@ START_TEST(descriptor_of_changes_is_closed)
         await_raise(before);
     }
     check_reading(seg);
-    ck_assert_int_eq(mapseg_change_fd(seg), -1);
+    ck_assert_int_eq(notify_fd(seg), -1);
     expect(MAPSEG_DESCRIPTOR_CLOSED, seg, mapseg_error(seg));
     mapseg_free(seg);
     check_program(others);
@@ -592,10 +592,10 @@ START_TEST(descriptor_of_changes_is_anothers)
     msi_os.event_raise = count_raise;
     first = created("shm:first", 100);
     second = created("shm:second", 100);
-    old = mapseg_change_fd(first);
+    old = notify_fd(first);
     await_raise(0);
     close(old);
-    ck_assert_int_eq(mapseg_change_fd(second), old);
+    ck_assert_int_eq(notify_fd(second), old);
     await_raise(1);
     expect(MAPSEG_OK, second, mapseg_read(second, 0, &byte, 1, &version));
     poller.fd = old;
@@ -622,7 +622,7 @@ export_as_another_user(void *argument)
     mapseg *seg = argument;
 
     become_nobody();
-    ck_assert_int_eq(mapseg_export_fd(seg, MAPSEG_READ_ONLY), -1);
+    ck_assert_int_eq(exported_fd(seg, MAPSEG_READ_ONLY), -1);
     expect(MAPSEG_PERMISSION_DENIED, seg, mapseg_error(seg));
     return 0;
 }

@@ -97,7 +97,7 @@ end_within_a_section(void *argument)
     (void)argument;
     lose_segment();
     run_at_flush(read_late);
-    if (mapseg_access_begin(seg) != MAPSEG_OK)
+    if (mapseg_guard_begin(seg) != MAPSEG_OK)
         _exit(3);
     exit(0);
 }
@@ -116,7 +116,7 @@ static atomic_bool has_read;
 static void *
 read_when_late(void *argument)
 {
-    if (mapseg_access_begin(seg) != MAPSEG_OK)
+    if (mapseg_guard_begin(seg) != MAPSEG_OK)
         _exit(3);
     atomic_store(&has_read, true);
     while (!atomic_load(&now_late))
@@ -178,7 +178,7 @@ static void *
 fail_and_enter(void *argument)
 {
     (void)argument;
-    if (mapseg_unlock(seg) == MAPSEG_OK || mapseg_access_begin(seg) != MAPSEG_OK)
+    if (mapseg_unlock(seg) == MAPSEG_OK || mapseg_guard_begin(seg) != MAPSEG_OK)
         _exit(3);
     return NULL;
 }
@@ -311,7 +311,7 @@ fail_last(void *value)
         memset(rooms[i], 'x', 500 + 8 * i);
     }
     (void)snprintf(told, sizeof told, "%s", mapseg_error_string(seg));
-    ck_assert_int_eq(mapseg_access_begin(seg), MAPSEG_OK);
+    ck_assert_int_eq(mapseg_guard_begin(seg), MAPSEG_OK);
     ck_assert_int_eq(first_byte(), 0);
     for (size_t i = 0; i < sizeof rooms / sizeof rooms[0]; i++)
         free(rooms[i]);

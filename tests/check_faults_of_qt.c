@@ -661,7 +661,7 @@ START_TEST(d9_memfd_is_sealed)
 
     expect(MAPSEG_OK, seg, mapseg_create(seg, 10000, MAPSEG_READ_WRITE));
     memset(mapseg_data(seg), 0x5a, 10000);
-    fd = mapseg_export_fd(seg, MAPSEG_READ_WRITE);
+    fd = exported_fd(seg, MAPSEG_READ_WRITE);
     ck_assert_int_ge(fd, 0);
     ck_assert_int_eq(fcntl(fd, F_GET_SEALS) & (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL),
                      F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
@@ -703,7 +703,7 @@ START_TEST(d9_no_peer_can_truncate_a_memfd)
 
     expect(MAPSEG_OK, seg, mapseg_create(seg, 10000, MAPSEG_READ_WRITE));
     memset(mapseg_data(seg), 0x5a, 10000);
-    fd = mapseg_export_fd(seg, MAPSEG_READ_WRITE);
+    fd = exported_fd(seg, MAPSEG_READ_WRITE);
     ck_assert_int_ge(fd, 0);
     ck_assert_int_eq(in_child(try_to_truncate, &fd), 0);
     for (int i = 0; i < 10000; i++)
@@ -744,7 +744,7 @@ START_TEST(d9_descriptor_for_reading_does_not_write)
     int fd;
 
     expect(MAPSEG_OK, seg, mapseg_create(seg, 10000, MAPSEG_READ_WRITE));
-    fd = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+    fd = exported_fd(seg, MAPSEG_READ_ONLY);
     ck_assert_int_ge(fd, 0);
     ck_assert_int_eq(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
     ck_assert_int_eq(in_child(try_to_write, &fd), 0);

@@ -163,27 +163,27 @@ START_TEST(what_is_lost_reads_as_zeros)
 
     set_up(&scene, 0);
     data = mapseg_data(scene.seg);
-    expect(MAPSEG_OK, scene.seg, mapseg_access_begin(scene.seg));
+    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     check_data(scene.seg, SIZE);
     tell(&scene.peer, cuts[_i].word);
     /* The header page too has to be survived, by a call of the library. */
-    if (cuts[_i].word == '0' && mapseg_holds_lock(mapseg_lock(scene.seg)))
+    if (cuts[_i].word == '0' && mapseg_result_owes_unlock(mapseg_lock(scene.seg)))
         (void)mapseg_unlock(scene.seg);
     check_data(scene.seg, cuts[_i].whole);
     memset(data + SIZE / 2, 0x77, SIZE / 2);
     ck_assert_int_eq(data[SIZE - 1], 0x77);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_access_end(scene.seg));
+    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     ck_assert_int_eq(mapseg_error(scene.seg), MAPSEG_FILE_SHRUNK);
     ck_assert(is_one_line(mapseg_error_string(scene.seg)));
 
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_access_begin(scene.seg));
-    expect(MAPSEG_INVALID_ARGUMENT, scene.seg, mapseg_access_end(scene.seg));
+    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_begin(scene.seg));
+    expect(MAPSEG_INVALID_ARGUMENT, scene.seg, mapseg_guard_end(scene.seg));
     expect(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
     (void)unlink(scene.path);
     expect(MAPSEG_OK, scene.seg, mapseg_create(scene.seg, SIZE, MAPSEG_READ_WRITE));
-    expect(MAPSEG_OK, scene.seg, mapseg_access_begin(scene.seg));
+    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     check_data(scene.seg, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_access_end(scene.seg));
+    expect(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -194,10 +194,10 @@ START_TEST(what_nobody_touched_is_reported)
     struct scene scene;
 
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_access_begin(scene.seg));
+    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     tell(&scene.peer, words[_i]);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_access_end(scene.seg));
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_access_begin(scene.seg));
+    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_begin(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -208,11 +208,11 @@ START_TEST(file_made_whole_again_is_reported)
     struct scene scene;
 
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_access_begin(scene.seg));
+    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     tell(&scene.peer, 'm');
     check_data(scene.seg, SIZE / 2);
     tell(&scene.peer, 'r');
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_access_end(scene.seg));
+    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -227,15 +227,15 @@ START_TEST(read_only_data_stays_read_only)
     reader = attached(scene.key, MAPSEG_READ_ONLY);
     data = mapseg_const_data(reader);
     check_rights(data, "r--s");
-    expect(MAPSEG_OK, reader, mapseg_access_begin(reader));
+    expect(MAPSEG_OK, reader, mapseg_guard_begin(reader));
     tell(&scene.peer, '0');
     check_data(reader, 0);
     check_rights(data, "r--p");
     check_rights(data + SIZE - 1, "r--p");
     /* The lock lies in a page of its own here, which can be written. */
-    if (mapseg_holds_lock(mapseg_lock(reader)))
+    if (mapseg_result_owes_unlock(mapseg_lock(reader)))
         (void)mapseg_unlock(reader);
-    expect(MAPSEG_FILE_SHRUNK, reader, mapseg_access_end(reader));
+    expect(MAPSEG_FILE_SHRUNK, reader, mapseg_guard_end(reader));
     expect(MAPSEG_OK, reader, mapseg_detach(reader));
     mapseg_free(reader);
     tear_down(&scene);
@@ -250,14 +250,14 @@ START_TEST(only_the_rest_is_replaced)
     set_up(&scene, 0);
     data = mapseg_data(scene.seg);
     check_rights(data, "rw-s");
-    expect(MAPSEG_OK, scene.seg, mapseg_access_begin(scene.seg));
+    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     tell(&scene.peer, 'm');
     ck_assert_int_eq(data[SIZE / 2 + 3 * PAGE + 5], 0);
     check_rights(data + SIZE / 2 + 3 * PAGE - 1, "rw-s");
     check_rights(data + SIZE / 2 + 3 * PAGE, "rw-p");
     check_rights(data + SIZE - 1, "rw-p");
     ck_assert(!mapping_at(data + SIZE - 1).not_copied);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_access_end(scene.seg));
+    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -269,13 +269,13 @@ START_TEST(replaced_memory_is_kept_out_of_children_too)
 
     set_up(&scene, MAPSEG_NO_FORK);
     data = mapseg_data(scene.seg);
-    expect(MAPSEG_OK, scene.seg, mapseg_access_begin(scene.seg));
+    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     tell(&scene.peer, 'h');
     ck_assert_int_eq(data[PAGE], 0);
     check_rights(data + PAGE, "rw-p");
     ck_assert(mapping_at(data + PAGE).not_copied);
     ck_assert(mapping_at(data + SIZE - 1).not_copied);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_access_end(scene.seg));
+    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -287,11 +287,11 @@ START_TEST(system_calls_say_efault)
 
     set_up(&scene, 0);
     ck_assert_int_eq(pipe(ends), 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_access_begin(scene.seg));
+    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     tell(&scene.peer, 'h');
     ck_assert_int_eq(write(ends[1], mapseg_const_data(scene.seg), 100), -1);
     ck_assert_int_eq(errno, EFAULT);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_access_end(scene.seg));
+    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     close(ends[0]);
     close(ends[1]);
     tear_down(&scene);
@@ -314,7 +314,7 @@ read_lost_data_with_little_memory(void *unused)
     path_of(path, key);
     seg = created(key, SIZE);
     data = mapseg_const_data(seg);
-    if (mapseg_access_begin(seg) != MAPSEG_OK || truncate(path, (off_t)MAPSEG_HEADER_BYTES) != 0 ||
+    if (mapseg_guard_begin(seg) != MAPSEG_OK || truncate(path, (off_t)MAPSEG_HEADER_BYTES) != 0 ||
         setrlimit(RLIMIT_MEMLOCK, &limit) != 0 || mlockall(MCL_FUTURE) != 0)
         return BAD;
     /* The handler sees a call fail, the program does not. */
@@ -325,7 +325,7 @@ read_lost_data_with_little_memory(void *unused)
         strcmp(mapping_at(data + 2 * PAGE).rights, "rw-s") != 0)
         return BAD;
     check_data(seg, 0);
-    if (mapseg_access_end(seg) != MAPSEG_FILE_SHRUNK)
+    if (mapseg_guard_end(seg) != MAPSEG_FILE_SHRUNK)
         return BAD;
     mapseg_free(seg);
     return WELL;
@@ -346,13 +346,13 @@ START_TEST(sections_nest)
 
     set_up(&scene, 0);
     for (int i = 0; i < 3; i++)
-        expect(MAPSEG_OK, scene.seg, mapseg_access_begin(scene.seg));
+        expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     for (int i = 0; i < 2; i++)
-        expect(MAPSEG_OK, scene.seg, mapseg_access_end(scene.seg));
+        expect(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
     tell(&scene.peer, 'm');
     check_data(scene.seg, SIZE / 2);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_access_end(scene.seg));
-    expect(MAPSEG_INVALID_ARGUMENT, scene.seg, mapseg_access_end(scene.seg));
+    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    expect(MAPSEG_INVALID_ARGUMENT, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -362,14 +362,14 @@ START_TEST(inner_end_tells_too)
     struct scene scene;
 
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_access_begin(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_access_begin(scene.seg));
+    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     tell(&scene.peer, 'h');
     check_data(scene.seg, 0);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_access_end(scene.seg));
+    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     check_data(scene.seg, 0);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_access_end(scene.seg));
-    expect(MAPSEG_INVALID_ARGUMENT, scene.seg, mapseg_access_end(scene.seg));
+    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    expect(MAPSEG_INVALID_ARGUMENT, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -381,19 +381,19 @@ START_TEST(results_of_misuse)
 
     unique_key(key);
     seg = handle_for(key);
-    expect(MAPSEG_NOT_ATTACHED, seg, mapseg_access_begin(seg));
-    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_access_end(seg));
+    expect(MAPSEG_NOT_ATTACHED, seg, mapseg_guard_begin(seg));
+    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
     ck_assert(is_one_line(mapseg_error_string(seg)));
     expect(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
-    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_access_end(seg));
-    expect(MAPSEG_OK, seg, mapseg_access_begin(seg));
+    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
+    expect(MAPSEG_OK, seg, mapseg_guard_begin(seg));
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_OK);
     expect(MAPSEG_OK, seg, mapseg_detach(seg));
-    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_access_end(seg));
+    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
     expect(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
-    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_access_end(seg));
-    expect(MAPSEG_OK, seg, mapseg_access_begin(seg));
-    expect(MAPSEG_OK, seg, mapseg_access_end(seg));
+    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
+    expect(MAPSEG_OK, seg, mapseg_guard_begin(seg));
+    expect(MAPSEG_OK, seg, mapseg_guard_end(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -410,18 +410,18 @@ START_TEST(sections_on_many_handles)
     for (int i = 0; i < MANY; i++)
         attach_scene(&scenes[i], 0);
     for (int i = 0; i < MANY; i++)
-        expect(MAPSEG_OK, scenes[i].seg, mapseg_access_begin(scenes[i].seg));
+        expect(MAPSEG_OK, scenes[i].seg, mapseg_guard_begin(scenes[i].seg));
     tell(&scenes[7].peer, 'h');
     tell(&scenes[2].peer, 'm');
-    expect(MAPSEG_OK, scenes[0].seg, mapseg_access_end(scenes[0].seg));
-    expect(MAPSEG_OK, scenes[8].seg, mapseg_access_end(scenes[8].seg));
+    expect(MAPSEG_OK, scenes[0].seg, mapseg_guard_end(scenes[0].seg));
+    expect(MAPSEG_OK, scenes[8].seg, mapseg_guard_end(scenes[8].seg));
     for (int i = 0; i < MANY; i++)
         check_data(scenes[i].seg, i == 7 ? 0 : i == 2 ? SIZE / 2 : SIZE);
     for (int i = 1; i < MANY - 1; i++)
         expect(i == 7 || i == 2 ? MAPSEG_FILE_SHRUNK : MAPSEG_OK, scenes[i].seg,
-               mapseg_access_end(scenes[i].seg));
+               mapseg_guard_end(scenes[i].seg));
     for (int i = 0; i < MANY; i++)
-        expect(MAPSEG_INVALID_ARGUMENT, scenes[i].seg, mapseg_access_end(scenes[i].seg));
+        expect(MAPSEG_INVALID_ARGUMENT, scenes[i].seg, mapseg_guard_end(scenes[i].seg));
     for (int i = 0; i < MANY; i++)
         tear_down(&scenes[i]);
 }
@@ -434,14 +434,14 @@ START_TEST(two_handles_of_one_file)
 
     set_up(&scene, 0);
     other = attached(scene.key, MAPSEG_READ_ONLY);
-    expect(MAPSEG_OK, scene.seg, mapseg_access_begin(scene.seg));
-    expect(MAPSEG_OK, other, mapseg_access_begin(other));
+    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    expect(MAPSEG_OK, other, mapseg_guard_begin(other));
     tell(&scene.peer, 'm');
     check_data(scene.seg, SIZE / 2);
     check_data(other, SIZE / 2);
-    expect(MAPSEG_FILE_SHRUNK, other, mapseg_access_end(other));
+    expect(MAPSEG_FILE_SHRUNK, other, mapseg_guard_end(other));
     check_data(scene.seg, SIZE / 2);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_access_end(scene.seg));
+    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     mapseg_free(other);
     tear_down(&scene);
 }
@@ -533,8 +533,8 @@ guarded(void)
 
     unique_key(key);
     seg = created(key, SIZE);
-    expect(MAPSEG_OK, seg, mapseg_access_begin(seg));
-    expect(MAPSEG_OK, seg, mapseg_access_end(seg));
+    expect(MAPSEG_OK, seg, mapseg_guard_begin(seg));
+    expect(MAPSEG_OK, seg, mapseg_guard_end(seg));
     return seg;
 }
 
@@ -555,7 +555,7 @@ START_TEST(handler_with_info_gets_faults_elsewhere)
 
     handle(jump_with_info, NULL, _i == 0 ? 0 : SA_NODEFER);
     seg = guarded();
-    expect(MAPSEG_OK, seg, mapseg_access_begin(seg));
+    expect(MAPSEG_OK, seg, mapseg_guard_begin(seg));
     for (int i = 1; i <= 100; i++) {
         ck_assert(jumps_at(page + i));
         ck_assert_int_eq(calls, i);
@@ -566,7 +566,7 @@ START_TEST(handler_with_info_gets_faults_elsewhere)
         ck_assert(under_race_detector() || usr1_was_blocked);
         ck_assert(under_race_detector() || bus_was_blocked == (_i == 0));
         if (i == 50)
-            expect(MAPSEG_OK, seg, mapseg_access_end(seg));
+            expect(MAPSEG_OK, seg, mapseg_guard_end(seg));
     }
     mapseg_free(seg);
 }
@@ -600,9 +600,9 @@ START_TEST(outside_of_sections_the_program_gets_all)
     set_up(&scene, 0);
     other = attached(scene.key, MAPSEG_READ_WRITE);
     data = mapseg_data(scene.seg);
-    expect(MAPSEG_OK, scene.seg, mapseg_access_begin(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_access_end(scene.seg));
-    expect(MAPSEG_OK, other, mapseg_access_begin(other));
+    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    expect(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
+    expect(MAPSEG_OK, other, mapseg_guard_begin(other));
     tell(&scene.peer, 'h');
     ck_assert(jumps_at(data + PAGE));
     ck_assert_ptr_eq(called_for, data + PAGE);
@@ -611,7 +611,7 @@ START_TEST(outside_of_sections_the_program_gets_all)
     check_data(other, 0);
     ck_assert_int_eq(calls, 2);
     ck_assert(jumps_at(data + PAGE));
-    expect(MAPSEG_FILE_SHRUNK, other, mapseg_access_end(other));
+    expect(MAPSEG_FILE_SHRUNK, other, mapseg_guard_end(other));
     mapseg_free(other);
     tear_down(&scene);
 }
@@ -625,13 +625,13 @@ START_TEST(sections_go_on_after_a_jump)
 
     handle(jump_with_info, NULL, 0);
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_access_begin(scene.seg));
+    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     ck_assert(jumps_at(page));
     tell(&scene.peer, 'm');
     check_data(scene.seg, SIZE / 2);
     ck_assert(jumps_at(page));
     ck_assert_int_eq(calls, 2);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_access_end(scene.seg));
+    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -643,7 +643,7 @@ START_TEST(sent_signals_reach_the_handler)
 
     handle(return_with_info, NULL, 0);
     seg = guarded();
-    expect(MAPSEG_OK, seg, mapseg_access_begin(seg));
+    expect(MAPSEG_OK, seg, mapseg_guard_begin(seg));
     ck_assert_int_eq(raise(SIGBUS), 0);
     ck_assert_int_eq(calls, 1);
     ck_assert_int_eq(called_code, SI_TKILL);
@@ -652,7 +652,7 @@ START_TEST(sent_signals_reach_the_handler)
     ck_assert_int_eq(called_code, SI_QUEUE);
     ck_assert_int_eq(called_value, 4711);
     ck_assert(had_context);
-    expect(MAPSEG_OK, seg, mapseg_access_end(seg));
+    expect(MAPSEG_OK, seg, mapseg_guard_end(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -673,7 +673,7 @@ START_TEST(later_handler_that_chains)
     struct scene scene;
 
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_access_begin(scene.seg));
+    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     memset(&action, 0, sizeof action);
     action.sa_flags = SA_SIGINFO;
     action.sa_sigaction = count_and_chain;
@@ -683,7 +683,7 @@ START_TEST(later_handler_that_chains)
     tell(&scene.peer, 'm');
     check_data(scene.seg, SIZE / 2);
     ck_assert_int_eq(calls, 1);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_access_end(scene.seg));
+    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -815,8 +815,8 @@ meet_fate(void *argument)
     without_core();
     handle(NULL, fate->handler, fate->flags);
     seg = nameless_file();
-    if (mapseg_access_begin(seg) != MAPSEG_OK ||
-        (!fate->in_section && mapseg_access_end(seg) != MAPSEG_OK))
+    if (mapseg_guard_begin(seg) != MAPSEG_OK ||
+        (!fate->in_section && mapseg_guard_end(seg) != MAPSEG_OK))
         return BAD;
     fate->meet(fate);
     return WELL;
@@ -931,10 +931,10 @@ read_with_all_blocked(void *argument)
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, NULL);
-    if (mapseg_access_begin(worker->scene->seg) == MAPSEG_OK) {
+    if (mapseg_guard_begin(worker->scene->seg) == MAPSEG_OK) {
         tell(&worker->scene->peer, 'h');
         worker->good = data[SIZE - 1] == 0;
-        worker->result = mapseg_access_end(worker->scene->seg);
+        worker->result = mapseg_guard_end(worker->scene->seg);
     }
     return NULL;
 }
@@ -960,7 +960,7 @@ begin_and_leave(void *argument)
 
     worker->good = true;
     for (int i = 0; i < 3; i++)
-        worker->good = worker->good && mapseg_access_begin(worker->scene->seg) == MAPSEG_OK;
+        worker->good = worker->good && mapseg_guard_begin(worker->scene->seg) == MAPSEG_OK;
     return NULL;
 }
 
@@ -978,7 +978,7 @@ end_what_is_not_there(void *argument)
 {
     struct worker *worker = argument;
 
-    worker->result = mapseg_access_end(worker->scene->seg);
+    worker->result = mapseg_guard_end(worker->scene->seg);
     return NULL;
 }
 
@@ -1015,7 +1015,7 @@ START_TEST(section_of_another_thread_is_none)
     handle(jump_with_info, NULL, 0);
     set_up(&scene, 0);
     worker.scene = &scene;
-    expect(MAPSEG_OK, scene.seg, mapseg_access_begin(scene.seg));
+    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     run(&worker, end_what_is_not_there);
     ck_assert_int_eq(worker.result, MAPSEG_INVALID_ARGUMENT);
     tell(&scene.peer, 'h');
@@ -1024,7 +1024,7 @@ START_TEST(section_of_another_thread_is_none)
     ck_assert_int_eq(calls, 1);
     check_data(scene.seg, 0);
     ck_assert_int_eq(calls, 1);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_access_end(scene.seg));
+    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -1036,7 +1036,7 @@ read_together(void *argument)
 {
     struct worker *worker = argument;
     volatile unsigned char *data = mapseg_data(worker->scene->seg);
-    bool begun = mapseg_access_begin(worker->scene->seg) == MAPSEG_OK;
+    bool begun = mapseg_guard_begin(worker->scene->seg) == MAPSEG_OK;
 
     pthread_barrier_wait(worker->barrier);
     pthread_barrier_wait(worker->barrier);
@@ -1044,7 +1044,7 @@ read_together(void *argument)
     for (size_t i = 0; begun && i < SIZE; i += PAGE)
         worker->good = worker->good && data[i] == (i < SIZE / 2 ? FILL : 0);
     if (begun)
-        worker->result = mapseg_access_end(worker->scene->seg);
+        worker->result = mapseg_guard_end(worker->scene->seg);
     return NULL;
 }
 
@@ -1153,7 +1153,7 @@ sail(struct sailor *sailor, mapseg *seg)
     const volatile unsigned char *data = mapseg_const_data(seg);
     int round = atomic_load(&storm->round);
     bool zeros = false;
-    mapseg_result result = mapseg_access_begin(seg);
+    mapseg_result result = mapseg_guard_begin(seg);
     int was_short;
 
     if (result != MAPSEG_OK)
@@ -1161,7 +1161,7 @@ sail(struct sailor *sailor, mapseg *seg)
     for (size_t i = 0; i < SIZE; i += 64)
         zeros = zeros || data[i] != FILL;
     was_short = atomic_load(&storm->is_short);
-    result = mapseg_access_end(seg);
+    result = mapseg_guard_end(seg);
     sailor->sections++;
     /* Short before the end and after it: that must be told. */
     if (was_short != 0 && atomic_load(&storm->is_short) == was_short &&
@@ -1283,9 +1283,9 @@ read_lost_data(int channel, void *argument)
     for (size_t i = 0; i < SIZE; i += PAGE)
         if (data[i] != (i < SIZE / 2 ? FILL : 0))
             return 2;
-    if (mapseg_access_end(seg) != MAPSEG_FILE_SHRUNK)
+    if (mapseg_guard_end(seg) != MAPSEG_FILE_SHRUNK)
         return 3;
-    return mapseg_access_end(seg) == MAPSEG_INVALID_ARGUMENT ? WELL : 4;
+    return mapseg_guard_end(seg) == MAPSEG_INVALID_ARGUMENT ? WELL : 4;
 }
 
 START_TEST(child_goes_on_with_the_section)
@@ -1294,7 +1294,7 @@ START_TEST(child_goes_on_with_the_section)
     struct peer child;
 
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_access_begin(scene.seg));
+    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     child = start_peer(read_lost_data, scene.seg);
     ck_assert_int_eq(hear(child.channel), 'a');
     tell(&scene.peer, 'm');
@@ -1302,7 +1302,7 @@ START_TEST(child_goes_on_with_the_section)
     ck_assert_int_eq(end_peer(&child), WELL);
     /* The parent's memory is its own affair. */
     check_data(scene.seg, SIZE / 2);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_access_end(scene.seg));
+    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -1314,14 +1314,14 @@ START_TEST(fork_after_a_loss)
     struct peer child;
 
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_access_begin(scene.seg));
+    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     tell(&scene.peer, 'm');
     check_data(scene.seg, SIZE / 2);
     child = start_peer(read_lost_data, scene.seg);
     ck_assert_int_eq(hear(child.channel), 'a');
     say(child.channel, 'g');
     ck_assert_int_eq(end_peer(&child), WELL);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_access_end(scene.seg));
+    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -1332,10 +1332,10 @@ use_sections_of_its_own(void *argument)
     mapseg *seg = argument;
 
     for (int i = 0; i < 3; i++)
-        if (mapseg_access_begin(seg) != MAPSEG_OK || mapseg_access_end(seg) != MAPSEG_OK)
+        if (mapseg_guard_begin(seg) != MAPSEG_OK || mapseg_guard_end(seg) != MAPSEG_OK)
             return BAD;
     /* The parent's. */
-    if (mapseg_access_end(seg) != MAPSEG_OK || mapseg_access_end(seg) != MAPSEG_INVALID_ARGUMENT)
+    if (mapseg_guard_end(seg) != MAPSEG_OK || mapseg_guard_end(seg) != MAPSEG_INVALID_ARGUMENT)
         return BAD;
     mapseg_free(seg);
     return WELL;
@@ -1346,10 +1346,10 @@ START_TEST(child_has_sections_of_its_own)
     struct scene scene;
 
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_access_begin(scene.seg));
+    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     ck_assert_int_eq(in_child(use_sections_of_its_own, scene.seg), WELL);
     check_data(scene.seg, SIZE);
-    expect(MAPSEG_OK, scene.seg, mapseg_access_end(scene.seg));
+    expect(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -1360,7 +1360,7 @@ free_what_was_kept_out(void *argument)
 {
     volatile char *page = broken_page();
 
-    if (mapseg_access_begin(argument) != MAPSEG_NOT_ATTACHED)
+    if (mapseg_guard_begin(argument) != MAPSEG_NOT_ATTACHED)
         return BAD;
     mapseg_free(argument);
     return jumps_at(page) && calls == 1 ? WELL : BAD;
@@ -1372,9 +1372,9 @@ START_TEST(child_that_is_kept_out_has_none)
 
     handle(jump_with_info, NULL, 0);
     set_up(&scene, MAPSEG_NO_FORK);
-    expect(MAPSEG_OK, scene.seg, mapseg_access_begin(scene.seg));
+    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     ck_assert_int_eq(in_child(free_what_was_kept_out, scene.seg), WELL);
-    expect(MAPSEG_OK, scene.seg, mapseg_access_end(scene.seg));
+    expect(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -1386,10 +1386,10 @@ START_TEST(detach_ends_the_sections)
 
     handle(jump_with_info, NULL, 0);
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_access_begin(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_access_begin(scene.seg));
+    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     expect(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
-    expect(MAPSEG_INVALID_ARGUMENT, scene.seg, mapseg_access_end(scene.seg));
+    expect(MAPSEG_INVALID_ARGUMENT, scene.seg, mapseg_guard_end(scene.seg));
     expect(MAPSEG_OK, scene.seg, mapseg_create(scene.seg, SIZE, MAPSEG_READ_WRITE));
     data = mapseg_data(scene.seg);
     tell(&scene.peer, 'h');
@@ -1407,9 +1407,9 @@ START_TEST(lost_segment_can_be_left)
     set_up(&scene, 0);
     expect(MAPSEG_OK, scene.seg, mapseg_lock(scene.seg));
     expect(MAPSEG_OK, scene.seg, mapseg_unlock(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_access_begin(scene.seg));
+    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     tell(&scene.peer, '0');
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_access_end(scene.seg));
+    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     expect(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
     tear_down(&scene);
 }
@@ -1460,7 +1460,7 @@ check_signals(const struct signals *before)
 static void
 use(mapseg *seg)
 {
-    mapseg_information *information;
+    mapseg_info *information;
     uint64_t version;
     char bytes[100];
 
@@ -1470,10 +1470,10 @@ use(mapseg *seg)
     expect(MAPSEG_OK, seg, mapseg_read(seg, 0, bytes, sizeof bytes, &version));
     expect(MAPSEG_OK, seg, mapseg_read_begin(seg, &version));
     ck_assert(!mapseg_read_retry(seg, version));
-    expect(MAPSEG_TIMED_OUT, seg, mapseg_wait(seg, version, 1000000, NULL));
-    ck_assert_int_ge(mapseg_change_fd(seg), 0);
-    expect(MAPSEG_OK, seg, mapseg_info(seg, &information));
-    mapseg_information_free(information);
+    expect(MAPSEG_TIMED_OUT, seg, mapseg_wait(seg, version, NULL, 1000000));
+    ck_assert_int_ge(notify_fd(seg), 0);
+    expect(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
+    mapseg_info_free(information);
 }
 
 START_TEST(signals_are_left_alone)
@@ -1494,7 +1494,7 @@ START_TEST(signals_are_left_alone)
     expect(MAPSEG_OK, other, mapseg_lock(other));
     expect(MAPSEG_OK, other, mapseg_unlock(other));
     mapseg_free(other);
-    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_access_end(seg));
+    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
     mapseg_free(seg);
     check_signals(&before);
 }
@@ -1512,16 +1512,16 @@ START_TEST(sealed_segment_needs_no_handler)
     pthread_sigmask(SIG_BLOCK, &bus, NULL);
     take_signals(&before);
     seg = handle_for("memfd:");
-    expect(MAPSEG_NOT_ATTACHED, seg, mapseg_access_begin(seg));
-    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_access_end(seg));
+    expect(MAPSEG_NOT_ATTACHED, seg, mapseg_guard_begin(seg));
+    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
     expect(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
     take_footprint(&footprint, NULL);
     for (int i = 0; i < 100; i++)
-        expect(MAPSEG_OK, seg, mapseg_access_begin(seg));
+        expect(MAPSEG_OK, seg, mapseg_guard_begin(seg));
     memset(mapseg_data(seg), FILL, SIZE);
     check_data(seg, SIZE);
     for (int i = 0; i < 100; i++)
-        expect(MAPSEG_OK, seg, mapseg_access_end(seg));
+        expect(MAPSEG_OK, seg, mapseg_guard_end(seg));
     check_footprint(&footprint, NULL);
     use(seg);
     mapseg_free(seg);

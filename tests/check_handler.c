@@ -235,10 +235,10 @@ run_create(void)
 static bool
 run_info(void)
 {
-    mapseg_information *information;
-    bool well = mapseg_info(seg, &information) == MAPSEG_OK;
+    mapseg_info *information;
+    bool well = mapseg_info_new(seg, &information) == MAPSEG_OK;
 
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     return well;
 }
 
@@ -273,7 +273,7 @@ run_remove(void)
 static bool
 run_watch(void)
 {
-    return mapseg_change_fd(seg) >= 0 && mapseg_detach(seg) == MAPSEG_OK;
+    return notify_fd(seg) >= 0 && mapseg_detach(seg) == MAPSEG_OK;
 }
 
 static int channel[2];
@@ -531,7 +531,7 @@ watch_a_change(void)
 
     unique_key(key);
     seg = created(key, 100);
-    one.fd = mapseg_change_fd(seg);
+    one.fd = notify_fd(seg);
     ck_assert_int_ge(one.fd, 0);
     expect(MAPSEG_OK, seg, mapseg_write(seg, 0, "new", 3));
     ck_assert_int_eq(poll(&one, 1, PATIENCE * 1000), 1);
@@ -613,13 +613,13 @@ START_TEST(timer_forks_beside_calls)
     ck_assert_int_eq(sigaction(SIGALRM, &action, NULL), 0);
     arm();
     while (forks < 200) {
-        mapseg_information *information;
+        mapseg_info *information;
 
         expect(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
         expect(MAPSEG_OK, seg, mapseg_lock(seg));
         expect(MAPSEG_OK, seg, mapseg_unlock(seg));
-        expect(MAPSEG_OK, seg, mapseg_info(seg, &information));
-        mapseg_information_free(information);
+        expect(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
+        mapseg_info_free(information);
         expect(MAPSEG_OK, seg, mapseg_detach(seg));
     }
     (void)signal(SIGALRM, SIG_IGN);

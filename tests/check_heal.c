@@ -1,7 +1,7 @@
 /*
  * check_heal.c - a newcomer whose slot the lock word names already: it clears that away, counts it
  * and wakes a sleeper; and neither that nor anything else that a program cannot put between
- * mapseg_access_begin and mapseg_access_end touches a page that others can take away.
+ * mapseg_guard_begin and mapseg_guard_end touches a page that others can take away.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -328,7 +328,7 @@ START_TEST(healed_in_a_sealed_file)
 
     begin();
     mapseg *seg = created("memfd:", DATA_BYTES);
-    int fd = mapseg_export_fd(seg, MAPSEG_READ_WRITE);
+    int fd = exported_fd(seg, MAPSEG_READ_WRITE);
     ck_assert_int_ge(fd, 0);
     snprintf(other_key, sizeof other_key, "memfd:%d", fd);
     mapseg *other = handle_for(other_key);
@@ -446,7 +446,7 @@ look_at(mapseg *seg)
 {
     mapseg_list *list;
 
-    mapseg_information_free(describe(seg));
+    mapseg_info_free(describe(seg));
     ck_assert_int_eq(mapseg_list_new(&list), MAPSEG_OK);
     mapseg_list_free(list);
 }
@@ -484,7 +484,7 @@ START_TEST(no_page_is_touched)
     ck_assert_int_eq(end_of(child), 0);
     if (holds) {
         allow_touching(true);
-        ck_assert(mapseg_holds_lock(mapseg_lock(seg)));
+        ck_assert(mapseg_result_owes_unlock(mapseg_lock(seg)));
         allow_touching(false);
     }
     expect(MAPSEG_OK, seg, mapseg_detach(seg));

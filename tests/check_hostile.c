@@ -269,7 +269,7 @@ write_something(mapseg *seg)
     mapseg_result result = in_time_result(0, mapseg_write_begin(seg));
 
     /* Somebody may have taken the lock from the word meanwhile. */
-    if (!mapseg_holds_lock(explained(seg, result)))
+    if (!mapseg_result_owes_unlock(explained(seg, result)))
         return;
     if (data != NULL) {
         data[draw((uint32_t)size)] = 1;
@@ -293,8 +293,8 @@ use_lock(mapseg *seg)
     else
         result = in_time_result(limit, mapseg_lock_for(seg, limit));
     (void)explained(seg, result);
-    count(mapseg_holds_lock(result) ? LOCKED : NOT_LOCKED);
-    if (!mapseg_holds_lock(result))
+    count(mapseg_result_owes_unlock(result) ? LOCKED : NOT_LOCKED);
+    if (!mapseg_result_owes_unlock(result))
         return;
     may_hold = true;
     if (draw(2) == 0)
@@ -340,7 +340,7 @@ wait_for_something(mapseg *seg)
     int64_t limit = draw(3) * 2 * MILLISECOND;
     uint64_t version = 0;
     mapseg_result result =
-        in_time_result(limit, mapseg_wait(seg, seen, limit, draw(2) == 0 ? NULL : &version));
+        in_time_result(limit, mapseg_wait(seg, seen, draw(2) == 0 ? NULL : &version, limit));
 
     (void)explained(seg, result);
     count(WAITED);
@@ -351,7 +351,7 @@ poll_for_something(mapseg *seg)
 {
     struct pollfd poller = {.events = POLLIN};
 
-    poller.fd = in_time(0, mapseg_change_fd(seg));
+    poller.fd = in_time(0, notify_fd(seg));
     need(poller.fd >= 0);
     (void)poll(&poller, 1, 2);
 }
@@ -359,15 +359,15 @@ poll_for_something(mapseg *seg)
 static void
 look(mapseg *seg)
 {
-    mapseg_information *information = NULL;
-    mapseg_result result = in_time_result(0, mapseg_info(seg, &information));
+    mapseg_info *information = NULL;
+    mapseg_result result = in_time_result(0, mapseg_info_new(seg, &information));
 
     (void)explained(seg, result);
     if (result != MAPSEG_OK)
         return;
     need(information != NULL && *information->safety_text != '\0');
     need((information->verdict == MAPSEG_OK) == (*information->verdict_text == '\0'));
-    mapseg_information_free(information);
+    mapseg_info_free(information);
 }
 
 static void
@@ -385,7 +385,7 @@ list_all(void)
 
 static void export(mapseg *seg)
 {
-    int fd = in_time(0, mapseg_export_fd(seg, MAPSEG_READ_ONLY));
+    int fd = in_time(0, exported_fd(seg, MAPSEG_READ_ONLY));
 
     if (fd >= 0)
         need(close(fd) == 0);
@@ -417,14 +417,14 @@ static void
 guard(mapseg *seg)
 {
     const volatile unsigned char *data = mapseg_const_data(seg);
-    mapseg_result result = in_time_result(0, mapseg_access_begin(seg));
+    mapseg_result result = in_time_result(0, mapseg_guard_begin(seg));
 
     if (explained(seg, result) != MAPSEG_OK)
         return;
     (void)data[draw((uint32_t)mapseg_size(seg))];
     if (my_number == READER)
         read_something(seg);
-    need_result(MAPSEG_OK, in_time_result(0, mapseg_access_end(seg)));
+    need_result(MAPSEG_OK, in_time_result(0, mapseg_guard_end(seg)));
 }
 
 /** A child takes over what the header lets it. */
@@ -915,8 +915,8 @@ set_arena(bool nameless)
     seg = handle_of(nameless ? "memfd:" : arena->place.key);
     need_result(MAPSEG_OK, mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
     if (nameless) {
-        arena->fd = mapseg_export_fd(seg, MAPSEG_READ_WRITE);
-        arena->read_fd = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+        arena->fd = exported_fd(seg, MAPSEG_READ_WRITE);
+        arena->read_fd = exported_fd(seg, MAPSEG_READ_ONLY);
         need(arena->fd >= 0 && arena->read_fd >= 0);
     }
     mapseg_free(seg);
@@ -989,7 +989,7 @@ check_recovery(void)
     else
         need_result(MAPSEG_OK, mapseg_attach(seg, MAPSEG_READ_WRITE));
     need_result(MAPSEG_OK, in_time_result(0, mapseg_lock_for(seg, HANG)));
-    need(mapseg_holds_lock(in_time_result(0, mapseg_write_begin(seg))));
+    need_result(MAPSEG_ALREADY_LOCKED, in_time_result(0, mapseg_write_begin(seg)));
     need_result(MAPSEG_OK, in_time_result(0, mapseg_write_end(seg)));
     need_result(MAPSEG_OK, in_time_result(SECOND, mapseg_read(seg, 0, &byte, 1, &version)));
     need_number(2, version);
@@ -1068,7 +1068,7 @@ START_TEST(word_names_another_who_lives)
         if (i == 1)
             (void)in_time(0, mapseg_write(seg, 0, &byte, 1));
         result = in_time_result(0, mapseg_write_begin(seg));
-        if (mapseg_holds_lock(result))
+        if (mapseg_result_owes_unlock(result))
             (void)in_time(0, mapseg_write_end(seg));
         (void)in_time(0, mapseg_consistent(seg));
         (void)in_time(0, mapseg_unlock(seg));
@@ -1198,11 +1198,11 @@ replace(mapseg *seg)
 static void
 look_at(mapseg *seg)
 {
-    mapseg_information *information = NULL;
+    mapseg_info *information = NULL;
     mapseg_list *list = NULL;
 
-    need_result(MAPSEG_OK, in_time_result(0, mapseg_info(seg, &information)));
-    mapseg_information_free(information);
+    need_result(MAPSEG_OK, in_time_result(0, mapseg_info_new(seg, &information)));
+    mapseg_info_free(information);
     need_result(MAPSEG_OK, in_time_result(0, mapseg_list_new(&list)));
     mapseg_list_free(list);
 }
@@ -1289,7 +1289,7 @@ START_TEST(every_other_byte_is_held)
     taken = slot == 1 ? 2 : slot - 1;
     watch_hangs();
     need_result(MAPSEG_OK, in_time_result(0, mapseg_lock_for(seg, HANG)));
-    need(mapseg_holds_lock(in_time_result(0, mapseg_write_begin(seg))));
+    need_result(MAPSEG_ALREADY_LOCKED, in_time_result(0, mapseg_write_begin(seg)));
     need_result(MAPSEG_OK, in_time_result(0, mapseg_write_end(seg)));
     set_lock_word(header, taken | MAPSEG_LOCK_SLEEPERS);
     need_result(MAPSEG_TIMED_OUT,
@@ -1330,7 +1330,7 @@ lease(struct stage *stage)
 START_TEST(file_is_leased)
 {
     struct stage *stage = new_stage();
-    mapseg_information *information = NULL;
+    mapseg_info *information = NULL;
     mapseg_list *list = NULL;
     mapseg *seg;
     pid_t pid;
@@ -1346,8 +1346,8 @@ START_TEST(file_is_leased)
     need(explained(seg, in_time_result(PATIENCE, mapseg_remove(seg))) != MAPSEG_OK);
     need(explained(seg, in_time_result(PATIENCE, mapseg_reclaim(seg))) != MAPSEG_OK);
     need(explained(seg, replace(seg)) != MAPSEG_OK);
-    (void)explained(seg, in_time_result(0, mapseg_info(seg, &information)));
-    mapseg_information_free(information);
+    (void)explained(seg, in_time_result(0, mapseg_info_new(seg, &information)));
+    mapseg_info_free(information);
     need_result(MAPSEG_OK, in_time_result(0, mapseg_list_new(&list)));
     mapseg_list_free(list);
     kill_and_reap(pid);
@@ -1383,7 +1383,7 @@ hold_a_while(struct stage *stage)
 
     for (int i = 1; i <= 10; i++) {
         await(&stage->go, i);
-        need(mapseg_holds_lock(mapseg_lock_for(seg, HANG)));
+        need(mapseg_result_owes_unlock(mapseg_lock_for(seg, HANG)));
         atomic_store(&stage->told[0], i);
         nap(20 * MILLISECOND);
         need_result(MAPSEG_OK, mapseg_unlock(seg));
@@ -1425,7 +1425,7 @@ static void
 attach_again_and_again(mapseg *seg)
 {
     if (mapseg_attach(seg, MAPSEG_READ_WRITE) == MAPSEG_NOT_FOUND)
-        (void)mapseg_create(seg, DATA_BYTES, MAPSEG_READ_WRITE);
+        ignored(mapseg_create(seg, DATA_BYTES, MAPSEG_READ_WRITE));
     (void)mapseg_detach(seg);
 }
 
@@ -1435,16 +1435,16 @@ create_again_and_again(mapseg *seg)
     mapseg_options options = MAPSEG_OPTIONS_INIT;
 
     options.flags = MAPSEG_RECLAIM;
-    (void)mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options);
+    ignored(mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
     (void)mapseg_detach(seg);
 }
 
 static void
 lock_again_and_again(mapseg *seg)
 {
-    (void)mapseg_create_or_attach(seg, DATA_BYTES, MAPSEG_READ_WRITE, NULL);
+    ignored(mapseg_create_or_attach(seg, DATA_BYTES, MAPSEG_READ_WRITE, NULL));
     for (int i = 0; i < 100; i++)
-        if (mapseg_holds_lock(mapseg_lock_for(seg, MILLISECOND))) {
+        if (mapseg_result_owes_unlock(mapseg_lock_for(seg, MILLISECOND))) {
             (void)mapseg_consistent(seg);
             (void)mapseg_unlock(seg);
         }
@@ -1453,10 +1453,10 @@ lock_again_and_again(mapseg *seg)
 static void
 write_again_and_again(mapseg *seg)
 {
-    (void)mapseg_create_or_attach(seg, DATA_BYTES, MAPSEG_READ_WRITE, NULL);
+    ignored(mapseg_create_or_attach(seg, DATA_BYTES, MAPSEG_READ_WRITE, NULL));
     for (int i = 0; i < 100; i++)
-        if (mapseg_holds_lock(mapseg_lock_for(seg, MILLISECOND))) {
-            if (mapseg_holds_lock(mapseg_write_begin(seg)))
+        if (mapseg_result_owes_unlock(mapseg_lock_for(seg, MILLISECOND))) {
+            if (mapseg_result_owes_unlock(mapseg_write_begin(seg)))
                 memset(mapseg_data(seg), i, mapseg_size(seg));
             (void)mapseg_consistent(seg);
             (void)mapseg_write_end(seg);
@@ -1469,8 +1469,8 @@ remove_again_and_again(mapseg *seg)
     mapseg_options options = MAPSEG_OPTIONS_INIT;
 
     options.flags = MAPSEG_PERSISTENT;
-    (void)mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options);
-    (void)mapseg_remove(seg);
+    ignored(mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
+    ignored(mapseg_remove(seg));
     (void)mapseg_detach(seg);
 }
 
@@ -1480,9 +1480,9 @@ reclaim_again_and_again(mapseg *seg)
     mapseg_options options = MAPSEG_OPTIONS_INIT;
 
     options.flags = MAPSEG_PERSISTENT;
-    (void)mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options);
+    ignored(mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
     (void)mapseg_detach(seg);
-    (void)mapseg_reclaim(seg);
+    ignored(mapseg_reclaim(seg));
 }
 
 static void (*const habits[])(mapseg *seg) = {
@@ -1523,7 +1523,7 @@ do_everything(mapseg *seg, bool removes)
         mapseg_result result =
             in_time_result(10 * MILLISECOND, mapseg_lock_for(seg, 10 * MILLISECOND));
 
-        if (mapseg_holds_lock(explained(seg, result))) {
+        if (mapseg_result_owes_unlock(explained(seg, result))) {
             (void)in_time(0, mapseg_write_begin(seg));
             (void)in_time(0, mapseg_consistent(seg));
             need_result(MAPSEG_OK, in_time_result(0, mapseg_write_end(seg)));
@@ -1534,7 +1534,7 @@ do_everything(mapseg *seg, bool removes)
             seg, in_time_result(10 * MILLISECOND,
                                 mapseg_read_for(seg, 0, &byte, 1, &version, 10 * MILLISECOND)));
         (void)explained(
-            seg, in_time_result(10 * MILLISECOND, mapseg_wait(seg, 1, 10 * MILLISECOND, &version)));
+            seg, in_time_result(10 * MILLISECOND, mapseg_wait(seg, 1, &version, 10 * MILLISECOND)));
         need_result(MAPSEG_OK, in_time_result(0, mapseg_detach(seg)));
     }
     look(seg);
@@ -1611,13 +1611,13 @@ START_TEST(writer_is_stopped)
     need_result(MAPSEG_TIMED_OUT, in_time_result(PATIENCE, mapseg_read_begin(seg, &version)));
     need_number(7, version);
     need_result(MAPSEG_TIMED_OUT,
-                in_time_result(30 * MILLISECOND, mapseg_wait(seg, 0, 30 * MILLISECOND, NULL)));
+                in_time_result(30 * MILLISECOND, mapseg_wait(seg, 0, NULL, 30 * MILLISECOND)));
     look_at(seg);
     kill_and_reap(pid);
     need_result(MAPSEG_OWNER_DIED,
                 in_time_result(PATIENCE, mapseg_read(seg, 0, &byte, 1, &version)));
     need_result(MAPSEG_OWNER_DIED, in_time_result(0, mapseg_lock_for(seg, HANG)));
-    need(mapseg_holds_lock(in_time_result(0, mapseg_write_begin(seg))));
+    need_result(MAPSEG_ALREADY_LOCKED, in_time_result(0, mapseg_write_begin(seg)));
     need_result(MAPSEG_OK, mapseg_consistent(seg));
     need_result(MAPSEG_OK, in_time_result(0, mapseg_write_end(seg)));
     need_result(MAPSEG_OK, in_time_result(PATIENCE, mapseg_read(seg, 0, &byte, 1, &version)));
@@ -1683,7 +1683,7 @@ START_TEST(thousand_descriptors_are_sent)
     mapseg *receiver = mapseg_new();
     unsigned descriptors, mappings;
     int ends[2];
-    int fd = mapseg_export_fd(sender, MAPSEG_READ_WRITE);
+    int fd = exported_fd(sender, MAPSEG_READ_WRITE);
 
     need(fd >= 0 && receiver != NULL);
     make_message(&message, fd);
@@ -1785,7 +1785,7 @@ use_reserved(struct stage *stage)
     need_result(MAPSEG_OK, mapseg_read(seg, 0, copy, mapseg_size(seg), &version));
     for (size_t i = 0; i < mapseg_size(seg); i++)
         need(copy[i] == 0x77);
-    need_result(MAPSEG_OK, mapseg_wait(seg, version - 2, 0, NULL));
+    need_result(MAPSEG_OK, mapseg_wait(seg, version - 2, NULL, 0));
     free(copy);
     mapseg_free(seg);
 }
@@ -1883,7 +1883,7 @@ START_TEST(holes_are_punched)
         if (explained(seg, result) == MAPSEG_OK)
             for (size_t i = 0; i < sizeof(copy); i++)
                 need(copy[i] == 0 || copy[i] == 0x33);
-        if (mapseg_holds_lock(
+        if (mapseg_result_owes_unlock(
                 in_time_result(10 * MILLISECOND, mapseg_lock_for(seg, 10 * MILLISECOND)))) {
             memset(mapseg_data(seg), 0x33, DATA_BYTES);
             (void)in_time(0, mapseg_unlock(seg));
@@ -1931,12 +1931,12 @@ START_TEST(hole_in_a_full_place_is_read)
     need_result(MAPSEG_OK, in_time_result(PATIENCE, mapseg_read(seg, 0, copy, sizeof(copy), NULL)));
     for (size_t i = 0; i < sizeof(copy); i++)
         need(copy[i] == 0);
-    (void)explained(seg, in_time_result(0, mapseg_wait(seg, 1, 0, NULL)));
+    (void)explained(seg, in_time_result(0, mapseg_wait(seg, 1, NULL, 0)));
     look(seg);
-    need_result(MAPSEG_OK, in_time_result(0, mapseg_access_begin(seg)));
+    need_result(MAPSEG_OK, in_time_result(0, mapseg_guard_begin(seg)));
     for (size_t i = 0; i < DATA_BYTES; i += 1000)
         need(data[i] == 0);
-    result = in_time_result(0, mapseg_access_end(seg));
+    result = in_time_result(0, mapseg_guard_end(seg));
     need(result == MAPSEG_OK || result == MAPSEG_FILE_SHRUNK);
     (void)in_time(PATIENCE, mapseg_read(seg, 0, copy, sizeof(copy), NULL));
     need_result(MAPSEG_OK, in_time_result(0, mapseg_detach(seg)));
@@ -2014,21 +2014,21 @@ write_and_leave(mapseg *seg)
     char bytes[10] = "text";
 
     for (int i = 0; i < 20; i++) {
-        if (in_time_result(0, mapseg_access_begin(seg)) != MAPSEG_OK)
+        if (in_time_result(0, mapseg_guard_begin(seg)) != MAPSEG_OK)
             return;
         (void)in_time(PATIENCE, mapseg_write(seg, 0, bytes, sizeof(bytes)));
-        (void)in_time(0, mapseg_access_end(seg));
+        (void)in_time(0, mapseg_guard_end(seg));
     }
 }
 
 static void
 lock_and_leave(mapseg *seg)
 {
-    if (in_time_result(0, mapseg_access_begin(seg)) != MAPSEG_OK)
+    if (in_time_result(0, mapseg_guard_begin(seg)) != MAPSEG_OK)
         return;
-    if (mapseg_holds_lock(in_time_result(MILLISECOND, mapseg_lock_for(seg, MILLISECOND))))
+    if (mapseg_result_owes_unlock(in_time_result(MILLISECOND, mapseg_lock_for(seg, MILLISECOND))))
         (void)in_time(0, mapseg_unlock(seg));
-    (void)in_time(0, mapseg_access_end(seg));
+    (void)in_time(0, mapseg_guard_end(seg));
 }
 
 static void
@@ -2051,7 +2051,7 @@ read_and_leave(mapseg *seg)
 
     for (int i = 0; i < 20; i++)
         (void)in_time(MILLISECOND, mapseg_read_for(seg, 0, copy, sizeof(copy), NULL, MILLISECOND));
-    (void)in_time(MILLISECOND, mapseg_wait(seg, 0, MILLISECOND, NULL));
+    (void)in_time(MILLISECOND, mapseg_wait(seg, 0, NULL, MILLISECOND));
 }
 
 /** What a program does that never touches the memory outside of a section. */

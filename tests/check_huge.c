@@ -17,7 +17,7 @@ static uint64_t
 huge_bytes_of(const char *mount_options, size_t size, uint32_t flags)
 {
     mapseg_options options = MAPSEG_OPTIONS_INIT;
-    mapseg_information *information;
+    mapseg_info *information;
     uint64_t bytes;
     mapseg *seg;
 
@@ -27,10 +27,10 @@ huge_bytes_of(const char *mount_options, size_t size, uint32_t flags)
     options.flags = flags;
     expect(MAPSEG_OK, seg, mapseg_create_with(seg, size, MAPSEG_READ_WRITE, &options));
     memset(mapseg_data(seg), 0x5a, size);
-    expect(MAPSEG_OK, seg, mapseg_info(seg, &information));
+    expect(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
     bytes = information->huge_bytes;
     ck_assert_uint_eq(information->file_size, size + 4096);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     mapseg_free(seg);
     return bytes;
 }

@@ -48,11 +48,11 @@ call(const struct peer *peer)
 }
 
 /// The description of the segment of this test, through a handle that is not attached.
-static mapseg_information *
+static mapseg_info *
 look(void)
 {
     mapseg *seg = handle_for(key);
-    mapseg_information *information = describe(seg);
+    mapseg_info *information = describe(seg);
 
     mapseg_free(seg);
     return information;
@@ -61,19 +61,19 @@ look(void)
 static void
 check_use(mapseg_use use, uint32_t attached_count, uint32_t readers)
 {
-    mapseg_information *information = look();
+    mapseg_info *information = look();
 
     ck_assert_int_eq(information->use, use);
     ck_assert_uint_eq(information->attached, attached_count);
     ck_assert_uint_eq(information->readers, readers);
     ck_assert_int_eq(information->verdict, MAPSEG_OK);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
 }
 
 static void
 check_lock(mapseg_lock_state state, bool inconsistent, pid_t pid)
 {
-    mapseg_information *information = look();
+    mapseg_info *information = look();
 
     ck_assert_int_eq(information->lock, state);
     ck_assert_int_eq(information->lock_inconsistent, inconsistent);
@@ -84,7 +84,7 @@ check_lock(mapseg_lock_state state, bool inconsistent, pid_t pid)
     } else {
         ck_assert_uint_eq(information->lock_slot, 0);
     }
-    mapseg_information_free(information);
+    mapseg_info_free(information);
 }
 
 static void
@@ -101,7 +101,7 @@ START_TEST(named_segment_is_described)
     mapseg_options options = MAPSEG_OPTIONS_INIT;
     mapseg *seg = handle_for(key);
     struct mapseg_header header;
-    mapseg_information *information;
+    mapseg_info *information;
     struct timespec now;
     struct stat status;
     int fd;
@@ -142,23 +142,23 @@ START_TEST(named_segment_is_described)
     ck_assert_uint_eq(information->uid, geteuid());
     ck_assert_uint_eq(information->gid, status.st_gid);
     ck_assert_uint_eq(information->links, 1);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
 
     /* The attached handle says the same. */
     information = describe(seg);
     ck_assert_str_eq(information->path, path);
     ck_assert_mem_eq(information->id, header.id, 16);
     ck_assert_uint_eq(information->attached, 1);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     mapseg_free(seg);
-    mapseg_information_free(NULL);
+    mapseg_info_free(NULL);
 }
 END_TEST
 
 START_TEST(memfd_is_described)
 {
     mapseg *seg = handle_for("memfd:");
-    mapseg_information *information;
+    mapseg_info *information;
 
     expect(MAPSEG_OK, seg, mapseg_create(seg, 10000, MAPSEG_READ_WRITE));
     information = describe(seg);
@@ -172,14 +172,14 @@ START_TEST(memfd_is_described)
     ck_assert_uint_eq(information->attached, 1);
     ck_assert_int_eq(information->use, MAPSEG_USE_LIVE);
     ck_assert_int_eq(information->verdict, MAPSEG_OK);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     mapseg_free(seg);
 }
 END_TEST
 
 START_TEST(ids_name_lives)
 {
-    mapseg_information *first, *second;
+    mapseg_info *first, *second;
     mapseg *seg = created(key, 10);
 
     first = describe(seg);
@@ -188,8 +188,8 @@ START_TEST(ids_name_lives)
     second = describe(seg);
     mapseg_free(seg);
     ck_assert_mem_ne(first->id, second->id, 16);
-    mapseg_information_free(first);
-    mapseg_information_free(second);
+    mapseg_info_free(first);
+    mapseg_info_free(second);
 }
 END_TEST
 
@@ -280,7 +280,7 @@ START_TEST(half_made_segment_is_debris)
         use_tiny_shm("size=1m");
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char native[KEY_BYTES], file_path[KEY_BYTES];
-        mapseg_information *information;
+        mapseg_info *information;
         mapseg_list *list;
         bool listed = false;
         mapseg *seg;
@@ -292,9 +292,9 @@ START_TEST(half_made_segment_is_debris)
         ck_assert_int_ge(fd, 0);
         close(fd);
         seg = handle_for(native);
-        expect(MAPSEG_OK, seg, mapseg_info(seg, &information));
+        expect(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
         ck_assert_int_eq(information->use, files[i].ours ? MAPSEG_USE_STALE : MAPSEG_USE_DAMAGED);
-        mapseg_information_free(information);
+        mapseg_info_free(information);
         ck_assert_int_eq(mapseg_list_new(&list), MAPSEG_OK);
         for (size_t j = 0; j < mapseg_list_count(list); j++)
             if (strcmp(mapseg_list_get(list, j)->native_key, native) == 0)
@@ -311,14 +311,14 @@ END_TEST
 
 START_TEST(persistent_segment_is_described)
 {
-    mapseg_information *information;
+    mapseg_info *information;
     mapseg *seg;
 
     leave_persistent(key, 10);
     check_use(MAPSEG_USE_PERSISTENT, 0, 0);
     information = look();
     ck_assert_uint_eq(information->header_flags, MAPSEG_HEADER_PERSISTENT);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     seg = attached(key, MAPSEG_READ_WRITE);
     check_use(MAPSEG_USE_LIVE, 1, 0);
     expect(MAPSEG_OK, seg, mapseg_remove(seg));
@@ -365,7 +365,7 @@ START_TEST(state_of_the_lock_is_shown)
 {
     struct peer peer = start_peer(obey_when_called, key);
     mapseg *seg = created(key, 10);
-    mapseg_information *information;
+    mapseg_info *information;
     const pid_t peer_pid = peer.pid;
 
     check_lock(MAPSEG_LOCK_STATE_FREE, false, 0);
@@ -382,7 +382,7 @@ START_TEST(state_of_the_lock_is_shown)
     check_lock(MAPSEG_LOCK_STATE_HELD, true, getpid());
     information = look();
     ck_assert_uint_eq(information->recoveries, 1);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     expect(MAPSEG_OK, seg, mapseg_unlock(seg));
     check_lock(MAPSEG_LOCK_STATE_INCONSISTENT, true, 0);
     expect(MAPSEG_OWNER_DIED, seg, mapseg_lock(seg));
@@ -405,8 +405,8 @@ START_TEST(looking_changes_nothing)
     take_file_state(&state, path);
     take_footprint(&before, path);
     for (int i = 0; i < 10; i++) {
-        mapseg_information_free(look());
-        mapseg_information_free(describe(looker));
+        mapseg_info_free(look());
+        mapseg_info_free(describe(looker));
     }
     check_footprint(&before, path);
     check_file_state(&state, path);
@@ -416,7 +416,7 @@ START_TEST(looking_changes_nothing)
 
     seg = created(key, 10);
     take_footprint(&before, path);
-    mapseg_information_free(describe(seg));
+    mapseg_info_free(describe(seg));
     check_footprint(&before, path);
     mapseg_free(seg);
 }
@@ -430,10 +430,10 @@ look_all_the_time(int channel, void *argument)
 
     (void)channel;
     while (__atomic_load_n(stop, __ATOMIC_SEQ_CST) == 0) {
-        mapseg_information *information = NULL;
+        mapseg_info *information = NULL;
 
-        if (mapseg_info(seg, &information) == MAPSEG_OK)
-            mapseg_information_free(information);
+        if (mapseg_info_new(seg, &information) == MAPSEG_OK)
+            mapseg_info_free(information);
     }
     mapseg_free(seg);
     return 0;
@@ -456,12 +456,12 @@ END_TEST
 START_TEST(nothing_to_describe)
 {
     mapseg *seg = handle_for(key), *keyless = mapseg_new(), *closed = handle_for("memfd:1000000");
-    mapseg_information *information = NULL;
+    mapseg_info *information = NULL;
 
-    expect(MAPSEG_NOT_FOUND, seg, mapseg_info(seg, &information));
+    expect(MAPSEG_NOT_FOUND, seg, mapseg_info_new(seg, &information));
     ck_assert(is_one_line(mapseg_error_string(seg)));
-    expect(MAPSEG_KEY_ERROR, keyless, mapseg_info(keyless, &information));
-    ck_assert_int_ne(mapseg_info(closed, &information), MAPSEG_OK);
+    expect(MAPSEG_KEY_ERROR, keyless, mapseg_info_new(keyless, &information));
+    ck_assert_int_ne(mapseg_info_new(closed, &information), MAPSEG_OK);
     mapseg_free(seg);
     mapseg_free(keyless);
     mapseg_free(closed);
@@ -470,7 +470,7 @@ END_TEST
 
 START_TEST(damaged_segment_is_described)
 {
-    mapseg_information *information;
+    mapseg_info *information;
     uint64_t wrong = 0;
     int fd;
 
@@ -484,7 +484,7 @@ START_TEST(damaged_segment_is_described)
     ck_assert(is_one_line(information->verdict_text));
     ck_assert_str_eq(information->path, path);
     ck_assert_uint_eq(information->mode, 0600);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     ck_assert_int_eq(unlink(path), 0);
 }
 END_TEST
@@ -492,7 +492,7 @@ END_TEST
 /* ---------------------------------------------------------------- lists -- */
 
 /// The entry of that native key; NULL: none.
-static const mapseg_information *
+static const mapseg_info *
 find(const mapseg_list *list, const char *native_key)
 {
     for (size_t i = 0; i < mapseg_list_count(list); i++)
@@ -514,7 +514,7 @@ take_list(void)
 START_TEST(list_shows_segments)
 {
     char live_key[KEY_BYTES], stale_key[KEY_BYTES], persistent_key[KEY_BYTES];
-    const mapseg_information *information;
+    const mapseg_info *information;
     mapseg *seg;
     mapseg_list *list;
 
@@ -538,7 +538,7 @@ START_TEST(list_shows_segments)
     ck_assert_ptr_nonnull(information);
     ck_assert_int_eq(information->use, MAPSEG_USE_PERSISTENT);
     for (size_t i = 1; i < mapseg_list_count(list); i++) {
-        const mapseg_information *before = mapseg_list_get(list, i - 1);
+        const mapseg_info *before = mapseg_list_get(list, i - 1);
 
         information = mapseg_list_get(list, i);
         ck_assert(before != NULL && information != NULL);
@@ -633,7 +633,7 @@ END_TEST
 START_TEST(list_shows_runtime_segments)
 {
     char directory[] = "/dev/shm/mapsegtestruntimeXXXXXX", below[64];
-    const mapseg_information *information;
+    const mapseg_info *information;
     mapseg_list *list;
     mapseg *seg;
 
@@ -660,13 +660,13 @@ END_TEST
 static void
 descriptor_key(char text[KEY_BYTES], mapseg *seg, int fd, bool right)
 {
-    mapseg_information *information = describe(seg);
+    mapseg_info *information = describe(seg);
     char id[HEX_ID_BYTES];
 
     information->id[15] ^= right ? 0 : 1;
     hex_id(id, information->id);
     snprintf(text, KEY_BYTES, "memfd:%d?id=%s", fd, id);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
 }
 
 static mapseg *
@@ -682,7 +682,7 @@ created_memfd(const char *content)
 START_TEST(exported_descriptor_is_attached_by_number)
 {
     mapseg *seg = created_memfd("hello"), *other;
-    int fd = mapseg_export_fd(seg, MAPSEG_READ_WRITE);
+    int fd = exported_fd(seg, MAPSEG_READ_WRITE);
     struct footprint before;
     char text[KEY_BYTES];
 
@@ -710,7 +710,7 @@ END_TEST
 START_TEST(descriptor_is_attached_by_its_id)
 {
     mapseg *seg = created_memfd("hello"), *other, *stranger;
-    int fd = mapseg_export_fd(seg, MAPSEG_READ_WRITE);
+    int fd = exported_fd(seg, MAPSEG_READ_WRITE);
     struct footprint before;
     char text[KEY_BYTES];
 
@@ -737,7 +737,7 @@ END_TEST
 START_TEST(memfd_outlives_its_creator)
 {
     mapseg *seg = created_memfd("hello"), *other;
-    int fd = mapseg_export_fd(seg, MAPSEG_READ_WRITE);
+    int fd = exported_fd(seg, MAPSEG_READ_WRITE);
     char text[KEY_BYTES];
 
     descriptor_key(text, seg, fd, true);
@@ -757,7 +757,7 @@ END_TEST
 START_TEST(descriptor_for_reading_only_reads)
 {
     mapseg *seg = created_memfd("hello"), *reader, *writer;
-    int fd = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+    int fd = exported_fd(seg, MAPSEG_READ_ONLY);
     struct footprint before;
     char text[KEY_BYTES];
 
@@ -783,8 +783,8 @@ END_TEST
 START_TEST(exports_share_nothing)
 {
     mapseg *seg = created_memfd("hello");
-    int first = mapseg_export_fd(seg, MAPSEG_READ_WRITE);
-    int second = mapseg_export_fd(seg, MAPSEG_READ_WRITE);
+    int first = exported_fd(seg, MAPSEG_READ_WRITE);
+    int second = exported_fd(seg, MAPSEG_READ_WRITE);
 
     ck_assert_int_ge(first, 0);
     ck_assert_int_ge(second, 0);
@@ -801,7 +801,7 @@ END_TEST
 START_TEST(descriptor_of_a_named_segment)
 {
     mapseg *seg = created(key, 1000), *other;
-    int fd = mapseg_export_fd(seg, MAPSEG_READ_WRITE);
+    int fd = exported_fd(seg, MAPSEG_READ_WRITE);
     char text[KEY_BYTES];
 
     ck_assert_int_ge(fd, 0);
@@ -826,7 +826,7 @@ START_TEST(nothing_to_export)
 {
     mapseg *seg = handle_for(key);
 
-    ck_assert_int_eq(mapseg_export_fd(seg, MAPSEG_READ_WRITE), -1);
+    ck_assert_int_eq(exported_fd(seg, MAPSEG_READ_WRITE), -1);
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_NOT_ATTACHED);
     ck_assert(is_one_line(mapseg_error_string(seg)));
     mapseg_free(seg);
@@ -914,7 +914,7 @@ start_reader(void *argument)
 START_TEST(descriptor_travels_to_another_program)
 {
     mapseg *seg = created_memfd("for the child");
-    int fd = mapseg_export_fd(seg, _i == 0 ? MAPSEG_READ_ONLY : MAPSEG_READ_WRITE);
+    int fd = exported_fd(seg, _i == 0 ? MAPSEG_READ_ONLY : MAPSEG_READ_WRITE);
     char text[KEY_BYTES];
 
     descriptor_key(text, seg, fd, true);

@@ -20,7 +20,7 @@ START_TEST(held_word_is_the_own_slot)
     struct stage *stage = new_stage();
     mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
     struct mapseg_header *header = map_header(stage->place.path);
-    mapseg_information *information;
+    mapseg_info *information;
 
     need_number(0, lock_word(header));
     need_number(MAPSEG_LOCK_STATE_FREE, lock_state_of(stage->place.key));
@@ -28,11 +28,11 @@ START_TEST(held_word_is_the_own_slot)
         need_result(MAPSEG_OK, mapseg_lock(seg));
         need(lock_word(header) >= MAPSEG_FIRST_SLOT && lock_word(header) <= MAPSEG_LAST_SLOT);
         need_number(slot_in_maps(getpid(), stage->place.path), lock_word(header));
-        need_result(MAPSEG_OK, mapseg_info(seg, &information));
+        need_result(MAPSEG_OK, mapseg_info_new(seg, &information));
         need_number(MAPSEG_LOCK_STATE_HELD, information->lock);
         need_number(lock_word(header), information->lock_slot);
         need(!information->lock_inconsistent && !information->lock_sleepers);
-        mapseg_information_free(information);
+        mapseg_info_free(information);
         need_result(MAPSEG_OK, mapseg_unlock(seg));
         need_number(0, lock_word(header));
     }
@@ -90,7 +90,7 @@ wait_for_lock(void *argument)
     atomic_store(&wait->entered, 1);
     wait->result = mapseg_lock_for(wait->seg, wait->timeout_ns);
     wait->early = atomic_load(&wait->released) == 0;
-    if (mapseg_holds_lock(wait->result))
+    if (mapseg_result_owes_unlock(wait->result))
         need_result(MAPSEG_OK, mapseg_unlock(wait->seg));
     return NULL;
 }
@@ -142,12 +142,43 @@ START_TEST(second_lock_of_a_thread)
 }
 END_TEST
 
-START_TEST(which_results_hold_the_lock)
+START_TEST(which_results_owe_an_unlock)
 {
     for (int result = -1; result < 64; result++)
-        need(mapseg_holds_lock((mapseg_result)result) ==
-             (result == MAPSEG_OK || result == MAPSEG_OWNER_DIED ||
-              result == MAPSEG_ALREADY_LOCKED));
+        need(mapseg_result_owes_unlock((mapseg_result)result) ==
+             (result == MAPSEG_OK || result == MAPSEG_OWNER_DIED));
+}
+END_TEST
+
+/** As the manual says to write it. */
+static void
+lock_and_unlock(mapseg *seg, void (*inner)(mapseg *))
+{
+    mapseg_result result = mapseg_lock(seg);
+
+    if (inner != NULL)
+        inner(seg);
+    if (mapseg_result_owes_unlock(result))
+        need_result(MAPSEG_OK, mapseg_unlock(seg));
+}
+
+static void
+lock_within(mapseg *seg)
+{
+    lock_and_unlock(seg, NULL);
+    /* The outer function still has what it took. */
+    need_result(MAPSEG_ALREADY_LOCKED, mapseg_try_lock(seg));
+}
+
+/// A locking function that calls a locking function keeps the lock until its own end.
+START_TEST(inner_function_owes_nothing)
+{
+    struct stage *stage = new_stage();
+    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+
+    lock_and_unlock(seg, lock_within);
+    need_result(MAPSEG_NOT_LOCKED, mapseg_unlock(seg));
+    mapseg_free(seg);
 }
 END_TEST
 
@@ -189,7 +220,7 @@ START_TEST(lock_of_a_handle_that_is_not_attached)
         need_result(MAPSEG_LOCK_ERROR, mapseg_lock_for(seg, SECOND));
         need_result(MAPSEG_LOCK_ERROR, mapseg_error(seg));
         need_result(MAPSEG_NOT_LOCKED, mapseg_unlock(seg));
-        need(!mapseg_holds_lock(mapseg_consistent(seg)));
+        need(!mapseg_result_owes_unlock(mapseg_consistent(seg)));
         if (round == 0) {
             need_result(MAPSEG_OK, mapseg_create(seg, DATA_BYTES, MAPSEG_READ_WRITE));
             need_result(MAPSEG_OK, mapseg_detach(seg));
@@ -533,7 +564,7 @@ START_TEST(sleepers_show_in_the_word)
 {
     struct stage *stage = new_stage();
     struct mapseg_header *header;
-    mapseg_information *information;
+    mapseg_info *information;
     pid_t holder;
     pid_t sleeper;
     uint32_t slot;
@@ -547,10 +578,10 @@ START_TEST(sleepers_show_in_the_word)
     sleeper = start_sleeper(wait_and_leave, stage, header);
     need_number(slot | MAPSEG_LOCK_SLEEPERS, lock_word(header));
     seg = handle_of(stage->place.key);
-    need_result(MAPSEG_OK, mapseg_info(seg, &information));
+    need_result(MAPSEG_OK, mapseg_info_new(seg, &information));
     need(information->lock_sleepers);
     need_number(slot, information->lock_slot);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     mapseg_free(seg);
     atomic_store(&stage->go, 1);
     finish(holder);
@@ -732,7 +763,8 @@ add_one_process(Suite *suite)
     tcase_add_test(tcase, somebody_else_holds_it);
     tcase_add_loop_test(tcase, endless_timeouts_wait_for_the_release, 0, 4);
     tcase_add_test(tcase, second_lock_of_a_thread);
-    tcase_add_test(tcase, which_results_hold_the_lock);
+    tcase_add_test(tcase, which_results_owe_an_unlock);
+    tcase_add_test(tcase, inner_function_owes_nothing);
     tcase_add_test(tcase, unlock_without_holding_changes_nothing);
     tcase_add_test(tcase, lock_of_a_handle_that_is_not_attached);
     tcase_add_test(tcase, failing_create_leaves_the_lock_alone);

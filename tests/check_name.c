@@ -268,7 +268,7 @@ END_TEST
 static void
 check_as_user(const char *path, mapseg_result attach, mapseg_result create, mapseg_result remove)
 {
-    mapseg_information *information = NULL;
+    mapseg_info *information = NULL;
     char key[KEY_BYTES];
     mapseg *seg;
 
@@ -285,8 +285,9 @@ check_as_user(const char *path, mapseg_result attach, mapseg_result create, maps
         check_answer(seg, attach, mapseg_attach_with(seg, MAPSEG_READ_ONLY, with(flags)), "",
                      "attach");
         (void)mapseg_detach(seg);
-        check_answer(seg, attach == OK ? OK : attach, mapseg_info(seg, &information), "", "info");
-        mapseg_information_free(information);
+        check_answer(seg, attach == OK ? OK : attach, mapseg_info_new(seg, &information), "",
+                     "info");
+        mapseg_info_free(information);
         check_answer(seg, remove, mapseg_reclaim_with(seg, with(flags)), "", "reclaim");
         check_answer(seg, remove, mapseg_remove_with(seg, with(flags)), "", "remove");
     }
@@ -339,23 +340,23 @@ END_TEST
 static mapseg_name_state
 state_of_name(mapseg *seg, const uint8_t id[16])
 {
-    mapseg_information *information = describe(seg);
+    mapseg_info *information = describe(seg);
     mapseg_name_state state = information->name_state;
 
     ck_assert_uint_eq(information->data_size, mapseg_size(seg));
     ck_assert_mem_eq(information->id, id, 16);
     ck_assert_uint_ge(information->attached, 1);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     return state;
 }
 
 static void
 take_own_id(mapseg *seg, uint8_t id[16])
 {
-    mapseg_information *information = describe(seg);
+    mapseg_info *information = describe(seg);
 
     memcpy(id, information->id, 16);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
 }
 
 static const char *const named_keys[] = {SEGMENT, "file:" S "box/segment", "runtime:segment"};
@@ -460,7 +461,7 @@ END_TEST
 
 START_TEST(no_name_at_all)
 {
-    mapseg_information *information;
+    mapseg_info *information;
     uint8_t id[16];
     mapseg *seg, *other;
 
@@ -473,12 +474,12 @@ START_TEST(no_name_at_all)
     seg = handle_for(SEGMENT);
     information = describe(seg);
     ck_assert_int_eq(information->name_state, MAPSEG_NAME_NONE);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     /* By a descriptor there is none either, though the file has one. */
     expect(OK, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
     other = mapseg_new();
     expect(OK, other,
-           mapseg_attach_fd(other, mapseg_export_fd(seg, MAPSEG_READ_ONLY), MAPSEG_READ_ONLY));
+           mapseg_attach_fd(other, exported_fd(seg, MAPSEG_READ_ONLY), MAPSEG_READ_ONLY));
     take_own_id(other, id);
     ck_assert_int_eq(state_of_name(other, id), MAPSEG_NAME_NONE);
     mapseg_free(other);

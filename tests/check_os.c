@@ -166,7 +166,7 @@ static void
 detach_all(mapseg *seg)
 {
     (void)mapseg_detach(seg);
-    (void)mapseg_remove(seg);
+    ignored(mapseg_remove(seg));
 }
 
 static mapseg_result
@@ -240,7 +240,7 @@ inherit(mapseg *seg)
     char number[32];
 
     expect(MAPSEG_OK, source, mapseg_create(source, 300, MAPSEG_READ_WRITE));
-    inherited = mapseg_export_fd(source, MAPSEG_READ_WRITE);
+    inherited = exported_fd(source, MAPSEG_READ_WRITE);
     ck_assert_int_ge(inherited, 0);
     mapseg_free(source);
     snprintf(number, sizeof number, "memfd:%d", inherited);
@@ -257,10 +257,10 @@ disinherit(mapseg *seg)
 static mapseg_result
 run_info(mapseg *seg)
 {
-    mapseg_information *information;
-    mapseg_result result = mapseg_info(seg, &information);
+    mapseg_info *information;
+    mapseg_result result = mapseg_info_new(seg, &information);
 
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     return result;
 }
 
@@ -292,7 +292,7 @@ create_it(mapseg *seg)
 static mapseg_result
 run_export(mapseg *seg)
 {
-    int fd = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+    int fd = exported_fd(seg, MAPSEG_READ_ONLY);
 
     if (fd < 0)
         return mapseg_error(seg);
@@ -386,7 +386,7 @@ run_spawn_actions(mapseg *seg)
     int fd;
 
     ck_assert_int_eq(posix_spawn_file_actions_init(&actions), 0);
-    fd = mapseg_spawn_actions(seg, MAPSEG_READ_ONLY, &actions, variable);
+    fd = spawn_fd(seg, MAPSEG_READ_ONLY, &actions, variable);
     posix_spawn_file_actions_destroy(&actions);
     if (fd < 0)
         return mapseg_error(seg);
@@ -434,22 +434,22 @@ run_wait(mapseg *seg)
 {
     uint64_t now;
 
-    return mapseg_wait(seg, 1, 0, &now);
+    return mapseg_wait(seg, 1, &now, 0);
 }
 
 static mapseg_result
 run_change_fd(mapseg *seg)
 {
-    return mapseg_change_fd(seg) < 0 ? mapseg_error(seg) : MAPSEG_OK;
+    return notify_fd(seg) < 0 ? mapseg_error(seg) : MAPSEG_OK;
 }
 
 static mapseg_result
 run_access(mapseg *seg)
 {
-    mapseg_result result = mapseg_access_begin(seg);
+    mapseg_result result = mapseg_guard_begin(seg);
 
     if (result == MAPSEG_OK)
-        result = mapseg_access_end(seg);
+        result = mapseg_guard_end(seg);
     return result;
 }
 
@@ -523,7 +523,7 @@ attach_reader(mapseg *seg)
 
     memory_key(seg);
     expect(MAPSEG_OK, seg, run_create_single_writer(seg));
-    inherited = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+    inherited = exported_fd(seg, MAPSEG_READ_ONLY);
     snprintf(number, sizeof number, "memfd:%d", inherited);
     reader = attached(number, MAPSEG_READ_ONLY);
 }
@@ -644,13 +644,13 @@ run_access_of_less(mapseg *seg)
     expect(MAPSEG_OK, seg, mapseg_create(seg, 50000, MAPSEG_READ_WRITE));
     memset(data_of(seg), 1, 50000);
     plan.nth = nth;
-    result = mapseg_access_begin(seg);
+    result = mapseg_guard_begin(seg);
     if (result != MAPSEG_OK)
         return result;
     ck_assert_int_eq(truncate(path, 8192), 0);
     ck_assert_int_eq(byte_of(seg, 40000), 0);
     ck_assert_int_eq(byte_of(seg, 20000), 0);
-    result = mapseg_access_end(seg);
+    result = mapseg_guard_end(seg);
     return result == MAPSEG_FILE_SHRUNK ? MAPSEG_OK : result;
 }
 
@@ -899,7 +899,7 @@ END_TEST
  * the file cannot be opened anew, must still see each other. */
 START_TEST(two_attachments_on_one_description)
 {
-    mapseg_information *information;
+    mapseg_info *information;
     mapseg *first = mapseg_new();
     mapseg *second = mapseg_new();
 
@@ -909,16 +909,16 @@ START_TEST(two_attachments_on_one_description)
     lacks[CALL_reopen] = EACCES;
     expect(MAPSEG_OK, first, mapseg_attach(first, MAPSEG_READ_WRITE));
     expect(MAPSEG_OK, second, mapseg_attach(second, MAPSEG_READ_WRITE));
-    expect(MAPSEG_OK, first, mapseg_info(first, &information));
+    expect(MAPSEG_OK, first, mapseg_info_new(first, &information));
     ck_assert_int_eq(information->presence, MAPSEG_PRESENCE_RECEIVED);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
 
     expect(MAPSEG_OK, first, mapseg_lock(first));
     expect(MAPSEG_TIMED_OUT, second, mapseg_lock_for(second, 50 * INT64_C(1000000)));
     expect(MAPSEG_WOULD_BLOCK, second, mapseg_try_lock(second));
-    expect(MAPSEG_OK, second, mapseg_info(second, &information));
+    expect(MAPSEG_OK, second, mapseg_info_new(second, &information));
     ck_assert_int_eq(information->lock, MAPSEG_LOCK_STATE_HELD);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     expect(MAPSEG_OK, first, mapseg_unlock(first));
     expect(MAPSEG_OK, second, mapseg_lock(second));
     /* To leave with the lock is to release it. */
@@ -987,10 +987,10 @@ START_TEST(the_first_section)
     plan.call = CALL_signal_action;
     plan.error = EINVAL;
     plan.nth = 1;
-    ck_assert_int_ne(mapseg_access_begin(seg), MAPSEG_OK);
+    ck_assert_int_ne(mapseg_guard_begin(seg), MAPSEG_OK);
     ck_assert(plan.struck);
     ck_assert(is_one_line(mapseg_error_string(seg)));
-    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_access_end(seg));
+    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
     /* What the library itself does with the segment goes on. */
     expect(MAPSEG_OK, seg, mapseg_write(seg, 0, "x", 1));
     expect(MAPSEG_OK, seg, mapseg_detach(seg));
@@ -1029,7 +1029,7 @@ read_what_is_gone(void *argument)
 
     (void)argument;
     lacks[CALL_map_zeros] = ENOMEM;
-    if (mapseg_access_begin(seg) != MAPSEG_OK || truncate(path, 8192) != 0)
+    if (mapseg_guard_begin(seg) != MAPSEG_OK || truncate(path, 8192) != 0)
         return 1;
     return byte_of(seg, 40000);
 }

@@ -134,12 +134,12 @@ stay(void)
 static mapseg_presence_kind
 kind_of(mapseg *seg)
 {
-    mapseg_information *information;
+    mapseg_info *information;
     mapseg_presence_kind kind;
 
-    need_result(MAPSEG_OK, mapseg_info(seg, &information));
+    need_result(MAPSEG_OK, mapseg_info_new(seg, &information));
     kind = information->presence;
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     return kind;
 }
 
@@ -168,7 +168,7 @@ hold_and_stay(struct stage *stage)
 {
     mapseg *seg = attached_to(stage->place.key);
 
-    need(mapseg_holds_lock(mapseg_lock(seg)));
+    need(mapseg_result_owes_unlock(mapseg_lock(seg)));
     atomic_fetch_add(&stage->ready, 1);
     stay();
 }
@@ -204,17 +204,17 @@ need_seen(uint32_t attached, uint32_t readers, const char *key)
 {
     int64_t deadline = now() + HANG;
     mapseg *seg = handle_of(key);
-    mapseg_information *information;
+    mapseg_info *information;
     bool right;
 
     do {
-        need_result(MAPSEG_OK, mapseg_info(seg, &information));
+        need_result(MAPSEG_OK, mapseg_info_new(seg, &information));
         right = information->attached == attached && information->readers == readers &&
                 !information->attached_is_minimum;
         if (!right && now() > deadline)
             broken(__FILE__, __LINE__, "%u attached and %u readers, not %u and %u",
                    information->attached, information->readers, attached, readers);
-        mapseg_information_free(information);
+        mapseg_info_free(information);
     } while (!right);
     mapseg_free(seg);
 }
@@ -560,7 +560,7 @@ read_through_a_copy(struct stage *stage)
     need(strcmp(text, "low") == 0);
     atomic_fetch_add(&stage->ready, 1);
     await(&stage->go, 1);
-    need_result(MAPSEG_OK, mapseg_wait(seg, version, 20 * SECOND, &version));
+    need_result(MAPSEG_OK, mapseg_wait(seg, version, &version, 20 * SECOND));
     need_result(MAPSEG_OK, mapseg_read(seg, 0, text, sizeof(text), NULL));
     need(strcmp(text, "up!") == 0);
     mapseg_free(seg);
@@ -689,8 +689,8 @@ export_beside_a_lost_one(struct stage *stage)
     close_all();
     lost = attached_to(stage->place.key);
     close_all();
-    exported[0] = mapseg_export_fd(lost, MAPSEG_READ_WRITE);
-    exported[1] = mapseg_export_fd(lost, MAPSEG_READ_ONLY);
+    exported[0] = exported_fd(lost, MAPSEG_READ_WRITE);
+    exported[1] = exported_fd(lost, MAPSEG_READ_ONLY);
     mapseg_free(lost);
     need(fcntl(exported[0], F_GETFD) >= 0);
     need(fcntl(exported[1], F_GETFD) >= 0);

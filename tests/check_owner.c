@@ -63,7 +63,7 @@ START_TEST(the_dead_show_in_info)
 {
     struct stage *stage = new_stage();
     struct mapseg_header *header;
-    mapseg_information *information;
+    mapseg_info *information;
     mapseg *seg;
 
     make_segment(&stage->place, DATA_BYTES, 0);
@@ -73,11 +73,11 @@ START_TEST(the_dead_show_in_info)
     need_number(MAPSEG_LOCK_STATE_OWNER_DIED, lock_state_of(stage->place.key));
     seg = attached_to(stage->place.key);
     need_result(MAPSEG_OWNER_DIED, mapseg_lock(seg));
-    need_result(MAPSEG_OK, mapseg_info(seg, &information));
+    need_result(MAPSEG_OK, mapseg_info_new(seg, &information));
     need_number(MAPSEG_LOCK_STATE_HELD, information->lock);
     need(information->lock_inconsistent);
     need_number(1, information->recoveries);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     /* Detaching without repair keeps the mark as unlocking does. */
     mapseg_free(seg);
     need_number(MAPSEG_LOCK_DIED, lock_word(header));
@@ -192,7 +192,7 @@ inherit_and_die(struct stage *stage)
     mapseg *seg = attached_to(stage->place.key);
 
     atomic_fetch_add(&stage->ready, 1);
-    need(mapseg_holds_lock(mapseg_lock(seg)));
+    need(mapseg_result_owes_unlock(mapseg_lock(seg)));
     (void)kill(getpid(), SIGKILL);
 }
 
@@ -236,7 +236,7 @@ take_over_in_thread(void *argument)
 
     atomic_store(&heir->entered, 1);
     result = mapseg_lock(heir->seg);
-    need(mapseg_holds_lock(result));
+    need(mapseg_result_owes_unlock(result));
     heir->told = result == MAPSEG_OWNER_DIED;
     need(record_add(data_of(heir->seg)));
     need_result(MAPSEG_OK, mapseg_consistent(heir->seg));

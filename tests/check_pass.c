@@ -149,14 +149,14 @@ check_text(mapseg *seg, const char *text)
 static int
 check_key(mapseg *seg, mapseg *source)
 {
-    mapseg_information *information = describe(source);
+    mapseg_info *information = describe(source);
     char id[33], expected[KEY_BYTES];
     int fd = -1;
 
     ck_assert_int_eq(sscanf(mapseg_native_key(seg), "memfd:%d?", &fd), 1);
     for (int i = 0; i < 16; i++)
         snprintf(id + 2 * i, 3, "%02x", information->id[i]);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     snprintf(expected, sizeof expected, "memfd:%d?id=%s", fd, id);
     ck_assert_str_eq(mapseg_native_key(seg), expected);
     ck_assert_ptr_null(mapseg_key(seg));
@@ -171,10 +171,10 @@ check_attached(mapseg *seg, uint32_t expected)
     uint32_t found;
 
     do {
-        mapseg_information *information = describe(seg);
+        mapseg_info *information = describe(seg);
 
         found = information->attached;
-        mapseg_information_free(information);
+        mapseg_info_free(information);
         if (found == expected)
             return;
         sleep_ms(1);
@@ -226,7 +226,7 @@ START_TEST(exported_descriptors_are_each_their_own)
     mapseg_access access = _i == 0 ? MAPSEG_READ_ONLY : MAPSEG_READ_WRITE;
     mapseg *seg = memory_segment("mine");
     int before = count_open_descriptors();
-    int first = mapseg_export_fd(seg, access), second = mapseg_export_fd(seg, access);
+    int first = exported_fd(seg, access), second = exported_fd(seg, access);
 
     ck_assert_int_ge(first, 0);
     ck_assert_int_ge(second, 0);
@@ -243,19 +243,19 @@ END_TEST
 START_TEST(export_refusals)
 {
     mapseg *seg = memory_segment("mine"), *reader = mapseg_new();
-    int before, fd = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+    int before, fd = exported_fd(seg, MAPSEG_READ_ONLY);
 
     ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(mapseg_export_fd(reader, MAPSEG_READ_ONLY), -1);
+    ck_assert_int_eq(exported_fd(reader, MAPSEG_READ_ONLY), -1);
     check_reason(reader, MAPSEG_NOT_ATTACHED);
     expect(MAPSEG_OK, reader, mapseg_attach_fd(reader, fd, MAPSEG_READ_ONLY));
     before = count_open_descriptors();
-    ck_assert_int_eq(mapseg_export_fd(reader, MAPSEG_READ_WRITE), -1);
+    ck_assert_int_eq(exported_fd(reader, MAPSEG_READ_WRITE), -1);
     check_reason(reader, MAPSEG_PERMISSION_DENIED);
-    ck_assert_int_eq(mapseg_export_fd(seg, MAPSEG_ACCESS_RESERVED), -1);
+    ck_assert_int_eq(exported_fd(seg, MAPSEG_ACCESS_RESERVED), -1);
     check_reason(seg, MAPSEG_INVALID_ARGUMENT);
     ck_assert_int_eq(count_open_descriptors(), before);
-    fd = mapseg_export_fd(reader, MAPSEG_READ_ONLY);
+    fd = exported_fd(reader, MAPSEG_READ_ONLY);
     ck_assert_int_ge(fd, 0);
     close(fd);
     mapseg_free(reader);
@@ -270,7 +270,7 @@ START_TEST(the_handle_takes_the_descriptor_over)
     mapseg_access access = _i == 0 ? MAPSEG_READ_ONLY : MAPSEG_READ_WRITE;
     mapseg *seg = memory_segment("over"), *taker = mapseg_new_with_key("another key");
     int before = count_open_descriptors();
-    int fd = mapseg_export_fd(seg, access);
+    int fd = exported_fd(seg, access);
 
     ck_assert_int_eq(fcntl(fd, F_SETFD, 0), 0);
     expect(MAPSEG_OK, taker, mapseg_attach_fd(taker, fd, access));
@@ -305,10 +305,10 @@ no_shared_lock(int fd, enum msi_range_kind kind, int64_t start, int64_t bytes)
 static mapseg_presence_kind
 presence_of(mapseg *seg)
 {
-    mapseg_information *information = describe(seg);
+    mapseg_info *information = describe(seg);
     mapseg_presence_kind presence = information->presence;
 
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     return presence;
 }
 
@@ -316,7 +316,7 @@ presence_of(mapseg *seg)
 static mapseg *
 reader_on_its_description(mapseg *seg)
 {
-    int fd = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+    int fd = exported_fd(seg, MAPSEG_READ_ONLY);
     mapseg *reader = mapseg_new();
 
     real = msi_os;
@@ -375,7 +375,7 @@ START_TEST(any_segment_has_descriptors)
     path_of(path, key);
     seg = created(key, SIZE);
     strcpy(mapseg_data(seg), "named");
-    fd = mapseg_export_fd(seg, MAPSEG_READ_WRITE);
+    fd = exported_fd(seg, MAPSEG_READ_WRITE);
     ck_assert_int_ge(fd, 0);
     expect(MAPSEG_OK, taker, mapseg_attach_fd(taker, fd, MAPSEG_READ_WRITE));
     check_text(taker, "named");
@@ -479,7 +479,7 @@ static int
 damaged_file(bool cut)
 {
     mapseg *seg = memory_segment("to be damaged");
-    int copy, fd = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+    int copy, fd = exported_fd(seg, MAPSEG_READ_ONLY);
     static unsigned char bytes[MAPSEG_HEADER_BYTES + SIZE];
 
     ck_assert_int_eq(pread(fd, bytes, sizeof bytes, 0), sizeof bytes);
@@ -507,7 +507,7 @@ static int
 open_segment_as(int flags)
 {
     mapseg *seg = memory_segment("a good one");
-    int again, fd = mapseg_export_fd(seg, MAPSEG_READ_WRITE);
+    int again, fd = exported_fd(seg, MAPSEG_READ_WRITE);
     char path[64];
 
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
@@ -580,7 +580,7 @@ START_TEST(attach_fd_refusals)
 {
     mapseg_options options = MAPSEG_OPTIONS_INIT;
     mapseg *seg = memory_segment("refuses"), *taker = mapseg_new();
-    int fd = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+    int fd = exported_fd(seg, MAPSEG_READ_ONLY);
 
     expect(MAPSEG_NOT_FOUND, taker, mapseg_attach_fd(taker, -1, MAPSEG_READ_ONLY));
     expect(MAPSEG_NOT_FOUND, taker, mapseg_attach_fd(taker, 19999, MAPSEG_READ_ONLY));
@@ -588,8 +588,7 @@ START_TEST(attach_fd_refusals)
     expect(MAPSEG_INVALID_ARGUMENT, taker, mapseg_attach_fd(taker, fd, MAPSEG_ACCESS_RESERVED));
     options.flags = MAPSEG_REQUIRE_TAG;
     options.user_tag = 5;
-    expect(MAPSEG_INVALID_ARGUMENT, taker,
-           mapseg_attach_fd_with(taker, fd, MAPSEG_READ_ONLY, &options));
+    expect(MAPSEG_WRONG_TAG, taker, mapseg_attach_fd_with(taker, fd, MAPSEG_READ_ONLY, &options));
     options.size = 0;
     expect(MAPSEG_INVALID_ARGUMENT, taker,
            mapseg_attach_fd_with(taker, fd, MAPSEG_READ_ONLY, &options));
@@ -817,7 +816,7 @@ START_TEST(the_received_descriptor)
     fd = check_key(receiver, seg);
     ck_assert(is_close_on_exec(fd));
     ck_assert_int_eq(access_mode_of(fd), access == MAPSEG_READ_ONLY ? O_RDONLY : O_RDWR);
-    own = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+    own = exported_fd(seg, MAPSEG_READ_ONLY);
     ck_assert(!share_a_description(fd, own));
     close(own);
     mapseg_free(receiver);
@@ -932,7 +931,7 @@ START_TEST(after_a_refusal_the_next_can_come)
     options.flags = MAPSEG_REQUIRE_TAG;
     options.user_tag = 5;
     expect(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_WRITE));
-    expect(MAPSEG_INVALID_ARGUMENT, receiver,
+    expect(MAPSEG_WRONG_TAG, receiver,
            mapseg_receive_with(receiver, ends[1], MAPSEG_READ_WRITE, &options));
     ck_assert_int_eq(count_open_descriptors(), before);
     options.size = 0;
@@ -952,7 +951,7 @@ END_TEST
 START_TEST(nothing_is_sent_by_a_refusal)
 {
     mapseg *seg = memory_segment("kept"), *reader = mapseg_new();
-    int ends[2], fd = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+    int ends[2], fd = exported_fd(seg, MAPSEG_READ_ONLY);
     char byte;
 
     connect_ends((enum kind)_i, ends);
@@ -994,7 +993,7 @@ sign(struct letter *letter)
 static void
 write_letter(struct letter *letter, mapseg *seg, mapseg_access access)
 {
-    mapseg_information *information = describe(seg);
+    mapseg_info *information = describe(seg);
     struct mapseg_message *message = &letter->content.message;
 
     memset(letter, 0, sizeof *letter);
@@ -1004,10 +1003,10 @@ write_letter(struct letter *letter, mapseg *seg, mapseg_access access)
     message->access = (uint32_t)access;
     memcpy(message->id, information->id, sizeof message->id);
     message->data_size = information->data_size;
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     sign(letter);
     letter->length = MAPSEG_MESSAGE_BYTES;
-    letter->descriptors[0] = mapseg_export_fd(seg, access);
+    letter->descriptors[0] = exported_fd(seg, access);
     ck_assert_int_ge(letter->descriptors[0], 0);
     letter->count = 1;
 }
@@ -1192,7 +1191,7 @@ spoil_descriptor(struct letter *letter)
     mapseg *other = memory_segment("another of the same size");
 
     close(letter->descriptors[0]);
-    letter->descriptors[0] = mapseg_export_fd(other, MAPSEG_READ_WRITE);
+    letter->descriptors[0] = exported_fd(other, MAPSEG_READ_WRITE);
     mapseg_free(other);
 }
 
@@ -1572,7 +1571,7 @@ START_TEST(silence_for_a_second)
     struct trickle trickle = {.piece = 64, .end = 40, .with_first = true};
     int64_t begin = now_ns();
 
-    receive_trickle(&trickle, 0, ONE(MAPSEG_TIMED_OUT));
+    receive_trickle(&trickle, MAPSEG_TIMEOUT_DEFAULT, ONE(MAPSEG_TIMED_OUT));
     ck_assert_int_ge(now_ns() - begin, 900 * MILLISECOND);
 }
 END_TEST
@@ -1687,7 +1686,7 @@ START_TEST(a_child_made_meanwhile_does_not_keep_it)
     struct flock all = {.l_type = F_WRLCK, .l_start = (off_t)MAPSEG_PRESENCE_BASE};
     mapseg_options options = MAPSEG_OPTIONS_INIT;
     struct letter letter;
-    int ends[2], holder = mapseg_export_fd(seg, MAPSEG_READ_WRITE);
+    int ends[2], holder = exported_fd(seg, MAPSEG_READ_WRITE);
 
     connect_ends(STREAM, ends);
     write_letter(&letter, seg, MAPSEG_READ_WRITE);
@@ -2165,7 +2164,7 @@ spawn_with(mapseg *seg, mapseg_access access, const char *word)
     int fd, status;
 
     ck_assert_int_eq(posix_spawn_file_actions_init(&actions), 0);
-    fd = mapseg_spawn_actions(seg, access, &actions, variable);
+    fd = spawn_fd(seg, access, &actions, variable);
     ck_assert_msg(fd >= 0, "%s", mapseg_error_string(seg));
     status = end_of(spawn(word, &actions, variable));
     close(fd);
@@ -2194,7 +2193,7 @@ START_TEST(what_the_child_is_told)
 
     memset(variable, 'x', sizeof variable);
     ck_assert_int_eq(posix_spawn_file_actions_init(&actions), 0);
-    fd = mapseg_spawn_actions(seg, (mapseg_access)_i, &actions, variable);
+    fd = spawn_fd(seg, (mapseg_access)_i, &actions, variable);
     ck_assert_int_ge(fd, 0);
     ck_assert(is_close_on_exec(fd));
     ck_assert_int_eq(access_mode_of(fd), _i == 0 ? O_RDONLY : O_RDWR);
@@ -2233,7 +2232,7 @@ START_TEST(a_child_gets_no_other_descriptor)
     expect(MAPSEG_OK, receiver, mapseg_receive(receiver, ends[1], MAPSEG_READ_WRITE));
     unique_key(key);
     named = created(key, SIZE);
-    exported = mapseg_export_fd(other, MAPSEG_READ_ONLY);
+    exported = exported_fd(other, MAPSEG_READ_ONLY);
     ck_assert_int_eq(end_of(spawn("--count", NULL, nothing)), without);
     ck_assert_int_eq(spawn_with(seg, MAPSEG_READ_WRITE, "--count"), without + 1);
     close(exported);
@@ -2255,7 +2254,7 @@ START_TEST(actions_that_were_there_before)
 
     ck_assert_int_eq(posix_spawn_file_actions_init(&actions), 0);
     ck_assert_int_eq(posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0), 0);
-    fd = mapseg_spawn_actions(seg, MAPSEG_READ_ONLY, &actions, variable);
+    fd = spawn_fd(seg, MAPSEG_READ_ONLY, &actions, variable);
     ck_assert_int_ge(fd, 0);
     ck_assert_int_eq(posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0), 0);
     ck_assert_int_eq(end_of(spawn("--attach", &actions, variable)), SAW_TEXT);
@@ -2271,14 +2270,14 @@ START_TEST(spawn_refusals)
 {
     mapseg *seg = memory_segment("inherited"), *reader = mapseg_new();
     char variable[MAPSEG_ENVIRONMENT_BYTES], nothing[] = "X=";
-    int fd = mapseg_export_fd(seg, MAPSEG_READ_ONLY), before = count_open_descriptors();
+    int fd = exported_fd(seg, MAPSEG_READ_ONLY), before = count_open_descriptors();
     posix_spawn_file_actions_t actions;
 
     ck_assert_int_eq(posix_spawn_file_actions_init(&actions), 0);
-    ck_assert_int_eq(mapseg_spawn_actions(reader, MAPSEG_READ_ONLY, &actions, variable), -1);
+    ck_assert_int_eq(spawn_fd(reader, MAPSEG_READ_ONLY, &actions, variable), -1);
     check_reason(reader, MAPSEG_NOT_ATTACHED);
     expect(MAPSEG_OK, reader, mapseg_attach_fd(reader, fd, MAPSEG_READ_ONLY));
-    ck_assert_int_eq(mapseg_spawn_actions(reader, MAPSEG_READ_WRITE, &actions, variable), -1);
+    ck_assert_int_eq(spawn_fd(reader, MAPSEG_READ_WRITE, &actions, variable), -1);
     check_reason(reader, MAPSEG_PERMISSION_DENIED);
     ck_assert_int_eq(count_open_descriptors(), before);
     /* The actions can still be used. */
@@ -2310,7 +2309,7 @@ START_TEST(plain_fork_and_exec)
     mapseg *seg = memory_segment("inherited");
     char variable[MAPSEG_ENVIRONMENT_BYTES];
     char *last;
-    int fd = mapseg_spawn_actions(seg, (mapseg_access)_i, NULL, variable);
+    int fd = spawn_fd(seg, (mapseg_access)_i, NULL, variable);
 
     ck_assert_int_ge(fd, 0);
     ck_assert(is_close_on_exec(fd));
@@ -2335,7 +2334,7 @@ START_TEST(a_killed_child_is_gone_at_once)
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel), 0);
     ck_assert_int_eq(posix_spawn_file_actions_init(&actions), 0);
     ck_assert_int_eq(posix_spawn_file_actions_adddup2(&actions, channel[1], 1), 0);
-    fd = mapseg_spawn_actions(seg, MAPSEG_READ_WRITE, &actions, variable);
+    fd = spawn_fd(seg, MAPSEG_READ_WRITE, &actions, variable);
     ck_assert_int_ge(fd, 0);
     child = spawn("--lock", &actions, variable);
     close(fd);

@@ -87,7 +87,7 @@ hold_for_ever(struct stage *stage)
 {
     mapseg *seg = attached_to(stage->place.key);
 
-    need(mapseg_holds_lock(mapseg_lock(seg)));
+    need(mapseg_result_owes_unlock(mapseg_lock(seg)));
     atomic_fetch_add(&stage->ready, 1);
     for (;;)
         nap(SECOND);
@@ -692,7 +692,7 @@ be_grandchild(struct stage *stage)
     need_kept(inherited);
     atomic_fetch_add(&stage->ready, 1);
     result = mapseg_lock(inherited);
-    need(mapseg_holds_lock(result));
+    need(mapseg_result_owes_unlock(result));
     atomic_fetch_add(&stage->told[result], 1);
     need_result(MAPSEG_OK, mapseg_consistent(inherited));
     need(record_add(data_of(inherited)));

@@ -80,7 +80,7 @@ START_TEST(thousand_attachments)
     struct stage *stage = new_stage();
     mapseg *segs[MANY];
     pid_t pids[CROWD];
-    mapseg_information *information;
+    mapseg_info *information;
 
     need(raise_descriptor_limit());
     make_segment(&stage->place, DATA_BYTES, 0);
@@ -92,10 +92,10 @@ START_TEST(thousand_attachments)
     for (int i = 0; i < MANY; i++)
         segs[i] = attached_to(stage->place.key);
     need_attached(MANY + CROWD * CROWD_HANDLES, stage->place.key);
-    need_result(MAPSEG_OK, mapseg_info(segs[0], &information));
+    need_result(MAPSEG_OK, mapseg_info_new(segs[0], &information));
     need_number(0, information->readers);
     need_number(MAPSEG_USE_LIVE, information->use);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     /* Every one of them has a slot of its own: all can hold, none can share. */
     need_result(MAPSEG_OK, mapseg_lock(segs[MANY - 1]));
     for (int i = 0; i < MANY - 1; i++)
@@ -333,7 +333,7 @@ START_TEST(reader_without_the_right_to_write)
     struct stage *stage = new_stage();
     mapseg_options options = MAPSEG_OPTIONS_INIT;
     mapseg *seg = handle_of(stage->place.key);
-    mapseg_information *information;
+    mapseg_info *information;
     pid_t readers[2];
 
     for (int i = 0; i < 2; i++)
@@ -343,10 +343,10 @@ START_TEST(reader_without_the_right_to_write)
     memcpy(mapseg_data(seg), "public", 7);
     atomic_store(&stage->go, 1);
     await(&stage->ready, 2);
-    need_result(MAPSEG_OK, mapseg_info(seg, &information));
+    need_result(MAPSEG_OK, mapseg_info_new(seg, &information));
     need_number(3, information->attached);
     need_number(2, information->readers);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     /* The creator leaves while they read: the name must stay for them. */
     need_result(MAPSEG_OK, mapseg_detach(seg));
     need(name_exists(stage->place.path));
@@ -536,7 +536,7 @@ come_and_go_for_ever(struct stage *stage)
         need_result(MAPSEG_OK, mapseg_attach(seg, MAPSEG_READ_WRITE));
         atomic_fetch_add(&stage->ready, 1);
         if (next_random(&random) % 4 == 0)
-            (void)mapseg_lock_for(seg, MILLISECOND);
+            ignored(mapseg_lock_for(seg, MILLISECOND));
         need_result(MAPSEG_OK, mapseg_detach(seg));
     }
 }

@@ -93,6 +93,7 @@ START_TEST(every_result_has_a_name)
         "MAPSEG_IN_USE",
         "MAPSEG_MEANT_TO_STAY",
         "MAPSEG_DESCRIPTOR_CLOSED",
+        "MAPSEG_WRONG_TAG",
         "MAPSEG_?",
     };
 
@@ -103,12 +104,28 @@ START_TEST(every_result_has_a_name)
 }
 END_TEST
 
-START_TEST(three_results_mean_that_the_lock_is_held)
+/** The version that the header has as numbers and the library as a string is one. */
+START_TEST(version_is_told_in_two_ways)
 {
-    for (int i = -1; i < 64; i++)
-        ck_assert_int_eq(mapseg_holds_lock((mapseg_result)i),
-                         i == MAPSEG_OK || i == MAPSEG_OWNER_DIED || i == MAPSEG_ALREADY_LOCKED);
-    ck_assert_str_eq(mapseg_version(), "0.1.0");
+    char text[32];
+
+    snprintf(text, sizeof text, "%d.%d.%d", MAPSEG_VERSION_MAJOR, MAPSEG_VERSION_MINOR,
+             MAPSEG_VERSION_PATCH);
+    ck_assert_str_eq(mapseg_version(), text);
+    ck_assert_int_eq(MAPSEG_VERSION_NUMBER, MAPSEG_VERSION_MAJOR * 10000 +
+                                                MAPSEG_VERSION_MINOR * 100 + MAPSEG_VERSION_PATCH);
+}
+END_TEST
+
+START_TEST(every_result_has_a_text)
+{
+    for (int i = 1; i < 64; i++)
+        if (strcmp(mapseg_result_name((mapseg_result)i), "MAPSEG_?") == 0)
+            ck_assert_str_eq(mapseg_result_text((mapseg_result)i), "unknown");
+        else
+            ck_assert_uint_gt(strlen(mapseg_result_text((mapseg_result)i)), 5);
+    ck_assert_str_eq(mapseg_result_text(MAPSEG_OK), "");
+    ck_assert_str_eq(mapseg_result_text(MAPSEG_NOT_FOUND), "there is no such segment");
 }
 END_TEST
 
@@ -940,7 +957,8 @@ add_rules(Suite *suite)
 
     tcase_add_test(group, codes_are_those_of_qt);
     tcase_add_test(group, every_result_has_a_name);
-    tcase_add_test(group, three_results_mean_that_the_lock_is_held);
+    tcase_add_test(group, version_is_told_in_two_ways);
+    tcase_add_test(group, every_result_has_a_text);
     tcase_add_test(group, empty_key_is_a_key_error);
     tcase_add_test(group, key_error_wins_over_size_error);
     tcase_add_test(group, size_0_is_an_invalid_size);

@@ -72,10 +72,10 @@ static void
 take_id(const char *key, uint8_t id[16])
 {
     mapseg *seg = handle_for(key);
-    mapseg_information *information = describe(seg);
+    mapseg_info *information = describe(seg);
 
     memcpy(id, information->id, 16);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     mapseg_free(seg);
 }
 
@@ -315,10 +315,10 @@ static void
 must_be_stale(void)
 {
     mapseg *seg = handle_for(SEGMENT);
-    mapseg_information *information = describe(seg);
+    mapseg_info *information = describe(seg);
 
     ck_assert_int_eq(information->use, MAPSEG_USE_STALE);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     mapseg_free(seg);
 }
 
@@ -341,7 +341,7 @@ START_TEST(looking_leaves_debris)
     /* The same without being able to attach. */
     options.flags = MAPSEG_REQUIRE_TAG;
     options.user_tag = 5;
-    expect(MAPSEG_INVALID_ARGUMENT, second, mapseg_attach_with(second, access, &options));
+    expect(MAPSEG_WRONG_TAG, second, mapseg_attach_with(second, access, &options));
     options.flags = MAPSEG_REQUIRE_ID;
     expect(MISSING, second, mapseg_attach_with(second, access, &options));
     expect(MAPSEG_NOT_SUPPORTED, second, mapseg_attach_with(second, access, with(1U << 30)));

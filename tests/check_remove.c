@@ -661,7 +661,7 @@ work_until_killed(int channel, void *argument)
 
         if (mapseg_create_or_attach(seg, 64, MAPSEG_READ_WRITE, NULL) != MAPSEG_OK)
             return 1;
-        if (!mapseg_holds_lock(mapseg_lock(seg)) || mapseg_unlock(seg) != MAPSEG_OK)
+        if (!mapseg_result_owes_unlock(mapseg_lock(seg)) || mapseg_unlock(seg) != MAPSEG_OK)
             return 2;
         mapseg_free(seg);
     }
@@ -686,7 +686,7 @@ START_TEST(killed_at_any_moment)
         seg = handle_for(key);
         expect(MAPSEG_OK, seg, mapseg_create_or_attach(seg, 64, MAPSEG_READ_WRITE, &is_new));
         ck_assert_uint_eq(mapseg_size(seg), 64);
-        ck_assert(mapseg_holds_lock(mapseg_lock(seg)));
+        ck_assert(mapseg_result_owes_unlock(mapseg_lock(seg)));
         expect(MAPSEG_OK, seg, mapseg_unlock(seg));
         mapseg_free(seg);
         check_gone();

@@ -201,17 +201,17 @@ reads_in_place(mapseg *seg, const char *expected)
 static int
 check_description(mapseg *seg)
 {
-    mapseg_information *information;
+    mapseg_info *information;
 
-    if (mapseg_info(seg, &information) != MAPSEG_OK)
+    if (mapseg_info_new(seg, &information) != MAPSEG_OK)
         return 20;
     if (information->presence != MAPSEG_PRESENCE_REFUSED)
         return 21;
-    if (!is_one_line(information->loss_text))
+    if (!is_one_line(information->limitations))
         return 22;
     if (information->data_size != SIZE)
         return 23;
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     return 0;
 }
 
@@ -236,15 +236,15 @@ read_in_sandbox(int channel, void *argument)
         return 3;
     if (mapseg_size(seg) != SIZE || !reads(seg, "the first", &version) || version % 2 != 0)
         return 4;
-    if (mapseg_wait(seg, version, 50 * MILLISECOND, &now) != MAPSEG_TIMED_OUT || now != version)
+    if (mapseg_wait(seg, version, &now, 50 * MILLISECOND) != MAPSEG_TIMED_OUT || now != version)
         return 5;
     say(channel, 'w');
-    if (mapseg_wait(seg, version, PATIENCE * SECOND, &now) != MAPSEG_OK || now <= version)
+    if (mapseg_wait(seg, version, &now, PATIENCE * SECOND) != MAPSEG_OK || now <= version)
         return 6;
     if (!reads(seg, "the second", &version) || version != now || !reads_in_place(seg, "the second"))
         return 7;
     say(channel, 'w');
-    if (mapseg_wait(seg, version, -1, NULL) != MAPSEG_OK || !reads(seg, "the third", NULL))
+    if (mapseg_wait(seg, version, NULL, -1) != MAPSEG_OK || !reads(seg, "the third", NULL))
         return 8;
     if (mapseg_lock(seg) != MAPSEG_PERMISSION_DENIED ||
         mapseg_write(seg, 0, "x", 1) != MAPSEG_PERMISSION_DENIED)
@@ -290,7 +290,7 @@ serve_sandbox(uint32_t flags, int otherwise, bool by_key)
     peer = start_peer(read_in_sandbox, &reader);
     seg = memory_segment(flags);
     publish(seg, "the first");
-    fd = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+    fd = exported_fd(seg, MAPSEG_READ_ONLY);
     ck_assert_int_ge(fd, 0);
     send_descriptor(reader.ends[0], fd);
     close(fd);
@@ -358,7 +358,7 @@ START_TEST(a_writer_in_a_sandbox)
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, reader.ends), 0);
     peer = start_peer(write_in_sandbox, &reader);
     seg = memory_segment(0);
-    fd = mapseg_export_fd(seg, MAPSEG_READ_WRITE);
+    fd = exported_fd(seg, MAPSEG_READ_WRITE);
     send_descriptor(reader.ends[0], fd);
     ck_assert_int_eq(end_peer(&peer), 0);
     close(fd);
@@ -404,7 +404,7 @@ START_TEST(an_untrusted_peer_of_a_sandbox)
     peer = start_peer(doubt_in_sandbox, &reader);
     seg = memory_segment(0);
     publish(seg, "the first");
-    fd = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+    fd = exported_fd(seg, MAPSEG_READ_ONLY);
     send_descriptor(reader.ends[0], fd);
     close(fd);
     ck_assert_int_eq(end_peer(&peer), 0);
@@ -523,23 +523,23 @@ END_TEST
 static void
 check_loss(mapseg *seg, const char *word)
 {
-    mapseg_information *information = describe(seg);
+    mapseg_info *information = describe(seg);
 
-    ck_assert_msg(is_one_line(information->loss_text) &&
-                      strstr(information->loss_text, word) != NULL,
-                  "the loss: '%s'", information->loss_text);
-    mapseg_information_free(information);
+    ck_assert_msg(is_one_line(information->limitations) &&
+                      strstr(information->limitations, word) != NULL,
+                  "the loss: '%s'", information->limitations);
+    mapseg_info_free(information);
 }
 
 START_TEST(the_loss_is_named)
 {
     mapseg *seg;
-    mapseg_information *information;
+    mapseg_info *information;
 
     seg = memory_segment(0);
     information = describe(seg);
-    ck_assert_str_eq(information->loss_text, "");
-    mapseg_information_free(information);
+    ck_assert_str_eq(information->limitations, "");
+    mapseg_info_free(information);
     mapseg_free(seg);
     take_proc_away();
     seg = memory_segment(_i == 0 ? 0 : MAPSEG_SINGLE_WRITER);
@@ -558,7 +558,7 @@ START_TEST(a_descriptor_to_write_without_proc)
     before = count_without_proc();
     seg = memory_segment(0);
     publish(seg, "without");
-    fd = mapseg_export_fd(seg, MAPSEG_READ_WRITE);
+    fd = exported_fd(seg, MAPSEG_READ_WRITE);
     ck_assert_msg(fd >= 0, "%s", mapseg_error_string(seg));
     ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
     expect(MAPSEG_OK, taker, mapseg_attach_fd(taker, fd, MAPSEG_READ_WRITE));
@@ -680,7 +680,7 @@ START_TEST(a_single_writer_exported_without_proc)
     take_proc_away();
     seg = memory_segment(MAPSEG_SINGLE_WRITER);
     publish(seg, "without");
-    fd = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+    fd = exported_fd(seg, MAPSEG_READ_ONLY);
     ck_assert_msg(fd >= 0, "%s", mapseg_error_string(seg));
     ck_assert_ptr_eq(mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), MAP_FAILED);
     ck_assert_int_eq(pwrite(fd, "!", 1, 5000), -1);
@@ -705,7 +705,7 @@ START_TEST(a_shared_segment_to_read_without_proc)
     seg = memory_segment(0);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     before = count_without_proc();
-    fd = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+    fd = exported_fd(seg, MAPSEG_READ_ONLY);
     ck_assert_int_eq(fd, -1);
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_NOT_SUPPORTED);
     ck_assert_ptr_nonnull(strstr(mapseg_error_string(seg), "/proc"));
@@ -730,7 +730,7 @@ START_TEST(a_named_segment_to_read_without_proc)
     take_proc_away();
     unique_key(key);
     seg = created(key, SIZE);
-    fd = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+    fd = exported_fd(seg, MAPSEG_READ_ONLY);
     if (fd >= 0) {
         ck_assert_int_eq(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
         close(fd);
@@ -755,7 +755,7 @@ START_TEST(forks_without_proc)
     if (child == 0) {
         if (mapseg_is_attached(seg))
             _exit(mapseg_lock(seg) == MAPSEG_OK && mapseg_unlock(seg) == MAPSEG_OK ? 0 : 1);
-        _exit(mapseg_holds_lock(mapseg_lock(seg)) ? 2 : 0);
+        _exit(mapseg_result_owes_unlock(mapseg_lock(seg)) ? 2 : 0);
     }
     ck_assert_int_eq(end_of(child), 0);
     expect(MAPSEG_OK, seg, mapseg_lock(seg));

@@ -73,10 +73,10 @@ created_with(const char *key, uint32_t flags, uint32_t mode)
 static mapseg_writers
 writers_of(mapseg *seg)
 {
-    mapseg_information *information = describe(seg);
+    mapseg_info *information = describe(seg);
     mapseg_writers writers = information->writers;
 
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     return writers;
 }
 
@@ -86,9 +86,9 @@ static void
 check_seals(uint32_t flags, int expected)
 {
     mapseg *seg = created_with("memfd:", flags, 0);
-    mapseg_information *information = describe(seg);
+    mapseg_info *information = describe(seg);
     struct stat status;
-    int fd = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+    int fd = exported_fd(seg, MAPSEG_READ_ONLY);
 
     if (has_exec_seal())
         expected |= F_SEAL_EXEC;
@@ -100,11 +100,11 @@ check_seals(uint32_t flags, int expected)
     ck_assert_uint_eq(information->mode, 0600);
     ck_assert(!information->can_shrink);
     ck_assert(is_one_line(information->safety_text));
-    ck_assert_str_eq(information->loss_text, "");
+    ck_assert_str_eq(information->limitations, "");
     ck_assert_int_eq(information->verdict, MAPSEG_OK);
     ck_assert_int_eq(information->writers,
                      flags & MAPSEG_SINGLE_WRITER ? MAPSEG_WRITERS_CREATOR : MAPSEG_WRITERS_OWNER);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     close(fd);
     mapseg_free(seg);
 }
@@ -129,12 +129,12 @@ END_TEST
 START_TEST(created_to_read)
 {
     mapseg *seg = handle_for("memfd:");
-    mapseg_information *information;
+    mapseg_info *information;
 
     expect(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_ONLY));
     information = describe(seg);
     ck_assert_int_eq(information->seals & ~F_SEAL_EXEC, SHARED_SEALS);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     mapseg_free(seg);
 }
 END_TEST
@@ -148,12 +148,12 @@ START_TEST(a_mode_of_its_own)
                  {0644, MAPSEG_WRITERS_OWNER},  {0660, MAPSEG_WRITERS_OTHERS},
                  {0602, MAPSEG_WRITERS_OTHERS}, {0666, MAPSEG_WRITERS_OTHERS}};
     mapseg *seg = created_with("memfd:", 0, modes[_i].mode);
-    mapseg_information *information = describe(seg);
+    mapseg_info *information = describe(seg);
 
     ck_assert_uint_eq(information->mode, modes[_i].mode);
     ck_assert_int_eq(information->writers, modes[_i].writers);
     ck_assert_int_eq(information->seals & ~F_SEAL_EXEC, SHARED_SEALS);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     mapseg_free(seg);
 }
 END_TEST
@@ -174,7 +174,7 @@ START_TEST(what_is_said)
     mapseg *single = created_with("memfd:", MAPSEG_SINGLE_WRITER, 0);
     char key[KEY_BYTES];
     mapseg *named;
-    mapseg_information *of_shared, *of_single, *of_named;
+    mapseg_info *of_shared, *of_single, *of_named;
 
     unique_key(key);
     named = created_with(key, 0, 0);
@@ -186,10 +186,10 @@ START_TEST(what_is_said)
     ck_assert_str_ne(of_shared->safety_text, of_named->safety_text);
     ck_assert(of_named->can_shrink);
     ck_assert_int_eq(of_named->writers, MAPSEG_WRITERS_OWNER);
-    ck_assert_str_eq(of_named->loss_text, "");
-    mapseg_information_free(of_shared);
-    mapseg_information_free(of_single);
-    mapseg_information_free(of_named);
+    ck_assert_str_eq(of_named->limitations, "");
+    mapseg_info_free(of_shared);
+    mapseg_info_free(of_single);
+    mapseg_info_free(of_named);
     mapseg_free(shared);
     mapseg_free(single);
     mapseg_free(named);
@@ -228,7 +228,7 @@ START_TEST(single_writer_does_not_concern_attaching)
 {
     mapseg_options options = MAPSEG_OPTIONS_INIT;
     mapseg *seg = created_with("memfd:", MAPSEG_SINGLE_WRITER, 0), *reader = mapseg_new();
-    int fd = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+    int fd = exported_fd(seg, MAPSEG_READ_ONLY);
 
     options.flags = MAPSEG_SINGLE_WRITER | MAPSEG_UNTRUSTED_PEER;
     expect(MAPSEG_OK, reader, mapseg_attach_fd_with(reader, fd, MAPSEG_READ_ONLY, &options));
@@ -267,11 +267,11 @@ END_TEST
 START_TEST(a_single_writer_cannot_share_writing)
 {
     mapseg *seg = created_with("memfd:", MAPSEG_SINGLE_WRITER, 0), *other = mapseg_new();
-    int ends[2], fd = mapseg_export_fd(seg, MAPSEG_READ_WRITE);
+    int ends[2], fd = exported_fd(seg, MAPSEG_READ_WRITE);
 
     if (fd < 0) {
         ck_assert(is_one_line(mapseg_error_string(seg)));
-        fd = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+        fd = exported_fd(seg, MAPSEG_READ_ONLY);
     }
     ck_assert_int_ge(fd, 0);
     ck_assert_ptr_eq(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), MAP_FAILED);
@@ -657,7 +657,7 @@ attack_when_told(int channel, void *argument)
         say(channel, attacker->only(fd) ? 'y' : 'n');
     else
         say(channel, attack_all(fd, attacker) == 0 ? 'n' : 'y');
-    if (hear(channel) != 'w' || mapseg_wait(seg, version, -1, &now) != MAPSEG_OK ||
+    if (hear(channel) != 'w' || mapseg_wait(seg, version, &now, -1) != MAPSEG_OK ||
         mapseg_read(seg, 0, text, sizeof text, &version) != MAPSEG_OK)
         return 4;
     if (!attacker->may_lock && mapseg_lock(seg) != MAPSEG_PERMISSION_DENIED)
@@ -686,7 +686,7 @@ be_attacked(struct attacker *attacker, uint32_t flags, bool altered)
     close(attacker->ends[1]);
     seg = created_with("memfd:", flags, 0);
     memset(mapseg_data(seg), 0x5a, SIZE);
-    fd = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+    fd = exported_fd(seg, MAPSEG_READ_ONLY);
     expect(MAPSEG_OK, seg, mapseg_send(seg, attacker->ends[0], MAPSEG_READ_ONLY));
     ck_assert_int_eq(hear(peer.channel), 'r');
     ck_assert_int_eq(pread(fd, before, sizeof before, 0), sizeof before);
@@ -856,7 +856,7 @@ create_without_flag(void *argument)
         return 1;
     if (mapseg_create(seg, SIZE, MAPSEG_READ_WRITE) != MAPSEG_OK)
         return 100 + (int)mapseg_error(seg);
-    fd = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+    fd = exported_fd(seg, MAPSEG_READ_ONLY);
     if (fstat(fd, &status) != 0 || (status.st_mode & 07777) != 0600)
         return 2;
     if (fcntl(fd, F_GET_SEALS) != SHARED_SEALS)
@@ -901,7 +901,7 @@ foreign_memory(int seals)
 {
     static unsigned char bytes[FILE_BYTES];
     mapseg *seg = created_with("memfd:", 0, 0);
-    int from = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+    int from = exported_fd(seg, MAPSEG_READ_ONLY);
     int fd = memfd_create("foreign", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
     ck_assert_int_ge(fd, 0);
@@ -929,7 +929,7 @@ static void
 check_peer(int fd, bool can_shrink)
 {
     mapseg *seg = mapseg_new();
-    mapseg_information *information;
+    mapseg_info *information;
 
     if (can_shrink) {
         expect(MAPSEG_UNTRUSTED, seg, attach_with(seg, fd, MAPSEG_UNTRUSTED_PEER));
@@ -943,7 +943,7 @@ check_peer(int fd, bool can_shrink)
     information = describe(seg);
     ck_assert_int_eq(information->can_shrink, can_shrink);
     ck_assert_int_eq(information->seals & F_SEAL_SHRINK, can_shrink ? 0 : F_SEAL_SHRINK);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     mapseg_free(seg);
 }
 
@@ -964,7 +964,7 @@ START_TEST(own_memory_files_cannot_shrink)
 {
     mapseg *seg = created_with("memfd:", 0, 0);
 
-    check_peer(mapseg_export_fd(seg, MAPSEG_READ_WRITE), false);
+    check_peer(exported_fd(seg, MAPSEG_READ_WRITE), false);
     mapseg_free(seg);
 }
 END_TEST
@@ -1005,7 +1005,7 @@ START_TEST(named_segments_can_shrink)
     expect(MAPSEG_UNTRUSTED, other, mapseg_attach_with(other, MAPSEG_READ_ONLY, &options));
     ck_assert_ptr_nonnull(strstr(mapseg_error_string(other), "MAPSEG_GUARDED"));
     ck_assert(!mapseg_is_attached(other));
-    check_peer(mapseg_export_fd(seg, MAPSEG_READ_WRITE), true);
+    check_peer(exported_fd(seg, MAPSEG_READ_WRITE), true);
     mapseg_free(other);
     mapseg_free(seg);
 }

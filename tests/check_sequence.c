@@ -44,7 +44,7 @@ need_unreadable(mapseg *seg, mapseg_result reason)
 
     need_result(reason, mapseg_read_for(seg, 0, &word, sizeof(word), &version, SHORT));
     need_number(77, version);
-    need_result(reason, mapseg_wait(seg, 1, SHORT, NULL));
+    need_result(reason, mapseg_wait(seg, 1, NULL, SHORT));
     need_result(MAPSEG_NOT_LOCKED, mapseg_unlock(seg));
 }
 
@@ -63,7 +63,7 @@ START_TEST(versions_begin_at_zero_and_grow)
     struct stage *stage = new_show(DATA_BYTES);
     mapseg *seg = attached_to(stage->place.key);
     struct mapseg_header *header = map_header(stage->place.path);
-    mapseg_information *information;
+    mapseg_info *information;
     uint64_t version = 1;
 
     need_number(0, version_of(header));
@@ -75,9 +75,9 @@ START_TEST(versions_begin_at_zero_and_grow)
         need_number(2 * round, version_of(header));
         need_number(2 * round, need_whole(seg));
     }
-    need_result(MAPSEG_OK, mapseg_info(seg, &information));
-    need_number(20, information->sequence);
-    mapseg_information_free(information);
+    need_result(MAPSEG_OK, mapseg_info_new(seg, &information));
+    need_number(20, information->version);
+    mapseg_info_free(information);
     need_result(MAPSEG_OK, mapseg_read(seg, 0, &version, sizeof(version), NULL));
     need_number(20, version);
     mapseg_free(seg);
@@ -265,7 +265,7 @@ read_beside_the_writer(void *argument)
     need_result(MAPSEG_TIMED_OUT,
                 mapseg_read_for(argument, 0, &word, sizeof(word), &version, SHORT));
     need_number(77, version);
-    need_result(MAPSEG_TIMED_OUT, mapseg_wait(argument, 1, SHORT, NULL));
+    need_result(MAPSEG_TIMED_OUT, mapseg_wait(argument, 1, NULL, SHORT));
     need(mapseg_read_retry(argument, 0));
     return NULL;
 }
@@ -458,7 +458,7 @@ START_TEST(handles_that_are_not_attached)
         need_result(MAPSEG_NOT_ATTACHED, mapseg_read_begin(seg, &version));
         need_number(77, version);
         need(mapseg_read_retry(seg, 0));
-        need_result(MAPSEG_NOT_ATTACHED, mapseg_wait(seg, 0, -1, NULL));
+        need_result(MAPSEG_NOT_ATTACHED, mapseg_wait(seg, 0, NULL, -1));
         need_result(MAPSEG_LOCK_ERROR, mapseg_write_begin(seg));
         need_result(MAPSEG_LOCK_ERROR, mapseg_write(seg, 0, &byte, 1));
         need_result(MAPSEG_NOT_LOCKED, mapseg_write_end(seg));
@@ -842,7 +842,7 @@ lock_for_good(struct stage *stage)
 {
     mapseg *seg = attached_to(stage->place.key);
 
-    need(mapseg_holds_lock(mapseg_lock(seg)));
+    need(mapseg_result_owes_unlock(mapseg_lock(seg)));
     atomic_fetch_add(&stage->ready, 1);
     for (;;)
         (void)pause();
@@ -934,7 +934,7 @@ watch_versions(struct stage *stage)
         uint64_t version = 1;
 
         if (wait)
-            (void)mapseg_wait(seg, last, 10 * MILLISECOND, NULL);
+            ignored(mapseg_wait(seg, last, NULL, 10 * MILLISECOND));
         wait = !wait;
         need_result(MAPSEG_OK, mapseg_read_for(seg, 0, copy, sizeof(copy), &version, HANG));
         if (version % 2 != 0 || version < last || !payload_is(copy, sizeof(copy), version))
@@ -1014,12 +1014,12 @@ START_TEST(odd_version_of_nobody)
     set_version(header, 5);
     result = mapseg_read_for(seg, 0, nothing, 0, &version, SHORT);
     need(result == MAPSEG_OWNER_DIED || result == MAPSEG_TIMED_OUT);
-    result = mapseg_wait(seg, 4, SHORT, NULL);
+    result = mapseg_wait(seg, 4, NULL, SHORT);
     need(result == MAPSEG_OWNER_DIED || result == MAPSEG_TIMED_OUT);
     result = mapseg_read_begin(seg, &version);
     need(result == MAPSEG_OWNER_DIED || result == MAPSEG_TIMED_OUT);
     need_number(77, version);
-    need(mapseg_holds_lock(mapseg_write_begin(seg)));
+    need(mapseg_result_owes_unlock(mapseg_write_begin(seg)));
     payload_fill(mapseg_data(seg), 0, DATA_BYTES, payload_next_version(seg));
     need_result(MAPSEG_OK, mapseg_consistent(seg));
     need_result(MAPSEG_OK, mapseg_write_end(seg));
@@ -1057,7 +1057,7 @@ read_what_never_stands(struct stage *stage)
         need(result == MAPSEG_OK || result == MAPSEG_TIMED_OUT);
     }
     need_result(MAPSEG_OK, mapseg_read_begin(seg, &version));
-    need_result(MAPSEG_OK, mapseg_wait(seg, version, HANG, &version));
+    need_result(MAPSEG_OK, mapseg_wait(seg, version, &version, HANG));
     need_result(MAPSEG_NOT_LOCKED, mapseg_unlock(seg));
     mapseg_free(seg);
 }
@@ -1099,7 +1099,7 @@ wait_until_it_shrinks(mapseg *seg)
 {
     mapseg_result result;
 
-    while ((result = mapseg_wait(seg, 0, MILLISECOND, NULL)) == MAPSEG_TIMED_OUT)
+    while ((result = mapseg_wait(seg, 0, NULL, MILLISECOND)) == MAPSEG_TIMED_OUT)
         ;
     need_result(MAPSEG_FILE_SHRUNK, result);
 }
@@ -1111,7 +1111,7 @@ look_until_it_shrinks(mapseg *seg)
     uint64_t version;
 
     while ((result = mapseg_read_begin(seg, &version)) == MAPSEG_OK)
-        (void)mapseg_read_retry(seg, version);
+        ignored(mapseg_read_retry(seg, version));
     need_result(MAPSEG_FILE_SHRUNK, result);
     need(mapseg_read_retry(seg, 0));
 }
@@ -1120,7 +1120,7 @@ look_until_it_shrinks(mapseg *seg)
 static void
 sleep_until_it_shrinks(mapseg *seg)
 {
-    need_result(MAPSEG_FILE_SHRUNK, mapseg_wait(seg, 0, -1, NULL));
+    need_result(MAPSEG_FILE_SHRUNK, mapseg_wait(seg, 0, NULL, -1));
 }
 
 static void (*const until_it_shrinks[])(mapseg *seg) = {
@@ -1151,7 +1151,7 @@ watch_it_shrink(struct stage *stage)
     /* The file has its old size again; what was in it is lost for good. */
     need_result(MAPSEG_FILE_SHRUNK, mapseg_read(seg, 0, &byte, 1, NULL));
     need_result(MAPSEG_FILE_SHRUNK, mapseg_error(seg));
-    need_result(MAPSEG_FILE_SHRUNK, mapseg_wait(seg, 0, -1, NULL));
+    need_result(MAPSEG_FILE_SHRUNK, mapseg_wait(seg, 0, NULL, -1));
     need_result(MAPSEG_FILE_SHRUNK, mapseg_read_begin(seg, &version));
     need(mapseg_read_retry(seg, 0));
     if (stage->number % READER_KINDS == READER_CAN_WRITE)

@@ -1,6 +1,6 @@
 /*
  * check_shrink.c - a file that becomes shorter at the worst moment of a call that the program
- * cannot put between mapseg_access_begin and mapseg_access_end: while it creates, attaches, forks,
+ * cannot put between mapseg_guard_begin and mapseg_guard_end: while it creates, attaches, forks,
  * detaches.
  *
  * SPDX-License-Identifier: MIT

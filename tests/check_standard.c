@@ -170,14 +170,14 @@ handle_with(const char *key)
 static void
 print(mapseg *seg)
 {
-    mapseg_information *information = NULL;
+    mapseg_info *information = NULL;
 
     printf("this belongs to no segment\n");
     (void)fflush(stdout);
     fprintf(stderr, "neither does this\n");
-    must(mapseg_info(seg, &information) == MAPSEG_OK && information->data_size == 100);
+    must(mapseg_info_new(seg, &information) == MAPSEG_OK && information->data_size == 100);
     must(information->verdict == MAPSEG_OK || information->type == MAPSEG_KEY_MEMFD);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
 }
 
 static void
@@ -202,11 +202,11 @@ use_second(mapseg *first, const char *key)
     must_be_closed();
     print(seg);
     must(mapseg_lock(seg) == MAPSEG_OK && mapseg_unlock(seg) == MAPSEG_OK);
-    fd = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+    fd = exported_fd(seg, MAPSEG_READ_ONLY);
     must(lifted(fd) >= 0);
-    fd = mapseg_spawn_actions(seg, MAPSEG_READ_ONLY, NULL, variable);
+    fd = spawn_fd(seg, MAPSEG_READ_ONLY, NULL, variable);
     must(lifted(fd) >= 0);
-    must(lifted(mapseg_change_fd(seg)) >= 0);
+    must(lifted(notify_fd(seg)) >= 0);
     must(mapseg_list_new(&list) == MAPSEG_OK);
     mapseg_list_free(list);
     must_be_closed();
@@ -267,7 +267,7 @@ END_TEST
 static mapseg_result
 call_with_few(int call, mapseg *there, mapseg *missing)
 {
-    mapseg_information *information = NULL;
+    mapseg_info *information = NULL;
     mapseg_list *list = NULL;
     mapseg_result result;
     mapseg *seg;
@@ -281,14 +281,14 @@ call_with_few(int call, mapseg *there, mapseg *missing)
         mapseg_free(seg);
         return result;
     case 2:
-        result = mapseg_info(there, &information);
-        mapseg_information_free(information);
+        result = mapseg_info_new(there, &information);
+        mapseg_info_free(information);
         return result;
     case 3:
-        close(mapseg_export_fd(there, MAPSEG_READ_ONLY));
+        close(exported_fd(there, MAPSEG_READ_ONLY));
         return mapseg_error(there);
     case 4:
-        (void)mapseg_change_fd(there);
+        (void)notify_fd(there);
         return mapseg_error(there);
     case 5:
         result = mapseg_list_new(&list);
@@ -392,7 +392,7 @@ fail_in_all_ways(mapseg *there, mapseg *free_handle)
                                       "runtime:none",
                                       "memfd:250"};
     mapseg_options options = MAPSEG_OPTIONS_INIT;
-    mapseg_information *information = NULL;
+    mapseg_info *information = NULL;
     int ends[2];
 
     options.flags = MAPSEG_REQUIRE_ID | MAPSEG_RECLAIM | MAPSEG_STALE_ONLY;
@@ -404,8 +404,8 @@ fail_in_all_ways(mapseg *there, mapseg *free_handle)
         ck_assert_int_ne(mapseg_attach(seg, MAPSEG_READ_ONLY), MAPSEG_OK);
         ck_assert_int_ne(mapseg_remove(seg), MAPSEG_OK);
         ck_assert_int_ne(mapseg_reclaim(seg), MAPSEG_OK);
-        (void)mapseg_info(seg, &information);
-        mapseg_information_free(information);
+        ignored(mapseg_info_new(seg, &information));
+        mapseg_info_free(information);
         if (mapseg_create_with(seg, 100, MAPSEG_READ_WRITE, &options) == MAPSEG_OK)
             expect(MAPSEG_OK, seg, mapseg_detach(seg));
         mapseg_free(seg);
@@ -416,8 +416,8 @@ fail_in_all_ways(mapseg *there, mapseg *free_handle)
     expect(MAPSEG_IN_USE, free_handle, mapseg_reclaim(free_handle));
     expect(MAPSEG_ALREADY_EXISTS, free_handle,
            mapseg_create_with(free_handle, 100, MAPSEG_READ_WRITE, &options));
-    ck_assert_int_eq(mapseg_export_fd(free_handle, MAPSEG_READ_ONLY), -1);
-    ck_assert_int_eq(mapseg_change_fd(free_handle), -1);
+    ck_assert_int_eq(exported_fd(free_handle, MAPSEG_READ_ONLY), -1);
+    ck_assert_int_eq(notify_fd(free_handle), -1);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     ck_assert_int_ne(mapseg_send(free_handle, ends[0], MAPSEG_READ_ONLY), MAPSEG_OK);
     ck_assert_int_ne(mapseg_send(there, 250, MAPSEG_READ_ONLY), MAPSEG_OK);

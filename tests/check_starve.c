@@ -142,7 +142,7 @@ read_both_ways(void *argument)
         else
             read_in_place(reader->show, reader->seg, copy, &last);
         if (round % 8 == 7)
-            (void)mapseg_wait(reader->seg, last, MILLISECOND, NULL);
+            ignored(mapseg_wait(reader->seg, last, NULL, MILLISECOND));
     }
     free(copy);
     return NULL;
@@ -299,10 +299,10 @@ read_with_the_lock(struct stage *stage)
     await(&stage->go, 1);
     for (int i = 0; i < STARVED_READS; i++) {
         if (!in_memory)
-            need_result(MAPSEG_OK, mapseg_access_begin(seg));
+            need_result(MAPSEG_OK, mapseg_guard_begin(seg));
         read_copy(show, seg, copy, &last);
         if (!in_memory)
-            need_result(MAPSEG_OK, mapseg_access_end(seg));
+            need_result(MAPSEG_OK, mapseg_guard_end(seg));
     }
     need_number(STARVED_READS, (int64_t)atomic_load(&show->whole));
     need_result(MAPSEG_NOT_LOCKED, mapseg_unlock(seg));
@@ -326,7 +326,7 @@ read_without_the_lock(struct stage *stage)
     for (int i = 0; i < STARVED_READS; i++) {
         read_copy(show, seg, copy, &last);
         read_in_place(show, seg, copy, &last);
-        if (mapseg_wait(seg, last, show->deadline, &version) == MAPSEG_OK)
+        if (mapseg_wait(seg, last, &version, show->deadline) == MAPSEG_OK)
             need(version > last && version % 2 == 0);
     }
     /* No time at all is no reason for anything else. */
@@ -517,7 +517,7 @@ need_peace(struct show *show)
     mapseg *seg = attached_to(show->stage.place.key);
     mapseg_result result = mapseg_write_begin(seg);
 
-    need(mapseg_holds_lock(result));
+    need(mapseg_result_owes_unlock(result));
     payload_fill(mapseg_data(seg), 0, show->bytes, payload_next_version(seg));
     need_result(MAPSEG_OK, mapseg_consistent(seg));
     need_result(MAPSEG_OK, mapseg_write_end(seg));

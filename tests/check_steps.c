@@ -286,7 +286,7 @@ be_born(struct scene *in)
     mapseg_result result;
 
     result = mapseg_lock_for(victim, HANG);
-    need(mapseg_holds_lock(result));
+    need(mapseg_result_owes_unlock(result));
     update(in);
     need_result(MAPSEG_OK, mapseg_unlock(victim));
     need_result(MAPSEG_OK, mapseg_detach(victim));
@@ -504,7 +504,7 @@ be_heir(struct stage *stage)
         seg = attached_to(in->stage.place.key);
         pair = mapseg_data(seg);
         result = mapseg_lock(seg);
-        need(mapseg_holds_lock(result));
+        need(mapseg_result_owes_unlock(result));
         if (result == MAPSEG_OWNER_DIED)
             pair->first = pair->second;
         need(pair->first == pair->second);

@@ -381,7 +381,7 @@ check_total(struct storm *storm)
     uint64_t begun = 0;
     mapseg_result result = mapseg_lock(seg);
 
-    need(mapseg_holds_lock(result));
+    need(mapseg_result_owes_unlock(result));
     if (result == MAPSEG_OWNER_DIED)
         repair_vault(storm, vault);
     for (int life = 0; life < atomic_load(&storm->lives); life++) {

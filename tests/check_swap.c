@@ -353,12 +353,12 @@ replace_plainly(mapseg *seg)
 static mapseg_result
 look(mapseg *seg)
 {
-    mapseg_information *information = NULL;
-    mapseg_result result = mapseg_info(seg, &information);
+    mapseg_info *information = NULL;
+    mapseg_result result = mapseg_info_new(seg, &information);
 
     if (result == MAPSEG_OK)
         ck_assert_int_ne(information->verdict, MAPSEG_OK);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     return result;
 }
 
@@ -416,7 +416,7 @@ reclaim_trusting(mapseg *seg)
 
 static mapseg_result export(mapseg *seg)
 {
-    int fd = mapseg_export_fd(seg, MAPSEG_READ_WRITE);
+    int fd = exported_fd(seg, MAPSEG_READ_WRITE);
 
     ck_assert_msg(fd >= 0 && !is_file(fd, &swap.file), "another file was exported");
     close(fd);

@@ -594,12 +594,12 @@ check_description(void *argument)
 {
     const struct plant *plant = argument;
     const struct answers *answers = scene.user == ROOT ? &plant->as_root : &plant->as_user;
-    mapseg_information *information = NULL;
+    mapseg_info *information = NULL;
     mapseg *seg;
 
     become_user();
     seg = handle_of_scene();
-    expect(answers->info, seg, mapseg_info(seg, &information));
+    expect(answers->info, seg, mapseg_info_new(seg, &information));
     if (answers->info == MAPSEG_OK) {
         ck_assert_ptr_nonnull(information);
         ck_assert_msg(information->verdict == answers->attach, "the verdict is %s: %s",
@@ -609,9 +609,9 @@ check_description(void *argument)
                       "the verdict does not say \"%s\": %s", plant->advice,
                       information->verdict_text);
         ck_assert_msg(is_one_line(information->safety_text), "no word on safety");
-        ck_assert_str_eq(information->loss_text, "");
+        ck_assert_str_eq(information->limitations, "");
     }
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     mapseg_free(seg);
     return 0;
 }
@@ -695,17 +695,17 @@ START_TEST(segment_that_is_sound)
 {
     struct call calls[] = {{"create", create, MAPSEG_ALREADY_EXISTS, "attach"},
                            {"reclaim", mapseg_reclaim, MAPSEG_OK, NULL}};
-    mapseg_information *information = NULL;
+    mapseg_info *information = NULL;
     mapseg *seg;
 
     set_scene((enum place)_i, ROOT);
     put_segment(scene.path, 0600, ROOT);
     seg = handle_of_scene();
     expect(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
-    expect(MAPSEG_OK, seg, mapseg_info(seg, &information));
+    expect(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
     ck_assert_int_eq(information->verdict, MAPSEG_OK);
     ck_assert_str_eq(information->verdict_text, "");
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     mapseg_free(seg);
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
         ck_assert_int_eq(in_child(make_call, &calls[i]), 0);
@@ -1094,16 +1094,16 @@ replace_with(mapseg *seg, uint32_t flags)
 static void
 check_verdict(mapseg *seg, mapseg_result verdict, const char *words)
 {
-    mapseg_information *information = NULL;
+    mapseg_info *information = NULL;
 
-    expect(MAPSEG_OK, seg, mapseg_info(seg, &information));
+    expect(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
     ck_assert_msg(information->verdict == verdict, "%s: %s",
                   mapseg_result_name(information->verdict), information->verdict_text);
     if (verdict != MAPSEG_OK)
         ck_assert_msg(strstr(information->verdict_text, words) != NULL, "%s",
                       information->verdict_text);
     ck_assert(is_one_line(information->safety_text));
-    mapseg_information_free(information);
+    mapseg_info_free(information);
 }
 
 START_TEST(directory_that_others_may_change)
@@ -1293,19 +1293,19 @@ check_safety(const char *key, uint32_t mode, uint32_t flags, bool can_shrink,
              mapseg_writers writers)
 {
     mapseg_options options = MAPSEG_OPTIONS_INIT;
-    mapseg_information *information = NULL;
+    mapseg_info *information = NULL;
     mapseg *seg = handle_for(key);
 
     options.mode = mode;
     options.flags = flags;
     expect(MAPSEG_OK, seg, mapseg_create_with(seg, 100, MAPSEG_READ_WRITE, &options));
-    expect(MAPSEG_OK, seg, mapseg_info(seg, &information));
+    expect(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
     ck_assert_msg(information->can_shrink == can_shrink, "%s %04o: can_shrink", key, mode);
     ck_assert_msg(information->writers == writers, "%s %04o: writers %d", key, mode,
                   (int)information->writers);
     ck_assert(is_one_line(information->safety_text));
-    ck_assert_str_eq(information->loss_text, "");
-    mapseg_information_free(information);
+    ck_assert_str_eq(information->limitations, "");
+    mapseg_info_free(information);
     mapseg_free(seg);
 }
 
@@ -1345,16 +1345,16 @@ START_TEST(safety_is_told_apart)
     unique_key(key);
     for (int i = 0; i < 4; i++) {
         mapseg_options options = MAPSEG_OPTIONS_INIT;
-        mapseg_information *information = NULL;
+        mapseg_info *information = NULL;
         mapseg *seg = handle_for(i < 2 ? key : "memfd:");
 
         options.mode = modes[i];
         options.flags = flags[i];
         expect(MAPSEG_OK, seg, mapseg_create_with(seg, 100, MAPSEG_READ_WRITE, &options));
-        expect(MAPSEG_OK, seg, mapseg_info(seg, &information));
+        expect(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
         snprintf(texts[i], sizeof texts[i], "%s", information->safety_text);
         printf("%s\n", texts[i]);
-        mapseg_information_free(information);
+        mapseg_info_free(information);
         mapseg_free(seg);
         for (int k = 0; k < i; k++)
             ck_assert_str_ne(texts[i], texts[k]);
@@ -1415,7 +1415,7 @@ START_TEST(descriptor_without_seals)
 
     unique_key(key);
     source = created(key, 100);
-    fd = mapseg_export_fd(source, MAPSEG_READ_WRITE);
+    fd = exported_fd(source, MAPSEG_READ_WRITE);
     ck_assert_int_ge(fd, 0);
     options.flags = MAPSEG_UNTRUSTED_PEER;
     take_footprint(&before, NULL);
@@ -1429,7 +1429,7 @@ START_TEST(descriptor_without_seals)
 
     source = handle_for("memfd:");
     expect(MAPSEG_OK, source, mapseg_create(source, 100, MAPSEG_READ_WRITE));
-    fd = mapseg_export_fd(source, MAPSEG_READ_WRITE);
+    fd = exported_fd(source, MAPSEG_READ_WRITE);
     ck_assert_int_ge(fd, 0);
     options.flags = MAPSEG_UNTRUSTED_PEER;
     seg = mapseg_new();

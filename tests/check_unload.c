@@ -46,8 +46,8 @@ static void *
 library_open(void)
 {
     static const char *const names[] = {
-        "mapseg_new",        "mapseg_set_native_key", "mapseg_create", "mapseg_access_begin",
-        "mapseg_access_end", "mapseg_unlock",         "mapseg_free"};
+        "mapseg_new",       "mapseg_set_native_key", "mapseg_create", "mapseg_guard_begin",
+        "mapseg_guard_end", "mapseg_unlock",         "mapseg_free"};
     void *library = dlopen(library_path, RTLD_NOW | RTLD_LOCAL);
     void *symbols[sizeof names / sizeof names[0]];
 

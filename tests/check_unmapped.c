@@ -132,12 +132,12 @@ leave_segment_of(uid_t user, const char *root, const char *key)
 static void
 check_information(mapseg *seg, bool is_own)
 {
-    mapseg_information *information = describe(seg);
+    mapseg_info *information = describe(seg);
 
     ck_assert_int_eq(information->verdict, is_own ? MAPSEG_OK : MAPSEG_UNTRUSTED);
     ck_assert_int_eq(information->verdict_text[0] == '\0', is_own);
     ck_assert_int_eq(information->use, MAPSEG_USE_PERSISTENT);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
 }
 
 /** The proof that all of it rests on. */
@@ -198,10 +198,10 @@ make_segment(void *argument)
         return 2;
     mapseg *seg = created(actor->key, DATA_BYTES);
     mapseg *other = attached(actor->key, MAPSEG_READ_WRITE);
-    mapseg_information *information = describe(other);
+    mapseg_info *information = describe(other);
     ck_assert_int_eq(information->verdict, MAPSEG_OK);
     ck_assert_uint_eq(information->attached, 2);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     mapseg_free(other);
     mapseg_free(seg);
     if (strncmp(actor->key, "shm:", 4) == 0) {

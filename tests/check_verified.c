@@ -19,12 +19,12 @@
 static mapseg_presence_kind
 kind_of(mapseg *seg)
 {
-    mapseg_information *information;
+    mapseg_info *information;
     mapseg_presence_kind kind;
 
-    need_result(MAPSEG_OK, mapseg_info(seg, &information));
+    need_result(MAPSEG_OK, mapseg_info_new(seg, &information));
     kind = information->presence;
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     return kind;
 }
 

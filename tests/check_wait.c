@@ -59,7 +59,7 @@ wait_once(struct stage *stage)
     mapseg_result result;
 
     atomic_fetch_add(&stage->ready, 1);
-    result = mapseg_wait(seg, atomic_load(&watch->seen), atomic_load(&watch->timeout), &version);
+    result = mapseg_wait(seg, atomic_load(&watch->seen), &version, atomic_load(&watch->timeout));
     atomic_store(&watch->versions[next_kind], version);
     atomic_fetch_add(&stage->told[result], 1);
     mapseg_free(seg);
@@ -114,23 +114,23 @@ START_TEST(looking_without_waiting)
     mapseg *seg = attached_to(watch->stage.place.key);
     uint64_t version = 77;
 
-    need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, 0, 0, &version));
+    need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, 0, &version, 0));
     need_number(0, version);
-    need_result(MAPSEG_OK, mapseg_wait(seg, 1, 0, &version));
+    need_result(MAPSEG_OK, mapseg_wait(seg, 1, &version, 0));
     need_number(0, version);
-    need_result(MAPSEG_OK, mapseg_wait(seg, 2, 0, &version));
+    need_result(MAPSEG_OK, mapseg_wait(seg, 2, &version, 0));
     need_number(0, version);
     make_change(seg);
-    need_result(MAPSEG_OK, mapseg_wait(seg, 0, 0, &version));
+    need_result(MAPSEG_OK, mapseg_wait(seg, 0, &version, 0));
     need_number(2, version);
-    need_result(MAPSEG_OK, mapseg_wait(seg, 0, -1, NULL));
-    need_result(MAPSEG_OK, mapseg_wait(seg, UINT64_MAX, -1, &version));
+    need_result(MAPSEG_OK, mapseg_wait(seg, 0, NULL, -1));
+    need_result(MAPSEG_OK, mapseg_wait(seg, UINT64_MAX, &version, -1));
     need_number(2, version);
     version = 77;
-    need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, 2, SHORT, &version));
+    need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, 2, &version, SHORT));
     need_number(2, version);
-    need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, 2, 0, NULL));
-    need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, 2, 1, NULL));
+    need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, 2, NULL, 0));
+    need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, 2, NULL, 1));
     mapseg_free(seg);
     end_show(&watch->stage);
 }
@@ -161,7 +161,7 @@ START_TEST(every_change_wakes)
     start_sleepers(watch, 1, HANG, waiters);
     need_result(MAPSEG_OK, mapseg_consistent(seg));
     need_result(MAPSEG_OK, mapseg_unlock(seg));
-    need_result(MAPSEG_OK, mapseg_wait(seg, 1, 0, &version));
+    need_result(MAPSEG_OK, mapseg_wait(seg, 1, &version, 0));
     need_woken(watch, waiters, MAPSEG_OK, version);
     mapseg_free(seg);
     end_show(&watch->stage);
@@ -228,9 +228,9 @@ START_TEST(all_64_bits_count)
     start_sleepers(watch, 4, HANG, waiters);
     set_version(header, UINT64_C(0x100000004));
     need_woken(watch, waiters, MAPSEG_OK, UINT64_C(0x100000004));
-    need_result(MAPSEG_OK, mapseg_wait(seg, 4, 0, &version));
+    need_result(MAPSEG_OK, mapseg_wait(seg, 4, &version, 0));
     need_number(INT64_C(0x100000004), version);
-    need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, UINT64_C(0x100000004), 0, NULL));
+    need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, UINT64_C(0x100000004), NULL, 0));
     set_version(header, UINT64_C(0xfffffffe));
     start_sleepers(watch, UINT64_C(0xfffffffe), -1, waiters);
     make_change(seg);
@@ -253,7 +253,7 @@ wait_for_all(struct stage *stage)
     need_wakes_from_now_on();
     for (int round = 1; round <= CROWD_ROUNDS; round++) {
         atomic_fetch_add(&stage->ready, 1);
-        need_result(MAPSEG_OK, mapseg_wait(seg, version, -1, &version));
+        need_result(MAPSEG_OK, mapseg_wait(seg, version, &version, -1));
         need_number(2 * round, version);
     }
     atomic_fetch_add(&stage->ready, 1);
@@ -455,22 +455,22 @@ wait_under_fire(struct stage *stage)
     while (atomic_load(&signals) < ENOUGH_SIGNALS) {
         int64_t begun = now();
 
-        need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, 0, 400 * MILLISECOND, &version));
+        need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, 0, &version, 400 * MILLISECOND));
         need_number(0, version);
         need(now() - begun >= 400 * MILLISECOND);
     }
     atomic_fetch_add(&stage->ready, 1);
-    need_result(MAPSEG_OK, mapseg_wait(seg, 0, -1, &version));
+    need_result(MAPSEG_OK, mapseg_wait(seg, 0, &version, -1));
     need_number(2, version);
     atomic_fetch_add(&stage->ready, 1);
     /* Half of a change: first its writer lives, then he is dead. */
     await(&stage->go, 2);
-    need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, 2, SHORT, NULL));
+    need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, 2, NULL, SHORT));
     need_result(MAPSEG_TIMED_OUT, mapseg_read_for(seg, 0, &version, 8, NULL, SHORT));
     atomic_fetch_add(&stage->ready, 1);
     await(&stage->go, 3);
-    need_result(MAPSEG_OWNER_DIED, mapseg_wait(seg, 2, SHORT, NULL));
-    need_result(MAPSEG_OWNER_DIED, mapseg_wait(seg, 2, -1, NULL));
+    need_result(MAPSEG_OWNER_DIED, mapseg_wait(seg, 2, NULL, SHORT));
+    need_result(MAPSEG_OWNER_DIED, mapseg_wait(seg, 2, NULL, -1));
     interrupt_often(0);
     mapseg_free(seg);
 }
@@ -560,11 +560,11 @@ wait_at_no_cost(struct stage *stage)
 
     msi_os.monotonic_ns = read_fake_clock;
     msi_os.sleep_on = sleep_well;
-    need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, 0, LONG_WAIT, NULL));
+    need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, 0, NULL, LONG_WAIT));
     need_slept(LONG_WAIT);
     atomic_fetch_add(&stage->ready, 1);
     await(&stage->go, 2);
-    need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, 0, LONG_WAIT, &version));
+    need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, 0, &version, LONG_WAIT));
     need_slept(LONG_WAIT);
     need_result(MAPSEG_TIMED_OUT,
                 mapseg_read_for(seg, 0, &word, sizeof(word), &version, LONG_WAIT));
@@ -599,12 +599,12 @@ START_TEST(forked_child_waits)
     uint64_t version = 77;
     pid_t child;
 
-    need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, 0, 1, NULL));
+    need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, 0, NULL, 1));
     child = fork();
     if (child == 0) {
         become_child();
         atomic_fetch_add(&stage->ready, 1);
-        need_result(MAPSEG_OK, mapseg_wait(seg, 0, -1, &version));
+        need_result(MAPSEG_OK, mapseg_wait(seg, 0, &version, -1));
         need_number(2, version);
         need_number(2, need_whole(seg));
         await(&stage->go, 1);
@@ -616,7 +616,7 @@ START_TEST(forked_child_waits)
     need_asleep(child);
     make_change(seg);
     atomic_store(&stage->go, 1);
-    need_result(MAPSEG_OK, mapseg_wait(seg, 2, HANG, &version));
+    need_result(MAPSEG_OK, mapseg_wait(seg, 2, &version, HANG));
     need_number(4, version);
     finish(child);
     mapseg_free(seg);
@@ -637,7 +637,7 @@ take_turns(mapseg *seg, uint64_t first)
         uint64_t version = 0;
 
         if (turn > 0)
-            need_result(MAPSEG_OK, mapseg_wait(seg, turn - 2, -1, &version));
+            need_result(MAPSEG_OK, mapseg_wait(seg, turn - 2, &version, -1));
         need_number((int64_t)turn, (int64_t)version);
         need_result(MAPSEG_OK, mapseg_write_begin(seg));
         (*turns)++;

@@ -31,7 +31,7 @@ main(void)
     if (result != MAPSEG_OK || mapseg_size(seg) != MAPSEG_HEADER_BYTES)
         return 1;
     result = mapseg_lock(seg);
-    if (!mapseg_holds_lock(result))
+    if (!mapseg_result_owes_unlock(result))
         return 1;
     strcpy(mapseg_data(seg), "C11");
     if (mapseg_unlock(seg) != MAPSEG_OK || strcmp(mapseg_const_data(seg), "C11") != 0)

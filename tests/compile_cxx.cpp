@@ -39,7 +39,7 @@ main()
     if (mapseg_set_native_key(seg.get(), "memfd:") != MAPSEG_OK ||
         mapseg_create_with(seg.get(), 100, MAPSEG_READ_WRITE, &options) != MAPSEG_OK)
         return 1;
-    if (!mapseg_holds_lock(mapseg_lock(seg.get())))
+    if (!mapseg_result_owes_unlock(mapseg_lock(seg.get())))
         return 1;
     std::strcpy(static_cast<char *>(mapseg_data(seg.get())), "C++17");
     if (mapseg_unlock(seg.get()) != MAPSEG_OK)

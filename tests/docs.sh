@@ -399,7 +399,7 @@ check_names mapseg_writers mapseg_info.3
 check_names mapseg_access mapseg_create.3
 check_names mapseg_key_type mapseg_ipc_key.3
 check_members mapseg_options mapseg_create.3
-check_members mapseg_information mapseg_info.3
+check_members mapseg_info mapseg_info.3
 check_format
 check_lock_numbers
 check_references

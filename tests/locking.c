@@ -7,7 +7,7 @@ hold_lock(struct stage *stage)
 {
     mapseg *seg = attached_to(stage->place.key);
 
-    need(mapseg_holds_lock(mapseg_lock(seg)));
+    need(mapseg_result_owes_unlock(mapseg_lock(seg)));
     atomic_fetch_add(&stage->ready, 1);
     await(&stage->go, 1);
     need_result(MAPSEG_OK, mapseg_unlock(seg));
@@ -22,7 +22,7 @@ wait_and_leave(struct stage *stage)
 
     atomic_fetch_add(&stage->ready, 1);
     result = mapseg_lock(seg);
-    need(mapseg_holds_lock(result));
+    need(mapseg_result_owes_unlock(result));
     atomic_fetch_add(&stage->told[result], 1);
     need_result(MAPSEG_OK, mapseg_unlock(seg));
     mapseg_free(seg);
@@ -36,7 +36,7 @@ wait_and_repair(struct stage *stage)
 
     atomic_fetch_add(&stage->ready, 1);
     result = mapseg_lock(seg);
-    need(mapseg_holds_lock(result));
+    need(mapseg_result_owes_unlock(result));
     atomic_fetch_add(&stage->told[result], 1);
     if (result == MAPSEG_OWNER_DIED)
         need_result(MAPSEG_OK, mapseg_consistent(seg));

@@ -57,7 +57,7 @@ payload_change(mapseg *seg, size_t bytes)
 {
     mapseg_result result = mapseg_write_begin(seg);
 
-    if (!mapseg_holds_lock(result))
+    if (!mapseg_result_owes_unlock(result))
         return result;
     payload_fill(mapseg_data(seg), 0, bytes, payload_next_version(seg));
     if (result == MAPSEG_OWNER_DIED)

@@ -85,8 +85,8 @@ count_in_child(unsigned long rounds)
 static void
 describe(void)
 {
-    mapseg_information *information = NULL;
-    mapseg_result result = mapseg_info(seg, &information);
+    mapseg_info *information = NULL;
+    mapseg_result result = mapseg_info_new(seg, &information);
 
     if (result != MAPSEG_OK) {
         say_result(result);
@@ -98,7 +98,7 @@ describe(void)
     for (size_t i = 0; i < sizeof(information->id); i++)
         (void)printf("%02x", information->id[i]);
     (void)puts("");
-    mapseg_information_free(information);
+    mapseg_info_free(information);
 }
 
 /* ------------------------------------------------------------ versions -- */
@@ -148,7 +148,7 @@ static void
 wait_for_another(uint64_t seen)
 {
     uint64_t version = 77;
-    mapseg_result result = mapseg_wait(seg, seen, INT64_C(20000000000), &version);
+    mapseg_result result = mapseg_wait(seg, seen, &version, INT64_C(20000000000));
 
     (void)printf("%s %" PRIu64 "\n", mapseg_result_name(result), version);
 }
@@ -159,7 +159,7 @@ change_half(void)
 {
     mapseg_result result = mapseg_write_begin(seg);
 
-    if (mapseg_holds_lock(result))
+    if (mapseg_result_owes_unlock(result))
         payload_fill(mapseg_data(seg), 0, PAYLOAD_BYTES / 2, 99);
     say_result(result);
 }
@@ -174,7 +174,7 @@ repair(void)
         payload_fill(mapseg_data(seg), 0, PAYLOAD_BYTES, payload_next_version(seg));
         (void)mapseg_consistent(seg);
     }
-    if (mapseg_holds_lock(result))
+    if (mapseg_result_owes_unlock(result))
         (void)mapseg_write_end(seg);
     say_result(result);
 }

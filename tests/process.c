@@ -318,13 +318,13 @@ remove_segment(const struct place *place)
 }
 
 /** What mapseg_info says of a key; the caller frees it. */
-static mapseg_information *
+static mapseg_info *
 describe(const char *key)
 {
     mapseg *seg = handle_of(key);
-    mapseg_information *information = NULL;
+    mapseg_info *information = NULL;
 
-    need_result(MAPSEG_OK, mapseg_info(seg, &information));
+    need_result(MAPSEG_OK, mapseg_info_new(seg, &information));
     need(information != NULL);
     mapseg_free(seg);
     return information;
@@ -337,11 +337,11 @@ need_attached_through_at(const char *file, int line, uint32_t expected, mapseg *
     uint32_t attached;
 
     for (;;) {
-        mapseg_information *information = NULL;
+        mapseg_info *information = NULL;
 
-        need_result_at(file, line, "mapseg_info", MAPSEG_OK, mapseg_info(seg, &information));
+        need_result_at(file, line, "mapseg_info", MAPSEG_OK, mapseg_info_new(seg, &information));
         attached = information->attached;
-        mapseg_information_free(information);
+        mapseg_info_free(information);
         if (attached == expected)
             return;
         if (now() > deadline)
@@ -362,20 +362,20 @@ need_attached_at(const char *file, int line, uint32_t expected, const char *key)
 mapseg_use
 use_of(const char *key)
 {
-    mapseg_information *information = describe(key);
+    mapseg_info *information = describe(key);
     mapseg_use use = information->use;
 
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     return use;
 }
 
 mapseg_lock_state
 lock_state_of(const char *key)
 {
-    mapseg_information *information = describe(key);
+    mapseg_info *information = describe(key);
     mapseg_lock_state state = information->lock;
 
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     return state;
 }
 
@@ -453,7 +453,7 @@ await_gone(const char *path)
 uint64_t
 inode_attached(mapseg *seg)
 {
-    int fd = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+    int fd = exported_fd(seg, MAPSEG_READ_ONLY);
     struct stat status;
 
     need(fd >= 0);

@@ -7,6 +7,7 @@
 #define MAPSEG_TEST_PROCESS_H
 
 #include "mapseg-format.h"
+#include "calls.h"
 #include "mapseg.h"
 
 #include <check.h>

@@ -233,12 +233,12 @@ attached(const char *native_key, mapseg_access access)
     return seg;
 }
 
-mapseg_information *
+mapseg_info *
 describe(mapseg *seg)
 {
-    mapseg_information *information = NULL;
+    mapseg_info *information = NULL;
 
-    expect(MAPSEG_OK, seg, mapseg_info(seg, &information));
+    expect(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
     ck_assert_ptr_nonnull(information);
     return information;
 }
@@ -444,7 +444,7 @@ obey(mapseg *seg, int word)
 {
     switch (word) {
     case 'l':
-        return mapseg_holds_lock(mapseg_lock(seg));
+        return mapseg_result_owes_unlock(mapseg_lock(seg));
     case 'u':
         return mapseg_unlock(seg) == MAPSEG_OK;
     case 'd':

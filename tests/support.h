@@ -10,7 +10,8 @@
 #ifndef TESTS_SUPPORT_H
 #define TESTS_SUPPORT_H
 
-#include "mapseg.h"
+#include "calls.h"
+#include "mapseg-key.h"
 
 #include <check.h>
 #include <limits.h>
@@ -104,7 +105,7 @@ data_of(mapseg *seg)
 }
 
 /** What mapseg_info says; the caller frees it. */
-mapseg_information *describe(mapseg *seg);
+mapseg_info *describe(mapseg *seg);
 /** Leaves behind a persistent segment that nobody is attached to. */
 void leave_persistent(const char *native_key, size_t size);
 /** Leaves behind what a killed creator leaves; its data is filled with `fill`. */

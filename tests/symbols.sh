@@ -1,10 +1,10 @@
 #!/bin/sh
-# The shared library exports what mapseg.h declares and nothing else, and
+# The shared library exports what the headers declare and nothing else, and
 # needs nothing but libc and libxxhash.
 set -u
 
 library=$abs_top_builddir/lib/.libs/libmapseg.so
-header=$abs_top_srcdir/include/mapseg.h
+include=$abs_top_srcdir/include
 nm=${NM:-nm}
 
 [ -e "$library" ] || { echo "skipped: no shared library was built"; exit 77; }
@@ -20,12 +20,14 @@ fail()
 }
 
 # A prototype without MAPSEG_API is in the second list alone.
-sed '/^#/d' "$header" | tr '\n' ' ' | sed 's:/\*:\n&:g; s:\*/:&\n:g' |
+cat "$include/mapseg.h" "$include/mapseg-key.h" "$include/mapseg-spawn.h" |
+    sed '/^#/d' | tr '\n' ' ' | sed 's:/\*:\n&:g; s:\*/:&\n:g' |
     sed '/^\/\*/d' | tr '\n' ' ' | tr ';' '\n' >"$work/declarations"
 grep MAPSEG_API "$work/declarations" | grep -o 'mapseg_[a-z0-9_]* *(' |
     tr -d ' (' | sort >"$work/declared"
-grep -o 'mapseg_[a-z0-9_]* *(' "$work/declarations" | tr -d ' (' | sort >"$work/prototypes"
-[ -s "$work/declared" ] || { echo "FAIL: found no declaration in mapseg.h"; exit 1; }
+grep -v '^ *typedef' "$work/declarations" | grep -o 'mapseg_[a-z0-9_]* *(' |
+    tr -d ' (' | sort >"$work/prototypes"
+[ -s "$work/declared" ] || { echo "FAIL: found no declaration in the headers"; exit 1; }
 comm -3 "$work/declared" "$work/prototypes" >"$work/difference"
 [ ! -s "$work/difference" ] || fail "declared without MAPSEG_API:" "$work/difference"
 

@@ -76,8 +76,8 @@ static int take(void)
                            : how == 2 ? mapseg_lock_for(seg, 20000)
                                       : mapseg_lock(seg);
 
-    need(mapseg_holds_lock(result) || how == 1 || how == 2);
-    return mapseg_holds_lock(result);
+    need(mapseg_result_owes_unlock(result) || how == 1 || how == 2);
+    return mapseg_result_owes_unlock(result);
 #endif
 }
 

@@ -56,9 +56,9 @@ make_show(struct stage *stage, size_t bytes, uint32_t flags)
         mapseg_free(seg);
         return;
     }
-    read_only_descriptor = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+    read_only_descriptor = exported_fd(seg, MAPSEG_READ_ONLY);
     need(read_only_descriptor >= 0);
-    name_descriptor(&stage->place, mapseg_export_fd(seg, MAPSEG_READ_WRITE));
+    name_descriptor(&stage->place, exported_fd(seg, MAPSEG_READ_WRITE));
     mapseg_free(seg);
 }
 

@@ -78,7 +78,7 @@ column_name(enum column column)
 }
 
 static uint64_t
-number_in(enum column column, const mapseg_information *information)
+number_in(enum column column, const mapseg_info *information)
 {
     switch ((int)column) {
     case COLUMN_SIZE:
@@ -94,7 +94,7 @@ number_in(enum column column, const mapseg_information *information)
     case COLUMN_RECOVERIES:
         return information->recoveries;
     case COLUMN_SEQUENCE:
-        return information->sequence;
+        return information->version;
     case COLUMN_LOCK_SLOT:
         return information->lock_slot;
     case COLUMN_LOCK_PID:
@@ -119,7 +119,7 @@ number_in(enum column column, const mapseg_information *information)
 }
 
 static bool
-truth_in(enum column column, const mapseg_information *information)
+truth_in(enum column column, const mapseg_info *information)
 {
     switch ((int)column) {
     case COLUMN_PERSISTENT:
@@ -157,7 +157,7 @@ mode_text(uint32_t mode)
 }
 
 static char *
-text_in(enum column column, const mapseg_information *information)
+text_in(enum column column, const mapseg_info *information)
 {
     char user[USER_TEXT_BYTES], created[TIME_TEXT_BYTES];
     switch ((int)column) {
@@ -197,8 +197,7 @@ text_in(enum column column, const mapseg_information *information)
 
 /* What may be printed of a text column; the caller frees it. NULL: no memory. */
 static char *
-printable_in(enum column column, const mapseg_information *information,
-             const struct table_style *style)
+printable_in(enum column column, const mapseg_info *information, const struct table_style *style)
 {
     char *text = text_in(column, information);
     /* The library writes all bytes of raw fields that are not ASCII letters and the
@@ -213,8 +212,7 @@ printable_in(enum column column, const mapseg_information *information,
 
 /* What stands in the column; the caller frees it. NULL: no memory. */
 static char *
-column_text(enum column column, const mapseg_information *information,
-            const struct table_style *style)
+column_text(enum column column, const mapseg_info *information, const struct table_style *style)
 {
     enum kind kind = columns_known[column].kind;
     char text[SIZE_TEXT_BYTES];
@@ -281,7 +279,7 @@ new_table(const struct table_style *style, const enum column *columns, size_t co
 
 bool
 add_line(struct libscols_table *table, const struct table_style *style, const enum column *columns,
-         size_t count, const mapseg_information *information)
+         size_t count, const mapseg_info *information)
 {
     struct libscols_line *line = scols_table_new_line(table, NULL);
     if (!line)

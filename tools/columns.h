@@ -75,6 +75,6 @@ struct libscols_table *new_table(const struct table_style *style, const enum col
 
 /** Adds a segment's line to a table with the same columns. False: no memory. */
 bool add_line(struct libscols_table *table, const struct table_style *style,
-              const enum column *columns, size_t count, const mapseg_information *information);
+              const enum column *columns, size_t count, const mapseg_info *information);
 
 #endif

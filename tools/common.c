@@ -362,7 +362,7 @@ attach_options(void)
 bool
 begin_access(mapseg *seg)
 {
-    if (mapseg_access_begin(seg) == MAPSEG_OK)
+    if (mapseg_guard_begin(seg) == MAPSEG_OK)
         return true;
     segment_failure(seg);
     return false;
@@ -371,7 +371,7 @@ begin_access(mapseg *seg)
 bool
 end_access(mapseg *seg)
 {
-    if (mapseg_access_end(seg) == MAPSEG_OK)
+    if (mapseg_guard_end(seg) == MAPSEG_OK)
         return true;
     segment_failure(seg);
     return false;
@@ -385,38 +385,24 @@ visit_options(void)
     return options;
 }
 
-static mapseg_result
-attach_as_user_or_visitor(mapseg *seg, mapseg_access access, uint64_t own_tag)
-{
-    mapseg_options options = attach_options();
-    options.flags |= MAPSEG_REQUIRE_TAG;
-    options.user_tag = own_tag;
-    mapseg_result result = MAPSEG_INVALID_ARGUMENT;
-    if (own_tag != 0)
-        result = mapseg_attach_with(seg, access, &options);
-    if (result != MAPSEG_INVALID_ARGUMENT)
-        return result;
-    /* It has another tag. */
-    options = visit_options();
-    return mapseg_attach_with(seg, access, &options);
-}
-
 mapseg_result
 attach_or_create(mapseg *seg, size_t size, mapseg_access access, const mapseg_options *make,
                  bool *created)
 {
+    mapseg_options options = *make;
+    const mapseg_options visit = visit_options();
+    /* A new memory file would end with this command. */
+    if (strcmp(mapseg_native_key(seg), "memfd:") == 0)
+        return mapseg_attach_with(seg, access, &options);
+    options.minimum_size = 1;
+    options.flags |= make->user_tag ? MAPSEG_REQUIRE_TAG : MAPSEG_KEEP_NAME;
     mapseg_result result = MAPSEG_NOT_FOUND;
-    *created = false;
-    /* Another process may remove it after the one call and create it before
-     * the other; a hundred times in a row it does so on purpose. */
-    for (int attempt = 0; attempt < 100; attempt++) {
-        result = attach_as_user_or_visitor(seg, access, make->user_tag);
-        if (result != MAPSEG_NOT_FOUND)
-            return result;
-        result = mapseg_create_with(seg, size, access, make);
-        *created = result == MAPSEG_OK;
-        if (result != MAPSEG_ALREADY_EXISTS)
-            return result;
+    /* A segment of another tag may be gone before it is visited; a hundred times in a row
+     * it is so on purpose. */
+    for (int attempt = 0; attempt < 100 && result == MAPSEG_NOT_FOUND; attempt++) {
+        result = mapseg_create_or_attach_with(seg, size, access, &options, created);
+        if (result == MAPSEG_WRONG_TAG)
+            result = mapseg_attach_with(seg, access, &visit);
     }
     return result;
 }
@@ -425,12 +411,12 @@ bool
 remove_own(mapseg *seg)
 {
     mapseg_options which = MAPSEG_OPTIONS_INIT;
-    mapseg_information *information;
-    if (mapseg_info(seg, &information) != MAPSEG_OK)
+    mapseg_info *information;
+    if (mapseg_info_new(seg, &information) != MAPSEG_OK)
         return false;
     which.flags = (uint32_t)MAPSEG_REQUIRE_ID | (uint32_t)MAPSEG_ALLOW_SHARED_DIRECTORY;
     memcpy(which.id, information->id, sizeof which.id);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     mapseg_result result = mapseg_remove_with(seg, &which);
     return result == MAPSEG_OK || result == MAPSEG_NOT_FOUND;
 }
@@ -492,14 +478,14 @@ user_in_words(uint32_t uid, char text[USER_TEXT_BYTES])
 }
 
 bool
-is_link(const mapseg_information *information)
+is_link(const mapseg_info *information)
 {
     struct stat status;
     return *information->path && lstat(information->path, &status) == 0 && S_ISLNK(status.st_mode);
 }
 
 const char *
-safety_of(const mapseg_information *information)
+safety_of(const mapseg_info *information)
 {
     if (is_link(information))
         return "a symbolic link says nothing of the file that it leads to; name the file itself";

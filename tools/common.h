@@ -157,10 +157,10 @@ char *user_in_words(uint32_t uid, char text[USER_TEXT_BYTES]);
 
 /** Whether there is a symbolic link where the segment should be. Nothing that its own
  *  mode says is true of any file. */
-bool is_link(const mapseg_information *information);
+bool is_link(const mapseg_info *information);
 
 /** What others can do to the users of the segment. */
-const char *safety_of(const mapseg_information *information);
+const char *safety_of(const mapseg_info *information);
 
 const char *use_in_words(mapseg_use use);
 const char *writers_in_words(mapseg_writers writers);

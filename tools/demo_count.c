@@ -101,7 +101,7 @@ add_all(mapseg *seg, size_t adder, uint64_t stop_at)
         if (i == ADDS / 2 && stop_at == 0 && !wait_for_victim(ledger))
             return failure("the process that is to be killed never came to its middle");
         mapseg_result locked = mapseg_lock(seg);
-        if (!mapseg_holds_lock(locked))
+        if (!mapseg_result_owes_unlock(locked))
             return segment_failure(seg);
         if (locked == MAPSEG_OWNER_DIED) {
             told++;
@@ -159,13 +159,13 @@ static bool
 others_wait(mapseg *seg, pid_t victim)
 {
     for (int naps = 0; naps < PATIENCE_NAPS && !interruption(); naps++) {
-        mapseg_information *information;
-        if (mapseg_info(seg, &information) != MAPSEG_OK)
+        mapseg_info *information;
+        if (mapseg_info_new(seg, &information) != MAPSEG_OK)
             return false;
         bool held = information->lock == MAPSEG_LOCK_STATE_HELD &&
                     information->lock_pid == (uint32_t)victim;
         bool waiting = information->lock_sleepers;
-        mapseg_information_free(information);
+        mapseg_info_free(information);
         if (!held || waiting)
             return held;
         nap();
@@ -221,7 +221,7 @@ check_ledger(mapseg *seg)
     const uint64_t expected = (uint64_t)(ADDERS - 1) * ADDS + VICTIM_STOPS_AT - 1;
     const struct ledger *ledger = mapseg_const_data(seg);
     mapseg_result locked = mapseg_lock(seg);
-    if (!mapseg_holds_lock(locked))
+    if (!mapseg_result_owes_unlock(locked))
         return segment_failure(seg) == EXIT_SUCCESS;
     uint64_t total = ledger->total, sum = sum_of_added(ledger);
     mapseg_unlock(seg);

@@ -6,6 +6,7 @@
 #include "commands.h"
 #include "common.h"
 #include "demo.h"
+#include "mapseg-key.h"
 #include "transfer.h"
 
 #include <errno.h>
@@ -92,12 +93,12 @@ consume(const char *key)
 static bool
 is_sealed(mapseg *seg)
 {
-    mapseg_information *information;
-    if (mapseg_info(seg, &information) != MAPSEG_OK)
+    mapseg_info *information;
+    if (mapseg_info_new(seg, &information) != MAPSEG_OK)
         return segment_failure(seg) == EXIT_SUCCESS;
     const int32_t wanted = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
     bool sealed = information->seals >= 0 && (information->seals & wanted) == wanted;
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     return sealed;
 }
 

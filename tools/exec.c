@@ -7,6 +7,7 @@
 #include "common.h"
 #include "run.h"
 #include "transfer.h"
+#include "mapseg-spawn.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -63,8 +64,7 @@ make_segment(size_t size, const char *path, char variable[MAPSEG_ENVIRONMENT_BYT
         mapseg_create(seg, size, MAPSEG_READ_WRITE) != MAPSEG_OK)
         segment_failure(seg);
     else if (!path || fill(seg, path)) {
-        descriptor = mapseg_spawn_actions(seg, MAPSEG_READ_WRITE, NULL, variable);
-        if (descriptor < 0)
+        if (mapseg_spawn_actions(seg, MAPSEG_READ_WRITE, NULL, variable, &descriptor) != MAPSEG_OK)
             segment_failure(seg);
     }
     mapseg_free(seg);

@@ -124,9 +124,12 @@ leave(mapseg *seg, bool marked)
 {
     mapseg *visitor = marked ? mapseg_new() : NULL;
     mapseg_options visit = visit_options();
-    if (visitor && mapseg_set_native_key(visitor, mapseg_native_key(seg)) == MAPSEG_OK)
-        mapseg_attach_with(visitor, MAPSEG_READ_ONLY, &visit);
+    /* Where the visit fails the segment goes, as it would without the mark. */
+    bool visits = visitor && mapseg_set_native_key(visitor, mapseg_native_key(seg)) == MAPSEG_OK &&
+                  mapseg_attach_with(visitor, MAPSEG_READ_ONLY, &visit) == MAPSEG_OK;
     mapseg_free(seg);
+    if (visits)
+        mapseg_detach(visitor);
     mapseg_free(visitor);
 }
 
@@ -141,7 +144,7 @@ lock_and_run(mapseg *seg, const struct request *request, bool *marked)
     if (!begin_access(seg))
         return EXIT_FAILURE;
     mapseg_result locked = take_lock(seg, request->timeout_ns);
-    if (!mapseg_holds_lock(locked)) {
+    if (!mapseg_result_owes_unlock(locked)) {
         segment_failure(seg);
         bool conflict = locked == MAPSEG_TIMED_OUT || locked == MAPSEG_WOULD_BLOCK;
         return conflict ? request->conflict_status : EXIT_FAILURE;

@@ -157,7 +157,7 @@ static int
 copy_out(mapseg *seg, const struct range *range, const struct output *output)
 {
     mapseg_result locked = mapseg_lock(seg);
-    if (mapseg_holds_lock(locked))
+    if (mapseg_result_owes_unlock(locked))
         return tell_of_lock(seg, locked, copy_locked(seg, range, output));
     return copy_version(seg, range, output);
 }

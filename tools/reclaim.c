@@ -65,7 +65,7 @@ reclaim_one(const char *key)
  * taken by a segment that is meant to stay. A file under construction may have no
  * header yet, and so no id; its name is random. */
 static mapseg_options
-only_listed(const mapseg_information *information)
+only_listed(const mapseg_info *information)
 {
     static const uint8_t none[sizeof information->id];
     mapseg_options how = attach_options();
@@ -77,7 +77,7 @@ only_listed(const mapseg_information *information)
 }
 
 static enum outcome
-reclaim_listed(const mapseg_information *information)
+reclaim_listed(const mapseg_info *information)
 {
     mapseg *seg = mapseg_new();
     if (!seg || mapseg_set_native_key(seg, information->native_key) != MAPSEG_OK) {
@@ -110,7 +110,7 @@ reclaim_all(void)
         return failure("cannot list the segments: %s", mapseg_result_name(result));
     enum outcome worst = DONE;
     for (size_t i = 0; worst != UNTOLD && i < mapseg_list_count(list); i++) {
-        const mapseg_information *information = mapseg_list_get(list, i);
+        const mapseg_info *information = mapseg_list_get(list, i);
         enum outcome outcome =
             information->use == MAPSEG_USE_STALE ? reclaim_listed(information) : DONE;
         worst = outcome > worst ? outcome : worst;

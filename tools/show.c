@@ -47,7 +47,7 @@ print_line(const char *label, const char *text)
 }
 
 static void
-print_native_key(const mapseg_information *information)
+print_native_key(const mapseg_info *information)
 {
     printf("%-13s", "Key:");
     put_text(information->native_key, MSI_PRINTABLE_KEY);
@@ -55,7 +55,7 @@ print_native_key(const mapseg_information *information)
 }
 
 static bool
-has_header(const mapseg_information *information)
+has_header(const mapseg_info *information)
 {
     return information->format != 0;
 }
@@ -85,7 +85,7 @@ use_explained(mapseg_use use, bool nameless)
 }
 
 static void
-print_sizes(const mapseg_information *information)
+print_sizes(const mapseg_info *information)
 {
     char data[SIZE_TEXT_BYTES], taken[SIZE_TEXT_BYTES];
     if (has_header(information))
@@ -97,7 +97,7 @@ print_sizes(const mapseg_information *information)
 }
 
 static void
-print_header(const mapseg_information *information)
+print_header(const mapseg_info *information)
 {
     char created[TIME_TEXT_BYTES];
     if (!has_header(information)) {
@@ -114,7 +114,7 @@ print_header(const mapseg_information *information)
 }
 
 static void
-print_access(const mapseg_information *information)
+print_access(const mapseg_info *information)
 {
     char user[USER_TEXT_BYTES];
     printf("%-13s", "Access:");
@@ -139,15 +139,15 @@ print_access(const mapseg_information *information)
 }
 
 static void
-print_version(const mapseg_information *information)
+print_version(const mapseg_info *information)
 {
     if (has_header(information))
-        printf("Version:     %" PRIu64 "%s\n", information->sequence,
-               information->sequence & 1 ? " (a change is under way, or its writer died)" : "");
+        printf("Version:     %" PRIu64 "%s\n", information->version,
+               information->version & 1 ? " (a change is under way, or its writer died)" : "");
 }
 
 static void
-print_attached(const mapseg_information *information)
+print_attached(const mapseg_info *information)
 {
     if (information->use == MAPSEG_USE_BLOCKED) {
         puts("Attached:    not known");
@@ -161,7 +161,7 @@ print_attached(const mapseg_information *information)
 }
 
 static void
-print_lock(const mapseg_information *information)
+print_lock(const mapseg_info *information)
 {
     fputs("Lock:        ", stdout);
     switch (information->lock) {
@@ -195,7 +195,7 @@ print_lock(const mapseg_information *information)
 }
 
 static void
-print_verdict(const mapseg_information *information)
+print_verdict(const mapseg_info *information)
 {
     if (information->verdict == MAPSEG_OK) {
         print_line("Verdict:", "good, programs of this user may attach");
@@ -207,7 +207,7 @@ print_verdict(const mapseg_information *information)
 }
 
 static void
-print_text(const mapseg_information *information)
+print_text(const mapseg_info *information)
 {
     print_native_key(information);
     print_line("Path:", *information->path ? information->path : "none, it has no name");
@@ -226,7 +226,7 @@ print_text(const mapseg_information *information)
 /* ----------------------------------------------------------------- JSON -- */
 
 static int
-print_json(const mapseg_information *information)
+print_json(const mapseg_info *information)
 {
     const struct table_style style = {.json = true, .bytes = true};
     enum column columns[COLUMN_COUNT];
@@ -257,15 +257,15 @@ command_show(int argc, char **argv)
     if (!seg)
         return EXIT_FAILURE;
     int status = EXIT_SUCCESS;
-    mapseg_information *information;
-    if (mapseg_info(seg, &information) != MAPSEG_OK) {
+    mapseg_info *information;
+    if (mapseg_info_new(seg, &information) != MAPSEG_OK) {
         status = segment_failure(seg);
     } else {
         if (json)
             status = print_json(information);
         else
             print_text(information);
-        mapseg_information_free(information);
+        mapseg_info_free(information);
     }
     mapseg_free(seg);
     return status;

@@ -104,7 +104,7 @@ give_up(mapseg *seg, bool created)
 static int
 change(mapseg *seg, struct input *input, bool owner_died, bool created)
 {
-    if (!mapseg_holds_lock(mapseg_write_begin(seg))) {
+    if (mapseg_write_begin(seg) != MAPSEG_ALREADY_LOCKED) {
         segment_failure(seg);
         mapseg_unlock(seg);
         return EXIT_FAILURE;
@@ -128,7 +128,7 @@ static int
 write_locked(mapseg *seg, struct input *input, const struct request *request, bool created)
 {
     mapseg_result locked = mapseg_lock(seg);
-    if (!mapseg_holds_lock(locked))
+    if (!mapseg_result_owes_unlock(locked))
         return segment_failure(seg);
     bool owner_died = locked == MAPSEG_OWNER_DIED;
     if (!owner_died || request->consistent || input->bytes == mapseg_size(seg))

@@ -9,7 +9,7 @@ add(mapseg *seg)
 {
     long *total = mapseg_data(seg);
     for (int i = 0; i < 1000; i++) {
-        if (!mapseg_holds_lock(mapseg_lock(seg)))
+        if (!mapseg_result_owes_unlock(mapseg_lock(seg)))
             return 1;
         ++*total;
         mapseg_unlock(seg);

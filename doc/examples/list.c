@@ -12,7 +12,7 @@ main(void)
         return 1;
     }
     for (size_t i = 0; i < mapseg_list_count(list); i++) {
-        const mapseg_information *information = mapseg_list_get(list, i);
+        const mapseg_info *information = mapseg_list_get(list, i);
         printf("%s: %" PRIu64 " bytes, %" PRIu32 " attached\n", information->native_key,
                information->data_size, information->attached);
     }

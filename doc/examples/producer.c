@@ -94,7 +94,7 @@ consume(int fd, int ready)
         fail(seg ? mapseg_error_string(seg) : "out of memory");
     show(seg, &version);
     close(ready); /* lets the producer go on */
-    if (mapseg_wait(seg, version, 10000000000, NULL) != MAPSEG_OK)
+    if (mapseg_wait(seg, version, NULL, 10000000000) != MAPSEG_OK)
         fail(mapseg_error_string(seg));
     show(seg, &version);
     try_to_write(seg, fd);

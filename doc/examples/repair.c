@@ -28,7 +28,7 @@ main(int argc, char **argv)
     struct accounts *accounts = mapseg_data(seg);
 
     mapseg_result result = mapseg_lock(seg);
-    if (!mapseg_holds_lock(result))
+    if (!mapseg_result_owes_unlock(result))
         return fail(seg);
     if (result == MAPSEG_OWNER_DIED) {
         accounts->to = 100 - accounts->from; /* repair */

@@ -70,7 +70,7 @@ transfer(mapseg *seg, long amount)
     struct bank *bank = mapseg_data(seg);
     mapseg_result result = mapseg_lock(seg);
 
-    if (!mapseg_holds_lock(result)) {
+    if (!mapseg_result_owes_unlock(result)) {
         fprintf(stderr, "%s\n", mapseg_error_string(seg));
         return 1;
     }

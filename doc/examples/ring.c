@@ -25,7 +25,7 @@ wake(mapseg *seg)
 {
     mapseg_result result = mapseg_write_begin(seg);
 
-    if (!mapseg_holds_lock(result))
+    if (!mapseg_result_owes_unlock(result))
         return false;
     if (result == MAPSEG_OWNER_DIED)
         mapseg_consistent(seg);
@@ -45,12 +45,12 @@ advance(mapseg *seg, struct ring *ring, atomic_uint *own, unsigned value)
 static bool
 alone(mapseg *seg)
 {
-    mapseg_information *information;
+    mapseg_info *information;
 
-    if (mapseg_info(seg, &information) != MAPSEG_OK)
+    if (mapseg_info_new(seg, &information) != MAPSEG_OK)
         return false;
     bool alone = information->attached == 1;
-    mapseg_information_free(information);
+    mapseg_info_free(information);
     return alone;
 }
 
@@ -67,11 +67,11 @@ await(mapseg *seg, struct ring *ring, atomic_uint *other, unsigned old)
         if (gone)
             return false;
         atomic_store(&ring->sleeping, true);
-        mapseg_result result = mapseg_wait(seg, 1, 0, &version); /* only looks */
+        mapseg_result result = mapseg_wait(seg, 1, &version, 0); /* only looks */
         if (atomic_load(other) != old)
             break;
         if (result == MAPSEG_OK)
-            result = mapseg_wait(seg, version, 100000000, NULL);
+            result = mapseg_wait(seg, version, NULL, 100000000);
         gone = result == MAPSEG_TIMED_OUT && alone(seg);
         if (result == MAPSEG_OWNER_DIED ? !wake(seg)
                                         : result != MAPSEG_OK && result != MAPSEG_TIMED_OUT)

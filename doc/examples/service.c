@@ -58,7 +58,7 @@ serve(mapseg *seg, int client, uid_t allowed)
         printf("refused: user %u\n", peer.uid);
         return;
     }
-    if (!mapseg_holds_lock(mapseg_write_begin(seg)))
+    if (!mapseg_result_owes_unlock(mapseg_write_begin(seg)))
         return;
     board->served++;
     snprintf(board->text, sizeof(board->text), "last served: user %u", peer.uid);

@@ -37,7 +37,7 @@ put(mapseg *seg, const char text[TEXT])
 {
     mapseg_result result = mapseg_write_begin(seg);
 
-    if (!mapseg_holds_lock(result))
+    if (!mapseg_result_owes_unlock(result))
         return false;
     mapseg_write(seg, 0, text, TEXT);
     if (result == MAPSEG_OWNER_DIED)
@@ -53,7 +53,7 @@ main(int argc, char **argv)
     if (seg == NULL || mapseg_create_or_attach(seg, TEXT, MAPSEG_READ_WRITE, NULL) != MAPSEG_OK)
         return fail(seg);
     struct pollfd events[2] = {
-        {.fd = mapseg_change_fd(seg), .events = POLLIN},
+        {.fd = mapseg_notify_fd(seg), .events = POLLIN},
         {.fd = STDIN_FILENO, .events = POLLIN},
     };
     if (events[0].fd < 0)

@@ -9,6 +9,7 @@
 #include "key.h"
 
 #include "os/os.h"
+#include "mapseg-spawn.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -201,12 +202,6 @@ mapseg_key_type_is_supported(mapseg_key_type type)
 {
     return type == MAPSEG_KEY_SHM || type == MAPSEG_KEY_RUNTIME || type == MAPSEG_KEY_FILE ||
            type == MAPSEG_KEY_MEMFD;
-}
-
-mapseg_key_type
-mapseg_default_key_type(void)
-{
-    return MAPSEG_KEY_SHM;
 }
 
 /* ------------------------------------------------------------ the value -- */
@@ -535,13 +530,7 @@ mapseg_ipc_key_text(const mapseg_ipc_key *key)
 }
 
 bool
-mapseg_ipc_key_is_valid(const mapseg_ipc_key *key)
-{
-    return key->type != MAPSEG_KEY_INVALID;
-}
-
-bool
-mapseg_ipc_key_is_empty(const mapseg_ipc_key *key)
+msi_key_is_empty(const mapseg_ipc_key *key)
 {
     return key->name[0] == '\0';
 }

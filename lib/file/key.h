@@ -3,10 +3,13 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef MAPSEG_KEY_H
-#define MAPSEG_KEY_H
+#ifndef MSI_KEY_H
+#define MSI_KEY_H
 
-#include "mapseg.h"
+#include "mapseg-key.h"
+
+/** Whether the key has no name; it may be a valid one, as in Qt. */
+bool msi_key_is_empty(const mapseg_ipc_key *key);
 
 /** A copy of a string; the caller frees it. NULL: no memory. */
 char *msi_copy_string(const char *text);

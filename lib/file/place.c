@@ -160,15 +160,30 @@ open_path(const char *path, uint32_t flags, struct msi_name *name, struct msi_fa
                                : msi_name_make(name, msi_copy_string(path), directory, failure);
 }
 
+void
+msi_place_of(const mapseg_ipc_key *key, struct msi_place *place)
+{
+    bool is_new_memory = msi_key_is_nameless(key);
+
+    *place = (struct msi_place){
+        .type = key == NULL ? MAPSEG_KEY_INVALID : mapseg_ipc_key_type(key),
+        .name = key == NULL ? "" : mapseg_ipc_key_name(key),
+        .id = key == NULL ? "" : mapseg_ipc_key_id(key),
+        .descriptor = key == NULL ? -1 : msi_key_memfd_number(key),
+        .is_new_memory = is_new_memory,
+        .is_nowhere = key == NULL || (msi_key_is_empty(key) && !is_new_memory),
+    };
+}
+
 mapseg_result
-msi_place_open(const mapseg_ipc_key *key, bool create, uint32_t flags, struct msi_name *name,
+msi_place_open(const struct msi_place *place, bool create, uint32_t flags, struct msi_name *name,
                struct msi_failure *failure)
 {
     const char *shared = msi_os.shared_directory();
-    const char *last = mapseg_ipc_key_name(key);
+    const char *last = place->name;
 
     msi_name_clear(name);
-    switch (mapseg_ipc_key_type(key)) {
+    switch (place->type) {
     case MAPSEG_KEY_MEMFD:
         return MAPSEG_OK;
     case MAPSEG_KEY_SHM:

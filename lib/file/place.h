@@ -6,12 +6,26 @@
 #ifndef MAPSEG_PLACE_H
 #define MAPSEG_PLACE_H
 
+#include "mapseg-key.h"
 #include "name.h"
 
-/** Opens the directory of the key's file, and judges it as `flags` (mapseg_flag) say;
- *  the caller closes the name, also after a failure. A memfd key has none.
+/** What a key says, worked out once. Its strings are the key's. */
+struct msi_place {
+    mapseg_key_type type;
+    const char *name;
+    const char *id;     /**< that a memfd key demands; "": none */
+    int descriptor;     /**< of "memfd:N"; -1: none */
+    bool is_new_memory; /**< "memfd:", which leads to nothing before create */
+    bool is_nowhere;    /**< there is no key, or it has no name */
+};
+
+/** Works out what the key says; NULL: there is none. */
+void msi_place_of(const mapseg_ipc_key *key, struct msi_place *place);
+
+/** Opens the directory of the place's file, and judges it as `flags` (mapseg_flag) say;
+ *  the caller closes the name, also after a failure. A memory file has none.
  *  `create`: what mapseg itself keeps there is made if it is missing. */
-mapseg_result msi_place_open(const mapseg_ipc_key *key, bool create, uint32_t flags,
+mapseg_result msi_place_open(const struct msi_place *place, bool create, uint32_t flags,
                              struct msi_name *name, struct msi_failure *failure);
 
 /** The same for a path that msi_place_open gave at an earlier time, which is copied:

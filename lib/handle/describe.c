@@ -21,7 +21,7 @@
 
 /** The library's own part of an information: what its pointers lead to. */
 struct information {
-    mapseg_information seen; /* first: what the caller gets is a pointer to it */
+    mapseg_info seen; /* first: what the caller gets is a pointer to it */
     char file_system[24];
     char verdict_text[sizeof((struct msi_failure *)NULL)->reason];
     char safety_text[320];
@@ -29,7 +29,7 @@ struct information {
 
 /** Reads the file's header, of which any part may be nonsense. */
 static void
-see_header(mapseg_information *seen, int fd, const struct mapseg_header *copy)
+see_header(mapseg_info *seen, int fd, const struct mapseg_header *copy)
 {
     struct mapseg_header header;
 
@@ -43,7 +43,7 @@ see_header(mapseg_information *seen, int fd, const struct mapseg_header *copy)
     if (msi_os.read(fd, &header, sizeof header, 0) != (int64_t)sizeof header)
         return;
     seen->recoveries = header.recoveries;
-    seen->sequence = header.sequence;
+    seen->version = header.sequence;
     seen->lock_slot = header.lock & MAPSEG_LOCK_OWNER;
     seen->lock_sleepers = (header.lock & MAPSEG_LOCK_SLEEPERS) != 0;
     seen->lock_inconsistent = (header.lock & MAPSEG_LOCK_DIED) != 0;
@@ -62,7 +62,7 @@ see_header(mapseg_information *seen, int fd, const struct mapseg_header *copy)
 
 /** What the segment is used for, given that its header is sound or not. */
 static mapseg_use
-use_of(const mapseg_information *seen, bool sound, const struct msi_census *census)
+use_of(const mapseg_info *seen, bool sound, const struct msi_census *census)
 {
     if (!sound)
         return MAPSEG_USE_DAMAGED;
@@ -75,7 +75,7 @@ use_of(const mapseg_information *seen, bool sound, const struct msi_census *cens
 
 /** Whether others could replace a directory on the way to the file. */
 static mapseg_result
-judge_directories(const mapseg_information *seen, struct msi_failure *failure)
+judge_directories(const mapseg_info *seen, struct msi_failure *failure)
 {
     int directory;
     mapseg_result result;
@@ -93,7 +93,7 @@ static void
 judge(struct information *information, int fd, const struct stat *status,
       const struct msi_census *census)
 {
-    mapseg_information *seen = &information->seen;
+    mapseg_info *seen = &information->seen;
     struct msi_failure failure = {.result = MAPSEG_OK};
     struct mapseg_header copy;
     bool named = seen->type != MAPSEG_KEY_MEMFD;
@@ -130,7 +130,7 @@ judge(struct information *information, int fd, const struct stat *status,
 static void
 see_safety(struct information *information, int fd, const struct stat *status)
 {
-    mapseg_information *seen = &information->seen;
+    mapseg_info *seen = &information->seen;
     bool refused;
 
     seen->can_shrink = seen->type != MAPSEG_KEY_MEMFD || msi_trust_can_shrink(fd, &refused);
@@ -142,7 +142,7 @@ see_safety(struct information *information, int fd, const struct stat *status)
 static void
 see_file(struct information *information, int fd, const struct stat *status)
 {
-    mapseg_information *seen = &information->seen;
+    mapseg_info *seen = &information->seen;
     struct msi_file_system file_system;
     struct msi_census census = {.attached = 0};
 
@@ -169,11 +169,11 @@ see_file(struct information *information, int fd, const struct stat *status)
 }
 
 /** An information about the file behind `fd`, which stays the caller's. */
-mapseg_information *
-msi_information_make(const mapseg_ipc_key *key, const char *path, int fd, const struct stat *status)
+mapseg_info *
+msi_info_make(const mapseg_ipc_key *key, const char *path, int fd, const struct stat *status)
 {
     struct information *information = calloc(1, sizeof *information);
-    mapseg_information *seen;
+    mapseg_info *seen;
 
     if (information == NULL)
         return NULL;
@@ -184,9 +184,9 @@ msi_information_make(const mapseg_ipc_key *key, const char *path, int fd, const 
     seen->file_system = information->file_system;
     seen->verdict_text = information->verdict_text;
     seen->safety_text = information->safety_text;
-    seen->loss_text = "";
+    seen->limitations = "";
     if (seen->native_key == NULL || seen->path == NULL) {
-        mapseg_information_free(seen);
+        mapseg_info_free(seen);
         return NULL;
     }
     see_file(information, fd, status);
@@ -197,7 +197,7 @@ msi_information_make(const mapseg_ipc_key *key, const char *path, int fd, const 
 }
 
 void
-mapseg_information_free(mapseg_information *information)
+mapseg_info_free(mapseg_info *information)
 {
     if (information == NULL)
         return;

@@ -6,13 +6,13 @@
 #ifndef MAPSEG_DESCRIBE_H
 #define MAPSEG_DESCRIBE_H
 
-#include "mapseg.h"
+#include "mapseg-key.h"
 
 #include <sys/stat.h>
 
 /** An information about the file behind `fd`, which stays the caller's. NULL: no
  *  memory. */
-mapseg_information *msi_information_make(const mapseg_ipc_key *key, const char *path, int fd,
-                                         const struct stat *status);
+mapseg_info *msi_info_make(const mapseg_ipc_key *key, const char *path, int fd,
+                           const struct stat *status);
 
 #endif

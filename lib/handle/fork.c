@@ -74,8 +74,6 @@ prepare(void)
         return;
     msi_forklist_take(&before);
     for (struct mapseg *seg = msi_forklist_first(); seg != NULL; seg = seg->next) {
-        if (!seg->attached)
-            continue;
         /* No thread may hold a dead owner's byte now: the child would inherit
          * a copy of the descriptor that holds it. */
         while (!msi_lock_begin_recovery(&seg->lock))
@@ -93,8 +91,6 @@ resume_parent(void)
         return;
     }
     for (struct mapseg *seg = msi_forklist_first(); seg != NULL; seg = seg->next) {
-        if (!seg->attached)
-            continue;
         if (seg->child.present)
             msi_presence_hand_over(&seg->child.presence, &seg->attachment.file);
         seg->child.present = false;
@@ -123,10 +119,9 @@ orphan(struct mapseg *seg)
     msi_forklist_remove(seg);
     msi_lock_unbind_process(&seg->lock);
     msi_presence_forget(&seg->attachment.presence, &seg->attachment.file);
-    if (seg->attached && !seg->no_fork)
+    if (!seg->no_fork)
         return;
-    /* The child got no mappings of it (MAPSEG_NO_FORK); or another thread of the parent is
-     * just creating it, and it has nothing but a descriptor. */
+    /* The child got no mappings of it. */
     msi_file_close(&seg->attachment.file);
     msi_attachment_forget(&seg->attachment);
     seg->attached = false;
@@ -147,10 +142,9 @@ resume_child(void)
     msi_forklist_in_child();
     for (struct mapseg *seg = msi_forklist_first(); seg != NULL; seg = next) {
         next = seg->next;
-        if (seg->attached)
-            msi_lock_end_recovery(&seg->lock);
+        msi_lock_end_recovery(&seg->lock);
         msi_notify_forked(seg);
-        if (seg->attached && seg->child.present)
+        if (seg->child.present)
             adopt(seg);
         else
             orphan(seg);

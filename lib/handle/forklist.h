@@ -16,8 +16,8 @@
 int msi_forklist_lock(void);
 void msi_forklist_unlock(void);
 
-/** Puts a handle on the list of those that children inherit, and takes it off. One that is
- *  not attached yet loses its descriptor in the child. Call both with the list locked. */
+/** Puts an attached handle on the list of those that children inherit, and takes it off.
+ *  Call both with the list locked. */
 void msi_forklist_add(struct mapseg *seg);
 void msi_forklist_remove(struct mapseg *seg);
 

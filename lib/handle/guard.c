@@ -322,7 +322,7 @@ msi_guard_forget(mapseg *seg)
 /* ------------------------------------------------------------ interface -- */
 
 mapseg_result
-mapseg_access_begin(mapseg *seg)
+mapseg_guard_begin(mapseg *seg)
 {
     struct msi_failure failure;
     int error = 0;
@@ -358,7 +358,7 @@ look_at_file(mapseg *seg)
 }
 
 mapseg_result
-mapseg_access_end(mapseg *seg)
+mapseg_guard_end(mapseg *seg)
 {
     struct section *section = find(seg);
     struct msi_failure failure;

@@ -12,10 +12,13 @@
 #include <stdlib.h>
 
 void
-msi_handle_adopt(mapseg *seg, mapseg_access access, bool no_fork)
+msi_handle_take(mapseg *seg, const struct msi_attachment *complete, mapseg_access access,
+                bool no_fork)
 {
     struct msi_attachment *attachment = &seg->attachment;
 
+    *attachment = *complete;
+    msi_forklist_add(seg);
     msi_lock_begin(&seg->lock, attachment->header, attachment->presence.slot, &attachment->file,
                    (attachment->flags & MAPSEG_HEADER_FAIR) != 0);
     seg->read_only = access == MAPSEG_READ_ONLY;

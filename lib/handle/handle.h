@@ -9,7 +9,7 @@
 #include "attachment.h"
 #include "sync/lock.h"
 #include "mapseg-format.h"
-#include "mapseg.h"
+#include "mapseg-key.h"
 
 #include <stdatomic.h>
 #include <sys/types.h>
@@ -64,9 +64,10 @@ msi_handle_can_shrink(const mapseg *seg)
 /** Gives an attached handle a native key that describes what it is attached to. */
 void msi_handle_rename(mapseg *seg, mapseg_ipc_key *key);
 
-/** Makes a complete attachment the handle's; the fork list is locked and has
- *  the handle. */
-void msi_handle_adopt(mapseg *seg, mapseg_access access, bool no_fork);
+/** Makes a complete attachment, which was built apart, the handle's: the one way in which a
+ *  handle gets one. From here on children inherit it. The fork list is locked. */
+void msi_handle_take(mapseg *seg, const struct msi_attachment *complete, mapseg_access access,
+                     bool no_fork);
 
 /** Forgets what a handle still has of an attachment that is no longer its
  *  own: in a child after a fork. */

@@ -160,7 +160,7 @@ drop(struct msi_notify *change)
 }
 
 /** The first call; the fork list is locked, so that no child gets half of it. */
-static int
+static mapseg_result
 begin(mapseg *seg, struct msi_failure *failure)
 {
     struct msi_notify *change = calloc(1, sizeof *change);
@@ -169,79 +169,77 @@ begin(mapseg *seg, struct msi_failure *failure)
 
     if (change == NULL || pthread_mutex_init(&change->mutex, NULL) != 0) {
         free(change);
-        msi_system_failed(failure, ENOMEM, "no memory to wait for changes");
-        return -1;
+        return msi_system_failed(failure, ENOMEM, "no memory to wait for changes");
     }
     change->seg = seg;
     change->given = NO_VERSION;
     fd = msi_os.event_new();
     if (fd < 0) {
-        msi_system_failed(failure, -fd, "a descriptor for changes cannot be made");
         free(change);
-        return -1;
+        return msi_system_failed(failure, -fd, "a descriptor for changes cannot be made");
     }
     atomic_store(&change->fd, fd);
     enlist(change);
     error = start_without_signals(change);
     if (error < 0) {
-        msi_system_failed(failure, -error, "the thread that waits for changes cannot be made");
         drop(change);
-        return -1;
+        return msi_system_failed(failure, -error,
+                                 "the thread that waits for changes cannot be made");
     }
     atomic_store_explicit(&seg->change, change, memory_order_release);
     /* From now on each version that is given out must be noted. */
     msi_lock_allow_reading(&seg->lock, false);
-    return 0;
+    return MAPSEG_OK;
 }
 
-static int
-change_fd(mapseg *seg)
+/** Begins, unless another thread has. */
+static mapseg_result
+begin_once(mapseg *seg, struct msi_failure *failure)
+{
+    mapseg_result result = MAPSEG_OK;
+
+    if (atomic_load_explicit(&seg->change, memory_order_acquire) != NULL)
+        return MAPSEG_OK;
+    if (msi_forklist_lock() < 0)
+        return msi_forklist_lock_failed(failure);
+    if (atomic_load_explicit(&seg->change, memory_order_acquire) == NULL)
+        result = begin(seg, failure);
+    msi_forklist_unlock();
+    return result;
+}
+
+static mapseg_result
+find_fd(mapseg *seg, int *fd, struct msi_failure *failure)
+{
+    mapseg_result result;
+
+    if (!msi_handle_is_attached(seg))
+        return msi_failed(failure, MAPSEG_NOT_ATTACHED, 0,
+                          "the handle is not attached; create or attach first");
+    result = begin_once(seg, failure);
+    if (result != MAPSEG_OK)
+        return result;
+    *fd = atomic_load_explicit(&seg->change, memory_order_acquire)->fd;
+    if (msi_os.is_event(*fd))
+        return MAPSEG_OK;
+    *fd = -1;
+    return msi_failed(failure, MAPSEG_DESCRIPTOR_CLOSED, 0,
+                      "this program has closed the descriptor that tells of changes, which is the "
+                      "handle's; detach and attach anew, and keep it open");
+}
+
+mapseg_result
+mapseg_notify_fd(mapseg *seg, int *fd)
 {
     struct msi_failure failure;
-    int error = 0;
-    int fd;
-
-    if (!msi_handle_is_attached(seg)) {
-        msi_failed(&failure, MAPSEG_NOT_ATTACHED, 0,
-                   "the handle is not attached; create or attach first");
-        (void)msi_report(seg, "watch", &failure);
-        return -1;
-    }
-    if (atomic_load_explicit(&seg->change, memory_order_acquire) == NULL) {
-        if (msi_forklist_lock() < 0) {
-            msi_forklist_lock_failed(&failure);
-            error = -1;
-        } else {
-            if (atomic_load_explicit(&seg->change, memory_order_acquire) == NULL)
-                error = begin(seg, &failure);
-            msi_forklist_unlock();
-        }
-    }
-    fd = error < 0 ? -1 : atomic_load_explicit(&seg->change, memory_order_acquire)->fd;
-    if (error >= 0 && !msi_os.is_event(fd)) {
-        msi_failed(&failure, MAPSEG_DESCRIPTOR_CLOSED, 0,
-                   "this program has closed the descriptor that tells of changes, which is the "
-                   "handle's; detach and attach anew, and keep it open");
-        error = -1;
-    }
-    if (error < 0) {
-        (void)msi_report(seg, "watch", &failure);
-        return -1;
-    }
-    (void)msi_succeed(seg);
-    return fd;
-}
-
-int
-mapseg_change_fd(mapseg *seg)
-{
+    mapseg_result result;
     sigset_t before;
-    int fd;
 
+    *fd = -1;
     msi_signals_hold(&before);
-    fd = change_fd(seg);
+    result = find_fd(seg, fd, &failure);
     msi_signals_release(&before);
-    return fd;
+    return result == MAPSEG_OK ? msi_succeed(seg) : msi_report(seg, "watch", &failure);
 }
 
 /** Whether the version is the one that the segment has, or had until the change

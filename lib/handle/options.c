@@ -15,7 +15,8 @@
      (uint32_t)MAPSEG_SINGLE_WRITER | (uint32_t)MAPSEG_UNTRUSTED_PEER | (uint32_t)MAPSEG_GUARDED | \
      (uint32_t)MAPSEG_ALLOW_OTHER_OWNER | (uint32_t)MAPSEG_ALLOW_SHARED_WRITE |                    \
      (uint32_t)MAPSEG_ALLOW_HARD_LINKS | (uint32_t)MAPSEG_ALLOW_SHARED_DIRECTORY |                 \
-     (uint32_t)MAPSEG_KEEP_NAME | (uint32_t)MAPSEG_STALE_ONLY | (uint32_t)MAPSEG_REQUIRE_ID)
+     (uint32_t)MAPSEG_KEEP_NAME | (uint32_t)MAPSEG_STALE_ONLY | (uint32_t)MAPSEG_REQUIRE_ID |      \
+     (uint32_t)MAPSEG_TAKE_DESCRIPTOR)
 
 /** More than any library's options will ever have: such a size is a mistake,
  *  and what it promises is not there to be read. */
@@ -76,7 +77,7 @@ msi_patience_ends(int64_t timeout_ns)
 {
     int64_t now = msi_os.monotonic_ns();
 
-    if (timeout_ns == 0)
+    if (timeout_ns == MAPSEG_TIMEOUT_DEFAULT)
         timeout_ns = MSI_REMOVER_PATIENCE_NS;
     return timeout_ns < 0 || timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
 }

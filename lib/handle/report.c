@@ -158,5 +158,5 @@ mapseg_error_string(const mapseg *seg)
 {
     if (words != NULL && words->handle == seg->number)
         return words->text;
-    return msi_result_meaning(mapseg_error(seg));
+    return mapseg_result_text(mapseg_error(seg));
 }

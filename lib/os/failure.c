@@ -44,6 +44,7 @@ static const struct {
     {MAPSEG_DESCRIPTOR_CLOSED, "MAPSEG_DESCRIPTOR_CLOSED",
      "this program has closed the segment's descriptor"},
     {MAPSEG_MEANT_TO_STAY, "MAPSEG_MEANT_TO_STAY", "the segment is persistent"},
+    {MAPSEG_WRONG_TAG, "MAPSEG_WRONG_TAG", "the segment's data is of another kind"},
 };
 
 const char *
@@ -56,7 +57,7 @@ mapseg_result_name(mapseg_result result)
 }
 
 const char *
-msi_result_meaning(mapseg_result result)
+mapseg_result_text(mapseg_result result)
 {
     for (size_t i = 0; i < sizeof results / sizeof *results; i++)
         if (results[i].result == result)
@@ -65,9 +66,9 @@ msi_result_meaning(mapseg_result result)
 }
 
 bool
-mapseg_holds_lock(mapseg_result result)
+mapseg_result_owes_unlock(mapseg_result result)
 {
-    return result == MAPSEG_OK || result == MAPSEG_OWNER_DIED || result == MAPSEG_ALREADY_LOCKED;
+    return result == MAPSEG_OK || result == MAPSEG_OWNER_DIED;
 }
 
 static mapseg_result

@@ -29,7 +29,4 @@ mapseg_result msi_failed(struct msi_failure *failure, mapseg_result result, int 
 mapseg_result msi_system_failed(struct msi_failure *failure, int system_error, const char *reason,
                                 ...) __attribute__((format(printf, 3, 4)));
 
-/** What a result means, in words; static. */
-const char *msi_result_meaning(mapseg_result result);
-
 #endif

@@ -108,7 +108,7 @@ static bool
 section(void *state, long count)
 {
     for (; count > 0; count--) {
-        if (mapseg_access_begin(state) != MAPSEG_OK || mapseg_access_end(state) != MAPSEG_OK)
+        if (mapseg_guard_begin(state) != MAPSEG_OK || mapseg_guard_end(state) != MAPSEG_OK)
             return false;
     }
     return true;
@@ -117,9 +117,9 @@ section(void *state, long count)
 static bool
 nested_section(void *state, long count)
 {
-    bool good = mapseg_access_begin(state) == MAPSEG_OK && section(state, count);
+    bool good = mapseg_guard_begin(state) == MAPSEG_OK && section(state, count);
 
-    return mapseg_access_end(state) == MAPSEG_OK && good;
+    return mapseg_guard_end(state) == MAPSEG_OK && good;
 }
 
 /* ------------------------------------------------------------- passing -- */
@@ -341,7 +341,7 @@ compare_sections(void *argument)
         {"mapseg-nested", "the same, within another", subjects->named, nested_section, NULL, NULL},
     };
     struct headed_table *calls =
-        new_table(report, "access", "An access section: mapseg_access_begin and _end", 1);
+        new_table(report, "access", "An access section: mapseg_guard_begin and _end", 1);
 
     return interleave(runners, sizeof(runners) / sizeof(runners[0]), report->effort.call_rounds,
                       TURN_NS, &calls->table);

@@ -159,8 +159,8 @@ await_answer(struct mailbox *box, uint64_t sum)
 {
     uint64_t answer;
 
-    return segment_did(box->answer, mapseg_wait(box->answer, box->answer_seen, DUET_PATIENCE_NS,
-                                                &box->answer_seen)) &&
+    return segment_did(box->answer, mapseg_wait(box->answer, box->answer_seen, &box->answer_seen,
+                                                DUET_PATIENCE_NS)) &&
            segment_did(box->answer, mapseg_read(box->answer, 0, &answer, sizeof(answer), NULL)) &&
            answer == sum;
 }
@@ -203,8 +203,8 @@ send_copy(void *state, long count)
 static bool
 await_message(struct mailbox *box)
 {
-    return segment_did(box->message, mapseg_wait(box->message, box->message_seen, DUET_PATIENCE_NS,
-                                                 &box->message_seen));
+    return segment_did(box->message, mapseg_wait(box->message, box->message_seen,
+                                                 &box->message_seen, DUET_PATIENCE_NS));
 }
 
 static bool

@@ -106,12 +106,12 @@ static bool
 read_in_section(void *state, struct reading *reading, long count)
 {
     mapseg *seg = ((struct record *)state)->reader;
-    bool good = segment_did(seg, mapseg_access_begin(seg));
+    bool good = segment_did(seg, mapseg_guard_begin(seg));
 
     if (!good)
         return false;
     good = read_records(state, reading, count);
-    return segment_did(seg, mapseg_access_end(seg)) && good;
+    return segment_did(seg, mapseg_guard_end(seg)) && good;
 }
 
 static bool
@@ -161,7 +161,7 @@ const struct reader reader_mapseg_named = {
 
 const struct reader reader_mapseg_section = {
     .name = "mapseg-section",
-    .what = "a named segment within mapseg_access_begin and _end",
+    .what = "a named segment within mapseg_guard_begin and _end",
     .setup = setup_named,
     .read = read_in_section,
     .write = write_record,

@@ -5,6 +5,7 @@
  */
 #include <config.h>
 
+#include "../calls.h"
 #include "segment.h"
 
 #include <stdio.h>
@@ -40,7 +41,7 @@ segment_new(enum segment_kind kind, size_t bytes)
 mapseg *
 segment_reader(mapseg *seg)
 {
-    int file = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+    int file = exported_fd(seg, MAPSEG_READ_ONLY);
     mapseg *reader = file < 0 ? NULL : mapseg_new();
 
     if (file < 0)

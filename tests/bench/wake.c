@@ -5,6 +5,7 @@
  */
 #include <config.h>
 
+#include "../calls.h"
 #include "children.h"
 #include "duet.h"
 #include "segment.h"
@@ -143,7 +144,7 @@ change(mapseg *seg)
 static bool
 await_change(mapseg *seg, uint64_t *seen)
 {
-    return segment_did(seg, mapseg_wait(seg, *seen, DUET_PATIENCE_NS, seen));
+    return segment_did(seg, mapseg_wait(seg, *seen, seen, DUET_PATIENCE_NS));
 }
 
 static bool
@@ -176,15 +177,15 @@ within_sections(struct segments *segments, long count, bool (*body)(void *state,
 {
     bool good;
 
-    if (!segment_did(segments->ping, mapseg_access_begin(segments->ping)))
+    if (!segment_did(segments->ping, mapseg_guard_begin(segments->ping)))
         return false;
-    if (!segment_did(segments->pong, mapseg_access_begin(segments->pong))) {
-        mapseg_access_end(segments->ping);
+    if (!segment_did(segments->pong, mapseg_guard_begin(segments->pong))) {
+        ignored(mapseg_guard_end(segments->ping));
         return false;
     }
     good = body(segments, count);
-    good = segment_did(segments->pong, mapseg_access_end(segments->pong)) && good;
-    return segment_did(segments->ping, mapseg_access_end(segments->ping)) && good;
+    good = segment_did(segments->pong, mapseg_guard_end(segments->pong)) && good;
+    return segment_did(segments->ping, mapseg_guard_end(segments->ping)) && good;
 }
 
 static bool
@@ -203,7 +204,7 @@ answer_section(void *state, long count)
 static bool
 poll_change(mapseg *seg, uint64_t *seen)
 {
-    struct pollfd change = {.fd = mapseg_change_fd(seg), .events = POLLIN};
+    struct pollfd change = {.fd = notify_fd(seg), .events = POLLIN};
     uint64_t before = *seen;
 
     if (change.fd < 0)
@@ -211,7 +212,7 @@ poll_change(mapseg *seg, uint64_t *seen)
     do {
         if (poll(&change, 1, (int)(DUET_PATIENCE_NS / 1000000)) != 1)
             return false;
-        mapseg_wait(seg, before, 0, seen);
+        ignored(mapseg_wait(seg, before, seen, 0));
     } while (*seen == before);
     return true;
 }
@@ -244,8 +245,8 @@ answer_poll(void *state, long count)
 static bool
 look(struct segments *segments)
 {
-    return segment_did(segments->ping, mapseg_wait(segments->ping, 1, 0, &segments->ping_seen)) &&
-           segment_did(segments->pong, mapseg_wait(segments->pong, 1, 0, &segments->pong_seen));
+    return segment_did(segments->ping, mapseg_wait(segments->ping, 1, &segments->ping_seen, 0)) &&
+           segment_did(segments->pong, mapseg_wait(segments->pong, 1, &segments->pong_seen, 0));
 }
 
 /** All that the rows need. */
@@ -340,7 +341,7 @@ take_rounds(const struct act *act)
          call_segment, answer_segment, NULL},
         {"mapseg-named", "the same, a named segment: read by system calls", &props->named,
          call_segment, answer_segment, NULL},
-        {"mapseg-poll", "poll on mapseg_change_fd; a sealed memfd", &props->polled, call_poll,
+        {"mapseg-poll", "poll on mapseg_notify_fd; a sealed memfd", &props->polled, call_poll,
          answer_poll, NULL},
     };
 
@@ -358,7 +359,7 @@ take_guarded_rounds(void *argument)
     struct props *props = act->props;
     const struct duet duets[] = {
         {"futex", "a bare futex", props->words, call_futex, answer_futex, NULL},
-        {"mapseg-section", "a named segment within mapseg_access_begin and _end", &props->section,
+        {"mapseg-section", "a named segment within mapseg_guard_begin and _end", &props->section,
          call_section, answer_section, NULL},
     };
     struct table table;

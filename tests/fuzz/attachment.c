@@ -10,6 +10,8 @@
  */
 #include "attachment.h"
 
+#include "../calls.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +25,7 @@
 /** The tag that is demanded, if the flags demand one. */
 #define TAG UINT64_C(0x6d61707365670001)
 
-#define KNOWN_FLAGS ((MAPSEG_REQUIRE_ID << 1) - 1)
+#define KNOWN_FLAGS ((MAPSEG_TAKE_DESCRIPTOR << 1) - 1)
 
 #define NAME "fuzz-attachment"
 
@@ -316,8 +318,8 @@ is_one_of(mapseg_result result, const mapseg_result *results)
 static void
 look(struct scene *scene, mapseg *seg, bool fresh)
 {
-    mapseg_information *information = NULL;
-    mapseg_result result = mapseg_info(seg, &information);
+    mapseg_info *information = NULL;
+    mapseg_result result = mapseg_info_new(seg, &information);
 
     expect(seg, result, MAPSEG_OK);
     claim(is_line(information->native_key));
@@ -330,7 +332,7 @@ look(struct scene *scene, mapseg *seg, bool fresh)
     }
     if (fresh && !is_sound(scene, false))
         claim(information->verdict != MAPSEG_OK);
-    mapseg_information_free(information);
+    mapseg_info_free(information);
 }
 
 /** Whether the mapping of the header is there to be touched. */
@@ -361,7 +363,7 @@ lock(struct scene *scene)
            MAPSEG_PERMISSION_DENIED, MAPSEG_FILE_SHRUNK);
     if (result == MAPSEG_OWNER_DIED)
         (void)mapseg_consistent(scene->seg);
-    return mapseg_holds_lock(result);
+    return mapseg_result_owes_unlock(result);
 }
 
 /** A copy of the range is what is in the file. */
@@ -417,8 +419,8 @@ lock_and_write(struct scene *scene)
     if (plan->uses & USE_WRITE)
         write_range(scene);
     if (plan->uses & USE_IN_PLACE && !(plan->shape & (SHAPE_CUT | SHAPE_HARMED)) &&
-        mapseg_holds_lock(mapseg_lock_for(scene->seg, 0)) &&
-        mapseg_holds_lock(mapseg_write_begin(scene->seg)))
+        mapseg_lock_for(scene->seg, 0) == MAPSEG_ALREADY_LOCKED &&
+        mapseg_write_begin(scene->seg) == MAPSEG_ALREADY_LOCKED)
         (void)mapseg_write_end(scene->seg);
     expect(scene->seg, mapseg_unlock(scene->seg), MAPSEG_OK, MAPSEG_NOT_LOCKED,
            MAPSEG_PERMISSION_DENIED, MAPSEG_FILE_SHRUNK);
@@ -453,7 +455,7 @@ static void
 wait_and_look(struct scene *scene)
 {
     uint64_t now = 0;
-    mapseg_result result = mapseg_wait(scene->seg, 1, 0, &now);
+    mapseg_result result = mapseg_wait(scene->seg, 1, &now, 0);
 
     expect(scene->seg, result, MAPSEG_OK, MAPSEG_TIMED_OUT, MAPSEG_OWNER_DIED, MAPSEG_FILE_SHRUNK);
     /* An odd version would be waited for, for a second. */
@@ -471,7 +473,7 @@ static void
 hand_on(struct scene *scene)
 {
     mapseg_access access = scene->plan.shape & SHAPE_WRITES ? MAPSEG_READ_WRITE : MAPSEG_READ_ONLY;
-    int fd = mapseg_export_fd(scene->seg, access);
+    int fd = exported_fd(scene->seg, access);
     mapseg *peer = mapseg_new();
 
     claim(peer != NULL);
@@ -491,21 +493,21 @@ touch(struct scene *scene)
     const volatile char *data = mapseg_const_data(scene->seg);
     size_t size = mapseg_size(scene->seg);
 
-    if (mapseg_access_begin(scene->seg) != MAPSEG_OK)
+    if (mapseg_guard_begin(scene->seg) != MAPSEG_OK)
         return;
     for (size_t at = 0; at < size && at < 16 * PAGE; at += PAGE)
         (void)data[at];
     (void)data[size - 1];
     if (mapseg_data(scene->seg) != NULL)
         *(volatile char *)mapseg_data(scene->seg) = 0;
-    expect(scene->seg, mapseg_access_end(scene->seg), MAPSEG_OK, MAPSEG_FILE_SHRUNK);
+    expect(scene->seg, mapseg_guard_end(scene->seg), MAPSEG_OK, MAPSEG_FILE_SHRUNK);
 }
 
 static void
 use(struct scene *scene)
 {
     uint8_t uses = scene->plan.uses;
-    bool section = scene->guarded && mapseg_access_begin(scene->seg) == MAPSEG_OK;
+    bool section = scene->guarded && mapseg_guard_begin(scene->seg) == MAPSEG_OK;
 
     if (scene->guarded && !section)
         return;
@@ -520,7 +522,7 @@ use(struct scene *scene)
     if (uses & USE_EXPORT)
         hand_on(scene);
     if (section)
-        expect(scene->seg, mapseg_access_end(scene->seg),
+        expect(scene->seg, mapseg_guard_end(scene->seg),
                is_whole(scene) ? MAPSEG_OK : MAPSEG_FILE_SHRUNK);
     if (scene->is_rare)
         look(scene, scene->seg, false);
@@ -538,6 +540,9 @@ attach(struct scene *scene, int *handed)
     options.flags = plan->flags;
     options.user_tag = TAG;
     options.timeout_ns = 1000000;
+    /* What the key names would become the handle's; the harness needs it. */
+    if (!(plan->shape & (SHAPE_HANDED | SHAPE_NAMED)))
+        options.flags &= ~(uint32_t)MAPSEG_TAKE_DESCRIPTOR;
     if (!(plan->shape & SHAPE_HANDED))
         return mapseg_attach_with(scene->seg, access, &options);
     *handed = fcntl(scene->fd, F_DUPFD_CLOEXEC, 0);

@@ -12,7 +12,7 @@
 void attachment_prepare(void);
 
 /** Attaches to the file that the input describes and uses it. `guarded`: what
- *  touches its memory lies between mapseg_access_begin and mapseg_access_end. */
+ *  touches its memory lies between mapseg_guard_begin and mapseg_guard_end. */
 void attachment_run(const uint8_t *data, size_t bytes, bool guarded);
 
 /** A seed, as fuzz_seed has it. */

@@ -11,7 +11,7 @@
 #define TESTS_FUZZ_H
 
 #include "mapseg-format.h"
-#include "mapseg.h"
+#include "mapseg-key.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -250,7 +250,7 @@ check_key(const char *text)
 /** A segment whose texts are `text`, as far as others than the library have a
  *  say in them, and whose numbers are `number`. */
 static void
-describe(mapseg_information *information, const char *text, uint64_t number)
+describe(mapseg_info *information, const char *text, uint64_t number)
 {
     memset(information, 0, sizeof *information);
     information->native_key = text;
@@ -258,7 +258,7 @@ describe(mapseg_information *information, const char *text, uint64_t number)
     information->file_system = "tmpfs";
     information->verdict_text = text;
     information->safety_text = "as safe as can be";
-    information->loss_text = "";
+    information->limitations = "";
     information->type = (mapseg_key_type)(number % 0x300);
     information->use = (mapseg_use)(number % 5);
     information->verdict = (mapseg_result)(number % 40);
@@ -268,7 +268,7 @@ describe(mapseg_information *information, const char *text, uint64_t number)
     information->created_ns = number;
     information->user_tag = number;
     information->recoveries = number;
-    information->sequence = number;
+    information->version = number;
     memcpy(information->id, &number, sizeof number);
     information->lock = (mapseg_lock_state)(number % 6);
     information->attached = (uint32_t)number;
@@ -310,7 +310,7 @@ check_table(unsigned choice, const char *text, uint64_t number)
                                       .no_headings = (choice & 4) != 0,
                                       .bytes = (choice & 8) != 0};
     enum column columns[COLUMN_COUNT];
-    mapseg_information information;
+    mapseg_info information;
     struct libscols_table *table;
     char *printed = NULL;
 
