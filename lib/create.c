@@ -3,7 +3,7 @@
  *
  * The file has no name while it is sized, reserved and given its header and
  * its creator's presence; the name comes last, in one step that fails if the
- * name is taken ([CLAIM_NEW] and then [LINK] in tests/model/name.pml). Where a
+ * name is taken ([INITIALIZE], [CLAIM_NEW] and then [LINK] in tests/model/name.pml). Where a
  * file cannot be without a name it has a private one.
  *
  * SPDX-License-Identifier: MIT
@@ -348,8 +348,8 @@ call_initializer(struct request *request, char *base)
     return result;
 }
 
-/** Lets the caller fill the data, while no other process can find it. No lock is held: it
- *  may take its time. */
+/** [INITIALIZE] Lets the caller fill the data, while no other process can find it. No lock
+ *  is held: it may take its time. */
 static mapseg_result
 initialize(struct request *request, struct msi_failure *failure)
 {

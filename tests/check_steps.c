@@ -245,6 +245,36 @@ act_create(struct scene *in)
     create_as(in, 0, MAPSEG_OK);
 }
 
+/** Calls of the library stand between its stores, so that it is killed there too. */
+static mapseg_result
+fill_pair(void *data, size_t size, void *argument)
+{
+    struct pair *pair = data;
+
+    need_number(DATA_BYTES, size);
+    need(pair->first == 0 && pair->second == 0 && pair->mark == 0);
+    (void)mapseg_digest(pair, sizeof(*pair));
+    pair->first = *(uint64_t *)argument;
+    (void)mapseg_digest(pair, sizeof(*pair));
+    pair->second = *(uint64_t *)argument;
+    (void)mapseg_digest(pair, sizeof(*pair));
+    pair->mark = *(uint64_t *)argument;
+    return MAPSEG_OK;
+}
+
+static void
+act_create_filled(struct scene *in)
+{
+    uint64_t mark = UNKEPT;
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+
+    options.initialize = fill_pair;
+    options.initialize_argument = &mark;
+    need_result(MAPSEG_OK, mapseg_create_or_attach_with(victim, DATA_BYTES, MAPSEG_READ_WRITE,
+                                                        &options, NULL));
+    need_number(victim->attachment.file.inode, inode_of(in->stage.place.path));
+}
+
 static void
 act_create_anew(struct scene *in)
 {
@@ -705,6 +735,23 @@ look_at_name(struct stage *stage)
     mapseg_free(seg);
 }
 
+/** A segment of that name has all that its creator fills it with, or is not there. */
+static void
+look_at_filled(struct stage *stage)
+{
+    mapseg *seg = handle_of(stage->place.key);
+    mapseg_result result = mapseg_attach(seg, MAPSEG_READ_ONLY);
+
+    if (result == MAPSEG_OK) {
+        const struct pair *pair = mapseg_const_data(seg);
+
+        need(pair->first == UNKEPT && pair->second == UNKEPT && pair->mark == UNKEPT);
+    } else {
+        need_result(MAPSEG_NOT_FOUND, result);
+    }
+    mapseg_free(seg);
+}
+
 /** Nothing is there, or a whole segment that can be used. */
 static void
 check_made(struct scene *in)
@@ -726,6 +773,20 @@ check_old_made(struct scene *in)
         need_result(MAPSEG_OK, mapseg_reclaim(seg));
     need(!name_exists(private_path));
     mapseg_free(seg);
+}
+
+static void
+check_filled(struct scene *in)
+{
+    look_at_filled(&in->stage);
+    check_made(in);
+}
+
+static void
+check_old_filled(struct scene *in)
+{
+    look_at_filled(&in->stage);
+    check_old_made(in);
 }
 
 /** What the data of a segment began with, without attaching to it. */
@@ -1069,6 +1130,18 @@ static const struct operation operations[] = {
      .act = act_create,
      .look = look_at_name,
      .check = check_old_made},
+    {.name = "create and initialise",
+     .set = leave_nothing,
+     .enter = enter_with_key,
+     .act = act_create_filled,
+     .look = look_at_filled,
+     .check = check_filled},
+    {.name = "create and initialise without unnamed files",
+     .set = leave_nothing,
+     .enter = enter_old_system,
+     .act = act_create_filled,
+     .look = look_at_filled,
+     .check = check_old_filled},
     {.name = "create a memfd",
      .set = leave_nothing,
      .enter = enter_memfd,

@@ -20,6 +20,8 @@
  *   attached[...] == 0       the last one out, and reclaim, take no name away
  *                            from anybody who is attached
  *   target == file           an unlink hits the very file that was compared
+ *   initialized[file]        when attach returns OK the creator has initialised
+ *                            the data, whenever it died or failed
  *   name == file || removed[file]
  *                            when attach or create returns OK the name leads
  *                            to the file, unless remove was called
@@ -84,6 +86,9 @@
 #ifndef CLAIM_AFTER_LINK /* the creator is present only once the name is there */
 #define CLAIM_AFTER_LINK 0
 #endif
+#ifndef INITIALIZE_AFTER_LINK /* the creator fills the data once the name is there */
+#define INITIALIZE_AFTER_LINK 0
+#endif
 #ifndef NO_NAME_CHECK /* attach does not look at the name again */
 #define NO_NAME_CHECK 0
 #endif
@@ -139,6 +144,7 @@ bit fork_lock[PROCESSES];
 /* What only the checks know. */
 byte attached[FILES + 1]; /* processes, from the OK of attach to the detach */
 bit removed[FILES + 1];   /* remove was called */
+bit initialized[FILES + 1];
 bit excused;              /* the last holder of the name's file died */
 byte holding;             /* threads between a take and its let-go */
 byte finished;            /* threads */
@@ -276,7 +282,7 @@ OPERATION:
             fi
         }
 
-        /* ---- create (create.c): a file, presence, and then the name */
+        /* ---- create (create.c): a file, its data, presence, and then the name */
 CREATE_FILE:
         atomic {
             if
@@ -286,6 +292,11 @@ CREATE_FILE:
             :: else -> goto OPERATION
             fi;
             opened[p] = file;
+            initialized[file] = 0
+        }
+INITIALIZE:
+        atomic {
+            initialized[file] = !INITIALIZE_AFTER_LINK;
             if
             :: CLAIM_AFTER_LINK -> goto LINK
             :: else
@@ -304,11 +315,16 @@ LINK:
                 close_description(presence_of(p))
             fi;
             if
-            :: !CLAIM_AFTER_LINK || !opened[p] -> goto OPERATION
+            :: !(CLAIM_AFTER_LINK || INITIALIZE_AFTER_LINK) || !opened[p] -> goto OPERATION
             :: else
             fi
         }
-        atomic { refs[presence_of(p)] = BIT(p); present[file] = present[file] | BIT(p); goto OPERATION }
+        atomic {
+            initialized[file] = 1;
+            refs[presence_of(p)] = BIT(p);
+            present[file] = present[file] | BIT(p);
+            goto OPERATION
+        }
 
         /* ---- attach (attach.c): open, presence, and the name again */
 OPEN:
@@ -358,6 +374,7 @@ NAME_CHECK:
 ATTACHED:
         atomic {
             assert(name == file || removed[file]);
+            assert(initialized[file]);
             goto OPERATION
         }
 
@@ -572,6 +589,7 @@ init
 #if SCENE != PEERS
         /* One has created already. */
         name = 1;
+        initialized[1] = 1;
         opened[1] = 1;
         attached[1] = BIT(1);
         present[1] = BIT(1);

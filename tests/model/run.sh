@@ -210,7 +210,7 @@ breaks JUDGE_AT_ONCE sequence 'SCENE=READ DEATHS=0' "$unhurt" "$large"
 breaks WAKE_FIRST sequence 'SCENE=WAIT DEATHS=0' "$ended"
 
 bystander='attached[target]==0' other_file='target==at[me]' lost='name==at[me]'
-left='(name==0))||excused' copied='holding&'
+left='(name==0))||excused' copied='holding&' bare='initialized[at[me]]'
 
 breaks CLAIM_AFTER_LINK name 'SCENE=PEERS' "$bystander"
 breaks CHILD_CLAIMS_LATE name 'SCENE=FORK OPERATIONS=1' "$bystander"
@@ -220,6 +220,7 @@ breaks LEAVE_WITHOUT_COMPARE name 'SCENE=PEERS' "$other_file"
 breaks NO_NAME_BYTE name 'SCENE=PEERS' "$other_file"
 breaks RANGE_WITHOUT_NAME_BYTE name 'SCENE=PEERS' "$other_file"
 breaks COMPARE_FIRST name 'SCENE=PEERS' "$other_file"
+breaks INITIALIZE_AFTER_LINK name 'SCENE=PEERS' "$bare"
 breaks NO_NAME_CHECK name 'SCENE=PEERS' "$lost"
 breaks CHECK_BEFORE_CLAIM name 'SCENE=PEERS' "$lost"
 breaks LEAVE_STILL_PRESENT name 'SCENE=PEERS' "$left"
