@@ -94,7 +94,7 @@ $(link_pages): $(manual_pages)
 		in_name && (" " $$0 " ") ~ ("[ ]" call "[, ]") { print FILENAME; exit }' *.3` && \
 	test -n "$$page" && echo ".so man3/$$page" >$@
 
-# Programs that the pages and README.md show; tests/docs.sh keeps them equal.
+# Programs that the pages and README.md show; tests/project/docs.sh keeps them equal.
 EXTRA_DIST += \
 	README.md \
 	SECURITY.md \
@@ -113,4 +113,4 @@ EXTRA_DIST += \
 	doc/examples/service.c \
 	doc/examples/watch.c
 
-scripts += tests/docs.sh tests/examples.sh
+scripts += tests/project/docs.sh tests/project/examples.sh

@@ -5,7 +5,7 @@
  */
 #include <config.h>
 
-#include "../calls.h"
+#include "../support/calls.h"
 #include "segment.h"
 
 #include <stdio.h>

@@ -10,7 +10,7 @@
  */
 #include "attachment.h"
 
-#include "../calls.h"
+#include "../support/calls.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Segments of other users, and those that others may write.
 #
-# shellcheck source=tests/tool_support.sh
-. "${abs_top_srcdir:-$(dirname "$0")/..}/tests/tool_support.sh"
+# shellcheck source=tests/tool/support.sh
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tool/support.sh"
 
 [ "$(id -u)" -eq 0 ] || skip "only root can run programs as other users"
 as_owner="setpriv --reuid 65533 --regid 65533 --clear-groups"

@@ -1,8 +1,8 @@
 #!/bin/sh
 # demo: all parts hold, nothing is left, also when it is stopped half way.
 #
-# shellcheck source=tests/tool_support.sh
-. "${abs_top_srcdir:-$(dirname "$0")/..}/tests/tool_support.sh"
+# shellcheck source=tests/tool/support.sh
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tool/support.sh"
 
 left()
 {

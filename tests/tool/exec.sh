@@ -1,9 +1,9 @@
 #!/bin/sh
 # exec: a sealed segment for a command.
 #
-# shellcheck source=tests/tool_support.sh
+# shellcheck source=tests/tool/support.sh
 # shellcheck disable=SC2016 # inner shells are meant
-. "${abs_top_srcdir:-$(dirname "$0")/..}/tests/tool_support.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tool/support.sh"
 
 printf 0123456789 >"$work/ten"
 

@@ -2,8 +2,8 @@
 # Wrong usage of every subcommand: status 2 and one line. Help and version:
 # status 0, on standard output.
 #
-# shellcheck source=tests/tool_support.sh
-. "${abs_top_srcdir:-$(dirname "$0")/..}/tests/tool_support.sh"
+# shellcheck source=tests/tool/support.sh
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tool/support.sh"
 
 k=shm:$name-usage
 

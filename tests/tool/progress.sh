@@ -2,8 +2,8 @@
 # Large copies that take their time show progress on a terminal, and nowhere
 # else.
 #
-# shellcheck source=tests/tool_support.sh
-. "${abs_top_srcdir:-$(dirname "$0")/..}/tests/tool_support.sh"
+# shellcheck source=tests/tool/support.sh
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tool/support.sh"
 
 python=$(python3 -c 'import pty, sys; print(sys.executable)' 2>/dev/null) || skip "there is no python3 to make a terminal"
 room=$(df -k --output=avail /dev/shm | tail -n 1)

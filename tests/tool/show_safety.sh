@@ -1,8 +1,8 @@
 #!/bin/sh
 # show, of what others may have tampered with: the verdict, what to do, and who can write.
 #
-# shellcheck source=tests/tool_support.sh
-. "${abs_top_srcdir:-$(dirname "$0")/..}/tests/tool_support.sh"
+# shellcheck source=tests/tool/support.sh
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tool/support.sh"
 
 k=shm:$name-safety
 file=/dev/shm/$name-safety

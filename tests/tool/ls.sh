@@ -1,8 +1,8 @@
 #!/bin/sh
 # ls and show, as text.
 #
-# shellcheck source=tests/tool_support.sh
-. "${abs_top_srcdir:-$(dirname "$0")/..}/tests/tool_support.sh"
+# shellcheck source=tests/tool/support.sh
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tool/support.sh"
 
 k=shm:$name-ls
 

@@ -4,8 +4,8 @@
 # and the call.
 # SPDX-License-Identifier: MIT
 #
-# shellcheck source=tests/tool_support.sh
-. "${abs_top_srcdir:-$(dirname "$0")/..}/tests/tool_support.sh"
+# shellcheck source=tests/tool/support.sh
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tool/support.sh"
 
 if [ "${MAPSEG_ALONE-}" != yes ]; then
     rm -rf "$work"
@@ -81,7 +81,7 @@ mapseg_reclaim_with(mapseg *seg, const mapseg_options *options)
 }
 END
 # shellcheck disable=SC2086 # words
-${CC-cc} -shared -fPIC -I"${abs_top_srcdir:-$(dirname "$0")/..}/include" -o "$work/swap.so" "$work/swap.c" -ldl ||
+${CC-cc} -shared -fPIC -I"${abs_top_srcdir:-$(dirname "$0")/../..}/include" -o "$work/swap.so" "$work/swap.c" -ldl ||
     fail "the library that swaps does not compile"
 
 # $@: the arguments of reclaim.

@@ -2,8 +2,8 @@
 # What concerns all segments of the machine, in a /dev/shm of its own: an empty
 # list, reclaim without keys, a full file system.
 #
-# shellcheck source=tests/tool_support.sh
-. "${abs_top_srcdir:-$(dirname "$0")/..}/tests/tool_support.sh"
+# shellcheck source=tests/tool/support.sh
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tool/support.sh"
 
 if [ "${MAPSEG_ALONE-}" != yes ]; then
     rm -rf "$work"

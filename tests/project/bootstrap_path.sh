@@ -6,7 +6,7 @@
 # SPDX-License-Identifier: MIT
 set -u
 
-source=$(cd -- "$(dirname -- "$0")/.." && pwd) || exit 1
+source=$(cd -- "$(dirname -- "$0")/../.." && pwd) || exit 1
 work=$(mktemp -d) || exit 1
 trap 'rm -rf -- "$work"' EXIT
 trap 'exit 1' HUP INT TERM
@@ -41,7 +41,8 @@ HOME=$home ./bootstrap demo >"$work/log" 2>&1 || fail './bootstrap demo'
 build/tools/mapseg --version >/dev/null || fail 'the command does not run'
 cp -R "$home" "$work/home.before"
 
-tests='tests/compile_c99 tests/docs.sh tests/examples.sh tests/installed.sh tests/tool.sh'
+tests='tests/project/compile_c99 tests/project/docs.sh tests/project/examples.sh'
+tests="$tests tests/project/installed.sh tests/tool/all.sh"
 HOME=$home MAKEFLAGS="TESTS=$(printf '%s' "$tests" | sed 's/ /\\ /g')" ./bootstrap check \
     >"$work/log" 2>&1 || fail './bootstrap check'
 [ "$(sed -n 's/^# PASS: *//p' "$work/log")" = 5 ] || fail 'other tests than five passed'

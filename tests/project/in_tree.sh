@@ -5,7 +5,7 @@
 set -u
 
 command -v git >/dev/null || { echo 'skipped: no git'; exit 77; }
-source=$(cd -- "$(dirname -- "$0")/.." && pwd) || exit 1
+source=$(cd -- "$(dirname -- "$0")/../.." && pwd) || exit 1
 work=$(mktemp -d) || exit 1
 trap 'rm -rf -- "$work"' EXIT
 trap 'exit 1' HUP INT TERM
@@ -37,7 +37,8 @@ $left"
 run autoreconf -fi
 run ./configure
 run make -j "$jobs"
-run make -j "$jobs" check TESTS='tests/check_key tests/docs.sh tests/installed.sh tests/tool.sh'
+run make -j "$jobs" check \
+    TESTS='tests/key/check_key tests/project/docs.sh tests/project/installed.sh tests/tool/all.sh'
 run make dist
 run make -j "$jobs" fuzz FUZZ_RUNS=1 FUZZ_TARGETS=key
 # Nor does cleaning take anything away.

@@ -1,4 +1,4 @@
-# tool_support.sh - what the tests of the mapseg command share; they source it.
+# support.sh - what the tests of the mapseg command share; they source it.
 #
 # shellcheck shell=sh
 # shellcheck disable=SC2034 # the tests use the variables

@@ -1,8 +1,8 @@
 #!/bin/sh
 # ls and show, as JSON that a parser takes.
 #
-# shellcheck source=tests/tool_support.sh
-. "${abs_top_srcdir:-$(dirname "$0")/..}/tests/tool_support.sh"
+# shellcheck source=tests/tool/support.sh
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tool/support.sh"
 
 python=$(python3 -c 'import json, sys; print(sys.executable)' 2>/dev/null) || skip "there is no python3"
 

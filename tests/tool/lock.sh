@@ -1,9 +1,9 @@
 #!/bin/sh
 # lock: exclusion between processes, exit codes, and the death of an owner.
 #
-# shellcheck source=tests/tool_support.sh
+# shellcheck source=tests/tool/support.sh
 # shellcheck disable=SC2016 # inner shells are meant
-. "${abs_top_srcdir:-$(dirname "$0")/..}/tests/tool_support.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tool/support.sh"
 
 k=shm:$name-lock
 

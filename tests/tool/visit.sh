@@ -2,9 +2,9 @@
 # What looks at crash debris, writes into it or locks it leaves it where it is.
 # SPDX-License-Identifier: MIT
 #
-# shellcheck source=tests/tool_support.sh
+# shellcheck source=tests/tool/support.sh
 # shellcheck disable=SC2016 # inner shells are meant
-. "${abs_top_srcdir:-$(dirname "$0")/..}/tests/tool_support.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tool/support.sh"
 
 k=shm:$name-visit
 printf 0123456789 >"$work/ten"

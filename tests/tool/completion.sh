@@ -1,12 +1,12 @@
 #!/bin/sh
 # The completion for bash.
 #
-# shellcheck source=tests/tool_support.sh
+# shellcheck source=tests/tool/support.sh
 # shellcheck disable=SC2016 # names and inner programs are meant
-. "${abs_top_srcdir:-$(dirname "$0")/..}/tests/tool_support.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tool/support.sh"
 
 command -v bash >/dev/null || skip "there is no bash"
-source=${abs_top_srcdir:-$(dirname "$0")/..}
+source=${abs_top_srcdir:-$(dirname "$0")/../..}
 
 # What bash offers for a line, sorted.
 offers()

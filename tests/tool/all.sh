@@ -1,8 +1,8 @@
 #!/bin/sh
 # create, write, read, rm and reclaim.
 #
-# shellcheck source=tests/tool_support.sh
-. "${abs_top_srcdir:-$(dirname "$0")/..}/tests/tool_support.sh"
+# shellcheck source=tests/tool/support.sh
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tool/support.sh"
 
 k=shm:$name-one
 data=4096 # where it begins in the file
