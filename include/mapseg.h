@@ -549,9 +549,12 @@ typedef enum mapseg_flag {
 /**
  * Fills the data of a new segment: `size` bytes at `data`, all zero, and writable whatever
  * the access. No other process can find the segment yet. `argument` is
- * options.initialize_argument. It may use other handles, and take its time; the handle that
- * is being created it must leave alone. MAPSEG_OK: the segment appears. Any other result:
- * create fails with it, and leaves nothing.
+ * options.initialize_argument. It may use other handles, take its time, and fork; the handle
+ * that is being created it must leave alone. It must return, and is not cancelled.
+ *
+ * MAPSEG_OK: the segment appears, unless another process's had the name first: then what was
+ * filled is thrown away. Any other result: create fails with it, and leaves nothing. On a file
+ * system that has no files without names it may be called anew, for another new file.
  */
 typedef mapseg_result (*mapseg_initializer)(void *data, size_t size, void *argument);
 

@@ -30,7 +30,9 @@ tests_stress_check_steps_SOURCES = \
 suites += \
 	tests/create/check_bad_input \
 	tests/create/check_faults_of_qt \
+	tests/create/check_initialize \
 	tests/create/check_qt
+tests_create_check_initialize_LDADD = $(internals_libraries)
 # Segments made by hand need their checksums.
 tests_create_check_bad_input_LDADD = $(LDADD) $(XXHASH_LIBS)
 
@@ -85,7 +87,8 @@ tests_name_check_swap_LDADD = $(internals_libraries)
 suites += \
 	tests/pass/check_crossing \
 	tests/pass/check_pass \
-	tests/pass/check_seals
+	tests/pass/check_seals \
+	tests/pass/check_take
 tests_pass_check_crossing_LDADD = $(internals_libraries)
 tests_pass_check_pass_LDADD = $(internals_libraries)
 tests_pass_check_seals_LDADD = $(internals_libraries)
