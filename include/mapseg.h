@@ -101,7 +101,8 @@ typedef enum mapseg_result {
     /** It worked. */
     MAPSEG_OK = 0,
     /** The system refused access to the file, or the attachment may not do
-     *  this. Run as the segment's owner, or have it created with --mode. */
+     *  this. Run as the segment's owner, or have it created with a mode
+     *  that lets others in. */
     MAPSEG_PERMISSION_DENIED = 1,
     /** create: the size is 0, or more than half the address space. attach,
      *  create_or_attach: the segment is smaller than what was asked for. */
@@ -114,7 +115,7 @@ typedef enum mapseg_result {
     /** No segment has that key. Create it, or wait for a process that does. send,
      *  receive: no process has the other end of the socket. */
     MAPSEG_NOT_FOUND = 5,
-    /** The lock cannot be used: the handle was never attached; or, where a
+    /** The lock cannot be used: the handle is not attached; or, where a
      *  change is to begin under a lock held, a peer wrote over its word. */
     MAPSEG_LOCK_ERROR = 6,
     /** No memory, space, quota, descriptors or address space left, or the
@@ -197,8 +198,8 @@ MAPSEG_API const char *mapseg_result_name(mapseg_result result);
 /**
  * Whether a call that locks, and returned this, has taken the lock, so that its caller
  * owes an unlock: true for OK and OWNER_DIED. After ALREADY_LOCKED the lock is held too,
- * but the unlock is owed by the function that took it: one unlock frees it, whoever
- * calls it.
+ * but the unlock is owed by the function that took it: one unlock frees it,
+ * whichever function calls it.
  */
 MAPSEG_API bool mapseg_result_owes_unlock(mapseg_result result);
 
@@ -244,8 +245,8 @@ typedef enum mapseg_access {
 
 /**
  * Attaches, or creates where there is nothing to attach to, also if other
- * processes do the same at this moment. `*created` (may be NULL) says which; it is left
- * as it was by a failure. What is created has `size` bytes; what is there already keeps
+ * processes do the same at this moment. `*created` (may be NULL) says which; after a
+ * failure it is false. What is created has `size` bytes; what is there already keeps
  * its size, see mapseg_size, and must have `size` bytes at least.
  *
  * The results of mapseg_create and mapseg_attach, but for ALREADY_EXISTS and NOT_FOUND
@@ -266,7 +267,8 @@ MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
  * directory of a "file:" key is missing), PERMISSION_DENIED, UNTRUSTED (the
  * runtime directory is not private, or others can replace a directory on the
  * way to a file), OUT_OF_RESOURCES, NOT_SUPPORTED (also: no
- * usable XDG_RUNTIME_DIR). After a failure the handle is as it was before, and
+ * usable XDG_RUNTIME_DIR); with MAPSEG_RECLAIM also the results of mapseg_reclaim about the
+ * segment that is there. After a failure the handle is as it was before, and
  * nothing is left behind.
  */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
@@ -310,8 +312,8 @@ MAPSEG_API MAPSEG_NONNULL(1) size_t mapseg_size(const mapseg *seg);
  * leaves its result there, and one that succeeds MAPSEG_OK, with two exceptions. Locking
  * and unlocking, mapseg_write_begin and mapseg_write_end are too quick for it: where they
  * succeed they may leave what was there, so after a failed read and a good unlock it is
- * the read's. And, as in Qt, refusals that change nothing (attach while attached, detach
- * while detached, unlock without holding) leave it. How a call went is told by its own
+ * the read's. And, as in Qt, refusals that change nothing (ALREADY_ATTACHED, NOT_LOCKED,
+ * detach while detached) leave it. How a call went is told by its own
  * result.
  */
 MAPSEG_API MAPSEG_NONNULL(1) mapseg_result mapseg_error(const mapseg *seg);
@@ -457,7 +459,7 @@ MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) bool mapseg_read_retry(mapseg *se
  * `timeout_ns` nanoseconds at most; 0 only looks, and the default is for ever. `*now` (may
  * be NULL) is the version then; on TIMED_OUT too, unless a change is under way: then it is
  * left as it was. MAPSEG_ANY_VERSION as `seen` asks for the version without waiting for a
- * change.
+ * change. Within a change of one's own it waits in vain, or for another's.
  *
  * Works on attachments that cannot write. TIMED_OUT; OWNER_DIED, at that
  * moment (for ever: after a second): a writer died half way, and no owner has
@@ -478,7 +480,8 @@ MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
  * nor close it. The first call starts a thread that waits for changes, with
  * all signals blocked; later calls give the same descriptor. In a child made
  * by fork() the descriptor is closed: ask again there. After a failure `*fd` is -1:
- * NOT_ATTACHED, OUT_OF_RESOURCES, DESCRIPTOR_CLOSED (the program has closed it).
+ * NOT_ATTACHED, OUT_OF_RESOURCES, DESCRIPTOR_CLOSED (the program has closed it),
+ * PERMISSION_DENIED or NOT_SUPPORTED (a sandbox allows no such descriptor, or no thread).
  */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1, 2) mapseg_result
     mapseg_notify_fd(mapseg *seg, int *fd);
@@ -518,11 +521,11 @@ typedef enum mapseg_flag {
     /** attach, and create with MAPSEG_RECLAIM: accept a segment that another
      *  user than root owns. */
     MAPSEG_ALLOW_OTHER_OWNER = 1 << 8,
-    /** attach, and create with MAPSEG_RECLAIM: accept a segment that its group or everybody may
-       write. */
+    /** attach, and create with MAPSEG_RECLAIM: accept a segment that its group
+     *  or every user may write. */
     MAPSEG_ALLOW_SHARED_WRITE = 1 << 9,
-    /** attach, and create with MAPSEG_RECLAIM: accept a file that has other names too (hard links).
-     */
+    /** attach, and create with MAPSEG_RECLAIM: accept a file that has other
+     *  names too (hard links). */
     MAPSEG_ALLOW_HARD_LINKS = 1 << 10,
     /** attach, create, remove, reclaim, with "file:" keys: accept a directory, on
      *  the way to the file, in which others can replace names: one that another
@@ -535,8 +538,8 @@ typedef enum mapseg_flag {
     /** attach: this attachment only looks. When it leaves, also as the last one
      *  out, the segment's name stays: crash debris remains what it was. */
     MAPSEG_KEEP_NAME = 1 << 13,
-    /** reclaim: take crash debris alone, and no persistent segment
-     *  (MEANT_TO_STAY). */
+    /** reclaim, and create with MAPSEG_RECLAIM: take crash debris alone, and no
+     *  persistent segment (MEANT_TO_STAY). */
     MAPSEG_STALE_ONLY = 1 << 14,
     /** attach, remove, reclaim: demand that the segment's id is options.id. */
     MAPSEG_REQUIRE_ID = 1 << 15,
@@ -549,8 +552,9 @@ typedef enum mapseg_flag {
 /**
  * Fills the data of a new segment: `size` bytes at `data`, all zero, and writable whatever
  * the access. No other process can find the segment yet. `argument` is
- * options.initialize_argument. It may use other handles, take its time, and fork; the handle
- * that is being created it must leave alone. It must return, and is not cancelled.
+ * options.initialize_argument; `data` is good until the initialiser returns. It may use other
+ * handles, take its time, and fork; the handle that is being created it must leave alone. It must
+ * return, and is not cancelled.
  *
  * MAPSEG_OK: the segment appears, unless another process's had the name first: then what was
  * filled is thrown away. Any other result: create fails with it, and leaves nothing. On a file
@@ -593,7 +597,9 @@ typedef struct mapseg_options {
 
 /** mapseg_create_or_attach with options (NULL: the defaults), for both. `initialize` is
  *  called where the segment is created; the loser of a race attaches, and finds data that
- *  was initialised. */
+ *  was initialised. With MAPSEG_REQUIRE_ID it only attaches: a new segment has another id.
+ *  ALREADY_EXISTS: other processes created and removed the segment again and again, all of
+ *  options.timeout_ns. */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
     mapseg_create_or_attach_with(mapseg *seg, size_t size, mapseg_access access,
                                  const mapseg_options *options, bool *created);
@@ -619,11 +625,13 @@ MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
  *  is does not matter here, only whether the system lets this user remove it; a
  *  damaged segment can be removed too. NOT_FOUND, PERMISSION_DENIED,
  *  NOT_A_SEGMENT and UNTRUSTED (a symbolic link): left alone; NOT_SUPPORTED
- *  (memfd: there is no name), TIMED_OUT. The handle stays attached. */
+ *  (memfd: there is no name), KEY_ERROR, OUT_OF_RESOURCES, TIMED_OUT. The handle stays
+ *  attached. */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result mapseg_remove(mapseg *seg);
 
 /** mapseg_remove with options (NULL: the defaults), of which MAPSEG_REQUIRE_ID,
- *  MAPSEG_ALLOW_SHARED_DIRECTORY and timeout_ns matter here. NOT_FOUND also
+ *  MAPSEG_ALLOW_SHARED_DIRECTORY and timeout_ns matter here. INVALID_ARGUMENT: the options
+ *  are bad. NOT_FOUND also
  *  where another segment than the one demanded has the name: it was left alone. */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
     mapseg_remove_with(mapseg *seg, const mapseg_options *options);
@@ -840,7 +848,7 @@ typedef enum mapseg_writers {
      *  read only: they can open the file anew. Others only with a descriptor to
      *  write that they were handed. */
     MAPSEG_WRITERS_OWNER = 1,
-    /** Others too: the mode lets its group or everybody write. */
+    /** Others too: the mode lets its group or every user write. */
     MAPSEG_WRITERS_OTHERS = 2,
     MAPSEG_WRITERS_RESERVED = 0x7fffffff
 } mapseg_writers;
@@ -922,8 +930,8 @@ typedef struct mapseg_info {
 /** Describes the segment that the handle is attached to, or, if it is not, the one
  *  that its key leads to. The caller frees `*info` with mapseg_info_free; after a failure it
  *  is NULL. Takes no lock and no presence. NOT_FOUND, KEY_ERROR,
- *  PERMISSION_DENIED, OUT_OF_RESOURCES, NOT_SUPPORTED, DESCRIPTOR_CLOSED; a file
- *  that is no segment is described, see `verdict`. */
+ *  PERMISSION_DENIED, UNTRUSTED, OUT_OF_RESOURCES, NOT_SUPPORTED, DESCRIPTOR_CLOSED,
+ *  UNKNOWN_ERROR; a file that is no segment is described, see `verdict`. */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1, 2) mapseg_result
     mapseg_info_new(mapseg *seg, mapseg_info **info);
 

@@ -404,8 +404,13 @@ name_is_taken(struct msi_failure *failure)
 static mapseg_result
 clear_name(const struct request *request, struct msi_failure *failure)
 {
-    struct msi_removal removal = {.careful = true, .options = &request->options};
-    mapseg_result result = msi_name_remove(&request->name, &removal, failure);
+    mapseg_options options = request->options;
+    struct msi_removal removal = {.careful = true, .options = &options};
+    mapseg_result result;
+
+    /* It is about attaching. */
+    options.flags &= ~(uint32_t)MAPSEG_REQUIRE_ID;
+    result = msi_name_remove(&request->name, &removal, failure);
 
     if (result == MAPSEG_IN_USE)
         return msi_failed(failure, MAPSEG_ALREADY_EXISTS, EEXIST,
@@ -712,7 +717,8 @@ leads_to_nothing(mapseg *seg, mapseg_access access, const mapseg_options *option
     struct msi_place place;
 
     msi_place_of(seg->key, &place);
-    if (place.is_new_memory && !msi_handle_is_attached(seg))
+    if (place.is_new_memory && !msi_handle_is_attached(seg) &&
+        !(options->flags & MAPSEG_REQUIRE_ID))
         return true;
     *result = mapseg_attach_with(seg, access, options);
     return *result == MAPSEG_NOT_FOUND;
@@ -726,15 +732,20 @@ create_or_attach(mapseg *seg, size_t size, mapseg_access access, const mapseg_op
     int64_t pause_ns = 0;
     mapseg_result result;
     bool refused;
+    int races = 0;
 
     do {
         if (!leads_to_nothing(seg, access, options, &result))
             return result;
+        if (options->flags & MAPSEG_REQUIRE_ID)
+            return result;
         result = create_as(seg, size, access, options, &refused);
         *created = result == MAPSEG_OK;
+        if (result != MAPSEG_ALREADY_EXISTS || refused)
+            return result;
         /* Another process was faster. By the time we attach, its segment may be gone again. */
-    } while (result == MAPSEG_ALREADY_EXISTS && !refused &&
-             msi_wait_for_remover(&pause_ns, deadline));
+        races++;
+    } while (races < NAME_TRIES || msi_wait_for_remover(&pause_ns, deadline));
     return result;
 }
 

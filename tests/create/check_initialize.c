@@ -500,6 +500,54 @@ START_TEST(options_count_for_both)
 }
 END_TEST
 
+/// A caller that demands an id wants a segment that is there: none is made.
+START_TEST(demanded_id_is_attached_to_alone)
+{
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+    bool made = true;
+    mapseg *seg, *other;
+
+    set_key();
+    other = handle_for(key);
+    options.flags = MAPSEG_REQUIRE_ID;
+    expect(MAPSEG_NOT_FOUND, other,
+           mapseg_create_or_attach_with(other, SIZE, MAPSEG_READ_WRITE, &options, &made));
+    ck_assert(!made && !exists(path));
+    seg = created(key, SIZE);
+    options.timeout_ns = -1;
+    expect(MAPSEG_NOT_FOUND, other,
+           mapseg_create_or_attach_with(other, SIZE, MAPSEG_READ_WRITE, &options, &made));
+    expect(MAPSEG_OK, other, mapseg_set_native_key(other, "memfd:"));
+    expect(MAPSEG_KEY_ERROR, other,
+           mapseg_create_or_attach_with(other, SIZE, MAPSEG_READ_WRITE, &options, &made));
+    ck_assert(!made);
+    mapseg_free(other);
+    mapseg_free(seg);
+}
+END_TEST
+
+/// What create does to an older segment does not depend on an id, which is about attaching.
+START_TEST(reclaiming_asks_for_no_id)
+{
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+    mapseg *seg;
+
+    set_key();
+    leave_debris(key, 100, 'd');
+    seg = handle_for(key);
+    options.flags = MAPSEG_RECLAIM | MAPSEG_REQUIRE_ID;
+    expect(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
+    mapseg_free(seg);
+    leave_persistent(key, 100);
+    seg = handle_for(key);
+    options.flags = MAPSEG_RECLAIM | MAPSEG_STALE_ONLY;
+    expect(MAPSEG_MEANT_TO_STAY, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
+    ck_assert(exists(path));
+    expect(MAPSEG_OK, seg, mapseg_remove(seg));
+    mapseg_free(seg);
+}
+END_TEST
+
 static int naps;
 static struct msi_os_operations healthy;
 
@@ -568,6 +616,8 @@ main(void)
     tcase_add_test(group, smaller_segment_is_refused);
     tcase_add_test(group, smaller_segment_of_a_descriptor_is_refused);
     tcase_add_test(group, options_count_for_both);
+    tcase_add_test(group, demanded_id_is_attached_to_alone);
+    tcase_add_test(group, reclaiming_asks_for_no_id);
     tcase_add_test(group, no_time_is_no_wait);
     return run_suite(suite);
 }

@@ -8,7 +8,8 @@ set -u
 
 source=$abs_top_srcdir
 build=$abs_top_builddir
-header=$source/include/mapseg.h
+include=$source/include
+header=$include/mapseg.h
 pages=$source/doc
 work=$(mktemp -d) || exit 99
 key=mapseg-docs-$$
@@ -121,28 +122,47 @@ check_blocks()
 
 # ----------------------------------------------------------- what is said --
 
+# Each call that the headers declare: its header, its name, its prototype without
+# attributes.
+declarations()
+{
+    for declaring in mapseg.h mapseg-key.h mapseg-spawn.h; do
+        sed '/^#/d' "$include/$declaring" | tr '\n' ' ' | sed 's:/\*:\n&:g; s:\*/:&\n:g' |
+            sed '/^\/\*/d' | tr '\n' ' ' | tr ';' '\n' | sed -n 's/.*MAPSEG_API //p' |
+            sed 's/MAPSEG_MUST_CHECK//; s/MAPSEG_NONNULL([0-9, ]*)//' |
+            sed "s/.*[ *]\(mapseg_[a-z0-9_]*\)(.*/$declaring \1 &/"
+    done
+}
+
 check_calls()
 {
-    sed -n 's/^MAPSEG_API [^(]*[ *]\(mapseg_[a-z0-9_]*\)(.*/\1/p' "$header" >"$work/calls"
-    [ "$(wc -l <"$work/calls")" -ge 50 ] || fail "found too few calls in mapseg.h"
-    tr -d '\n' <"$header" | sed 's/MAPSEG_API/\n/g' | sed 's/;.*//' | tr -d ' ' >"$work/prototypes"
+    declarations >"$work/declarations"
+    [ "$(wc -l <"$work/declarations")" -ge 50 ] || fail "found too few calls in the headers"
+    awk '{ print $2 }' "$work/declarations" >"$work/calls"
 
-    while read -r call; do
+    while read -r declaring call prototype; do
         page=$(page_of "$call")
         [ -n "$page" ] || { fail "no page has $call in its NAME section"; continue; }
-        prototype=$(grep -F -e "$call(" "$work/prototypes" | head -n 1)
-        [ -n "$prototype" ] || fail "found no prototype of $call in mapseg.h"
+        prototype=$(echo "$prototype" | tr -d ' ')
         section "$page" SYNOPSIS | sed 's/^\.[A-Z]* //' | tr -d '" \n' | has "$prototype;" ||
             fail "${page##*/} does not have the prototype $prototype"
+        section "$page" SYNOPSIS | has "#include <$declaring>" ||
+            fail "${page##*/} does not say that $call is in $declaring"
         [ "${page##*/}" = "$call.3" ] && continue
         [ "$(cat "$build/doc/links/$call.3")" = ".so man3/${page##*/}" ] ||
             fail "$call.3 does not lead to ${page##*/}"
-    done <"$work/calls"
+    done <"$work/declarations"
 
     for link in "$build"/doc/links/*.3; do
         call=${link##*/}
         grep -q -x -e "${call%.3}" "$work/calls" || fail "$call is about no call"
     done
+
+    for page in "$pages"/*.3; do
+        section "$page" SYNOPSIS | grep -o 'mapseg_[a-z0-9_]*(' | tr -d '(' |
+            grep -v -x -F -f "$work/calls" | sed "s/^/${page##*/} has the prototype of /"
+    done >"$work/unknown"
+    [ ! -s "$work/unknown" ] || fail "what is no call: $(cat "$work/unknown")"
 }
 
 # $1: the enum; $2: the page that must have each of its names.
