@@ -11,16 +11,16 @@
  */
 #include "attach.h"
 
-#include "handle/forklist.h"
 #include "file/header.h"
 #include "file/key.h"
 #include "file/name.h"
-#include "handle/options.h"
-#include "os/os.h"
 #include "file/place.h"
-#include "handle/report.h"
 #include "file/trust.h"
+#include "handle/forklist.h"
+#include "handle/options.h"
+#include "handle/report.h"
 #include "mapseg-spawn.h"
+#include "os/os.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -401,13 +401,14 @@ msi_attach_given(mapseg *seg, const struct msi_given *given, mapseg_access acces
 static mapseg_result
 attach_key(struct request *request, struct msi_failure *failure)
 {
-    struct msi_given given = {.fd = request->place.descriptor, .has_key = true};
+    const struct msi_given given = {.fd = request->place.descriptor, .has_key = true};
+    bool takes = request->options.flags & MAPSEG_TAKE_DESCRIPTOR && given.fd >= 0;
     mapseg_result result;
 
-    if (request->options.flags & MAPSEG_TAKE_DESCRIPTOR && given.fd >= 0)
-        request->given = &given;
+    request->given = takes ? &given : NULL;
     result = attach(request, failure);
-    if (result == MAPSEG_OK && request->given != NULL)
+    request->given = NULL;
+    if (result == MAPSEG_OK && takes)
         (void)msi_os.close_on_exec(given.fd);
     return result;
 }

@@ -6,8 +6,8 @@
 #ifndef MAPSEG_ATTACH_H
 #define MAPSEG_ATTACH_H
 
-#include "os/failure.h"
 #include "handle/handle.h"
+#include "os/failure.h"
 
 struct msi_fd_in_flight;
 struct mapseg_message;

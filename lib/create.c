@@ -9,15 +9,15 @@
  * SPDX-License-Identifier: MIT
  */
 #include "attach.h"
-#include "handle/fork.h"
 #include "file/header.h"
 #include "file/key.h"
-#include "os/os.h"
 #include "file/place.h"
 #include "file/trust.h"
+#include "handle/fork.h"
 #include "handle/forklist.h"
 #include "handle/options.h"
 #include "handle/report.h"
+#include "os/os.h"
 #include "remove.h"
 
 #include <errno.h>

@@ -6,12 +6,12 @@
 #include "export.h"
 
 #include "attach.h"
-#include "handle/forklist.h"
 #include "file/key.h"
+#include "handle/forklist.h"
 #include "handle/options.h"
-#include "os/os.h"
 #include "handle/report.h"
 #include "mapseg-spawn.h"
+#include "os/os.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,15 +3,14 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "file/key.h"
+#include "file/place.h"
 #include "handle/describe.h"
-
 #include "handle/forklist.h"
 #include "handle/handle.h"
-#include "file/key.h"
 #include "handle/options.h"
-#include "os/os.h"
-#include "file/place.h"
 #include "handle/report.h"
+#include "os/os.h"
 
 #include <errno.h>
 #include <fcntl.h>

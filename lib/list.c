@@ -3,15 +3,14 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "handle/describe.h"
-
-#include "handle/fork.h"
-#include "handle/forklist.h"
+#include "file/file.h"
 #include "file/header.h"
 #include "file/key.h"
-#include "os/os.h"
 #include "file/place.h"
-#include "file/file.h"
+#include "handle/describe.h"
+#include "handle/fork.h"
+#include "handle/forklist.h"
+#include "os/os.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,9 +4,8 @@
  * SPDX-License-Identifier: MIT
  */
 #include "handle/handle.h"
-
-#include "os/os.h"
 #include "handle/report.h"
+#include "os/os.h"
 #include "os/tsan.h"
 
 /** Why the handle cannot lock at all. */

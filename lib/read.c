@@ -6,12 +6,11 @@
  * SPDX-License-Identifier: MIT
  */
 #include "handle/handle.h"
-
 #include "handle/notify.h"
-#include "os/os.h"
 #include "handle/report.h"
-#include "sync/spin.h"
 #include "handle/view.h"
+#include "os/os.h"
+#include "sync/spin.h"
 
 /** More takes too long to be copied in vain. */
 #define QUICK_BYTES 4096

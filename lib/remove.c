@@ -9,20 +9,20 @@
  * SPDX-License-Identifier: MIT
  */
 #include "remove.h"
-#include "handle/fork.h"
+
+#include "file/file.h"
 #include "file/header.h"
 #include "file/key.h"
-#include "os/os.h"
+#include "file/name.h"
 #include "file/place.h"
 #include "file/trust.h"
+#include "handle/fork.h"
 #include "handle/forklist.h"
+#include "handle/handle.h"
 #include "handle/options.h"
 #include "handle/report.h"
-#include "remove.h"
-#include "file/name.h"
-#include "handle/handle.h"
+#include "os/os.h"
 #include "sync/presence.h"
-#include "file/file.h"
 
 #include <errno.h>
 #include <fcntl.h>

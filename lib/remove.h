@@ -6,8 +6,8 @@
 #ifndef MAPSEG_REMOVE_H
 #define MAPSEG_REMOVE_H
 
-#include "os/failure.h"
 #include "file/name.h"
+#include "os/failure.h"
 
 /** How a name is to be removed. */
 struct msi_removal {

@@ -3,19 +3,18 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "handle/attachment.h"
-
-#include "handle/forklist.h"
-#include "handle/fork.h"
-#include "handle/guard.h"
-#include "handle/handle.h"
 #include "file/key.h"
 #include "file/name.h"
-#include "handle/notify.h"
-#include "os/os.h"
 #include "file/place.h"
+#include "handle/attachment.h"
+#include "handle/fork.h"
+#include "handle/forklist.h"
+#include "handle/guard.h"
+#include "handle/handle.h"
+#include "handle/notify.h"
 #include "handle/report.h"
 #include "mapseg-spawn.h"
+#include "os/os.h"
 
 #include <errno.h>
 #include <stdlib.h>

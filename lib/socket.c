@@ -3,13 +3,12 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "export.h"
-
 #include "attach.h"
+#include "export.h"
 #include "handle/forklist.h"
 #include "handle/options.h"
-#include "os/os.h"
 #include "handle/report.h"
+#include "os/os.h"
 
 #include <errno.h>
 #include <string.h>

@@ -4,11 +4,10 @@
  * SPDX-License-Identifier: MIT
  */
 #include "handle/attachment.h"
-
 #include "handle/handle.h"
-#include "os/os.h"
 #include "handle/report.h"
 #include "handle/view.h"
+#include "os/os.h"
 
 #include <errno.h>
 

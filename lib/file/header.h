@@ -6,8 +6,8 @@
 #ifndef MAPSEG_HEADER_H
 #define MAPSEG_HEADER_H
 
-#include "os/failure.h"
 #include "mapseg-format.h"
+#include "os/failure.h"
 
 /** Header flags that this library knows. */
 #define MSI_HEADER_KNOWN (MAPSEG_HEADER_PERSISTENT | MAPSEG_HEADER_FAIR)

@@ -8,8 +8,8 @@
  */
 #include "key.h"
 
-#include "os/os.h"
 #include "mapseg-spawn.h"
+#include "os/os.h"
 
 #include <limits.h>
 #include <stdio.h>

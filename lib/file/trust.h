@@ -6,8 +6,8 @@
 #ifndef MAPSEG_TRUST_H
 #define MAPSEG_TRUST_H
 
-#include "os/failure.h"
 #include "mapseg-format.h"
+#include "os/failure.h"
 
 #include <stdbool.h>
 #include <sys/stat.h>

@@ -6,10 +6,10 @@
 #ifndef MAPSEG_ATTACHMENT_H
 #define MAPSEG_ATTACHMENT_H
 
-#include "os/failure.h"
 #include "file/file.h"
-#include "sync/lock.h"
 #include "mapseg-format.h"
+#include "os/failure.h"
+#include "sync/lock.h"
 #include "sync/presence.h"
 
 /** What an attachment consists of besides its lock. */

@@ -10,10 +10,10 @@
 
 #include "file/header.h"
 #include "file/key.h"
-#include "os/os.h"
 #include "file/place.h"
-#include "sync/presence.h"
 #include "file/trust.h"
+#include "os/os.h"
+#include "sync/presence.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -7,9 +7,9 @@
 #define MAPSEG_HANDLE_H
 
 #include "attachment.h"
-#include "sync/lock.h"
 #include "mapseg-format.h"
 #include "mapseg-key.h"
+#include "sync/lock.h"
 
 #include <stdatomic.h>
 #include <sys/types.h>

@@ -224,8 +224,8 @@ find_fd(mapseg *seg, int *fd, struct msi_failure *failure)
         return MAPSEG_OK;
     *fd = -1;
     return msi_failed(failure, MAPSEG_DESCRIPTOR_CLOSED, 0,
-                      "this program has closed the descriptor that notifies of changes, which is the "
-                      "handle's; detach and attach anew, and keep it open");
+                      "this program has closed the descriptor that notifies of changes, which is "
+                      "the handle's; detach and attach anew, and keep it open");
 }
 
 mapseg_result

@@ -9,8 +9,8 @@
  */
 #include "report.h"
 
-#include "handle.h"
 #include "file/key.h"
+#include "handle.h"
 #include "os/os.h"
 #include "os/printable.h"
 

@@ -6,9 +6,9 @@
 #ifndef MAPSEG_VIEW_H
 #define MAPSEG_VIEW_H
 
-#include "os/copy.h"
 #include "guard.h"
 #include "handle.h"
+#include "os/copy.h"
 #include "sync/version.h"
 
 /** How often a reader tries at once before it waits for writers to pause. */

@@ -4,7 +4,6 @@
  * SPDX-License-Identifier: MIT
  */
 #include "os.h"
-
 #include "proc.h"
 
 #include <dirent.h>

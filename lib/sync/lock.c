@@ -15,10 +15,10 @@
 #include "lock.h"
 
 #include "os/os.h"
-#include "presence.h"
 #include "os/signals.h"
-#include "spin.h"
 #include "os/tsan.h"
+#include "presence.h"
+#include "spin.h"
 #include "version.h"
 
 #include <errno.h>

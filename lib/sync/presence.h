@@ -6,9 +6,9 @@
 #ifndef MAPSEG_PRESENCE_H
 #define MAPSEG_PRESENCE_H
 
-#include "os/failure.h"
 #include "file/file.h"
 #include "mapseg-format.h"
+#include "os/failure.h"
 
 #include <stdbool.h>
 #include <stddef.h>

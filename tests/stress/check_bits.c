@@ -39,7 +39,8 @@ peer_program(void)
     static char path[4096];
     const char *directory = getenv("abs_top_builddir");
 
-    (void)snprintf(path, sizeof(path), "%s/tests/stress/peer32", directory != NULL ? directory : ".");
+    (void)snprintf(path, sizeof(path), "%s/tests/stress/peer32",
+                   directory != NULL ? directory : ".");
     return path;
 }
 
