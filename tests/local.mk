@@ -144,7 +144,7 @@ tests_project_compile_cxx_SOURCES = tests/project/compile_cxx.cpp
 tests_project_compile_cxx_LDADD = lib/libmapseg.la
 scripts += \
 	tests/project/floors.sh \
-	tests/project/installed.sh \
+	tests/project/installed.sh tests/project/misuse.sh \
 	tests/project/symbols.sh \
 	tests/project/tsan.sh
 

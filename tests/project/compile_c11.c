@@ -1,5 +1,5 @@
 /*
- * compile_c11.c - a C11 program compiles against mapseg.h, links and runs.
+ * compile_c11.c - a C11 program compiles against the headers, links and runs.
  *
  * The headers come first and twice, so that they must stand on their own.
  *
@@ -7,6 +7,12 @@
  */
 #include "mapseg.h"
 #include "mapseg.h"
+
+#include "mapseg-key.h"
+#include "mapseg-key.h"
+
+#include "mapseg-spawn.h"
+#include "mapseg-spawn.h"
 
 #include "mapseg-format.h"
 #include "mapseg-format.h"

@@ -1,10 +1,16 @@
 /*
- * compile_cxx.cpp - a C++17 program compiles against mapseg.h, links and runs.
+ * compile_cxx.cpp - a C++17 program compiles against the headers, links and runs.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "mapseg.h"
 #include "mapseg.h"
+
+#include "mapseg-key.h"
+#include "mapseg-key.h"
+
+#include "mapseg-spawn.h"
+#include "mapseg-spawn.h"
 
 #include "mapseg-format.h"
 #include "mapseg-format.h"

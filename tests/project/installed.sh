@@ -117,6 +117,8 @@ fi
 cat >"$work/program.c" <<END
 #include <mapseg.h>
 #include <mapseg-format.h>
+#include <mapseg-key.h>
+#include <mapseg-spawn.h>
 #include <string.h>
 
 int main(void)
