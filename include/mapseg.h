@@ -384,10 +384,12 @@ MAPSEG_API MAPSEG_NONNULL(1) mapseg_result mapseg_consistent(mapseg *seg);
  * try again, until it ends. Under the lock that this thread holds already it
  * begins one all the same; so lock with mapseg_lock_for to give up in time.
  *
- * OK, OWNER_DIED and ALREADY_LOCKED: the change has begun, and a mapseg_write_end is
- * owed, which releases the lock, however often it was taken. After OWNER_DIED repair the
- * data, and call mapseg_consistent. Otherwise the results of mapseg_lock; and
- * PERMISSION_DENIED where this handle is attached read-only.
+ * OK and OWNER_DIED: the change has begun, and a mapseg_write_end is owed
+ * (mapseg_result_owes_unlock). After OWNER_DIED repair the data, and call
+ * mapseg_consistent. ALREADY_LOCKED: the change has begun, under the lock that this thread
+ * holds; leave its end to the function that took the lock, whose unlock ends it, or call
+ * mapseg_write_end, which releases the lock too. Otherwise the results of mapseg_lock, and
+ * no change has begun; and PERMISSION_DENIED where this handle is attached read-only.
  */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result mapseg_write_begin(mapseg *seg);
 

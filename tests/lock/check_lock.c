@@ -170,6 +170,46 @@ lock_within(mapseg *seg)
     need_result(MAPSEG_ALREADY_LOCKED, mapseg_try_lock(seg));
 }
 
+/** Changes the data as one version, under a lock that its caller may have. */
+static void
+change(mapseg *seg, char byte)
+{
+    mapseg_result result = mapseg_write_begin(seg);
+
+    need(mapseg_result_owes_unlock(result) || result == MAPSEG_ALREADY_LOCKED);
+    *(char *)data_of(seg) = byte;
+    if (mapseg_result_owes_unlock(result))
+        need_result(MAPSEG_OK, mapseg_write_end(seg));
+}
+
+static void
+change_within(mapseg *seg)
+{
+    change(seg, 'i');
+    need_result(MAPSEG_ALREADY_LOCKED, mapseg_try_lock(seg));
+}
+
+/// A change within a locked function is one version when the lock is released.
+START_TEST(inner_change_ends_with_the_lock)
+{
+    struct stage *stage = new_stage();
+    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *other = attached_to(stage->place.key);
+    uint64_t version;
+    char byte;
+
+    change(seg, 'o');
+    need_result(MAPSEG_OK, mapseg_read(other, 0, &byte, 1, &version));
+    need(byte == 'o' && version == 2);
+    lock_and_unlock(seg, change_within);
+    need_result(MAPSEG_OK, mapseg_read(other, 0, &byte, 1, &version));
+    need(byte == 'i' && version == 4);
+    need_result(MAPSEG_NOT_LOCKED, mapseg_unlock(seg));
+    mapseg_free(other);
+    mapseg_free(seg);
+}
+END_TEST
+
 /// A locking function that calls a locking function keeps the lock until its own end.
 START_TEST(inner_function_owes_nothing)
 {
@@ -765,6 +805,7 @@ add_one_process(Suite *suite)
     tcase_add_test(tcase, second_lock_of_a_thread);
     tcase_add_test(tcase, which_results_owe_an_unlock);
     tcase_add_test(tcase, inner_function_owes_nothing);
+    tcase_add_test(tcase, inner_change_ends_with_the_lock);
     tcase_add_test(tcase, unlock_without_holding_changes_nothing);
     tcase_add_test(tcase, lock_of_a_handle_that_is_not_attached);
     tcase_add_test(tcase, failing_create_leaves_the_lock_alone);
