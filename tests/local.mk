@@ -83,9 +83,11 @@ tests_name_check_swap_LDADD = $(internals_libraries)
 
 # mapseg_export_fd(3), mapseg_send(3): segments that travel
 suites += \
+	tests/pass/check_attack \
 	tests/pass/check_crossing \
 	tests/pass/check_export \
 	tests/pass/check_message \
+	tests/pass/check_peer \
 	tests/pass/check_pieces \
 	tests/pass/check_seals \
 	tests/pass/check_send \
@@ -93,15 +95,20 @@ suites += \
 	tests/pass/check_spawn
 tests_pass_check_crossing_LDADD = $(internals_libraries)
 tests_pass_check_export_LDADD = $(internals_libraries)
+tests_pass_check_peer_LDADD = $(internals_libraries)
 tests_pass_check_pieces_LDADD = $(internals_libraries)
 tests_pass_check_seals_LDADD = $(internals_libraries)
 tests_pass_check_send_LDADD = $(internals_libraries)
+tests_pass_check_attack_SOURCES = tests/pass/check_attack.c $(pass_sealed)
 tests_pass_check_export_SOURCES = tests/pass/check_export.c $(pass_segments) $(pass_strangers)
 tests_pass_check_message_SOURCES = tests/pass/check_message.c $(pass_letters) $(pass_strangers)
+tests_pass_check_peer_SOURCES = tests/pass/check_peer.c $(pass_sealed)
 tests_pass_check_pieces_SOURCES = tests/pass/check_pieces.c $(pass_letters)
+tests_pass_check_seals_SOURCES = tests/pass/check_seals.c $(pass_sealed)
 tests_pass_check_send_SOURCES = tests/pass/check_send.c $(pass_letters)
 tests_pass_check_socket_SOURCES = tests/pass/check_socket.c $(pass_letters) $(pass_strangers)
 tests_pass_check_spawn_SOURCES = tests/pass/check_spawn.c $(pass_segments) $(pass_sockets)
+pass_sealed = tests/pass/sealed.c tests/pass/sealed.h
 pass_segments = tests/pass/segments.c tests/pass/segments.h
 pass_sockets = tests/pass/sockets.c tests/pass/sockets.h
 pass_letters = tests/pass/letters.c tests/pass/letters.h $(pass_segments) $(pass_sockets)
