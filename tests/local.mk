@@ -43,6 +43,7 @@ tests_fork_check_handler_LDADD = $(internals_libraries)
 # mapseg_guard_begin(3)
 suites += \
 	tests/guard/check_guard \
+	tests/guard/check_section \
 	tests/guard/check_shrink
 tests_guard_check_shrink_LDADD = $(internals_libraries)
 
@@ -67,7 +68,8 @@ suites += \
 	tests/lock/check_heal \
 	tests/lock/check_lock \
 	tests/lock/check_lock_rules \
-	tests/lock/check_owner
+	tests/lock/check_owner \
+	tests/lock/check_unlock
 tests_lock_check_heal_LDADD = $(internals_libraries)
 tests_lock_check_lock_rules_LDADD = $(internals_libraries)
 
@@ -84,7 +86,6 @@ tests_name_check_swap_LDADD = $(internals_libraries)
 # mapseg_export_fd(3), mapseg_send(3): segments that travel
 suites += \
 	tests/pass/check_attack \
-	tests/pass/check_crossing \
 	tests/pass/check_export \
 	tests/pass/check_message \
 	tests/pass/check_peer \
@@ -93,7 +94,6 @@ suites += \
 	tests/pass/check_send \
 	tests/pass/check_socket \
 	tests/pass/check_spawn
-tests_pass_check_crossing_LDADD = $(internals_libraries)
 tests_pass_check_export_LDADD = $(internals_libraries)
 tests_pass_check_peer_LDADD = $(internals_libraries)
 tests_pass_check_pieces_LDADD = $(internals_libraries)
@@ -145,11 +145,27 @@ tests_trust_check_unmapped_LDADD = $(internals_libraries)
 
 # mapseg_read(3): changes, and waiting for them
 suites += \
-	tests/version/check_change \
-	tests/version/check_sequence \
-	tests/version/check_wait
-tests_version_check_change_LDADD = $(internals_libraries)
+	tests/version/check_dead_writer \
+	tests/version/check_lazy \
+	tests/version/check_notify \
+	tests/version/check_notify_life \
+	tests/version/check_read \
+	tests/version/check_shrunk \
+	tests/version/check_versions \
+	tests/version/check_wait \
+	tests/version/check_write
+tests_version_check_notify_LDADD = $(internals_libraries)
+tests_version_check_read_LDADD = $(internals_libraries)
 tests_version_check_wait_LDADD = $(internals_libraries)
+tests_version_check_dead_writer_SOURCES = tests/version/check_dead_writer.c $(version_seen)
+tests_version_check_notify_SOURCES = tests/version/check_notify.c $(version_scene)
+tests_version_check_notify_life_SOURCES = tests/version/check_notify_life.c $(version_scene)
+tests_version_check_read_SOURCES = tests/version/check_read.c $(version_seen)
+tests_version_check_shrunk_SOURCES = tests/version/check_shrunk.c $(version_seen)
+tests_version_check_versions_SOURCES = tests/version/check_versions.c $(version_seen)
+tests_version_check_write_SOURCES = tests/version/check_write.c $(version_seen)
+version_scene = tests/version/scene.c tests/version/scene.h
+version_seen = tests/version/seen.c tests/version/seen.h
 
 # The whole project. Programs of every language that mapseg.h is for; what is built,
 # installed and documented. doc/local.mk adds to these.
