@@ -11,6 +11,155 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* ------------------------------------------------------ forged messages -- */
+
+/** The message is right, but its descriptor is of something else. */
+START_TEST(strange_descriptors_arrive)
+{
+    const struct stranger *stranger = &strangers[_i / KINDS];
+    enum kind kind = (enum kind)(_i % KINDS);
+    mapseg *seg = memory_segment("good"), *receiver = mapseg_new_with_key("as it was");
+    struct letter letter;
+    int ends[2];
+
+    connect_ends(kind, ends);
+    write_letter(&letter, seg, MAPSEG_READ_ONLY);
+    close(letter.descriptors[0]);
+    letter.descriptors[0] = stranger->make();
+    post(ends[0], &letter);
+    burn(&letter);
+    refuse(stranger->name, stranger->results | ONE(MAPSEG_CORRUPT), receiver, ends[1],
+           MAPSEG_READ_ONLY);
+    check_usable(kind, receiver, seg);
+    mapseg_free(receiver);
+    mapseg_free(seg);
+    close_ends(ends);
+}
+END_TEST
+
+/** What the message grants and what the descriptor can do are two things; the lesser holds. */
+START_TEST(forged_grants)
+{
+    mapseg *seg = memory_segment("good"), *receiver = mapseg_new_with_key("as it was");
+    struct letter letter;
+    int ends[2];
+
+    connect_ends((enum kind)_i, ends);
+    write_letter(&letter, seg, MAPSEG_READ_ONLY);
+    letter.content.message.access = MAPSEG_READ_WRITE;
+    sign(&letter);
+    post(ends[0], &letter);
+    burn(&letter);
+    refuse("a descriptor that only reads", ONE(MAPSEG_PERMISSION_DENIED) | ONE(MAPSEG_CORRUPT),
+           receiver, ends[1], MAPSEG_READ_WRITE);
+
+    write_letter(&letter, seg, MAPSEG_READ_WRITE);
+    letter.content.message.access = MAPSEG_READ_ONLY;
+    sign(&letter);
+    post(ends[0], &letter);
+    burn(&letter);
+    refuse("a message that grants less", ONE(MAPSEG_PERMISSION_DENIED), receiver, ends[1],
+           MAPSEG_READ_WRITE);
+    mapseg_free(receiver);
+    mapseg_free(seg);
+    close_ends(ends);
+}
+END_TEST
+
+/* --------------------------------------------------------------- floods -- */
+
+/** A thousand descriptors and more, on one connection. */
+START_TEST(a_flood_of_descriptors)
+{
+    mapseg *seg = memory_segment("good"), *receiver = mapseg_new_with_key("as it was");
+    struct letter letter;
+    int ends[2];
+
+    connect_ends((enum kind)_i, ends);
+    for (int i = 0; i < 5; i++) {
+        write_letter(&letter, seg, MAPSEG_READ_WRITE);
+        give_descriptors(&letter, 250);
+        post(ends[0], &letter);
+        burn(&letter);
+    }
+    for (int i = 0; i < 5; i++)
+        refuse("flood", FOREIGN, receiver, ends[1], MAPSEG_READ_WRITE);
+    check_usable((enum kind)_i, receiver, seg);
+    mapseg_free(receiver);
+    mapseg_free(seg);
+    close_ends(ends);
+}
+END_TEST
+
+/** Each byte brings its own. */
+START_TEST(descriptors_on_each_byte)
+{
+    const size_t each = _i == 0 ? 1 : 20;
+    mapseg *seg = memory_segment("good"), *receiver = mapseg_new_with_key("as it was");
+    struct letter letter;
+    int ends[2];
+
+    connect_ends(STREAM, ends);
+    write_letter(&letter, seg, MAPSEG_READ_WRITE);
+    give_descriptors(&letter, each);
+    for (size_t i = 0; i < letter.length; i++)
+        ck_assert_int_eq(
+            send_by_hand(ends[0], letter.content.bytes + i, 1, letter.descriptors, each), 1);
+    burn(&letter);
+    refuse("descriptors on each byte", FOREIGN, receiver, ends[1], MAPSEG_READ_WRITE);
+    check_usable(STREAM, receiver, seg);
+    mapseg_free(receiver);
+    mapseg_free(seg);
+    close_ends(ends);
+}
+END_TEST
+
+/** A descriptor with each half of the message. */
+START_TEST(a_second_descriptor_later)
+{
+    mapseg *seg = memory_segment("good"), *receiver = mapseg_new_with_key("as it was");
+    struct letter letter;
+    int ends[2];
+
+    connect_ends(STREAM, ends);
+    write_letter(&letter, seg, MAPSEG_READ_WRITE);
+    ck_assert_int_eq(send_by_hand(ends[0], letter.content.bytes, 32, letter.descriptors, 1), 32);
+    ck_assert_int_eq(send_by_hand(ends[0], letter.content.bytes + 32, 32, letter.descriptors, 1),
+                     32);
+    burn(&letter);
+    refuse("a second descriptor", FOREIGN, receiver, ends[1], MAPSEG_READ_WRITE);
+    mapseg_free(receiver);
+    mapseg_free(seg);
+    close_ends(ends);
+}
+END_TEST
+
+/** What follows a good message does not spoil it, and is not lost in it. */
+START_TEST(a_good_message_before_a_bad_one)
+{
+    mapseg *seg = memory_segment("good"), *receiver = mapseg_new_with_key("as it was");
+    int ends[2], before = count_open_descriptors();
+    struct letter letter;
+
+    connect_ends(STREAM, ends);
+    write_letter(&letter, seg, MAPSEG_READ_WRITE);
+    letter.length += 7;
+    post(ends[0], &letter);
+    give_descriptors(&letter, 250);
+    post(ends[0], &letter);
+    burn(&letter);
+    expect(MAPSEG_OK, receiver, mapseg_receive(receiver, ends[1], MAPSEG_READ_WRITE));
+    check_text(receiver, "good");
+    mapseg_free(receiver);
+    receiver = mapseg_new_with_key("as it was");
+    refuse("what followed", FOREIGN, receiver, ends[1], MAPSEG_READ_WRITE);
+    close_ends(ends);
+    ck_assert_int_eq(count_open_descriptors(), before);
+    mapseg_free(receiver);
+    mapseg_free(seg);
+}
+END_TEST
+
 /* -------------------------------------- one way to spoil a message each -- */
 
 static void
@@ -250,153 +399,6 @@ START_TEST(spoiled_messages)
 
     if (spoiler->where == ANYWHERE || (spoiler->where == IN_STREAMS) == is_stream(kind))
         receive_spoiled(kind, spoiler);
-}
-END_TEST
-
-/** The message is right, but its descriptor is of something else. */
-START_TEST(strange_descriptors_arrive)
-{
-    const struct stranger *stranger = &strangers[_i / KINDS];
-    enum kind kind = (enum kind)(_i % KINDS);
-    mapseg *seg = memory_segment("good"), *receiver = mapseg_new_with_key("as it was");
-    struct letter letter;
-    int ends[2];
-
-    connect_ends(kind, ends);
-    write_letter(&letter, seg, MAPSEG_READ_ONLY);
-    close(letter.descriptors[0]);
-    letter.descriptors[0] = stranger->make();
-    post(ends[0], &letter);
-    burn(&letter);
-    refuse(stranger->name, stranger->results | ONE(MAPSEG_CORRUPT), receiver, ends[1],
-           MAPSEG_READ_ONLY);
-    check_usable(kind, receiver, seg);
-    mapseg_free(receiver);
-    mapseg_free(seg);
-    close_ends(ends);
-}
-END_TEST
-
-/** What the message grants and what the descriptor can do are two things; the lesser holds. */
-START_TEST(forged_grants)
-{
-    mapseg *seg = memory_segment("good"), *receiver = mapseg_new_with_key("as it was");
-    struct letter letter;
-    int ends[2];
-
-    connect_ends((enum kind)_i, ends);
-    write_letter(&letter, seg, MAPSEG_READ_ONLY);
-    letter.content.message.access = MAPSEG_READ_WRITE;
-    sign(&letter);
-    post(ends[0], &letter);
-    burn(&letter);
-    refuse("a descriptor that only reads", ONE(MAPSEG_PERMISSION_DENIED) | ONE(MAPSEG_CORRUPT),
-           receiver, ends[1], MAPSEG_READ_WRITE);
-
-    write_letter(&letter, seg, MAPSEG_READ_WRITE);
-    letter.content.message.access = MAPSEG_READ_ONLY;
-    sign(&letter);
-    post(ends[0], &letter);
-    burn(&letter);
-    refuse("a message that grants less", ONE(MAPSEG_PERMISSION_DENIED), receiver, ends[1],
-           MAPSEG_READ_WRITE);
-    mapseg_free(receiver);
-    mapseg_free(seg);
-    close_ends(ends);
-}
-END_TEST
-
-/* --------------------------------------------------------------- floods -- */
-
-/** A thousand descriptors and more, on one connection. */
-START_TEST(a_flood_of_descriptors)
-{
-    mapseg *seg = memory_segment("good"), *receiver = mapseg_new_with_key("as it was");
-    struct letter letter;
-    int ends[2];
-
-    connect_ends((enum kind)_i, ends);
-    for (int i = 0; i < 5; i++) {
-        write_letter(&letter, seg, MAPSEG_READ_WRITE);
-        give_descriptors(&letter, 250);
-        post(ends[0], &letter);
-        burn(&letter);
-    }
-    for (int i = 0; i < 5; i++)
-        refuse("flood", FOREIGN, receiver, ends[1], MAPSEG_READ_WRITE);
-    check_usable((enum kind)_i, receiver, seg);
-    mapseg_free(receiver);
-    mapseg_free(seg);
-    close_ends(ends);
-}
-END_TEST
-
-/** Each byte brings its own. */
-START_TEST(descriptors_on_each_byte)
-{
-    const size_t each = _i == 0 ? 1 : 20;
-    mapseg *seg = memory_segment("good"), *receiver = mapseg_new_with_key("as it was");
-    struct letter letter;
-    int ends[2];
-
-    connect_ends(STREAM, ends);
-    write_letter(&letter, seg, MAPSEG_READ_WRITE);
-    give_descriptors(&letter, each);
-    for (size_t i = 0; i < letter.length; i++)
-        ck_assert_int_eq(
-            send_by_hand(ends[0], letter.content.bytes + i, 1, letter.descriptors, each), 1);
-    burn(&letter);
-    refuse("descriptors on each byte", FOREIGN, receiver, ends[1], MAPSEG_READ_WRITE);
-    check_usable(STREAM, receiver, seg);
-    mapseg_free(receiver);
-    mapseg_free(seg);
-    close_ends(ends);
-}
-END_TEST
-
-/** A descriptor with each half of the message. */
-START_TEST(a_second_descriptor_later)
-{
-    mapseg *seg = memory_segment("good"), *receiver = mapseg_new_with_key("as it was");
-    struct letter letter;
-    int ends[2];
-
-    connect_ends(STREAM, ends);
-    write_letter(&letter, seg, MAPSEG_READ_WRITE);
-    ck_assert_int_eq(send_by_hand(ends[0], letter.content.bytes, 32, letter.descriptors, 1), 32);
-    ck_assert_int_eq(send_by_hand(ends[0], letter.content.bytes + 32, 32, letter.descriptors, 1),
-                     32);
-    burn(&letter);
-    refuse("a second descriptor", FOREIGN, receiver, ends[1], MAPSEG_READ_WRITE);
-    mapseg_free(receiver);
-    mapseg_free(seg);
-    close_ends(ends);
-}
-END_TEST
-
-/** What follows a good message does not spoil it, and is not lost in it. */
-START_TEST(a_good_message_before_a_bad_one)
-{
-    mapseg *seg = memory_segment("good"), *receiver = mapseg_new_with_key("as it was");
-    int ends[2], before = count_open_descriptors();
-    struct letter letter;
-
-    connect_ends(STREAM, ends);
-    write_letter(&letter, seg, MAPSEG_READ_WRITE);
-    letter.length += 7;
-    post(ends[0], &letter);
-    give_descriptors(&letter, 250);
-    post(ends[0], &letter);
-    burn(&letter);
-    expect(MAPSEG_OK, receiver, mapseg_receive(receiver, ends[1], MAPSEG_READ_WRITE));
-    check_text(receiver, "good");
-    mapseg_free(receiver);
-    receiver = mapseg_new_with_key("as it was");
-    refuse("what followed", FOREIGN, receiver, ends[1], MAPSEG_READ_WRITE);
-    close_ends(ends);
-    ck_assert_int_eq(count_open_descriptors(), before);
-    mapseg_free(receiver);
-    mapseg_free(seg);
 }
 END_TEST
 
