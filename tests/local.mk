@@ -45,6 +45,7 @@ tests_fork_check_handler_LDADD = $(internals_libraries)
 # mapseg_guard_begin(3)
 suites += \
 	tests/guard/check_guard \
+	tests/guard/check_section \
 	tests/guard/check_shrink
 tests_guard_check_shrink_LDADD = $(internals_libraries)
 
@@ -69,7 +70,8 @@ suites += \
 	tests/lock/check_heal \
 	tests/lock/check_lock \
 	tests/lock/check_lock_rules \
-	tests/lock/check_owner
+	tests/lock/check_owner \
+	tests/lock/check_unlock
 tests_lock_check_heal_LDADD = $(internals_libraries)
 tests_lock_check_lock_rules_LDADD = $(internals_libraries)
 
@@ -85,13 +87,36 @@ tests_name_check_swap_LDADD = $(internals_libraries)
 
 # mapseg_export_fd(3), mapseg_send(3): segments that travel
 suites += \
-	tests/pass/check_crossing \
-	tests/pass/check_pass \
+	tests/pass/check_attack \
+	tests/pass/check_export \
+	tests/pass/check_message \
+	tests/pass/check_peer \
+	tests/pass/check_pieces \
 	tests/pass/check_seals \
+	tests/pass/check_send \
+	tests/pass/check_socket \
+	tests/pass/check_spawn \
 	tests/pass/check_take
-tests_pass_check_crossing_LDADD = $(internals_libraries)
-tests_pass_check_pass_LDADD = $(internals_libraries)
+tests_pass_check_export_LDADD = $(internals_libraries)
+tests_pass_check_peer_LDADD = $(internals_libraries)
+tests_pass_check_pieces_LDADD = $(internals_libraries)
 tests_pass_check_seals_LDADD = $(internals_libraries)
+tests_pass_check_send_LDADD = $(internals_libraries)
+tests_pass_check_attack_SOURCES = tests/pass/check_attack.c $(pass_attacks) $(pass_sealed)
+tests_pass_check_export_SOURCES = tests/pass/check_export.c $(pass_segments) $(pass_strangers)
+tests_pass_check_message_SOURCES = tests/pass/check_message.c $(pass_letters) $(pass_strangers)
+tests_pass_check_peer_SOURCES = tests/pass/check_peer.c $(pass_sealed)
+tests_pass_check_pieces_SOURCES = tests/pass/check_pieces.c $(pass_letters)
+tests_pass_check_seals_SOURCES = tests/pass/check_seals.c $(pass_sealed)
+tests_pass_check_send_SOURCES = tests/pass/check_send.c $(pass_letters)
+tests_pass_check_socket_SOURCES = tests/pass/check_socket.c $(pass_letters) $(pass_strangers)
+tests_pass_check_spawn_SOURCES = tests/pass/check_spawn.c $(pass_segments) $(pass_sockets)
+pass_attacks = tests/pass/attacks.c tests/pass/attacks.h
+pass_sealed = tests/pass/sealed.c tests/pass/sealed.h
+pass_segments = tests/pass/segments.c tests/pass/segments.h
+pass_sockets = tests/pass/sockets.c tests/pass/sockets.h
+pass_letters = tests/pass/letters.c tests/pass/letters.h $(pass_segments) $(pass_sockets)
+pass_strangers = tests/pass/strangers.c tests/pass/strangers.h
 
 # Where processes and files lie: namespaces, sandboxes, file systems
 suites += \
@@ -124,11 +149,27 @@ tests_trust_check_unmapped_LDADD = $(internals_libraries)
 
 # mapseg_read(3): changes, and waiting for them
 suites += \
-	tests/version/check_change \
-	tests/version/check_sequence \
-	tests/version/check_wait
-tests_version_check_change_LDADD = $(internals_libraries)
+	tests/version/check_dead_writer \
+	tests/version/check_lazy \
+	tests/version/check_notify \
+	tests/version/check_notify_life \
+	tests/version/check_read \
+	tests/version/check_shrunk \
+	tests/version/check_versions \
+	tests/version/check_wait \
+	tests/version/check_write
+tests_version_check_notify_LDADD = $(internals_libraries)
+tests_version_check_read_LDADD = $(internals_libraries)
 tests_version_check_wait_LDADD = $(internals_libraries)
+tests_version_check_dead_writer_SOURCES = tests/version/check_dead_writer.c $(version_seen)
+tests_version_check_notify_SOURCES = tests/version/check_notify.c $(version_scene)
+tests_version_check_notify_life_SOURCES = tests/version/check_notify_life.c $(version_scene)
+tests_version_check_read_SOURCES = tests/version/check_read.c $(version_seen)
+tests_version_check_shrunk_SOURCES = tests/version/check_shrunk.c $(version_seen)
+tests_version_check_versions_SOURCES = tests/version/check_versions.c $(version_seen)
+tests_version_check_write_SOURCES = tests/version/check_write.c $(version_seen)
+version_scene = tests/version/scene.c tests/version/scene.h
+version_seen = tests/version/seen.c tests/version/seen.h
 
 # The whole project. Programs of every language that mapseg.h is for; what is built,
 # installed and documented. doc/local.mk adds to these.

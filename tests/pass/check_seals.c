@@ -1,86 +1,24 @@
 /*
- * check_seals.c - memory files: what their seals forbid, to whom, and what is said about it.
- *
- * Every way to write a segment that somebody was only to read is tried, from another process, as
- * another user and as the same one.
+ * check_seals.c - memory files: what their seals forbid, what is said about it, and what happens
+ * where the kernel does not seal.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "os/os.h"
 #include "sandbox.h"
-#include "support.h"
+#include "sealed.h"
 
-#include "mapseg-format.h"
-
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#if !defined(F_SEAL_FUTURE_WRITE)
-#define F_SEAL_FUTURE_WRITE 0x0010
-#endif
-#if !defined(F_SEAL_EXEC)
-#define F_SEAL_EXEC 0x0020
-#endif
-#if !defined(MFD_NOEXEC_SEAL)
-#define MFD_NOEXEC_SEAL 8U
-#endif
+static struct msi_os_operations healthy;
 
-#define SHARED_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
-
-#define SIZE 20000
-#define FILE_BYTES (MAPSEG_HEADER_BYTES + SIZE)
-
-static bool
-has_exec_seal(void)
-{
-    int fd = memfd_create("probe", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
-
-    close(fd);
-    return fd >= 0;
-}
-
-static bool
-has_future_write(void)
-{
-    int fd = memfd_create("probe", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    bool has = fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) == 0;
-
-    close(fd);
-    return has;
-}
-
-static mapseg *
-created_with(const char *key, uint32_t flags, uint32_t mode)
-{
-    mapseg_options options = MAPSEG_OPTIONS_INIT;
-    mapseg *seg = handle_for(key);
-
-    options.flags = flags;
-    options.mode = mode;
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
-    return seg;
-}
-
-static mapseg_writers
-writers_of(mapseg *seg)
-{
-    mapseg_info *information = describe(seg);
-    mapseg_writers writers = information->writers;
-
-    mapseg_info_free(information);
-    return writers;
-}
-
-/* ------------------------------------------------------------ what is set -- */
+/* ---------------------------------------------------------- what is set -- */
 
 static void
 check_seals(uint32_t flags, int expected)
@@ -293,476 +231,51 @@ START_TEST(a_single_writer_cannot_share_writing)
 }
 END_TEST
 
-/* -------------------------------------------------------------- attacks -- */
+static int reserved_by_others;
 
-/* Each tries one way to alter the file behind a descriptor; whether the system let it. */
-
-static int creator; /* the process that made the segment */
-
-static bool
-write_mapping(void *address, size_t bytes)
-{
-    if (address == MAP_FAILED)
-        return false;
-    memset(address, '!', bytes);
-    munmap(address, bytes);
-    return true;
-}
-
+/** Another process of this user finds the descriptor in /proc while the memory is reserved. */
 static int
-reopen(int fd, int flags)
+open_and_reserve(int fd, int64_t offset, int64_t bytes)
 {
-    char path[64];
+    char name[40];
+    int other;
 
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    return open(path, flags | O_CLOEXEC);
-}
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    other = open(name, O_RDWR | O_CLOEXEC);
+    if (other >= 0) {
+        void *address = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, other, 0);
 
-static bool
-map_to_write(int fd)
-{
-    return write_mapping(mmap(NULL, FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0),
-                         FILE_BYTES);
-}
-
-static bool
-protect_mapping(int fd)
-{
-    void *address = mmap(NULL, FILE_BYTES, PROT_READ, MAP_SHARED, fd, 0);
-
-    if (address == MAP_FAILED || mprotect(address, FILE_BYTES, PROT_READ | PROT_WRITE) != 0)
-        return false;
-    return write_mapping(address, FILE_BYTES);
-}
-
-/** All that the library itself has mapped of it here. */
-static bool
-protect_own_mappings(int fd)
-{
-    FILE *maps = fopen("/proc/self/maps", "re");
-    char line[512];
-    unsigned long from, to;
-    int found = 0, altered = 0;
-
-    (void)fd;
-    while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
-        if (strstr(line, "memfd:") == NULL || sscanf(line, "%lx-%lx", &from, &to) != 2)
-            continue;
-        found++;
-        altered += mprotect((void *)from, to - from, PROT_READ | PROT_WRITE) == 0;
+        reserved_by_others += address != MAP_FAILED;
+        if (address != MAP_FAILED)
+            munmap(address, 4096);
+        close(other);
     }
-    /* That none was found would be no proof. */
-    return maps == NULL || fclose(maps) != 0 || found == 0 || altered != 0;
+    return healthy.reserve(fd, offset, bytes);
 }
 
-static bool
-remove_through_mapping(int fd)
+START_TEST(single_writer_is_sealed_before_it_is_filled)
 {
-    void *address = mmap(NULL, FILE_BYTES, PROT_READ, MAP_SHARED, fd, 0);
-    bool done = address != MAP_FAILED && madvise(address, FILE_BYTES, MADV_REMOVE) == 0;
-
-    if (address != MAP_FAILED)
-        munmap(address, FILE_BYTES);
-    return done;
-}
-
-static bool
-write_descriptor(int fd)
-{
-    return lseek(fd, 5000, SEEK_SET) == 5000 && write(fd, "!!!!", 4) > 0;
-}
-
-static bool
-write_at(int fd)
-{
-    return pwrite(fd, "!!!!", 4, 5000) > 0;
-}
-
-static bool
-send_file(int fd)
-{
-    int from = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-    bool done = lseek(fd, 5000, SEEK_SET) == 5000 && sendfile(fd, from, NULL, 100) > 0;
-
-    close(from);
-    return done;
-}
-
-static bool
-change_flags(int fd)
-{
-    return fcntl(fd, F_SETFL, O_RDWR) == 0 && pwrite(fd, "!!!!", 4, 5000) > 0;
-}
-
-static bool
-with_reopened(int fd, int flags, bool (*attack)(int fd))
-{
-    int again = reopen(fd, flags);
-    bool done = again >= 0 && attack(again);
-
-    if (again >= 0)
-        close(again);
-    return done;
-}
-
-static bool
-reopen_and_map(int fd)
-{
-    return with_reopened(fd, O_RDWR, map_to_write);
-}
-
-static bool
-reopen_and_write(int fd)
-{
-    return with_reopened(fd, O_RDWR, write_at) || with_reopened(fd, O_WRONLY, write_at) ||
-           with_reopened(fd, O_WRONLY | O_APPEND, write_descriptor);
-}
-
-static bool
-cut(int fd)
-{
-    return ftruncate(fd, 4096) == 0 || ftruncate(fd, 0) == 0;
-}
-
-static bool
-grow(int fd)
-{
-    return ftruncate(fd, 1 << 20) == 0 || fallocate(fd, 0, 0, 1 << 20) == 0;
-}
-
-static bool
-punch(int fd)
-{
-    return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 4096, 8192) == 0 ||
-           fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, 4096, 8192) == 0 ||
-           fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 4096, 4096) == 0;
-}
-
-static bool
-reopen_and_cut(int fd)
-{
-    char path[64];
-
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    if (truncate(path, 4096) == 0)
-        return true;
-    return with_reopened(fd, O_RDWR, cut);
-}
-
-static bool
-reopen_to_cut(int fd)
-{
-    struct stat status;
-    int again = reopen(fd, O_RDWR | O_TRUNC);
-
-    if (again >= 0)
-        close(again);
-    return fstat(fd, &status) != 0 || status.st_size == 0;
-}
-
-static bool
-reopen_and_grow(int fd)
-{
-    return with_reopened(fd, O_RDWR, grow);
-}
-
-static bool
-reopen_and_punch(int fd)
-{
-    return with_reopened(fd, O_RDWR, punch);
-}
-
-static bool
-seal_more(int fd)
-{
-    static const int seals[] = {F_SEAL_WRITE, F_SEAL_FUTURE_WRITE, F_SEAL_SHRINK};
-
-    for (size_t i = 0; i < sizeof seals / sizeof *seals; i++)
-        if (fcntl(fd, F_ADD_SEALS, seals[i]) == 0)
-            return true;
-    return false;
-}
-
-static bool
-reopen_and_seal(int fd)
-{
-    return with_reopened(fd, O_RDWR, seal_more);
-}
-
-static bool
-make_executable(int fd)
-{
-    return fchmod(fd, 0700) == 0;
-}
-
-static bool
-change_mode(int fd)
-{
-    return fchmod(fd, 0666) == 0;
-}
-
-static bool
-change_owner(int fd)
-{
-    return fchown(fd, 65534, 65534) == 0;
-}
-
-/** Alters the segment that `fd` is on through another name of it, if the path is one. */
-static bool
-alter_through(const char *path, int fd)
-{
-    struct stat own, other;
-    int found = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-    bool done = found >= 0 && fstat(fd, &own) == 0 && fstat(found, &other) == 0 &&
-                own.st_dev == other.st_dev && own.st_ino == other.st_ino &&
-                (map_to_write(found) || write_at(found) || punch(found) || cut(found));
-
-    if (found >= 0)
-        close(found);
-    return done;
-}
-
-/** What the creator has open and mapped. */
-static bool
-through_directory(const char *directory, int fd)
-{
-    DIR *names;
-    struct dirent *entry;
-    char path[PATH_MAX], target[256];
-    bool done = false;
-
-    snprintf(path, sizeof path, "/proc/%d/%s", creator, directory);
-    names = opendir(path);
-    if (names == NULL)
-        return false;
-    while (!done && (entry = readdir(names)) != NULL) {
-        ssize_t length;
-
-        snprintf(path, sizeof path, "/proc/%d/%s/%.64s", creator, directory, entry->d_name);
-        length = readlink(path, target, sizeof target - 1);
-        if (length <= 0)
-            continue;
-        target[length] = '\0';
-        done = strstr(target, "memfd:") != NULL && alter_through(path, fd);
-    }
-    closedir(names);
-    return done;
-}
-
-static bool
-through_creators_descriptors(int fd)
-{
-    char path[64];
-
-    /* Who may not list them can still guess. */
-    for (int i = 0; i < 64; i++) {
-        snprintf(path, sizeof path, "/proc/%d/fd/%d", creator, i);
-        if (alter_through(path, fd))
-            return true;
-    }
-    return through_directory("fd", fd);
-}
-
-static bool
-through_creators_mappings(int fd)
-{
-    return through_directory("map_files", fd);
-}
-
-static const struct attack {
-    const char *name;
-    bool (*run)(int fd);
-    bool owner_may; /* it is the owner's right, and does no harm */
-} attacks[] = {
-    {"map to write", map_to_write, false},
-    {"make a mapping writable", protect_mapping, false},
-    {"make the library's mappings writable", protect_own_mappings, false},
-    {"remove through a mapping", remove_through_mapping, false},
-    {"write", write_descriptor, false},
-    {"pwrite", write_at, false},
-    {"sendfile", send_file, false},
-    {"change the descriptor's flags", change_flags, false},
-    {"reopen and map", reopen_and_map, false},
-    {"reopen and write", reopen_and_write, false},
-    {"cut", cut, false},
-    {"grow", grow, false},
-    {"punch", punch, false},
-    {"reopen and cut", reopen_and_cut, false},
-    {"reopen to cut", reopen_to_cut, false},
-    {"reopen and grow", reopen_and_grow, false},
-    {"reopen and punch", reopen_and_punch, false},
-    {"seal more", seal_more, false},
-    {"reopen and seal", reopen_and_seal, false},
-    {"through the creator's descriptors", through_creators_descriptors, false},
-    {"through the creator's mappings", through_creators_mappings, false},
-    {"change the mode", change_mode, true},
-    {"change the owner", change_owner, true},
-};
-
-#define ATTACKS (int)(sizeof attacks / sizeof *attacks)
-
-/** A process that has received the segment, to read. */
-struct attacker {
-    int ends[2];
-    bool nobody;
-    bool may_lock;
-    bool executable_is_sealed;
-    bool (*only)(int fd); /* this attack alone; NULL: all */
-};
-
-static int
-attack_all(int fd, const struct attacker *attacker)
-{
-    int failed = 0;
-
-    for (int i = 0; i < ATTACKS; i++) {
-        if (attacks[i].owner_may && !attacker->nobody)
-            continue;
-        if (attacks[i].run(fd)) {
-            printf("not refused: %s\n", attacks[i].name);
-            failed++;
-        }
-    }
-    if ((attacker->executable_is_sealed || attacker->nobody) && make_executable(fd)) {
-        printf("not refused: make executable\n");
-        failed++;
-    }
-    fflush(stdout);
-    return failed;
-}
-
-/** Receives, attacks when told, then reads when told. */
-static int
-attack_when_told(int channel, void *argument)
-{
-    const struct attacker *attacker = argument;
-    mapseg *seg = mapseg_new();
-    uint64_t version = 1, now;
-    char text[32];
-    int fd;
-
-    creator = getppid();
-    close(attacker->ends[0]);
-    if (attacker->nobody)
-        become_nobody();
-    if (mapseg_receive(seg, attacker->ends[1], MAPSEG_READ_ONLY) != MAPSEG_OK ||
-        sscanf(mapseg_native_key(seg), "memfd:%d?", &fd) != 1)
-        return 1;
-    if (mapseg_read(seg, 0, text, sizeof text, &version) != MAPSEG_OK)
-        return 2;
-    say(channel, 'r');
-    if (hear(channel) != 'g')
-        return 3;
-    if (attacker->only != NULL)
-        say(channel, attacker->only(fd) ? 'y' : 'n');
-    else
-        say(channel, attack_all(fd, attacker) == 0 ? 'n' : 'y');
-    if (hear(channel) != 'w' || mapseg_wait(seg, version, &now, -1) != MAPSEG_OK ||
-        mapseg_read(seg, 0, text, sizeof text, &version) != MAPSEG_OK)
-        return 4;
-    if (!attacker->may_lock && mapseg_lock(seg) != MAPSEG_PERMISSION_DENIED)
-        return 5;
-    if (mapseg_data(seg) != NULL || mapseg_write_begin(seg) != MAPSEG_PERMISSION_DENIED)
-        return 6;
-    say(channel, strcmp(text, "the creator goes on") == 0 ? 'y' : 'n');
-    (void)hear(channel);
-    mapseg_free(seg);
-    return 0;
-}
-
-/** Creates, sends to read, and lets it be attacked; `altered`: whether that is to succeed. */
-static void
-be_attacked(struct attacker *attacker, uint32_t flags, bool altered)
-{
-    static unsigned char before[FILE_BYTES], after[FILE_BYTES];
-    struct peer peer;
-    struct stat status;
+    char text[] = "written";
     mapseg *seg;
-    int fd;
+    pid_t child;
 
-    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, attacker->ends), 0);
-    attacker->executable_is_sealed = has_exec_seal();
-    peer = start_peer(attack_when_told, attacker);
-    close(attacker->ends[1]);
-    seg = created_with("memfd:", flags, 0);
-    memset(mapseg_data(seg), 0x5a, SIZE);
-    fd = exported_fd(seg, MAPSEG_READ_ONLY);
-    expect(MAPSEG_OK, seg, mapseg_send(seg, attacker->ends[0], MAPSEG_READ_ONLY));
-    ck_assert_int_eq(hear(peer.channel), 'r');
-    ck_assert_int_eq(pread(fd, before, sizeof before, 0), sizeof before);
-    say(peer.channel, 'g');
-    ck_assert_int_eq(hear(peer.channel), altered ? 'y' : 'n');
-    ck_assert_int_eq(pread(fd, after, sizeof after, 0), sizeof after);
-    ck_assert_int_eq(memcmp(before, after, sizeof before) != 0, altered);
-    ck_assert_int_eq(fstat(fd, &status), 0);
-    ck_assert_int_ge(status.st_size, FILE_BYTES);
-    ck_assert_uint_eq(status.st_mode & 07777, 0600);
-    close(fd);
-    if (altered) {
-        kill_peer(&peer);
-    } else {
-        say(peer.channel, 'w');
-        expect(MAPSEG_OK, seg, mapseg_write_begin(seg));
-        strcpy(mapseg_data(seg), "the creator goes on");
-        expect(MAPSEG_OK, seg, mapseg_write_end(seg));
-        ck_assert_int_eq(hear(peer.channel), 'y');
-        say(peer.channel, 'q');
-        ck_assert_int_eq(end_peer(&peer), 0);
-        expect(MAPSEG_OK, seg, mapseg_detach(seg));
-    }
+    healthy = msi_os;
+    msi_os.reserve = open_and_reserve;
+    seg = created_with("memfd:", MAPSEG_SINGLE_WRITER, 0);
+    msi_os = healthy;
+    ck_assert_int_eq(reserved_by_others, 0);
+    /* What was mapped early is a segment like any other, for children too. */
+    expect(MAPSEG_OK, seg, mapseg_write(seg, 0, text, sizeof text));
+    child = fork();
+    if (child == 0)
+        _exit(strcmp(mapseg_const_data(seg), text) != 0);
+    ck_assert_int_eq(end_of(child), 0);
     mapseg_free(seg);
-    close(attacker->ends[0]);
-}
-
-START_TEST(nobody_attacks_a_shared_segment)
-{
-    struct attacker attacker = {.nobody = true};
-
-    be_attacked(&attacker, 0, false);
-}
-END_TEST
-
-START_TEST(nobody_attacks_a_single_writer)
-{
-    struct attacker attacker = {.nobody = true};
-
-    be_attacked(&attacker, MAPSEG_SINGLE_WRITER, false);
-}
-END_TEST
-
-START_TEST(the_same_user_attacks_a_single_writer)
-{
-    struct attacker attacker = {.nobody = false};
-
-    be_attacked(&attacker, MAPSEG_SINGLE_WRITER, false);
-}
-END_TEST
-
-/** Against the same user a shared segment does not hold, as its description says. */
-START_TEST(the_same_user_attacks_a_shared_segment)
-{
-    static bool (*const successes[])(int fd) = {reopen_and_map, reopen_and_write, reopen_and_punch,
-                                                through_creators_descriptors};
-    static bool (*const failures[])(int fd) = {
-        map_to_write,          protect_mapping, write_at,        cut,
-        reopen_and_cut,        reopen_to_cut,   reopen_and_grow, reopen_and_seal,
-        remove_through_mapping};
-    struct attacker attacker = {.may_lock = true};
-
-    for (size_t i = 0; i < sizeof successes / sizeof *successes; i++) {
-        attacker.only = successes[i];
-        be_attacked(&attacker, 0, true);
-    }
-    for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
-        attacker.only = failures[i];
-        be_attacked(&attacker, 0, false);
-    }
 }
 END_TEST
 
 /* ---------------------------------------------------------- old kernels -- */
 
-static struct msi_os_operations healthy;
 static int dropped;      /* seals that the kernel forgets silently */
 static int unknown;      /* seals that it does not know */
 static int refused_with; /* the error of all sealing */
@@ -893,145 +406,6 @@ START_TEST(kernels_that_do_not_seal)
 }
 END_TEST
 
-/* ----------------------------------------------------- untrusted peers -- */
-
-/** A memory file with a segment in it that somebody else has made, sealed so. */
-static int
-foreign_memory(int seals)
-{
-    static unsigned char bytes[FILE_BYTES];
-    mapseg *seg = created_with("memfd:", 0, 0);
-    int from = exported_fd(seg, MAPSEG_READ_ONLY);
-    int fd = memfd_create("foreign", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(fchmod(fd, 0600), 0);
-    ck_assert_int_eq(pread(from, bytes, sizeof bytes, 0), sizeof bytes);
-    ck_assert_int_eq(write(fd, bytes, sizeof bytes), sizeof bytes);
-    if (seals != 0)
-        ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, seals), 0);
-    close(from);
-    mapseg_free(seg);
-    return fd;
-}
-
-static mapseg_result
-attach_with(mapseg *seg, int fd, uint32_t flags)
-{
-    mapseg_options options = MAPSEG_OPTIONS_INIT;
-
-    options.flags = flags;
-    return mapseg_attach_fd_with(seg, fd, MAPSEG_READ_WRITE, &options);
-}
-
-/** Demands that nobody can make it shorter. */
-static void
-check_peer(int fd, bool can_shrink)
-{
-    mapseg *seg = mapseg_new();
-    mapseg_info *information;
-
-    if (can_shrink) {
-        expect(MAPSEG_UNTRUSTED, seg, attach_with(seg, fd, MAPSEG_UNTRUSTED_PEER));
-        ck_assert(is_one_line(mapseg_error_string(seg)));
-        ck_assert_ptr_nonnull(strstr(mapseg_error_string(seg), "MAPSEG_GUARDED"));
-        ck_assert(!mapseg_is_attached(seg));
-        expect(MAPSEG_OK, seg, attach_with(seg, fd, MAPSEG_UNTRUSTED_PEER | MAPSEG_GUARDED));
-    } else {
-        expect(MAPSEG_OK, seg, attach_with(seg, fd, MAPSEG_UNTRUSTED_PEER));
-    }
-    information = describe(seg);
-    ck_assert_int_eq(information->can_shrink, can_shrink);
-    ck_assert_int_eq(information->seals & F_SEAL_SHRINK, can_shrink ? 0 : F_SEAL_SHRINK);
-    mapseg_info_free(information);
-    mapseg_free(seg);
-}
-
-START_TEST(what_can_shrink)
-{
-    static const int seals[] = {0,
-                                F_SEAL_GROW,
-                                F_SEAL_GROW | F_SEAL_SEAL,
-                                F_SEAL_SHRINK,
-                                F_SEAL_SHRINK | F_SEAL_GROW,
-                                SHARED_SEALS};
-
-    check_peer(foreign_memory(seals[_i]), (seals[_i] & F_SEAL_SHRINK) == 0);
-}
-END_TEST
-
-START_TEST(own_memory_files_cannot_shrink)
-{
-    mapseg *seg = created_with("memfd:", 0, 0);
-
-    check_peer(exported_fd(seg, MAPSEG_READ_WRITE), false);
-    mapseg_free(seg);
-}
-END_TEST
-
-START_TEST(without_a_peer_it_does_not_matter)
-{
-    mapseg *seg = mapseg_new();
-
-    expect(MAPSEG_OK, seg, attach_with(seg, foreign_memory(0), 0));
-    mapseg_free(seg);
-}
-END_TEST
-
-/** Files with names never are sealed. */
-START_TEST(named_segments_can_shrink)
-{
-    mapseg_options options = MAPSEG_OPTIONS_INIT;
-    char key[KEY_BYTES], path[KEY_BYTES];
-    struct footprint before;
-    mapseg *seg, *other;
-
-    unique_key(key);
-    path_of(path, key);
-    seg = handle_for(key);
-    take_footprint(&before, NULL);
-    options.flags = MAPSEG_UNTRUSTED_PEER;
-    expect(MAPSEG_UNTRUSTED, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
-    ck_assert(is_one_line(mapseg_error_string(seg)));
-    ck_assert(!exists(path));
-    check_footprint(&before, NULL);
-    options.flags |= MAPSEG_GUARDED;
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
-
-    other = handle_for(key);
-    expect(MAPSEG_OK, other, mapseg_attach_with(other, MAPSEG_READ_ONLY, &options));
-    expect(MAPSEG_OK, other, mapseg_detach(other));
-    options.flags = MAPSEG_UNTRUSTED_PEER;
-    expect(MAPSEG_UNTRUSTED, other, mapseg_attach_with(other, MAPSEG_READ_ONLY, &options));
-    ck_assert_ptr_nonnull(strstr(mapseg_error_string(other), "MAPSEG_GUARDED"));
-    ck_assert(!mapseg_is_attached(other));
-    check_peer(exported_fd(seg, MAPSEG_READ_WRITE), true);
-    mapseg_free(other);
-    mapseg_free(seg);
-}
-END_TEST
-
-/** Huge pages of their own file system: whoever touches them may find none left. */
-START_TEST(huge_memory_files)
-{
-    int fd = memfd_create("huge", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB);
-    mapseg *seg = mapseg_new();
-    struct stat status;
-
-    /* Without a page to be had it is empty, and all the same refused. */
-    if (fd >= 0) {
-        ck_assert_int_eq(fchmod(fd, 0600), 0);
-        ck_assert_int_eq(fstat(fd, &status), 0);
-        ck_assert_int_eq(ftruncate(fd, 2 * status.st_blksize), 0);
-        ck_assert_int_ne(attach_with(seg, fd, MAPSEG_UNTRUSTED_PEER), MAPSEG_OK);
-        ck_assert(is_one_line(mapseg_error_string(seg)));
-        ck_assert(!mapseg_is_attached(seg));
-        close(fd);
-    }
-    mapseg_free(seg);
-}
-END_TEST
-
 /* ---------------------------------------------------------------- suite -- */
 
 static void
@@ -1050,21 +424,7 @@ add_seals(Suite *suite)
         tcase_add_test(group, single_writer_does_not_concern_attaching);
         tcase_add_loop_test(group, children_of_a_single_writer, 0, 2);
         tcase_add_test(group, a_single_writer_cannot_share_writing);
-    }
-}
-
-static void
-add_attacks(Suite *suite)
-{
-    TCase *group = new_case(suite, "attacks", 60);
-
-    tcase_add_test(group, the_same_user_attacks_a_shared_segment);
-    if (has_future_write())
-        tcase_add_test(group, the_same_user_attacks_a_single_writer);
-    if (need(is_root(), "another user takes root")) {
-        tcase_add_test(group, nobody_attacks_a_shared_segment);
-        if (has_future_write())
-            tcase_add_test(group, nobody_attacks_a_single_writer);
+        tcase_add_test(group, single_writer_is_sealed_before_it_is_filled);
     }
 }
 
@@ -1086,26 +446,12 @@ add_old_kernels(Suite *suite)
     }
 }
 
-static void
-add_peers(Suite *suite)
-{
-    TCase *group = new_case(suite, "untrusted peers", 60);
-
-    tcase_add_loop_test(group, what_can_shrink, 0, 6);
-    tcase_add_test(group, own_memory_files_cannot_shrink);
-    tcase_add_test(group, without_a_peer_it_does_not_matter);
-    tcase_add_test(group, named_segments_can_shrink);
-    tcase_add_test(group, huge_memory_files);
-}
-
 int
 main(void)
 {
     Suite *suite = new_suite("seals");
 
     add_seals(suite);
-    add_attacks(suite);
     add_old_kernels(suite);
-    add_peers(suite);
     return run_suite(suite);
 }

@@ -1,8 +1,9 @@
 /*
- * check_wait.c - waiting for a change: who is woken, by what, and when a wait
- * ends without one.
+ * check_wait.c - waiting for a change: which waiters are woken, by what, and when a wait ends
+ * without one.
+ *
+ * SPDX-License-Identifier: MIT
  */
-
 #include "os/os.h"
 #include "versions.h"
 
@@ -23,8 +24,8 @@
 
 static struct msi_os_operations real;
 
-/** Sleeps on, however short the sleep was to be. Who is not woken hangs, where it would otherwise
- *  look again by itself and only be late. */
+/** Sleeps on, however short the sleep was to be. A waiter that is not woken hangs, where it would
+ *  otherwise look again by itself and only be late. */
 static void
 sleep_until_woken(const uint32_t *word, uint32_t value, int64_t ns)
 {
@@ -39,7 +40,7 @@ need_wakes_from_now_on(void)
     msi_os.sleep_on = sleep_until_woken;
 }
 
-/* ----------------------------------------------------------- who is woken -- */
+/* --------------------------------------------------- which waiters are woken -- */
 
 /** What waiting processes share with the test. */
 struct watch {
@@ -381,7 +382,7 @@ START_TEST(dead_writer_ends_a_wait)
     begun = now();
     start_sleepers(watch, 0, -1, waiters);
     need_woken(watch, waiters, MAPSEG_OWNER_DIED, 0);
-    /* There was time for somebody to repair it. */
+    /* Another process had time to repair it. */
     need(now() - begun > SECOND / 2);
     repair(seg);
     need_number(0, lock_word(header));
@@ -406,7 +407,7 @@ START_TEST(writer_dies_during_a_wait)
     need_woken(watch, waiters, MAPSEG_OWNER_DIED, 0);
     repair(seg);
 
-    /* Whoever repairs it in time, nobody else hears of it. */
+    /* Where it is repaired in time, no waiter hears of it. */
     start_sleepers(watch, (uint64_t)need_whole(seg), HANG, waiters);
     let_writer_die(&watch->stage);
     repair(seg);
@@ -463,7 +464,7 @@ wait_under_fire(struct stage *stage)
     need_result(MAPSEG_OK, mapseg_wait(seg, 0, &version, -1));
     need_number(2, version);
     atomic_fetch_add(&stage->ready, 1);
-    /* Half of a change: first its writer lives, then he is dead. */
+    /* Half of a change: first its writer lives, then it is dead. */
     await(&stage->go, 2);
     need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, 2, NULL, SHORT));
     need_result(MAPSEG_TIMED_OUT, mapseg_read_for(seg, 0, &version, 8, NULL, SHORT));
@@ -531,7 +532,7 @@ read_fake_clock(void)
     return fake_time;
 }
 
-/** Time passes in sleep alone: who waits in any other way never comes to an end. */
+/** Time passes in sleep alone: a waiter that waits in any other way never comes to an end. */
 static void
 sleep_well(const uint32_t *word, uint32_t value, int64_t ns)
 {
