@@ -28,13 +28,23 @@ tests_stress_check_steps_SOURCES = \
 
 # mapseg_create(3): create, attach, detach
 suites += \
-	tests/create/check_bad_input \
 	tests/create/check_faults_of_qt \
+	tests/create/check_foreign_file \
+	tests/create/check_header \
 	tests/create/check_initialize \
-	tests/create/check_qt
-tests_create_check_initialize_LDADD = $(internals_libraries)
+	tests/create/check_options \
+	tests/create/check_permission \
+	tests/create/check_qt \
+	tests/create/check_resources
+refused = tests/create/refused.c tests/create/refused.h
+tests_create_check_foreign_file_SOURCES = tests/create/check_foreign_file.c $(refused)
+tests_create_check_header_SOURCES = tests/create/check_header.c $(refused)
 # Segments made by hand need their checksums.
-tests_create_check_bad_input_LDADD = $(LDADD) $(XXHASH_LIBS)
+tests_create_check_header_LDADD = $(LDADD) $(XXHASH_LIBS)
+tests_create_check_initialize_LDADD = $(internals_libraries)
+tests_create_check_options_SOURCES = tests/create/check_options.c $(refused)
+tests_create_check_permission_SOURCES = tests/create/check_permission.c $(refused)
+tests_create_check_resources_SOURCES = tests/create/check_resources.c $(refused)
 
 # mapseg-fork(7)
 suites += \
