@@ -62,18 +62,23 @@ tests_guard_check_shrink_LDADD = $(internals_libraries)
 # mapseg_info(3): what can be seen of segments
 suites += \
 	tests/info/check_census \
+	tests/info/check_digest \
 	tests/info/check_info \
+	tests/info/check_list \
 	tests/info/check_printable \
 	tests/info/check_proc
 tests_info_check_census_LDADD = $(internals_libraries)
+# It compares with the digests of the library that mapseg is built with.
+tests_info_check_digest_LDADD = $(LDADD) $(XXHASH_LIBS)
 tests_info_check_printable_LDADD = $(internals_libraries)
 tests_info_check_proc_LDADD = $(internals_libraries)
-# Segments made by hand here too.
-tests_info_check_info_LDADD = $(LDADD) $(XXHASH_LIBS)
 
 # mapseg_key(3), mapseg_ipc_key(3)
 suites += \
-	tests/key/check_key
+	tests/key/check_key \
+	tests/key/check_key_place \
+	tests/key/check_key_text \
+	tests/key/check_plain_key
 
 # mapseg_lock(3), mapseg-lock(7)
 suites += \
@@ -98,7 +103,9 @@ tests_name_check_swap_LDADD = $(internals_libraries)
 # mapseg_export_fd(3), mapseg_send(3): segments that travel
 suites += \
 	tests/pass/check_attack \
+	tests/pass/check_descriptor_key \
 	tests/pass/check_export \
+	tests/pass/check_grants \
 	tests/pass/check_message \
 	tests/pass/check_peer \
 	tests/pass/check_pieces \

@@ -198,9 +198,6 @@ START_TEST(file_system_without_inodes)
 END_TEST
 
 /* QSharedMemory: with /dev/shm full create succeeds, and the first touch is a SIGBUS. */
-/*
- * /dev/shm is full: create succeeds, and the first touch is a SIGBUS.
- */
 START_TEST(full_file_system_is_out_of_resources)
 {
     struct statvfs before, after;

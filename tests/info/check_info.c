@@ -1,18 +1,13 @@
 /*
- * check_info.c - what can be seen of segments: descriptions, lists, exported descriptors, digests.
- *
- * Run with "--read KEY" it attaches to that key, which is that of a descriptor it inherited, and
- * prints the text it finds: a test starts it so.
+ * check_info.c - descriptions of segments: what mapseg_info_new says, and that looking changes
+ * nothing.
  *
  * SPDX-License-Identifier: MIT
  */
+#include "mapseg-format.h"
 #include "support.h"
 
-#include "mapseg-format.h"
-
-#include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,9 +15,6 @@
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
-#include <xxhash.h>
-
-#define HEX_ID_BYTES 33
 
 static char key[KEY_BYTES];
 static char path[KEY_BYTES];
@@ -32,19 +24,6 @@ choose_key(void)
 {
     unique_key(key);
     path_of(path, key);
-}
-
-static int
-obey_when_called(int channel, void *argument)
-{
-    return hear(channel) == 'g' ? obedient_peer(channel, argument) : 1;
-}
-
-static void
-call(const struct peer *peer)
-{
-    say(peer->channel, 'g');
-    ck_assert_int_eq(hear(peer->channel), 'a');
 }
 
 /// The description of the segment of this test, through a handle that is not attached.
@@ -58,43 +37,7 @@ look(void)
     return information;
 }
 
-static void
-check_use(mapseg_use use, uint32_t attached_count, uint32_t readers)
-{
-    mapseg_info *information = look();
-
-    ck_assert_int_eq(information->use, use);
-    ck_assert_uint_eq(information->attached, attached_count);
-    ck_assert_uint_eq(information->readers, readers);
-    ck_assert_int_eq(information->verdict, MAPSEG_OK);
-    mapseg_info_free(information);
-}
-
-static void
-check_lock(mapseg_lock_state state, bool inconsistent, pid_t pid)
-{
-    mapseg_info *information = look();
-
-    ck_assert_int_eq(information->lock, state);
-    ck_assert_int_eq(information->lock_inconsistent, inconsistent);
-    if (pid != 0) {
-        ck_assert_uint_eq(information->lock_pid, (uint32_t)pid);
-        ck_assert_uint_ge(information->lock_slot, MAPSEG_FIRST_SLOT);
-        ck_assert_uint_le(information->lock_slot, MAPSEG_LAST_SLOT);
-    } else {
-        ck_assert_uint_eq(information->lock_slot, 0);
-    }
-    mapseg_info_free(information);
-}
-
-static void
-hex_id(char text[HEX_ID_BYTES], const uint8_t id[16])
-{
-    for (int i = 0; i < 16; i++)
-        snprintf(text + (size_t)2 * (size_t)i, 3, "%02x", id[i]);
-}
-
-/* --------------------------------------------------------- descriptions -- */
+/* --------------------------------------------------------- what is said -- */
 
 START_TEST(named_segment_is_described)
 {
@@ -193,6 +136,128 @@ START_TEST(ids_name_lives)
 }
 END_TEST
 
+static void
+check_use(mapseg_use use, uint32_t attached_count, uint32_t readers)
+{
+    mapseg_info *information = look();
+
+    ck_assert_int_eq(information->use, use);
+    ck_assert_uint_eq(information->attached, attached_count);
+    ck_assert_uint_eq(information->readers, readers);
+    ck_assert_int_eq(information->verdict, MAPSEG_OK);
+    mapseg_info_free(information);
+}
+
+START_TEST(persistent_segment_is_described)
+{
+    mapseg_info *information;
+    mapseg *seg;
+
+    leave_persistent(key, 10);
+    check_use(MAPSEG_USE_PERSISTENT, 0, 0);
+    information = look();
+    ck_assert_uint_eq(information->header_flags, MAPSEG_HEADER_PERSISTENT);
+    mapseg_info_free(information);
+    seg = attached(key, MAPSEG_READ_WRITE);
+    check_use(MAPSEG_USE_LIVE, 1, 0);
+    expect(MAPSEG_OK, seg, mapseg_remove(seg));
+    mapseg_free(seg);
+}
+END_TEST
+
+START_TEST(damaged_segment_is_described)
+{
+    mapseg_info *information;
+    uint64_t wrong = 0;
+    int fd;
+
+    leave_persistent(key, 10);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    ck_assert_int_eq(pwrite(fd, &wrong, sizeof wrong, 72), sizeof wrong);
+    close(fd);
+    information = look();
+    ck_assert_int_eq(information->use, MAPSEG_USE_DAMAGED);
+    ck_assert_int_eq(information->verdict, MAPSEG_CORRUPT);
+    ck_assert(is_one_line(information->verdict_text));
+    ck_assert_str_eq(information->path, path);
+    ck_assert_uint_eq(information->mode, 0600);
+    mapseg_info_free(information);
+    ck_assert_int_eq(unlink(path), 0);
+}
+END_TEST
+
+/* What a killed creator leaves where files cannot be without a name: list, look and reclaim agree
+ * on it, and a file whose name only resembles such a one is left alone. */
+START_TEST(half_made_segment_is_debris)
+{
+    static const struct {
+        const char *name;
+        bool ours;
+    } files[] = {{".mapseg-00000000000000aa", true}, {".mapseg-notes", false}};
+
+    if (can_mount())
+        use_tiny_shm("size=1m");
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char native[KEY_BYTES], file_path[KEY_BYTES];
+        mapseg_info *information;
+        mapseg_list *list;
+        bool listed = false;
+        mapseg *seg;
+        int fd;
+
+        (void)snprintf(native, sizeof native, "shm:%s", files[i].name);
+        path_of(file_path, native);
+        fd = open(file_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        ck_assert_int_ge(fd, 0);
+        close(fd);
+        seg = handle_for(native);
+        expect(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
+        ck_assert_int_eq(information->use, files[i].ours ? MAPSEG_USE_STALE : MAPSEG_USE_DAMAGED);
+        mapseg_info_free(information);
+        ck_assert_int_eq(mapseg_list_new(&list), MAPSEG_OK);
+        for (size_t j = 0; j < mapseg_list_count(list); j++)
+            if (strcmp(mapseg_list_get(list, j)->native_key, native) == 0)
+                listed = mapseg_list_get(list, j)->use == MAPSEG_USE_STALE;
+        mapseg_list_free(list);
+        ck_assert(listed == files[i].ours);
+        expect(files[i].ours ? MAPSEG_OK : MAPSEG_NOT_A_SEGMENT, seg, mapseg_reclaim(seg));
+        ck_assert(exists(file_path) != files[i].ours);
+        (void)unlink(file_path);
+        mapseg_free(seg);
+    }
+}
+END_TEST
+
+START_TEST(nothing_to_describe)
+{
+    mapseg *seg = handle_for(key), *keyless = mapseg_new(), *closed = handle_for("memfd:1000000");
+    mapseg_info *information = NULL;
+
+    expect(MAPSEG_NOT_FOUND, seg, mapseg_info_new(seg, &information));
+    ck_assert(is_one_line(mapseg_error_string(seg)));
+    expect(MAPSEG_KEY_ERROR, keyless, mapseg_info_new(keyless, &information));
+    ck_assert_int_ne(mapseg_info_new(closed, &information), MAPSEG_OK);
+    mapseg_free(seg);
+    mapseg_free(keyless);
+    mapseg_free(closed);
+}
+END_TEST
+
+/* ---------------------------------------------------------- attachments -- */
+
+static int
+obey_when_called(int channel, void *argument)
+{
+    return hear(channel) == 'g' ? obedient_peer(channel, argument) : 1;
+}
+
+static void
+call(const struct peer *peer)
+{
+    say(peer->channel, 'g');
+    ck_assert_int_eq(hear(peer->channel), 'a');
+}
+
 /// Every attachment counts, whose and of whatever process it is.
 START_TEST(attachments_are_counted)
 {
@@ -267,65 +332,6 @@ START_TEST(attachments_are_counted_while_others_lock)
 }
 END_TEST
 
-/* What a killed creator leaves where files cannot be without a name: list, look and reclaim agree
- * on it, and a file whose name only resembles such a one is nobody's. */
-START_TEST(half_made_segment_is_debris)
-{
-    static const struct {
-        const char *name;
-        bool ours;
-    } files[] = {{".mapseg-00000000000000aa", true}, {".mapseg-notes", false}};
-
-    if (can_mount())
-        use_tiny_shm("size=1m");
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        char native[KEY_BYTES], file_path[KEY_BYTES];
-        mapseg_info *information;
-        mapseg_list *list;
-        bool listed = false;
-        mapseg *seg;
-        int fd;
-
-        (void)snprintf(native, sizeof native, "shm:%s", files[i].name);
-        path_of(file_path, native);
-        fd = open(file_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        ck_assert_int_ge(fd, 0);
-        close(fd);
-        seg = handle_for(native);
-        expect(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
-        ck_assert_int_eq(information->use, files[i].ours ? MAPSEG_USE_STALE : MAPSEG_USE_DAMAGED);
-        mapseg_info_free(information);
-        ck_assert_int_eq(mapseg_list_new(&list), MAPSEG_OK);
-        for (size_t j = 0; j < mapseg_list_count(list); j++)
-            if (strcmp(mapseg_list_get(list, j)->native_key, native) == 0)
-                listed = mapseg_list_get(list, j)->use == MAPSEG_USE_STALE;
-        mapseg_list_free(list);
-        ck_assert(listed == files[i].ours);
-        expect(files[i].ours ? MAPSEG_OK : MAPSEG_NOT_A_SEGMENT, seg, mapseg_reclaim(seg));
-        ck_assert(exists(file_path) != files[i].ours);
-        (void)unlink(file_path);
-        mapseg_free(seg);
-    }
-}
-END_TEST
-
-START_TEST(persistent_segment_is_described)
-{
-    mapseg_info *information;
-    mapseg *seg;
-
-    leave_persistent(key, 10);
-    check_use(MAPSEG_USE_PERSISTENT, 0, 0);
-    information = look();
-    ck_assert_uint_eq(information->header_flags, MAPSEG_HEADER_PERSISTENT);
-    mapseg_info_free(information);
-    seg = attached(key, MAPSEG_READ_WRITE);
-    check_use(MAPSEG_USE_LIVE, 1, 0);
-    expect(MAPSEG_OK, seg, mapseg_remove(seg));
-    mapseg_free(seg);
-}
-END_TEST
-
 static int
 read_as_nobody(int channel, void *argument)
 {
@@ -361,6 +367,25 @@ START_TEST(readers_that_cannot_lock_are_told_apart)
 }
 END_TEST
 
+/* ------------------------------------------------------------- the lock -- */
+
+static void
+check_lock(mapseg_lock_state state, bool inconsistent, pid_t pid)
+{
+    mapseg_info *information = look();
+
+    ck_assert_int_eq(information->lock, state);
+    ck_assert_int_eq(information->lock_inconsistent, inconsistent);
+    if (pid != 0) {
+        ck_assert_uint_eq(information->lock_pid, (uint32_t)pid);
+        ck_assert_uint_ge(information->lock_slot, MAPSEG_FIRST_SLOT);
+        ck_assert_uint_le(information->lock_slot, MAPSEG_LAST_SLOT);
+    } else {
+        ck_assert_uint_eq(information->lock_slot, 0);
+    }
+    mapseg_info_free(information);
+}
+
 START_TEST(state_of_the_lock_is_shown)
 {
     struct peer peer = start_peer(obey_when_called, key);
@@ -393,6 +418,8 @@ START_TEST(state_of_the_lock_is_shown)
     mapseg_free(seg);
 }
 END_TEST
+
+/* -------------------------------------------------------------- looking -- */
 
 /// Looking takes nothing, not for an instant: the last one out is not disturbed.
 START_TEST(looking_changes_nothing)
@@ -453,556 +480,15 @@ START_TEST(last_one_out_is_not_disturbed_by_who_looks)
 }
 END_TEST
 
-START_TEST(nothing_to_describe)
+/* -------------------------------------------------------------- program -- */
+
+int
+main(void)
 {
-    mapseg *seg = handle_for(key), *keyless = mapseg_new(), *closed = handle_for("memfd:1000000");
-    mapseg_info *information = NULL;
-
-    expect(MAPSEG_NOT_FOUND, seg, mapseg_info_new(seg, &information));
-    ck_assert(is_one_line(mapseg_error_string(seg)));
-    expect(MAPSEG_KEY_ERROR, keyless, mapseg_info_new(keyless, &information));
-    ck_assert_int_ne(mapseg_info_new(closed, &information), MAPSEG_OK);
-    mapseg_free(seg);
-    mapseg_free(keyless);
-    mapseg_free(closed);
-}
-END_TEST
-
-START_TEST(damaged_segment_is_described)
-{
-    mapseg_info *information;
-    uint64_t wrong = 0;
-    int fd;
-
-    leave_persistent(key, 10);
-    fd = open(path, O_WRONLY | O_CLOEXEC);
-    ck_assert_int_eq(pwrite(fd, &wrong, sizeof wrong, 72), sizeof wrong);
-    close(fd);
-    information = look();
-    ck_assert_int_eq(information->use, MAPSEG_USE_DAMAGED);
-    ck_assert_int_eq(information->verdict, MAPSEG_CORRUPT);
-    ck_assert(is_one_line(information->verdict_text));
-    ck_assert_str_eq(information->path, path);
-    ck_assert_uint_eq(information->mode, 0600);
-    mapseg_info_free(information);
-    ck_assert_int_eq(unlink(path), 0);
-}
-END_TEST
-
-/* ---------------------------------------------------------------- lists -- */
-
-/// The entry of that native key; NULL: none.
-static const mapseg_info *
-find(const mapseg_list *list, const char *native_key)
-{
-    for (size_t i = 0; i < mapseg_list_count(list); i++)
-        if (strcmp(mapseg_list_get(list, i)->native_key, native_key) == 0)
-            return mapseg_list_get(list, i);
-    return NULL;
-}
-
-static mapseg_list *
-take_list(void)
-{
-    mapseg_list *list = NULL;
-
-    ck_assert_int_eq(mapseg_list_new(&list), MAPSEG_OK);
-    ck_assert_ptr_nonnull(list);
-    return list;
-}
-
-START_TEST(list_shows_segments)
-{
-    char live_key[KEY_BYTES], stale_key[KEY_BYTES], persistent_key[KEY_BYTES];
-    const mapseg_info *information;
-    mapseg *seg;
-    mapseg_list *list;
-
-    unique_key(live_key);
-    unique_key(stale_key);
-    unique_key(persistent_key);
-    leave_debris(stale_key, 20, 1);
-    leave_persistent(persistent_key, 30);
-    seg = created(live_key, 10);
-    list = take_list();
-    information = find(list, live_key);
-    ck_assert_ptr_nonnull(information);
-    ck_assert_int_eq(information->use, MAPSEG_USE_LIVE);
-    ck_assert_uint_eq(information->data_size, 10);
-    ck_assert_uint_eq(information->attached, 1);
-    information = find(list, stale_key);
-    ck_assert_ptr_nonnull(information);
-    ck_assert_int_eq(information->use, MAPSEG_USE_STALE);
-    ck_assert_uint_eq(information->attached, 0);
-    information = find(list, persistent_key);
-    ck_assert_ptr_nonnull(information);
-    ck_assert_int_eq(information->use, MAPSEG_USE_PERSISTENT);
-    for (size_t i = 1; i < mapseg_list_count(list); i++) {
-        const mapseg_info *before = mapseg_list_get(list, i - 1);
-
-        information = mapseg_list_get(list, i);
-        ck_assert(before != NULL && information != NULL);
-        ck_assert_int_lt(strcmp(before->native_key, information->native_key), 0);
-    }
-    ck_assert_ptr_null(mapseg_list_get(list, mapseg_list_count(list)));
-    ck_assert_ptr_null(mapseg_list_get(list, SIZE_MAX));
-    mapseg_list_free(list);
-    mapseg_list_free(NULL);
-    mapseg_free(seg);
-    path_of(path, stale_key);
-    ck_assert_int_eq(unlink(path), 0);
-    path_of(path, persistent_key);
-    ck_assert_int_eq(unlink(path), 0);
-}
-END_TEST
-
-START_TEST(list_passes_other_files_over)
-{
-    char link_key[KEY_BYTES], link_path[KEY_BYTES], fifo_key[KEY_BYTES], fifo_path[KEY_BYTES];
-    char directory_key[KEY_BYTES], directory[KEY_BYTES], live_key[KEY_BYTES];
-    struct footprint before;
-    mapseg_list *list;
-    mapseg *seg;
-    int fd;
-
-    unique_key(link_key);
-    unique_key(fifo_key);
-    unique_key(directory_key);
-    unique_key(live_key);
-    path_of(link_path, link_key);
-    path_of(fifo_path, fifo_key);
-    path_of(directory, directory_key);
-    seg = created(live_key, 10);
-    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    ck_assert_int_eq(write(fd, "foreign", 7), 7);
-    close(fd);
-    ck_assert_int_eq(symlink("nowhere", link_path), 0);
-    ck_assert_int_eq(mkfifo(fifo_path, 0600), 0);
-    ck_assert_int_eq(mkdir(directory, 0700), 0);
-    take_footprint(&before, NULL);
-    list = take_list();
-    ck_assert_ptr_nonnull(find(list, live_key));
-    ck_assert_ptr_null(find(list, key));
-    ck_assert_ptr_null(find(list, link_key));
-    ck_assert_ptr_null(find(list, fifo_key));
-    ck_assert_ptr_null(find(list, directory_key));
-    mapseg_list_free(list);
-    check_footprint(&before, NULL);
-    mapseg_free(seg);
-    ck_assert_int_eq(unlink(path) | unlink(link_path) | unlink(fifo_path) | rmdir(directory), 0);
-}
-END_TEST
-
-static int
-list_as_nobody(void *argument)
-{
-    mapseg_list *list;
-
-    (void)argument;
-    become_nobody();
-    list = take_list();
-    ck_assert_ptr_null(find(list, key));
-    mapseg_list_free(list);
-    return 0;
-}
-
-START_TEST(list_passes_over_what_may_not_be_read)
-{
-    leave_persistent(key, 10);
-    ck_assert_int_eq(in_child(list_as_nobody, NULL), 0);
-    ck_assert_int_eq(unlink(path), 0);
-}
-END_TEST
-
-START_TEST(list_holds_odd_names)
-{
-    char odd[KEY_BYTES + 64], name[KEY_BYTES];
-    mapseg_list *list;
-    mapseg *seg;
-
-    unique_name(name);
-    snprintf(odd, sizeof odd, "shm:%s %%0A%%25\xff", name);
-    seg = created(odd, 10);
-    list = take_list();
-    ck_assert_ptr_nonnull(find(list, odd));
-    mapseg_list_free(list);
-    mapseg_free(seg);
-}
-END_TEST
-
-START_TEST(list_shows_runtime_segments)
-{
-    char directory[] = "/dev/shm/mapsegtestruntimeXXXXXX", below[64];
-    const mapseg_info *information;
-    mapseg_list *list;
-    mapseg *seg;
-
-    ck_assert_ptr_nonnull(mkdtemp(directory));
-    ck_assert_int_eq(setenv("XDG_RUNTIME_DIR", directory, 1), 0);
-    list = take_list();
-    mapseg_list_free(list);
-    seg = created("runtime:name", 10);
-    list = take_list();
-    information = find(list, "runtime:name");
-    ck_assert_ptr_nonnull(information);
-    ck_assert_int_eq(information->type, MAPSEG_KEY_RUNTIME);
-    mapseg_list_free(list);
-    mapseg_free(seg);
-    snprintf(below, sizeof below, "%s/mapseg", directory);
-    rmdir(below);
-    ck_assert_int_eq(rmdir(directory), 0);
-}
-END_TEST
-
-/* ---------------------------------------------------------- descriptors -- */
-
-/// "memfd:N" with the segment's id, or one that differs from it in a bit.
-static void
-descriptor_key(char text[KEY_BYTES], mapseg *seg, int fd, bool right)
-{
-    mapseg_info *information = describe(seg);
-    char id[HEX_ID_BYTES];
-
-    information->id[15] ^= right ? 0 : 1;
-    hex_id(id, information->id);
-    snprintf(text, KEY_BYTES, "memfd:%d?id=%s", fd, id);
-    mapseg_info_free(information);
-}
-
-static mapseg *
-created_memfd(const char *content)
-{
-    mapseg *seg = handle_for("memfd:");
-
-    expect(MAPSEG_OK, seg, mapseg_create(seg, 1000, MAPSEG_READ_WRITE));
-    strcpy(mapseg_data(seg), content);
-    return seg;
-}
-
-START_TEST(exported_descriptor_is_attached_by_number)
-{
-    mapseg *seg = created_memfd("hello"), *other;
-    int fd = exported_fd(seg, MAPSEG_READ_WRITE);
-    struct footprint before;
-    char text[KEY_BYTES];
-
-    ck_assert_int_ge(fd, 0);
-    take_footprint(&before, NULL);
-    snprintf(text, sizeof text, "memfd:%d", fd);
-    other = attached(text, MAPSEG_READ_WRITE);
-    ck_assert_uint_eq(mapseg_size(other), 1000);
-    ck_assert_str_eq(mapseg_data(other), "hello");
-    ck_assert_ptr_ne(mapseg_data(other), mapseg_data(seg));
-    strcpy(mapseg_data(other), "world");
-    ck_assert_str_eq(mapseg_data(seg), "world");
-    expect(MAPSEG_OK, other, mapseg_lock(other));
-    expect(MAPSEG_WOULD_BLOCK, seg, mapseg_try_lock(seg));
-    mapseg_free(other);
-    expect(MAPSEG_OK, seg, mapseg_lock(seg));
-    /* The number stays the caller's. */
-    ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
-    check_footprint(&before, NULL);
-    close(fd);
-    mapseg_free(seg);
-}
-END_TEST
-
-START_TEST(descriptor_is_attached_by_its_id)
-{
-    mapseg *seg = created_memfd("hello"), *other, *stranger;
-    int fd = exported_fd(seg, MAPSEG_READ_WRITE);
-    struct footprint before;
-    char text[KEY_BYTES];
-
-    descriptor_key(text, seg, fd, true);
-    other = attached(text, MAPSEG_READ_WRITE);
-    ck_assert_str_eq(mapseg_native_key(other), text);
-    ck_assert_str_eq(mapseg_data(other), "hello");
-    mapseg_free(other);
-
-    descriptor_key(text, seg, fd, false);
-    stranger = handle_for(text);
-    take_footprint(&before, NULL);
-    ck_assert_int_ne(mapseg_attach(stranger, MAPSEG_READ_WRITE), MAPSEG_OK);
-    ck_assert(is_one_line(mapseg_error_string(stranger)));
-    ck_assert(!mapseg_is_attached(stranger));
-    ck_assert_int_ne(mapseg_attach(stranger, MAPSEG_READ_ONLY), MAPSEG_OK);
-    check_footprint(&before, NULL);
-    mapseg_free(stranger);
-    close(fd);
-    mapseg_free(seg);
-}
-END_TEST
-
-START_TEST(memfd_outlives_its_creator)
-{
-    mapseg *seg = created_memfd("hello"), *other;
-    int fd = exported_fd(seg, MAPSEG_READ_WRITE);
-    char text[KEY_BYTES];
-
-    descriptor_key(text, seg, fd, true);
-    mapseg_free(seg);
-    for (int i = 0; i < 2; i++) {
-        other = attached(text, MAPSEG_READ_WRITE);
-        ck_assert_str_eq(mapseg_data(other), "hello");
-        mapseg_free(other);
-    }
-    close(fd);
-    other = handle_for(text);
-    ck_assert_int_ne(mapseg_attach(other, MAPSEG_READ_WRITE), MAPSEG_OK);
-    mapseg_free(other);
-}
-END_TEST
-
-START_TEST(descriptor_for_reading_only_reads)
-{
-    mapseg *seg = created_memfd("hello"), *reader, *writer;
-    int fd = exported_fd(seg, MAPSEG_READ_ONLY);
-    struct footprint before;
-    char text[KEY_BYTES];
-
-    ck_assert_int_eq(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
-    ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
-    snprintf(text, sizeof text, "memfd:%d", fd);
-    reader = attached(text, MAPSEG_READ_ONLY);
-    ck_assert_str_eq(mapseg_const_data(reader), "hello");
-    ck_assert_ptr_null(mapseg_data(reader));
-    mapseg_free(reader);
-    writer = handle_for(text);
-    take_footprint(&before, NULL);
-    expect(MAPSEG_PERMISSION_DENIED, writer, mapseg_attach(writer, MAPSEG_READ_WRITE));
-    ck_assert(is_one_line(mapseg_error_string(writer)));
-    check_footprint(&before, NULL);
-    mapseg_free(writer);
-    close(fd);
-    mapseg_free(seg);
-}
-END_TEST
-
-/// Every export is a description of its own: a flag or offset set on one is not seen on another.
-START_TEST(exports_share_nothing)
-{
-    mapseg *seg = created_memfd("hello");
-    int first = exported_fd(seg, MAPSEG_READ_WRITE);
-    int second = exported_fd(seg, MAPSEG_READ_WRITE);
-
-    ck_assert_int_ge(first, 0);
-    ck_assert_int_ge(second, 0);
-    ck_assert_int_ne(first, second);
-    ck_assert_int_eq(lseek(first, 100, SEEK_SET), 100);
-    ck_assert_int_eq(lseek(second, 0, SEEK_CUR), 0);
-    close(first);
-    close(second);
-    mapseg_free(seg);
-}
-END_TEST
-
-/// The descriptor of a named segment knows no name: who attaches by it removes none.
-START_TEST(descriptor_of_a_named_segment)
-{
-    mapseg *seg = created(key, 1000), *other;
-    int fd = exported_fd(seg, MAPSEG_READ_WRITE);
-    char text[KEY_BYTES];
-
-    ck_assert_int_ge(fd, 0);
-    snprintf(text, sizeof text, "memfd:%d", fd);
-    other = handle_for(text);
-    expect(MAPSEG_OK, other, mapseg_attach(other, MAPSEG_READ_WRITE));
-    strcpy(mapseg_data(other), "hello");
-    ck_assert_str_eq(mapseg_data(seg), "hello");
-    mapseg_free(seg);
-    ck_assert(exists(path));
-    mapseg_free(other);
-    ck_assert(exists(path));
-    close(fd);
-    seg = handle_for(key);
-    wait_until_deserted(path);
-    expect(MAPSEG_OK, seg, mapseg_reclaim(seg));
-    mapseg_free(seg);
-}
-END_TEST
-
-START_TEST(nothing_to_export)
-{
-    mapseg *seg = handle_for(key);
-
-    ck_assert_int_eq(exported_fd(seg, MAPSEG_READ_WRITE), -1);
-    ck_assert_int_eq(mapseg_error(seg), MAPSEG_NOT_ATTACHED);
-    ck_assert(is_one_line(mapseg_error_string(seg)));
-    mapseg_free(seg);
-}
-END_TEST
-
-/// Numbers that lead to no segment are refused, and what they lead to is left alone.
-START_TEST(descriptors_that_are_no_segments)
-{
-    char text[KEY_BYTES];
-    struct footprint before;
-    int ends[2], fd;
-    mapseg *seg;
-
-    ck_assert_int_eq(pipe(ends), 0);
-    switch (_i) {
-    case 0:
-        fd = ends[0];
-        break;
-    case 1:
-        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-        break;
-    case 2:
-        fd = open("/", O_RDONLY | O_CLOEXEC);
-        break;
-    case 3:
-        fd = memfd_create("foreign", MFD_CLOEXEC);
-        ck_assert_int_eq(ftruncate(fd, 65536), 0);
-        ck_assert_int_eq(fchmod(fd, 0600), 0);
-        break;
-    default:
-        fd = 1000;
-        break;
-    }
-    snprintf(text, sizeof text, "memfd:%d", fd);
-    seg = handle_for(text);
-    take_footprint(&before, NULL);
-    expect(_i == 4 ? MAPSEG_NOT_FOUND : MAPSEG_NOT_A_SEGMENT, seg,
-           mapseg_attach(seg, MAPSEG_READ_WRITE));
-    ck_assert(is_one_line(mapseg_error_string(seg)));
-    ck_assert_int_ne(mapseg_create(seg, 10, MAPSEG_READ_WRITE), MAPSEG_OK);
-    ck_assert(is_one_line(mapseg_error_string(seg)));
-    ck_assert(!mapseg_is_attached(seg));
-    check_footprint(&before, NULL);
-    ck_assert_int_eq(fcntl(fd, F_GETFD) == -1, _i == 4);
-    mapseg_free(seg);
-    close(fd);
-    if (_i != 0)
-        close(ends[0]);
-    close(ends[1]);
-}
-END_TEST
-
-/// Creating makes a new one each time; attaching needs a number.
-START_TEST(memfd_without_a_number)
-{
-    mapseg *first = created_memfd("first"), *second = created_memfd("second");
-    mapseg *other = handle_for("memfd:");
-
-    ck_assert_str_eq(mapseg_data(first), "first");
-    ck_assert_str_eq(mapseg_data(second), "second");
-    ck_assert_int_ne(mapseg_attach(other, MAPSEG_READ_WRITE), MAPSEG_OK);
-    ck_assert(is_one_line(mapseg_error_string(other)));
-    mapseg_free(first);
-    mapseg_free(second);
-    mapseg_free(other);
-}
-END_TEST
-
-/// Inherits the descriptor and attaches in a program of its own.
-static int
-start_reader(void *argument)
-{
-    const char *text = argument;
-    int fd = atoi(text + strlen("memfd:"));
-    char program[PATH_MAX];
-
-    own_program(program);
-    if (fcntl(fd, F_SETFD, 0) != 0)
-        return 90;
-    execl(program, "check_info", "--read", text, (char *)NULL);
-    return 91;
-}
-
-START_TEST(descriptor_travels_to_another_program)
-{
-    mapseg *seg = created_memfd("for the child");
-    int fd = exported_fd(seg, _i == 0 ? MAPSEG_READ_ONLY : MAPSEG_READ_WRITE);
-    char text[KEY_BYTES];
-
-    descriptor_key(text, seg, fd, true);
-    ck_assert_int_eq(in_child(start_reader, text), 0);
-    descriptor_key(text, seg, fd, false);
-    ck_assert_int_eq(in_child(start_reader, text), 2);
-    close(fd);
-    mapseg_free(seg);
-}
-END_TEST
-
-/// The other program: 0 if it found the text, 2 if it could not attach.
-static int
-read_inherited(const char *text)
-{
-    mapseg *seg = mapseg_new();
-    int status = 1;
-
-    if (mapseg_set_native_key(seg, text) != MAPSEG_OK ||
-        mapseg_attach(seg, MAPSEG_READ_ONLY) != MAPSEG_OK)
-        status = 2;
-    else if (mapseg_size(seg) == 1000 && strcmp(mapseg_const_data(seg), "for the child") == 0)
-        status = 0;
-    mapseg_free(seg);
-    return status;
-}
-
-/* -------------------------------------------------------------- digests -- */
-
-START_TEST(digest_is_xxh3)
-{
-    static const size_t sizes[] = {0,   1,    2,    3,    4,    7,     8,      9,
-                                   16,  17,   32,   128,  129,  240,   241,    256,
-                                   512, 1023, 1024, 1025, 4096, 65537, 1 << 20};
-    const size_t size = sizes[_i];
-    unsigned char *bytes = malloc(size + 1);
-    uint64_t digest;
-
-    ck_assert_ptr_nonnull(bytes);
-    for (size_t i = 0; i < size; i++)
-        bytes[i] = (unsigned char)(i * 31 + i / 251);
-    digest = mapseg_digest(bytes, size);
-    ck_assert_uint_eq(digest, XXH3_64bits(bytes, size));
-    if (size > 0) {
-        bytes[size - 1] ^= 1;
-        ck_assert_uint_ne(mapseg_digest(bytes, size), digest);
-    }
-    free(bytes);
-}
-END_TEST
-
-START_TEST(digest_of_nothing)
-{
-    ck_assert_uint_eq(mapseg_digest("", 0), UINT64_C(0x2d06800538d394c2));
-    ck_assert_uint_eq(mapseg_digest(NULL, 0), UINT64_C(0x2d06800538d394c2));
-}
-END_TEST
-
-START_TEST(digest_of_shared_data)
-{
-    mapseg *seg = created(key, 100000), *other;
-
-    for (size_t i = 0; i < 100000; i++)
-        ((unsigned char *)mapseg_data(seg))[i] = (unsigned char)(i * 7);
-    other = attached(key, MAPSEG_READ_ONLY);
-    ck_assert_uint_eq(mapseg_digest(mapseg_data(seg), mapseg_size(seg)),
-                      mapseg_digest(mapseg_const_data(other), mapseg_size(other)));
-    mapseg_free(seg);
-    mapseg_free(other);
-}
-END_TEST
-
-/* ------------------------------------------------------------- program -- */
-
-static TCase *
-new_group(Suite *suite, const char *name)
-{
-    TCase *group = new_case(suite, name, 120);
+    Suite *suite = new_suite("info");
+    TCase *group = new_case(suite, "info", 120);
 
     tcase_add_checked_fixture(group, choose_key, NULL);
-    return group;
-}
-
-static void
-add_descriptions(Suite *suite)
-{
-    TCase *group = new_group(suite, "descriptions");
-
     tcase_add_test(group, named_segment_is_described);
     tcase_add_test(group, memfd_is_described);
     tcase_add_test(group, ids_name_lives);
@@ -1017,59 +503,5 @@ add_descriptions(Suite *suite)
     tcase_add_test(group, last_one_out_is_not_disturbed_by_who_looks);
     tcase_add_test(group, nothing_to_describe);
     tcase_add_test(group, damaged_segment_is_described);
-}
-
-static void
-add_lists(Suite *suite)
-{
-    TCase *group = new_group(suite, "lists");
-
-    tcase_add_test(group, list_shows_segments);
-    tcase_add_test(group, list_passes_other_files_over);
-    if (need(is_root(), "list_passes_over_what_may_not_be_read: only root can be two users"))
-        tcase_add_test(group, list_passes_over_what_may_not_be_read);
-    tcase_add_test(group, list_holds_odd_names);
-    tcase_add_test(group, list_shows_runtime_segments);
-}
-
-static void
-add_descriptors(Suite *suite)
-{
-    TCase *group = new_group(suite, "descriptors");
-
-    tcase_add_test(group, exported_descriptor_is_attached_by_number);
-    tcase_add_test(group, descriptor_is_attached_by_its_id);
-    tcase_add_test(group, memfd_outlives_its_creator);
-    tcase_add_test(group, descriptor_for_reading_only_reads);
-    tcase_add_test(group, exports_share_nothing);
-    tcase_add_test(group, descriptor_of_a_named_segment);
-    tcase_add_test(group, nothing_to_export);
-    tcase_add_loop_test(group, descriptors_that_are_no_segments, 0, 5);
-    tcase_add_test(group, memfd_without_a_number);
-    tcase_add_loop_test(group, descriptor_travels_to_another_program, 0, 2);
-}
-
-static void
-add_digests(Suite *suite)
-{
-    TCase *group = new_group(suite, "digests");
-
-    tcase_add_loop_test(group, digest_is_xxh3, 0, 23);
-    tcase_add_test(group, digest_of_nothing);
-    tcase_add_test(group, digest_of_shared_data);
-}
-
-int
-main(int argc, char **argv)
-{
-    Suite *suite;
-
-    if (argc == 3 && strcmp(argv[1], "--read") == 0)
-        return read_inherited(argv[2]);
-    suite = new_suite("info");
-    add_descriptions(suite);
-    add_lists(suite);
-    add_descriptors(suite);
-    add_digests(suite);
     return run_suite(suite);
 }
