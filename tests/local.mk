@@ -92,12 +92,18 @@ tests_lock_check_lock_rules_LDADD = $(internals_libraries)
 
 # mapseg_remove(3): when a name goes, and the way to it
 suites += \
+	tests/name/check_leave \
 	tests/name/check_name \
+	tests/name/check_name_race \
 	tests/name/check_presence \
 	tests/name/check_reclaim \
 	tests/name/check_remove \
+	tests/name/check_stopped_remover \
 	tests/name/check_swap
+called = tests/name/called.c tests/name/called.h
+tests_name_check_leave_SOURCES = tests/name/check_leave.c $(called)
 tests_name_check_reclaim_LDADD = $(internals_libraries)
+tests_name_check_remove_SOURCES = tests/name/check_remove.c $(called)
 tests_name_check_swap_LDADD = $(internals_libraries)
 
 # mapseg_export_fd(3), mapseg_send(3): segments that travel

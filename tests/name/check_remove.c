@@ -1,57 +1,14 @@
 /*
- * check_remove.c - when a segment's name goes, and when it must not.
+ * check_remove.c - mapseg_remove, mapseg_reclaim, and creating with MAPSEG_RECLAIM: when a
+ * name is taken away, and when it must not be.
  *
  * SPDX-License-Identifier: MIT
  */
-#include "support.h"
+#include "called.h"
 
-#include "mapseg-format.h"
-
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static char key[KEY_BYTES];
-static char path[KEY_BYTES];
-
-static void
-choose_key(void)
-{
-    unique_key(key);
-    path_of(path, key);
-}
-
-/// Attaches only when told, so as not to inherit what its parent is attached to by then.
-static int
-obey_when_called(int channel, void *argument)
-{
-    return hear(channel) == 'g' ? obedient_peer(channel, argument) : 1;
-}
-
-static void
-call(const struct peer *peer)
-{
-    say(peer->channel, 'g');
-    ck_assert_int_eq(hear(peer->channel), 'a');
-}
-
-/// Ends a peer that has detached.
-static void
-dismiss(struct peer *peer)
-{
-    say(peer->channel, 'q');
-    ck_assert_int_eq(end_peer(peer), 0);
-}
-
-static void
-check_gone(void)
-{
-    ck_assert_msg(!exists(path), "%s is still there", path);
-}
 
 static uint64_t
 inode_of_name(void)
@@ -62,213 +19,7 @@ inode_of_name(void)
     return status.st_ino;
 }
 
-static mapseg *
-created_persistent(size_t size)
-{
-    mapseg_options options = MAPSEG_OPTIONS_INIT;
-    mapseg *seg = handle_for(key);
-
-    options.flags = MAPSEG_PERSISTENT;
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, size, MAPSEG_READ_WRITE, &options));
-    return seg;
-}
-
-static mapseg_result
-create_with_reclaim(mapseg *seg, size_t size)
-{
-    mapseg_options options = MAPSEG_OPTIONS_INIT;
-
-    options.flags = MAPSEG_RECLAIM;
-    return mapseg_create_with(seg, size, MAPSEG_READ_WRITE, &options);
-}
-
-/* -------------------------------------------------------- last one out -- */
-
-/// The creator and others are killed; who is left and leaves last removes all the same.
-START_TEST(last_one_out_removes_whatever_died_before)
-{
-    enum { PEERS = 4 };
-    struct peer peers[PEERS];
-    struct peer creator = start_peer(obey_when_called, key);
-    mapseg *seg = handle_for(key);
-
-    for (int i = 0; i < PEERS; i++)
-        peers[i] = start_peer(obey_when_called, key);
-    leave_debris(key, 64, 1);
-    call(&creator);
-    for (int i = 0; i < PEERS; i++)
-        call(&peers[i]);
-    expect(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
-    tell(&peers[1], 'l');
-    kill_peer(&creator);
-    kill_peer(&peers[0]);
-    kill_peer(&peers[1]);
-    tell(&peers[2], 'd');
-    kill_peer(&peers[3]);
-    ck_assert(exists(path));
-    expect(MAPSEG_OK, seg, mapseg_detach(seg));
-    check_gone();
-    dismiss(&peers[2]);
-    mapseg_free(seg);
-}
-END_TEST
-
-/// A process that just ends counts as dead: nothing of it is left to remove the name.
-START_TEST(exit_without_detach_leaves_debris_that_can_be_entered)
-{
-    struct peer peer = start_peer(obey_when_called, key);
-    mapseg *seg = created(key, 64);
-
-    strcpy(mapseg_data(seg), "hello");
-    call(&peer);
-    mapseg_free(seg);
-    say(peer.channel, 'q');
-    ck_assert_int_eq(end_peer(&peer), 0);
-    wait_until_deserted(path);
-    ck_assert(exists(path));
-    seg = attached(key, MAPSEG_READ_WRITE);
-    ck_assert_str_eq(mapseg_data(seg), "hello");
-    mapseg_free(seg);
-    check_gone();
-}
-END_TEST
-
-/// Read-only attachments count like any other, and remove like any other.
-START_TEST(reader_is_one_too)
-{
-    mapseg *seg = created(key, 64), *reader = attached(key, MAPSEG_READ_ONLY);
-
-    mapseg_free(seg);
-    ck_assert(exists(path));
-    mapseg_free(reader);
-    check_gone();
-}
-END_TEST
-
-/// The last one out is the last, also where its handle was made long before the others'.
-START_TEST(order_of_leaving_does_not_matter)
-{
-    enum { MANY = 5 };
-
-    for (int last = 0; last < MANY; last++) {
-        mapseg *segs[MANY];
-
-        segs[0] = created(key, 64);
-        for (int i = 1; i < MANY; i++)
-            segs[i] = attached(key, i % 2 == 0 ? MAPSEG_READ_WRITE : MAPSEG_READ_ONLY);
-        for (int i = 0; i < MANY; i++) {
-            if (i == last)
-                continue;
-            mapseg_free(segs[i]);
-            ck_assert(exists(path));
-        }
-        mapseg_free(segs[last]);
-        check_gone();
-    }
-}
-END_TEST
-
-static int
-detach_when_told(int channel, void *seg)
-{
-    if (hear(channel) != 'd' || mapseg_detach(seg) != MAPSEG_OK)
-        return 1;
-    mapseg_free(seg);
-    say(channel, 'y');
-    return 0;
-}
-
-/// A child made by fork is attached in its own right.
-START_TEST(forked_child_is_one_too)
-{
-    mapseg *seg = created(key, 64);
-    struct peer child = start_peer(detach_when_told, seg);
-
-    mapseg_free(seg);
-    ck_assert(exists(path));
-    tell(&child, 'd');
-    ck_assert_int_eq(end_peer(&child), 0);
-    check_gone();
-}
-END_TEST
-
-/// Leaving takes nobody else's name: what lies there now is another file.
-START_TEST(name_that_leads_elsewhere_is_left_alone)
-{
-    mapseg *seg = created(key, 64);
-    int fd;
-
-    ck_assert_int_eq(unlink(path), 0);
-    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(write(fd, "mine", 4), 4);
-    close(fd);
-    mapseg_free(seg);
-    ck_assert(exists(path));
-    ck_assert_int_eq(unlink(path), 0);
-}
-END_TEST
-
-START_TEST(link_in_place_of_the_name_is_left_alone)
-{
-    char moved[KEY_BYTES + 8];
-    mapseg *seg = created(key, 64);
-
-    snprintf(moved, sizeof moved, "%s-moved", path);
-    ck_assert_int_eq(rename(path, moved), 0);
-    ck_assert_int_eq(symlink(moved, path), 0);
-    mapseg_free(seg);
-    ck_assert(exists(path));
-    ck_assert(exists(moved));
-    ck_assert_int_eq(unlink(path), 0);
-    ck_assert_int_eq(unlink(moved), 0);
-}
-END_TEST
-
-/* ---------------------------------------------------------- persistent -- */
-
-START_TEST(persistent_segment_stays)
-{
-    mapseg *seg = created_persistent(64);
-
-    strcpy(mapseg_data(seg), "hello");
-    mapseg_free(seg);
-    ck_assert(exists(path));
-    for (int i = 0; i < 3; i++) {
-        seg = attached(key, i % 2 == 0 ? MAPSEG_READ_WRITE : MAPSEG_READ_ONLY);
-        ck_assert_str_eq(mapseg_const_data(seg), "hello");
-        mapseg_free(seg);
-        ck_assert(exists(path));
-    }
-    seg = handle_for(key);
-    expect(MAPSEG_ALREADY_EXISTS, seg, mapseg_create(seg, 64, MAPSEG_READ_WRITE));
-    expect(MAPSEG_OK, seg, mapseg_remove(seg));
-    check_gone();
-    mapseg_free(seg);
-}
-END_TEST
-
-START_TEST(persistent_segment_survives_a_killed_process)
-{
-    struct peer peer = start_peer(obey_when_called, key);
-    mapseg *seg = created_persistent(64);
-
-    call(&peer);
-    tell(&peer, 'l');
-    mapseg_free(seg);
-    kill_peer(&peer);
-    seg = attached(key, MAPSEG_READ_WRITE);
-    expect(MAPSEG_OWNER_DIED, seg, mapseg_lock(seg));
-    mapseg_free(seg);
-    ck_assert(exists(path));
-    seg = handle_for(key);
-    expect(MAPSEG_OK, seg, mapseg_reclaim(seg));
-    check_gone();
-    mapseg_free(seg);
-}
-END_TEST
-
-/* -------------------------------------------------------------- remove -- */
+/* --------------------------------------------------------------- remove -- */
 
 START_TEST(remove_what_is_not_there)
 {
@@ -297,7 +48,7 @@ START_TEST(memfd_has_no_name_to_remove)
 }
 END_TEST
 
-/// Whoever is attached keeps the memory and the lock; nobody new finds it.
+/// What is attached keeps the memory and the lock; a newcomer does not find it.
 START_TEST(remove_while_attached)
 {
     struct peer peer = start_peer(obey_when_called, key);
@@ -374,6 +125,34 @@ START_TEST(old_segment_does_not_take_the_new_name_away)
 }
 END_TEST
 
+START_TEST(removed_segment_lives_on_beside_its_successor)
+{
+    mapseg *old = created(key, 64), *second_old = attached(key, MAPSEG_READ_WRITE);
+    mapseg *new = handle_for(key);
+    uint64_t inode;
+
+    strcpy(mapseg_data(old), "old");
+    expect(MAPSEG_OK, new, mapseg_remove(new));
+    check_gone();
+    expect(MAPSEG_NOT_FOUND, new, mapseg_remove(new));
+    expect(MAPSEG_NOT_FOUND, new, mapseg_attach(new, MAPSEG_READ_WRITE));
+    expect(MAPSEG_OK, new, mapseg_create(new, 128, MAPSEG_READ_WRITE));
+    inode = inode_of_name();
+    check_attached(1);
+    ck_assert_str_eq(mapseg_const_data(second_old), "old");
+    ck_assert_int_eq(*(const char *)data_of(new), 0);
+    expect(MAPSEG_OK, old, mapseg_lock(old));
+    expect(MAPSEG_OK, new, mapseg_try_lock(new));
+    expect(MAPSEG_WOULD_BLOCK, second_old, mapseg_try_lock(second_old));
+    /* Neither of the old ones, nor the last of them, takes the new name. */
+    mapseg_free(old);
+    mapseg_free(second_old);
+    ck_assert_uint_eq(inode_of_name(), inode);
+    mapseg_free(new);
+    check_gone();
+}
+END_TEST
+
 /// The same where the old ones die instead of leaving.
 START_TEST(dying_old_ones_do_not_keep_the_new_one)
 {
@@ -431,7 +210,16 @@ START_TEST(remove_races_with_everything)
 }
 END_TEST
 
-/* ------------------------------------------------------------- reclaim -- */
+/* -------------------------------------------------------------- reclaim -- */
+
+static mapseg_result
+create_with_reclaim(mapseg *seg, size_t size)
+{
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+
+    options.flags = MAPSEG_RECLAIM;
+    return mapseg_create_with(seg, size, MAPSEG_READ_WRITE, &options);
+}
 
 START_TEST(reclaim_spares_the_living)
 {
@@ -551,6 +339,23 @@ END_TEST
 
 /* -------------------------------------------------- create with RECLAIM -- */
 
+/* QSharedMemory: after a crash create says "already exists" for ever. */
+START_TEST(a_flag_clears_crash_debris)
+{
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+    mapseg *seg = handle_for(key);
+
+    leave_debris(key, 1000, 0x5a);
+    options.flags = MAPSEG_RECLAIM;
+    expect(MAPSEG_OK, seg, mapseg_create_with(seg, 2000, MAPSEG_READ_WRITE, &options));
+    ck_assert_uint_eq(mapseg_size(seg), 2000);
+    for (int i = 0; i < 2000; i++)
+        ck_assert_int_eq(((unsigned char *)mapseg_data(seg))[i], 0);
+    mapseg_free(seg);
+    ck_assert(!exists(path));
+}
+END_TEST
+
 START_TEST(create_replaces_what_nobody_uses)
 {
     mapseg *seg = handle_for(key);
@@ -571,6 +376,35 @@ START_TEST(create_replaces_what_nobody_uses)
         check_gone();
     }
     mapseg_free(seg);
+}
+END_TEST
+
+/// Neither the creator of a segment nor a process that has entered a dead one's is deprived of it.
+START_TEST(reclaiming_create_spares_the_living)
+{
+    mapseg *seg, *other = handle_for(key);
+    uint64_t inode;
+
+    if (_i == 0) {
+        seg = created(key, 64);
+        memset(mapseg_data(seg), 0x5a, 64);
+    } else {
+        leave_debris(key, 64, 0x5a);
+        seg = attached(key, MAPSEG_READ_WRITE);
+    }
+    inode = inode_of_name();
+    expect(MAPSEG_ALREADY_EXISTS, other, create_with_reclaim(other, 20));
+    ck_assert(!mapseg_is_attached(other));
+    expect(MAPSEG_ALREADY_EXISTS, seg, create_with_reclaim(seg, 20));
+    ck_assert_uint_eq(inode_of_name(), inode);
+    check_attached(1);
+    expect(MAPSEG_OK, other, mapseg_attach(other, MAPSEG_READ_ONLY));
+    ck_assert_uint_eq(mapseg_size(other), 64);
+    ck_assert_int_eq(*(const unsigned char *)mapseg_const_data(other), 0x5a);
+    mapseg_free(seg);
+    ck_assert(exists(path));
+    mapseg_free(other);
+    check_gone();
 }
 END_TEST
 
@@ -613,7 +447,7 @@ reclaim_and_attach(int channel, void *argument)
         mapseg_result result = create_with_reclaim(seg, 64);
 
         if (result == MAPSEG_OK) {
-            /* Whoever created it is in it alone until others attach. */
+            /* The one that created it is in it alone until others attach. */
             ck_assert_uint_eq(inode_of_name(), inode_at(mapseg_data(seg)));
             __atomic_add_fetch(in, 1, __ATOMIC_SEQ_CST);
             give_way();
@@ -627,7 +461,7 @@ reclaim_and_attach(int channel, void *argument)
     return 0;
 }
 
-/// Reclaiming creators never take a name that somebody lives under.
+/// Reclaiming creators never take a name that leads to a living segment.
 START_TEST(create_with_reclaim_races_with_itself)
 {
     enum { PEERS = 3 };
@@ -643,97 +477,46 @@ START_TEST(create_with_reclaim_races_with_itself)
 }
 END_TEST
 
-/* ----------------------------------------------------- interrupted work -- */
+/* -------------------------------------------------------------- program -- */
 
-struct killed_round {
-    uint32_t ready;
-};
-
-static int
-work_until_killed(int channel, void *argument)
+static TCase *
+new_group(Suite *suite, const char *name)
 {
-    struct killed_round *round = argument;
+    TCase *group = new_case(suite, name, 120);
 
-    (void)channel;
-    __atomic_store_n(&round->ready, 1, __ATOMIC_SEQ_CST);
-    for (;;) {
-        mapseg *seg = handle_for(key);
-
-        if (mapseg_create_or_attach(seg, 64, MAPSEG_READ_WRITE, NULL) != MAPSEG_OK)
-            return 1;
-        if (!mapseg_result_owes_unlock(mapseg_lock(seg)) || mapseg_unlock(seg) != MAPSEG_OK)
-            return 2;
-        mapseg_free(seg);
-    }
-}
-
-/// Killed at any instruction of creating, attaching, locking, leaving: the next one goes on.
-START_TEST(killed_at_any_moment)
-{
-    struct killed_round *round = shared_memory(sizeof *round);
-    char name[KEY_BYTES];
-
-    snprintf(name, sizeof name, "%s", strrchr(path, '/') + 1);
-    for (int i = 0; i < 150; i++) {
-        struct peer peer = start_peer(work_until_killed, round);
-        mapseg *seg;
-        bool is_new;
-
-        while (__atomic_exchange_n(&round->ready, 0, __ATOMIC_SEQ_CST) == 0)
-            give_way();
-        usleep((useconds_t)(i * 37 % 700));
-        kill_peer(&peer);
-        seg = handle_for(key);
-        expect(MAPSEG_OK, seg, mapseg_create_or_attach(seg, 64, MAPSEG_READ_WRITE, &is_new));
-        ck_assert_uint_eq(mapseg_size(seg), 64);
-        ck_assert(mapseg_result_owes_unlock(mapseg_lock(seg)));
-        expect(MAPSEG_OK, seg, mapseg_unlock(seg));
-        mapseg_free(seg);
-        check_gone();
-        ck_assert_int_eq(count_names(name), 0);
-    }
-}
-END_TEST
-
-/* ------------------------------------------------------------- program -- */
-
-static void
-add_leaving(TCase *group)
-{
-    tcase_add_test(group, last_one_out_removes_whatever_died_before);
-    tcase_add_test(group, exit_without_detach_leaves_debris_that_can_be_entered);
-    tcase_add_test(group, reader_is_one_too);
-    tcase_add_test(group, order_of_leaving_does_not_matter);
-    tcase_add_test(group, forked_child_is_one_too);
-    tcase_add_test(group, name_that_leads_elsewhere_is_left_alone);
-    tcase_add_test(group, link_in_place_of_the_name_is_left_alone);
-    tcase_add_test(group, persistent_segment_stays);
-    tcase_add_test(group, persistent_segment_survives_a_killed_process);
-    tcase_add_test(group, killed_at_any_moment);
+    tcase_add_checked_fixture(group, choose_key, NULL);
+    return group;
 }
 
 static void
-add_removing(TCase *group)
+add_removing(Suite *suite)
 {
+    TCase *group = new_group(suite, "remove");
+
     tcase_add_test(group, remove_what_is_not_there);
     tcase_add_test(group, memfd_has_no_name_to_remove);
     tcase_add_test(group, remove_while_attached);
     tcase_add_test(group, remove_through_the_attached_handle);
     tcase_add_test(group, old_segment_does_not_take_the_new_name_away);
+    tcase_add_test(group, removed_segment_lives_on_beside_its_successor);
     tcase_add_test(group, dying_old_ones_do_not_keep_the_new_one);
     tcase_add_test(group, remove_races_with_everything);
 }
 
 static void
-add_reclaiming(TCase *group)
+add_reclaiming(Suite *suite)
 {
+    TCase *group = new_group(suite, "reclaim");
+
     tcase_add_test(group, reclaim_spares_the_living);
     tcase_add_test(group, reclaim_spares_the_stopped);
     tcase_add_test(group, reclaim_clears_crash_debris);
     tcase_add_test(group, reclaim_clears_what_nobody_uses);
     if (need(is_root(), "reclaim_spares_readers_of_another_user: only root can be two users"))
         tcase_add_test(group, reclaim_spares_readers_of_another_user);
+    tcase_add_test(group, a_flag_clears_crash_debris);
     tcase_add_test(group, create_replaces_what_nobody_uses);
+    tcase_add_loop_test(group, reclaiming_create_spares_the_living, 0, 2);
     tcase_add_test(group, create_with_reclaim_where_nothing_is);
     if (need(can_mount(), "failing_create_with_reclaim_reclaims_nothing: no private mounts here"))
         tcase_add_test(group, failing_create_with_reclaim_reclaims_nothing);
@@ -744,11 +527,8 @@ int
 main(void)
 {
     Suite *suite = new_suite("remove");
-    TCase *group = new_case(suite, "remove", 120);
 
-    tcase_add_checked_fixture(group, choose_key, NULL);
-    add_leaving(group);
-    add_removing(group);
-    add_reclaiming(group);
+    add_removing(suite);
+    add_reclaiming(suite);
     return run_suite(suite);
 }
