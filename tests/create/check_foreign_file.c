@@ -6,7 +6,6 @@
  */
 #include "refused.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -8,7 +8,6 @@
 
 #include <signal.h>
 #include <string.h>
-#include <unistd.h>
 
 static uint64_t
 inode_of_name(void)
