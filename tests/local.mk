@@ -28,23 +28,27 @@ tests_stress_check_steps_SOURCES = \
 
 # mapseg_create(3): create, attach, detach
 suites += \
-	tests/create/check_faults_of_qt \
+	tests/create/check_create \
 	tests/create/check_foreign_file \
 	tests/create/check_header \
 	tests/create/check_initialize \
 	tests/create/check_options \
 	tests/create/check_permission \
-	tests/create/check_qt \
+	tests/create/check_race \
 	tests/create/check_resources
-refused = tests/create/refused.c tests/create/refused.h
-tests_create_check_foreign_file_SOURCES = tests/create/check_foreign_file.c $(refused)
-tests_create_check_header_SOURCES = tests/create/check_header.c $(refused)
+create_refused = tests/create/refused.c tests/create/refused.h
+tests_create_check_foreign_file_SOURCES = tests/create/check_foreign_file.c $(create_refused)
+tests_create_check_header_SOURCES = tests/create/check_header.c $(create_refused)
 # Segments made by hand need their checksums.
 tests_create_check_header_LDADD = $(LDADD) $(XXHASH_LIBS)
 tests_create_check_initialize_LDADD = $(internals_libraries)
-tests_create_check_options_SOURCES = tests/create/check_options.c $(refused)
-tests_create_check_permission_SOURCES = tests/create/check_permission.c $(refused)
-tests_create_check_resources_SOURCES = tests/create/check_resources.c $(refused)
+tests_create_check_options_SOURCES = tests/create/check_options.c $(create_refused)
+tests_create_check_permission_SOURCES = tests/create/check_permission.c $(create_refused)
+tests_create_check_resources_SOURCES = tests/create/check_resources.c $(create_refused)
+
+# mapseg_error(3)
+suites += \
+	tests/error/check_result
 
 # mapseg-fork(7)
 suites += \
@@ -82,11 +86,16 @@ suites += \
 
 # mapseg_lock(3), mapseg-lock(7)
 suites += \
+	tests/lock/check_contention \
+	tests/lock/check_exclusion \
 	tests/lock/check_heal \
+	tests/lock/check_killed_owner \
 	tests/lock/check_lock \
 	tests/lock/check_lock_rules \
 	tests/lock/check_owner \
-	tests/lock/check_unlock
+	tests/lock/check_unlock \
+	tests/lock/check_waiting \
+	tests/lock/check_word
 tests_lock_check_heal_LDADD = $(internals_libraries)
 tests_lock_check_lock_rules_LDADD = $(internals_libraries)
 
@@ -100,10 +109,10 @@ suites += \
 	tests/name/check_remove \
 	tests/name/check_stopped_remover \
 	tests/name/check_swap
-called = tests/name/called.c tests/name/called.h
-tests_name_check_leave_SOURCES = tests/name/check_leave.c $(called)
+name_called = tests/name/called.c tests/name/called.h
+tests_name_check_leave_SOURCES = tests/name/check_leave.c $(name_called)
 tests_name_check_reclaim_LDADD = $(internals_libraries)
-tests_name_check_remove_SOURCES = tests/name/check_remove.c $(called)
+tests_name_check_remove_SOURCES = tests/name/check_remove.c $(name_called)
 tests_name_check_swap_LDADD = $(internals_libraries)
 
 # mapseg_export_fd(3), mapseg_send(3): segments that travel

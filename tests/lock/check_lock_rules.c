@@ -1,17 +1,15 @@
 /*
- * check_lock_rules.c - rules of the lock that no outside view shows for sure:
- * who wakes whom, what is held while, and when an owner is looked at. The
- * operating system is replaced where that makes the rule visible.
+ * check_lock_rules.c - rules of the lock that no outside view shows for sure: which process
+ * wakes which, what is held meanwhile, and when an owner is looked at. The operating system is
+ * replaced where that makes the rule visible.
+ *
+ * SPDX-License-Identifier: MIT
  */
-
 #include "os/os.h"
 #include "process.h"
 
-#include <check.h>
 #include <errno.h>
 #include <pthread.h>
-#include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define DATA_BYTES 4096
@@ -21,7 +19,7 @@ static struct mapseg_header *header;
 static struct place place;
 static mapseg *seg;
 
-/** A slot that nobody holds. */
+/** A slot that no attachment holds. */
 static uint32_t
 free_slot(void)
 {
@@ -45,43 +43,7 @@ tear_down(void)
     need(!name_exists(place.path));
 }
 
-/* ------------------------------------------------------------- the clock -- */
-
-static int64_t fake_time;
-static int64_t longest_sleep;
-static int sleeps;
-
-static int64_t
-read_fake_clock(void)
-{
-    return fake_time;
-}
-
-/** Time passes in sleep alone, and every sleep is cut short. */
-static void
-sleep_badly(const uint32_t *word, uint32_t value, int64_t ns)
-{
-    (void)word;
-    (void)value;
-    sleeps++;
-    if (ns > longest_sleep)
-        longest_sleep = ns;
-    fake_time += ns < 50 * MICROSECOND ? ns : 50 * MICROSECOND;
-}
-
-/** Time passes in sleep alone, and every sleep is as long as was asked for. */
-static void
-sleep_well(const uint32_t *word, uint32_t value, int64_t ns)
-{
-    (void)word;
-    (void)value;
-    sleeps++;
-    if (ns > longest_sleep)
-        longest_sleep = ns;
-    fake_time += ns;
-}
-
-/* ---------------------------------------------------------------- waking -- */
+/* --------------------------------------------------------------- waking -- */
 
 static int wakes;
 
@@ -109,6 +71,28 @@ START_TEST(release_wakes_one_if_somebody_sleeps)
     need_number(2, wakes);
 }
 END_TEST
+
+static int64_t fake_time;
+static int64_t longest_sleep;
+static int sleeps;
+
+static int64_t
+read_fake_clock(void)
+{
+    return fake_time;
+}
+
+/** Time passes in sleep alone, and every sleep is as long as was asked for. */
+static void
+sleep_well(const uint32_t *word, uint32_t value, int64_t ns)
+{
+    (void)word;
+    (void)value;
+    sleeps++;
+    if (ns > longest_sleep)
+        longest_sleep = ns;
+    fake_time += ns;
+}
 
 START_TEST(who_gives_up_passes_the_wake_on)
 {
@@ -163,7 +147,52 @@ START_TEST(who_has_slept_speaks_for_the_others)
 }
 END_TEST
 
-/* --------------------------------------------------------------- healing -- */
+/* -------------------------------------------------------------- looking -- */
+
+/** Time passes in sleep alone, and every sleep is cut short. */
+static void
+sleep_badly(const uint32_t *word, uint32_t value, int64_t ns)
+{
+    (void)word;
+    (void)value;
+    sleeps++;
+    if (ns > longest_sleep)
+        longest_sleep = ns;
+    fake_time += ns < 50 * MICROSECOND ? ns : 50 * MICROSECOND;
+}
+
+START_TEST(interrupted_sleeps_do_not_put_off_the_look)
+{
+    fake_time = SECOND;
+    msi_os.monotonic_ns = read_fake_clock;
+    msi_os.sleep_on = sleep_badly;
+    set_lock_word(header, free_slot());
+    need_result(MAPSEG_OWNER_DIED, mapseg_lock(seg));
+    need(fake_time - SECOND <= 2 * MILLISECOND);
+    need_result(MAPSEG_OK, mapseg_unlock(seg));
+}
+END_TEST
+
+START_TEST(an_owner_is_looked_at_often_enough)
+{
+    mapseg *owner = attached_to(place.key);
+    int64_t timeout = 10 * SECOND;
+
+    fake_time = SECOND;
+    msi_os.monotonic_ns = read_fake_clock;
+    msi_os.sleep_on = sleep_well;
+    need_result(MAPSEG_OK, mapseg_lock(owner));
+    need_result(MAPSEG_TIMED_OUT, mapseg_lock_for(seg, timeout));
+    /* Take-over within 100 ms needs looks at least that often; and a waiter
+     * that looks all the time costs the machine. */
+    need(longest_sleep <= 64 * MILLISECOND);
+    need(sleeps < 250);
+    need_number(SECOND + timeout, fake_time);
+    mapseg_free(owner);
+}
+END_TEST
+
+/* -------------------------------------------------------------- healing -- */
 
 static bool haunted;
 
@@ -183,7 +212,7 @@ claim_haunted_slot(int fd, enum msi_range_kind kind, int64_t first, int64_t byte
     return result;
 }
 
-START_TEST(newcomer_heals_the_word_that_names_its_slot)
+START_TEST(newcomer_heals_the_word_as_it_claims_its_slot)
 {
     mapseg *other = handle_of(place.key);
 
@@ -228,13 +257,13 @@ START_TEST(fork_heals_the_word_that_names_the_childs_slot)
 }
 END_TEST
 
-/* -------------------------------------------------------- taking over -- */
+/* ---------------------------------------------------------- taking over -- */
 
 static uint32_t dead_slot;
 static int dead_description = -1;
 static bool swapped_in_hand;
 
-/** Notes who holds the dead owner's byte, and that the word still names it. */
+/** Notes which description holds the dead owner's byte, and that the word still names it. */
 static int
 watch_hold(int fd, enum msi_range_kind kind, int64_t first, int64_t bytes)
 {
@@ -272,7 +301,7 @@ START_TEST(swap_has_the_dead_owners_byte_in_hand)
 }
 END_TEST
 
-/** Somebody else has got the dead owner's slot and the lock meanwhile. */
+/** Another process has got the dead owner's slot and the lock meanwhile. */
 static int
 lose_the_race(int fd, enum msi_range_kind kind, int64_t first, int64_t bytes)
 {
@@ -404,40 +433,7 @@ START_TEST(own_byte_is_never_taken)
 }
 END_TEST
 
-/* ---------------------------------------------------------------- looking -- */
-
-START_TEST(interrupted_sleeps_do_not_put_off_the_look)
-{
-    fake_time = SECOND;
-    msi_os.monotonic_ns = read_fake_clock;
-    msi_os.sleep_on = sleep_badly;
-    set_lock_word(header, free_slot());
-    need_result(MAPSEG_OWNER_DIED, mapseg_lock(seg));
-    need(fake_time - SECOND <= 2 * MILLISECOND);
-    need_result(MAPSEG_OK, mapseg_unlock(seg));
-}
-END_TEST
-
-START_TEST(an_owner_is_looked_at_often_enough)
-{
-    mapseg *owner = attached_to(place.key);
-    int64_t timeout = 10 * SECOND;
-
-    fake_time = SECOND;
-    msi_os.monotonic_ns = read_fake_clock;
-    msi_os.sleep_on = sleep_well;
-    need_result(MAPSEG_OK, mapseg_lock(owner));
-    need_result(MAPSEG_TIMED_OUT, mapseg_lock_for(seg, timeout));
-    /* Take-over within 100 ms needs looks at least that often; and a waiter
-     * that looks all the time costs the machine. */
-    need(longest_sleep <= 64 * MILLISECOND);
-    need(sleeps < 250);
-    need_number(SECOND + timeout, fake_time);
-    mapseg_free(owner);
-}
-END_TEST
-
-/* ------------------------------------------------------------------ main -- */
+/* -------------------------------------------------------------- program -- */
 
 int
 main(void)
@@ -453,15 +449,15 @@ main(void)
     tcase_add_test(tcase, release_wakes_one_if_somebody_sleeps);
     tcase_add_test(tcase, who_gives_up_passes_the_wake_on);
     tcase_add_test(tcase, who_has_slept_speaks_for_the_others);
-    tcase_add_loop_test(tcase, newcomer_heals_the_word_that_names_its_slot, 0, 2);
+    tcase_add_test(tcase, interrupted_sleeps_do_not_put_off_the_look);
+    tcase_add_test(tcase, an_owner_is_looked_at_often_enough);
+    tcase_add_loop_test(tcase, newcomer_heals_the_word_as_it_claims_its_slot, 0, 2);
     tcase_add_test(tcase, fork_heals_the_word_that_names_the_childs_slot);
     tcase_add_test(tcase, swap_has_the_dead_owners_byte_in_hand);
     tcase_add_test(tcase, word_is_read_again_with_the_byte_in_hand);
     tcase_add_test(tcase, fork_waits_for_a_take_over);
     tcase_add_test(tcase, take_over_without_a_descriptor_to_spare);
     tcase_add_test(tcase, own_byte_is_never_taken);
-    tcase_add_test(tcase, interrupted_sleeps_do_not_put_off_the_look);
-    tcase_add_test(tcase, an_owner_is_looked_at_often_enough);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
