@@ -14,11 +14,31 @@ scripts =
 # What takes long: deaths, storms, failures, hostile peers
 suites += \
 	tests/stress/check_bits \
-	tests/stress/check_hostile \
+	tests/stress/check_flood \
+	tests/stress/check_holders \
+	tests/stress/check_holes \
 	tests/stress/check_os \
+	tests/stress/check_scribble \
 	tests/stress/check_starve \
 	tests/stress/check_steps \
+	tests/stress/check_stopped \
 	tests/stress/check_storm
+hostile_sources = \
+	tests/stress/hostile.c \
+	tests/stress/hostile.h
+tests_stress_check_flood_SOURCES = tests/stress/check_flood.c $(hostile_sources)
+tests_stress_check_holders_SOURCES = tests/stress/check_holders.c $(hostile_sources)
+tests_stress_check_holes_SOURCES = tests/stress/check_holes.c $(hostile_sources)
+tests_stress_check_scribble_SOURCES = \
+	tests/stress/arena.c \
+	tests/stress/arena.h \
+	tests/stress/bystanders.c \
+	tests/stress/bystanders.h \
+	tests/stress/check_scribble.c \
+	tests/stress/scribblers.c \
+	tests/stress/victims.c \
+	$(hostile_sources)
+tests_stress_check_stopped_SOURCES = tests/stress/check_stopped.c $(hostile_sources)
 tests_stress_check_os_LDADD = $(internals_libraries)
 tests_stress_check_steps_LDADD = $(internals_libraries)
 tests_stress_check_steps_SOURCES = \
