@@ -19,6 +19,7 @@ suites += \
 	tests/stress/check_holes \
 	tests/stress/check_os \
 	tests/stress/check_scribble \
+	tests/stress/check_shorten \
 	tests/stress/check_starve \
 	tests/stress/check_steps \
 	tests/stress/check_stopped \
@@ -63,7 +64,17 @@ tests_fork_check_handler_LDADD = $(internals_libraries)
 # mapseg_guard_begin(3)
 suites += \
 	tests/guard/check_guard \
-	tests/guard/check_shrink
+	tests/guard/check_handlers \
+	tests/guard/check_shrink \
+	tests/guard/check_threads
+guard_sources = \
+	tests/guard/handlers.c \
+	tests/guard/handlers.h \
+	tests/guard/scene.c \
+	tests/guard/scene.h
+tests_guard_check_guard_SOURCES = tests/guard/check_guard.c $(guard_sources)
+tests_guard_check_handlers_SOURCES = tests/guard/check_handlers.c $(guard_sources)
+tests_guard_check_threads_SOURCES = tests/guard/check_threads.c $(guard_sources)
 tests_guard_check_shrink_LDADD = $(internals_libraries)
 
 # mapseg_info(3): what can be seen of segments
