@@ -145,9 +145,18 @@ tests_process_check_unload_LDFLAGS = $(SANITIZER_FLAGS)
 
 # mapseg-security(7)
 suites += \
+	tests/trust/check_flags \
+	tests/trust/check_safety \
+	tests/trust/check_swapped \
 	tests/trust/check_trust \
 	tests/trust/check_unmapped
-tests_trust_check_trust_LDADD = $(internals_libraries)
+plants_sources = tests/trust/plants.c tests/trust/plants.h
+witness_sources = tests/trust/witness.c tests/trust/witness.h
+tests_trust_check_flags_SOURCES = tests/trust/check_flags.c $(plants_sources) $(witness_sources)
+tests_trust_check_safety_SOURCES = tests/trust/check_safety.c $(plants_sources)
+tests_trust_check_swapped_SOURCES = tests/trust/check_swapped.c $(plants_sources)
+tests_trust_check_swapped_LDADD = $(internals_libraries)
+tests_trust_check_trust_SOURCES = tests/trust/check_trust.c $(plants_sources) $(witness_sources)
 tests_trust_check_unmapped_LDADD = $(internals_libraries)
 
 # mapseg_read(3): changes, and waiting for them
