@@ -43,7 +43,11 @@ tests_stress_check_stopped_SOURCES = tests/stress/check_stopped.c $(hostile_sour
 tests_stress_check_os_LDADD = $(internals_libraries)
 tests_stress_check_steps_LDADD = $(internals_libraries)
 tests_stress_check_steps_SOURCES = \
+	tests/stress/aftermath.c \
 	tests/stress/check_steps.c \
+	tests/stress/operations.c \
+	tests/stress/scenes.c \
+	tests/stress/steps.h \
 	tests/support/stepper.c \
 	tests/support/stepper.h
 
