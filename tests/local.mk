@@ -62,7 +62,15 @@ tests_create_check_bad_input_LDADD = $(LDADD) $(XXHASH_LIBS)
 # mapseg-fork(7)
 suites += \
 	tests/fork/check_fork \
-	tests/fork/check_handler
+	tests/fork/check_handler \
+	tests/fork/check_leaks \
+	tests/fork/check_locked \
+	tests/fork/check_threads
+children_sources = tests/fork/children.c tests/fork/children.h
+tests_fork_check_fork_SOURCES = tests/fork/check_fork.c $(children_sources)
+tests_fork_check_leaks_SOURCES = tests/fork/check_leaks.c $(children_sources)
+tests_fork_check_locked_SOURCES = tests/fork/check_locked.c $(children_sources)
+tests_fork_check_threads_SOURCES = tests/fork/check_threads.c $(children_sources)
 tests_fork_check_handler_LDADD = $(internals_libraries)
 
 # mapseg_guard_begin(3)
@@ -294,7 +302,7 @@ tests_stress_peer32_LDFLAGS =
 # error. Leaks are the sanitizers' job: valgrind would also report those of
 # processes that a test kills. A suite that starts itself again, or counts its
 # mappings, sees valgrind's instead; and nothing can be stepped through there.
-valgrind_blind = tests/fork/check_fork tests/stress/check_steps
+valgrind_blind = tests/fork/check_leaks tests/stress/check_steps
 
 check-valgrind:
 	suites=; for suite in $(suites); do \
