@@ -41,13 +41,19 @@ tests_stress_check_scribble_SOURCES = \
 	$(hostile_sources)
 tests_stress_check_stopped_SOURCES = tests/stress/check_stopped.c $(hostile_sources)
 tests_stress_check_os_LDADD = $(internals_libraries)
+tests_stress_check_os_SOURCES = \
+	tests/stress/check_os.c \
+	tests/stress/os_faults.c \
+	tests/stress/os_faults.h \
+	tests/stress/os_operations.c \
+	tests/stress/os_operations.h
 tests_stress_check_steps_LDADD = $(internals_libraries)
 tests_stress_check_steps_SOURCES = \
-	tests/stress/aftermath.c \
 	tests/stress/check_steps.c \
-	tests/stress/operations.c \
-	tests/stress/scenes.c \
 	tests/stress/steps.h \
+	tests/stress/steps_aftermath.c \
+	tests/stress/steps_operations.c \
+	tests/stress/steps_scenes.c \
 	tests/support/stepper.c \
 	tests/support/stepper.h
 

@@ -1,8 +1,8 @@
 /*
  * steps.h - operations of the library to be killed in, and what must hold after each death.
  *
- * scenes.c has what is there beforehand, operations.c what the victim does, and aftermath.c what
- * those who are left find.
+ * steps_scenes.c has what is there beforehand, steps_operations.c what the victim does, and
+ * steps_aftermath.c what those who are left find.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -74,7 +74,7 @@ extern struct scene *scene;
 extern struct msi_os_operations real; /**< before a victim replaced any */
 extern int64_t longest;               /**< that a survivor waited for the lock */
 
-/* ----------------------------------------------------------- scenes.c -- */
+/* ----------------------------------------------------------- steps_scenes.c -- */
 
 void witness_segment(struct scene *in);
 void witness_holds(struct scene *in);
@@ -93,7 +93,7 @@ void wake_patient_sleeper(pid_t pid, struct stage *stage);
 void be_heir(struct stage *stage);
 void put_heir_to_sleep(struct scene *in);
 
-/* -------------------------------------------------------- aftermath.c -- */
+/* -------------------------------------------------------- steps_aftermath.c -- */
 
 /* At every point, while the victim lives. */
 void look_at_name(struct stage *stage);
@@ -115,7 +115,7 @@ void check_removed(struct scene *in);
 void check_parted(struct scene *in);
 void check_nothing(struct scene *in);
 
-/* ------------------------------------------------------- operations.c -- */
+/* ------------------------------------------------------- steps_operations.c -- */
 
 /** The way in of the one operation whose child may find the word haunted. */
 void enter_to_haunt_child(struct scene *in);

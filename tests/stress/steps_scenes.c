@@ -1,6 +1,6 @@
 /*
- * scenes.c - what is there before an operation is killed: a segment with a witness, with a dead
- * owner, with debris; and a process that sleeps for the lock.
+ * steps_scenes.c - what is there before an operation is killed: a segment with a witness, with a
+ * dead owner, with debris; and a process that sleeps for the lock.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -1,5 +1,5 @@
 /*
- * operations.c - what a victim does when it is killed: every operation that has steps in the
+ * steps_operations.c - what a victim does when it is killed: every operation that has steps in the
  * segment.
  *
  * SPDX-License-Identifier: MIT

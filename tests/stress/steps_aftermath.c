@@ -1,5 +1,5 @@
 /*
- * aftermath.c - what those who are left find after a death: the lock, the name and the data.
+ * steps_aftermath.c - what those who are left find after a death: the lock, the name and the data.
  *
  * SPDX-License-Identifier: MIT
  */
