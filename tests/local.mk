@@ -113,10 +113,15 @@ suites += \
 
 # mapseg_lock(3), mapseg-lock(7)
 suites += \
+	tests/lock/check_endings \
 	tests/lock/check_heal \
 	tests/lock/check_lock \
 	tests/lock/check_lock_rules \
-	tests/lock/check_owner
+	tests/lock/check_owner \
+	tests/lock/check_places
+homes_sources = tests/lock/homes.c tests/lock/homes.h
+tests_lock_check_endings_SOURCES = tests/lock/check_endings.c $(homes_sources)
+tests_lock_check_places_SOURCES = tests/lock/check_places.c $(homes_sources)
 tests_lock_check_heal_LDADD = $(internals_libraries)
 tests_lock_check_lock_rules_LDADD = $(internals_libraries)
 
@@ -139,13 +144,21 @@ tests_pass_check_crossing_LDADD = $(internals_libraries)
 tests_pass_check_pass_LDADD = $(internals_libraries)
 tests_pass_check_seals_LDADD = $(internals_libraries)
 
-# Where processes and files lie: namespaces, sandboxes, file systems
+# Where processes and files lie: sandboxes, machines without /proc, file systems
 suites += \
 	tests/place/check_huge \
 	tests/place/check_overlay \
-	tests/place/check_places \
+	tests/place/check_procless \
 	tests/place/check_sandbox \
 	tests/place/check_verified
+tests_place_check_procless_SOURCES = \
+	tests/place/check_procless.c \
+	tests/place/memory.c \
+	tests/place/memory.h
+tests_place_check_sandbox_SOURCES = \
+	tests/place/check_sandbox.c \
+	tests/place/memory.c \
+	tests/place/memory.h
 tests_place_check_verified_LDADD = $(internals_libraries)
 
 # mapseg(7): what else a process does with descriptors, threads and its end
