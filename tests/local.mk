@@ -14,15 +14,46 @@ scripts =
 # What takes long: deaths, storms, failures, hostile peers
 suites += \
 	tests/stress/check_bits \
-	tests/stress/check_hostile \
+	tests/stress/check_flood \
+	tests/stress/check_holders \
+	tests/stress/check_holes \
 	tests/stress/check_os \
+	tests/stress/check_scribble \
+	tests/stress/check_shorten \
 	tests/stress/check_starve \
 	tests/stress/check_steps \
+	tests/stress/check_stopped \
 	tests/stress/check_storm
+hostile_sources = \
+	tests/stress/hostile.c \
+	tests/stress/hostile.h
+tests_stress_check_flood_SOURCES = tests/stress/check_flood.c $(hostile_sources)
+tests_stress_check_holders_SOURCES = tests/stress/check_holders.c $(hostile_sources)
+tests_stress_check_holes_SOURCES = tests/stress/check_holes.c $(hostile_sources)
+tests_stress_check_scribble_SOURCES = \
+	tests/stress/arena.c \
+	tests/stress/arena.h \
+	tests/stress/bystanders.c \
+	tests/stress/bystanders.h \
+	tests/stress/check_scribble.c \
+	tests/stress/scribblers.c \
+	tests/stress/victims.c \
+	$(hostile_sources)
+tests_stress_check_stopped_SOURCES = tests/stress/check_stopped.c $(hostile_sources)
 tests_stress_check_os_LDADD = $(internals_libraries)
+tests_stress_check_os_SOURCES = \
+	tests/stress/check_os.c \
+	tests/stress/os_faults.c \
+	tests/stress/os_faults.h \
+	tests/stress/os_operations.c \
+	tests/stress/os_operations.h
 tests_stress_check_steps_LDADD = $(internals_libraries)
 tests_stress_check_steps_SOURCES = \
 	tests/stress/check_steps.c \
+	tests/stress/steps.h \
+	tests/stress/steps_aftermath.c \
+	tests/stress/steps_operations.c \
+	tests/stress/steps_scenes.c \
 	tests/support/stepper.c \
 	tests/support/stepper.h
 
@@ -53,14 +84,32 @@ suites += \
 # mapseg-fork(7)
 suites += \
 	tests/fork/check_fork \
-	tests/fork/check_handler
+	tests/fork/check_handler \
+	tests/fork/check_leaks \
+	tests/fork/check_locked \
+	tests/fork/check_threads
+children_sources = tests/fork/children.c tests/fork/children.h
+tests_fork_check_fork_SOURCES = tests/fork/check_fork.c $(children_sources)
+tests_fork_check_leaks_SOURCES = tests/fork/check_leaks.c $(children_sources)
+tests_fork_check_locked_SOURCES = tests/fork/check_locked.c $(children_sources)
+tests_fork_check_threads_SOURCES = tests/fork/check_threads.c $(children_sources)
 tests_fork_check_handler_LDADD = $(internals_libraries)
 
 # mapseg_guard_begin(3)
 suites += \
 	tests/guard/check_guard \
+	tests/guard/check_handlers \
 	tests/guard/check_section \
-	tests/guard/check_shrink
+	tests/guard/check_shrink \
+	tests/guard/check_threads
+guard_sources = \
+	tests/guard/handlers.c \
+	tests/guard/handlers.h \
+	tests/guard/scene.c \
+	tests/guard/scene.h
+tests_guard_check_guard_SOURCES = tests/guard/check_guard.c $(guard_sources)
+tests_guard_check_handlers_SOURCES = tests/guard/check_handlers.c $(guard_sources)
+tests_guard_check_threads_SOURCES = tests/guard/check_threads.c $(guard_sources)
 tests_guard_check_shrink_LDADD = $(internals_libraries)
 
 # mapseg_info(3): what can be seen of segments
@@ -87,15 +136,20 @@ suites += \
 # mapseg_lock(3), mapseg-lock(7)
 suites += \
 	tests/lock/check_contention \
+	tests/lock/check_endings \
 	tests/lock/check_exclusion \
 	tests/lock/check_heal \
 	tests/lock/check_killed_owner \
 	tests/lock/check_lock \
 	tests/lock/check_lock_rules \
 	tests/lock/check_owner \
+	tests/lock/check_places \
 	tests/lock/check_unlock \
 	tests/lock/check_waiting \
 	tests/lock/check_word
+homes_sources = tests/lock/homes.c tests/lock/homes.h
+tests_lock_check_endings_SOURCES = tests/lock/check_endings.c $(homes_sources)
+tests_lock_check_places_SOURCES = tests/lock/check_places.c $(homes_sources)
 tests_lock_check_heal_LDADD = $(internals_libraries)
 tests_lock_check_lock_rules_LDADD = $(internals_libraries)
 
@@ -150,13 +204,21 @@ pass_sockets = tests/pass/sockets.c tests/pass/sockets.h
 pass_letters = tests/pass/letters.c tests/pass/letters.h $(pass_segments) $(pass_sockets)
 pass_strangers = tests/pass/strangers.c tests/pass/strangers.h
 
-# Where processes and files lie: namespaces, sandboxes, file systems
+# Where processes and files lie: sandboxes, machines without /proc, file systems
 suites += \
 	tests/place/check_huge \
 	tests/place/check_overlay \
-	tests/place/check_places \
+	tests/place/check_procless \
 	tests/place/check_sandbox \
 	tests/place/check_verified
+tests_place_check_procless_SOURCES = \
+	tests/place/check_procless.c \
+	tests/place/memory.c \
+	tests/place/memory.h
+tests_place_check_sandbox_SOURCES = \
+	tests/place/check_sandbox.c \
+	tests/place/memory.c \
+	tests/place/memory.h
 tests_place_check_verified_LDADD = $(internals_libraries)
 
 # mapseg(7): what else a process does with descriptors, threads and its end
@@ -174,9 +236,18 @@ tests_process_check_unload_LDFLAGS = $(SANITIZER_FLAGS)
 
 # mapseg-security(7)
 suites += \
+	tests/trust/check_flags \
+	tests/trust/check_safety \
+	tests/trust/check_swapped \
 	tests/trust/check_trust \
 	tests/trust/check_unmapped
-tests_trust_check_trust_LDADD = $(internals_libraries)
+plants_sources = tests/trust/plants.c tests/trust/plants.h
+witness_sources = tests/trust/witness.c tests/trust/witness.h
+tests_trust_check_flags_SOURCES = tests/trust/check_flags.c $(plants_sources) $(witness_sources)
+tests_trust_check_safety_SOURCES = tests/trust/check_safety.c $(plants_sources)
+tests_trust_check_swapped_SOURCES = tests/trust/check_swapped.c $(plants_sources)
+tests_trust_check_swapped_LDADD = $(internals_libraries)
+tests_trust_check_trust_SOURCES = tests/trust/check_trust.c $(plants_sources) $(witness_sources)
 tests_trust_check_unmapped_LDADD = $(internals_libraries)
 
 # mapseg_read(3): changes, and waiting for them
@@ -326,7 +397,7 @@ tests_stress_peer32_LDFLAGS =
 # error. Leaks are the sanitizers' job: valgrind would also report those of
 # processes that a test kills. A suite that starts itself again, or counts its
 # mappings, sees valgrind's instead; and nothing can be stepped through there.
-valgrind_blind = tests/fork/check_fork tests/stress/check_steps
+valgrind_blind = tests/fork/check_leaks tests/stress/check_steps
 
 check-valgrind:
 	suites=; for suite in $(suites); do \

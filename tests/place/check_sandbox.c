@@ -1,50 +1,20 @@
 /*
- * check_sandbox.c - where the system gives less: a reader whose system calls are refused, and
- * machines on which /proc is not mounted.
+ * check_sandbox.c - processes whose system calls are refused: readers, and who wants to write.
  *
  * SPDX-License-Identifier: MIT
  */
+#include "memory.h"
 #include "sandbox.h"
-#include "support.h"
-
-#include "mapseg-format.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define MILLISECOND INT64_C(1000000)
-#define SECOND INT64_C(1000000000)
-
-#define SIZE 10000
-
-static mapseg *
-memory_segment(uint32_t flags)
-{
-    mapseg_options options = MAPSEG_OPTIONS_INIT;
-    mapseg *seg = handle_for("memfd:");
-
-    options.flags = flags;
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
-    return seg;
-}
-
-static void
-publish(mapseg *seg, const char *text)
-{
-    expect(MAPSEG_OK, seg, mapseg_write_begin(seg));
-    strcpy(mapseg_data(seg), text);
-    expect(MAPSEG_OK, seg, mapseg_write_end(seg));
-}
 
 /* ------------------------------------------------------- sandboxed readers -- */
 
@@ -95,7 +65,7 @@ static const struct sandbox_rule rules[] = {
 #if defined(SYS_ppoll)
     {SYS_ppoll, ALLOW, 0, 0, 0},
 #endif
-    /* Not the library's, but of whoever asks who somebody is. */
+    /* Not the library's, but of code that asks which process or user it is. */
     {SYS_geteuid, ALLOW, 0, 0, 0},
     {SYS_getpid, ALLOW, 0, 0, 0},
     {SYS_gettid, ALLOW, 0, 0, 0},
@@ -327,7 +297,7 @@ START_TEST(a_reader_in_a_deadly_sandbox)
 }
 END_TEST
 
-/** Whoever wants to write needs its presence. */
+/** A process that wants to write needs its presence. */
 static int
 write_in_sandbox(int channel, void *argument)
 {
@@ -367,7 +337,7 @@ START_TEST(a_writer_in_a_sandbox)
 }
 END_TEST
 
-/** Seals that cannot be asked for protect nobody. */
+/** Seals that cannot be asked for protect no reader. */
 static int
 doubt_in_sandbox(int channel, void *argument)
 {
@@ -429,7 +399,7 @@ write_without_reach(void *argument)
     if (mapseg_read(seg, 0, text, sizeof text, NULL) != MAPSEG_OK || strcmp(text, "before") != 0)
         return 2;
     result = mapseg_write(seg, 0, "after", 6);
-    /* Whatever comes of it, nobody has died. */
+    /* Whatever comes of it, no owner has died. */
     if (mapseg_read(seg, 0, text, sizeof text, NULL) != MAPSEG_OK)
         return 3;
     if (strcmp(text, result == MAPSEG_OK ? "after" : "before") != 0)
@@ -457,315 +427,6 @@ START_TEST(a_writer_that_may_not_reach_into_processes)
 }
 END_TEST
 
-/* --------------------------------------------------------- without /proc -- */
-
-static void
-take_proc_away(void)
-{
-    ck_assert_int_eq(unshare(CLONE_NEWNS), 0);
-    ck_assert_int_eq(mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL), 0);
-    /* It may have been mounted several times. */
-    for (int i = 0; i < 8 && exists("/proc/self"); i++)
-        ck_assert_int_eq(umount2("/proc", MNT_DETACH), 0);
-    ck_assert(!exists("/proc/self"));
-}
-
-/** Leak detectors need it when the test ends. */
-static void
-give_proc_back(void)
-{
-    ck_assert_int_eq(mount("proc", "/proc", "proc", 0, NULL), 0);
-}
-
-/** Descriptors below 1000 that are open. */
-static int
-count_without_proc(void)
-{
-    int count = 0;
-
-    for (int fd = 0; fd < 1000; fd++)
-        count += fcntl(fd, F_GETFD) != -1;
-    return count;
-}
-
-START_TEST(names_without_proc)
-{
-    char key[KEY_BYTES], path[KEY_BYTES];
-    struct peer peer;
-    mapseg *seg;
-    int before;
-
-    take_proc_away();
-    unique_key(key);
-    path_of(path, key);
-    before = count_without_proc();
-    peer = start_peer(obedient_peer, key);
-    ck_assert_int_eq(hear(peer.channel), 'x');
-    ck_assert_int_eq(end_peer(&peer), 1);
-    seg = created(key, SIZE);
-    publish(seg, "named");
-    peer = start_peer(obedient_peer, key);
-    ck_assert_int_eq(hear(peer.channel), 'a');
-    tell(&peer, 'l');
-    expect(MAPSEG_WOULD_BLOCK, seg, mapseg_try_lock(seg));
-    kill_peer(&peer);
-    expect(MAPSEG_OWNER_DIED, seg, mapseg_lock_for(seg, PATIENCE * SECOND));
-    expect(MAPSEG_OK, seg, mapseg_consistent(seg));
-    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
-    mapseg_free(seg);
-    ck_assert(!exists(path));
-    ck_assert_int_eq(count_without_proc(), before);
-    give_proc_back();
-}
-END_TEST
-
-/** A handle says what it lacks. */
-static void
-check_loss(mapseg *seg, const char *word)
-{
-    mapseg_info *information = describe(seg);
-
-    ck_assert_msg(is_one_line(information->limitations) &&
-                      strstr(information->limitations, word) != NULL,
-                  "the loss: '%s'", information->limitations);
-    mapseg_info_free(information);
-}
-
-START_TEST(the_loss_is_named)
-{
-    mapseg *seg;
-    mapseg_info *information;
-
-    seg = memory_segment(0);
-    information = describe(seg);
-    ck_assert_str_eq(information->limitations, "");
-    mapseg_info_free(information);
-    mapseg_free(seg);
-    take_proc_away();
-    seg = memory_segment(_i == 0 ? 0 : MAPSEG_SINGLE_WRITER);
-    check_loss(seg, "/proc");
-    mapseg_free(seg);
-    give_proc_back();
-}
-END_TEST
-
-START_TEST(a_descriptor_to_write_without_proc)
-{
-    mapseg *seg, *taker = mapseg_new();
-    int before, fd;
-
-    take_proc_away();
-    before = count_without_proc();
-    seg = memory_segment(0);
-    publish(seg, "without");
-    fd = exported_fd(seg, MAPSEG_READ_WRITE);
-    ck_assert_msg(fd >= 0, "%s", mapseg_error_string(seg));
-    ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
-    expect(MAPSEG_OK, taker, mapseg_attach_fd(taker, fd, MAPSEG_READ_WRITE));
-    ck_assert_str_eq(mapseg_data(taker), "without");
-    expect(MAPSEG_OK, taker, mapseg_lock(taker));
-    expect(MAPSEG_WOULD_BLOCK, seg, mapseg_try_lock(seg));
-    expect(MAPSEG_OK, taker, mapseg_unlock(taker));
-    expect(MAPSEG_OK, seg, mapseg_lock(seg));
-    expect(MAPSEG_WOULD_BLOCK, taker, mapseg_try_lock(taker));
-    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
-    mapseg_free(taker);
-    expect(MAPSEG_OK, seg, mapseg_lock(seg));
-    mapseg_free(seg);
-    ck_assert_int_eq(count_without_proc(), before);
-    give_proc_back();
-}
-END_TEST
-
-/** A process that receives one segment. */
-struct receiver {
-    int ends[2];
-    mapseg_access access;
-    bool nobody;
-};
-
-/** Receives; locks and writes if it may; else tries to write nevertheless. */
-static int
-receive_without_proc(int channel, void *argument)
-{
-    const struct receiver *receiver = argument;
-    mapseg *seg = mapseg_new();
-    char text[32];
-    int fd;
-
-    if (receiver->nobody)
-        become_nobody();
-    if (mapseg_receive(seg, receiver->ends[1], receiver->access) != MAPSEG_OK)
-        return 100 + (int)mapseg_error(seg);
-    if (mapseg_read(seg, 0, text, sizeof text, NULL) != MAPSEG_OK || strcmp(text, "without") != 0)
-        return 2;
-    if (sscanf(mapseg_native_key(seg), "memfd:%d?", &fd) != 1)
-        return 3;
-    if (receiver->access == MAPSEG_READ_WRITE) {
-        if (mapseg_lock(seg) != MAPSEG_OK)
-            return 4;
-        say(channel, 'l');
-        if (hear(channel) != 'u')
-            return 5;
-        strcpy(mapseg_data(seg), "written over there");
-        if (mapseg_unlock(seg) != MAPSEG_OK)
-            return 6;
-    } else {
-        if (mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) != MAP_FAILED ||
-            pwrite(fd, "!", 1, 5000) != -1 || mapseg_lock(seg) != MAPSEG_PERMISSION_DENIED)
-            return 7;
-        say(channel, 'l');
-        (void)hear(channel);
-    }
-    mapseg_free(seg);
-    say(channel, 'y');
-    return 0;
-}
-
-static void
-send_without_proc(struct receiver *receiver, uint32_t flags)
-{
-    struct peer peer;
-    mapseg *seg;
-    int before;
-
-    take_proc_away();
-    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, receiver->ends), 0);
-    peer = start_peer(receive_without_proc, receiver);
-    seg = memory_segment(flags);
-    publish(seg, "without");
-    before = count_without_proc();
-    expect(MAPSEG_OK, seg, mapseg_send(seg, receiver->ends[0], receiver->access));
-    ck_assert_int_eq(count_without_proc(), before);
-    ck_assert_int_eq(hear(peer.channel), 'l');
-    if (receiver->access == MAPSEG_READ_WRITE)
-        expect(MAPSEG_WOULD_BLOCK, seg, mapseg_try_lock(seg));
-    say(peer.channel, 'u');
-    ck_assert_int_eq(hear(peer.channel), 'y');
-    ck_assert_int_eq(end_peer(&peer), 0);
-    ck_assert_str_eq(mapseg_data(seg),
-                     receiver->access == MAPSEG_READ_WRITE ? "written over there" : "without");
-    expect(MAPSEG_OK, seg, mapseg_lock_for(seg, PATIENCE * SECOND));
-    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
-    close(receiver->ends[0]);
-    close(receiver->ends[1]);
-    mapseg_free(seg);
-}
-
-START_TEST(sent_to_write_without_proc)
-{
-    struct receiver receiver = {.access = MAPSEG_READ_WRITE, .nobody = _i == 1};
-
-    send_without_proc(&receiver, 0);
-    give_proc_back();
-}
-END_TEST
-
-/** Seals see to it that it cannot be written. */
-START_TEST(a_single_writer_sent_without_proc)
-{
-    struct receiver receiver = {.access = MAPSEG_READ_ONLY, .nobody = _i == 1};
-
-    send_without_proc(&receiver, MAPSEG_SINGLE_WRITER);
-    give_proc_back();
-}
-END_TEST
-
-START_TEST(a_single_writer_exported_without_proc)
-{
-    mapseg *seg, *reader = mapseg_new();
-    char text[32];
-    int fd;
-
-    take_proc_away();
-    seg = memory_segment(MAPSEG_SINGLE_WRITER);
-    publish(seg, "without");
-    fd = exported_fd(seg, MAPSEG_READ_ONLY);
-    ck_assert_msg(fd >= 0, "%s", mapseg_error_string(seg));
-    ck_assert_ptr_eq(mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), MAP_FAILED);
-    ck_assert_int_eq(pwrite(fd, "!", 1, 5000), -1);
-    expect(MAPSEG_OK, reader, mapseg_attach_fd(reader, fd, MAPSEG_READ_ONLY));
-    expect(MAPSEG_OK, reader, mapseg_read(reader, 0, text, sizeof text, NULL));
-    ck_assert_str_eq(text, "without");
-    expect(MAPSEG_OK, seg, mapseg_lock(seg));
-    mapseg_free(reader);
-    mapseg_free(seg);
-    give_proc_back();
-}
-END_TEST
-
-/** No other description can be had: this one would let its receiver write. */
-START_TEST(a_shared_segment_to_read_without_proc)
-{
-    int ends[2], before, fd;
-    char byte;
-    mapseg *seg;
-
-    take_proc_away();
-    seg = memory_segment(0);
-    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    before = count_without_proc();
-    fd = exported_fd(seg, MAPSEG_READ_ONLY);
-    ck_assert_int_eq(fd, -1);
-    ck_assert_int_eq(mapseg_error(seg), MAPSEG_NOT_SUPPORTED);
-    ck_assert_ptr_nonnull(strstr(mapseg_error_string(seg), "/proc"));
-    expect(MAPSEG_NOT_SUPPORTED, seg, mapseg_send(seg, ends[0], MAPSEG_READ_ONLY));
-    ck_assert(is_one_line(mapseg_error_string(seg)));
-    ck_assert_int_eq(recv(ends[1], &byte, 1, MSG_DONTWAIT), -1);
-    ck_assert_int_eq(count_without_proc(), before);
-    close(ends[0]);
-    close(ends[1]);
-    mapseg_free(seg);
-    give_proc_back();
-}
-END_TEST
-
-/** A name can be opened anew. */
-START_TEST(a_named_segment_to_read_without_proc)
-{
-    char key[KEY_BYTES];
-    mapseg *seg;
-    int fd;
-
-    take_proc_away();
-    unique_key(key);
-    seg = created(key, SIZE);
-    fd = exported_fd(seg, MAPSEG_READ_ONLY);
-    if (fd >= 0) {
-        ck_assert_int_eq(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
-        close(fd);
-    } else {
-        ck_assert_int_eq(mapseg_error(seg), MAPSEG_NOT_SUPPORTED);
-    }
-    mapseg_free(seg);
-    give_proc_back();
-}
-END_TEST
-
-/** The memory is kept out of children where the presence would be theirs too. */
-START_TEST(forks_without_proc)
-{
-    mapseg *seg;
-    pid_t child;
-
-    take_proc_away();
-    seg = memory_segment(_i == 0 ? 0 : MAPSEG_SINGLE_WRITER);
-    publish(seg, "without");
-    child = fork();
-    if (child == 0) {
-        if (mapseg_is_attached(seg))
-            _exit(mapseg_lock(seg) == MAPSEG_OK && mapseg_unlock(seg) == MAPSEG_OK ? 0 : 1);
-        _exit(mapseg_result_owes_unlock(mapseg_lock(seg)) ? 2 : 0);
-    }
-    ck_assert_int_eq(end_of(child), 0);
-    expect(MAPSEG_OK, seg, mapseg_lock(seg));
-    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
-    ck_assert_str_eq(mapseg_data(seg), "without");
-    mapseg_free(seg);
-    give_proc_back();
-}
-END_TEST
-
 /* ---------------------------------------------------------------- suite -- */
 
 static void
@@ -784,22 +445,6 @@ add_sandboxes(Suite *suite)
     tcase_add_loop_test(group, a_reader_in_a_deadly_sandbox, 0, 4);
 }
 
-static void
-add_without_proc(Suite *suite)
-{
-    TCase *group = new_case(suite, "without /proc", 60);
-
-    tcase_add_test(group, names_without_proc);
-    tcase_add_loop_test(group, the_loss_is_named, 0, 2);
-    tcase_add_test(group, a_descriptor_to_write_without_proc);
-    tcase_add_loop_test(group, sent_to_write_without_proc, 0, 2);
-    tcase_add_loop_test(group, a_single_writer_sent_without_proc, 0, 2);
-    tcase_add_test(group, a_single_writer_exported_without_proc);
-    tcase_add_test(group, a_shared_segment_to_read_without_proc);
-    tcase_add_test(group, a_named_segment_to_read_without_proc);
-    tcase_add_loop_test(group, forks_without_proc, 0, 2);
-}
-
 int
 main(void)
 {
@@ -807,7 +452,5 @@ main(void)
 
     if (need(has_sandbox() && !under_valgrind(), "seccomp filters are not to be had"))
         add_sandboxes(suite);
-    if (need(can_unmount(), "to take /proc away takes root and a mount namespace"))
-        add_without_proc(suite);
     return run_suite(suite);
 }

@@ -1,0 +1,323 @@
+/*
+ * steps_aftermath.c - what those who are left find after a death: the lock, the name and the data.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "steps.h"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int64_t longest;
+
+/** The victim's words for what it did mean that its death must be told. */
+static bool
+died_inside(const struct scene *in)
+{
+    return atomic_load(&in->inside) != 0;
+}
+
+/** Takes the lock, as the one who is not held up by the dead. */
+static mapseg_result
+lock_after(mapseg *seg, bool wait)
+{
+    int64_t begun = now();
+    mapseg_result result = wait ? mapseg_lock_for(seg, HANG) : mapseg_try_lock(seg);
+
+    if (now() - begun > longest)
+        longest = now() - begun;
+    need(result == MAPSEG_OK || result == MAPSEG_OWNER_DIED);
+    return result;
+}
+
+/** The lock is to be had, who takes it is told what there is to tell, and the
+ *  data is whole or that was told. */
+static void
+check_lock(struct scene *in, mapseg *seg, bool told)
+{
+    static unsigned turns;
+    struct pair *pair = mapseg_data(seg);
+    mapseg_result result = lock_after(seg, turns++ % 2 == 0 || in->operation->heir);
+
+    need_result(told ? MAPSEG_OWNER_DIED : MAPSEG_OK, result);
+    need(told || pair->first == pair->second);
+    need(pair->first - pair->second <= 1 && pair->second <= 2 && pair->mark == UNKEPT);
+    pair->first = pair->second;
+    need_result(MAPSEG_OK, mapseg_consistent(seg));
+    need_result(MAPSEG_OK, mapseg_unlock(seg));
+    need_result(MAPSEG_OK, mapseg_try_lock(seg));
+    need_result(MAPSEG_OK, mapseg_unlock(seg));
+    need_number(0, lock_word(seg->attachment.header));
+}
+
+/** The segment has its name, and newcomers find it. */
+static void
+check_name(struct scene *in)
+{
+    need_number(in->inode, inode_of(in->stage.place.path));
+    mapseg_free(attached_to(in->stage.place.key));
+    need_number(in->inode, inode_of(in->stage.place.path));
+}
+
+/** The witness leaves as the last one. */
+static void
+end_witness(struct scene *in)
+{
+    mapseg_free(in->witness);
+    in->witness = NULL;
+    need(!name_exists(in->stage.place.path));
+}
+
+static bool
+word_owned(const struct scene *in)
+{
+    return (in->word & MAPSEG_LOCK_OWNER) != 0;
+}
+
+/** Told if and only if the dead one had the word. */
+void
+check_witness(struct scene *in)
+{
+    bool held = word_owned(in) && !in->holding;
+
+    need(!held || (in->word & MAPSEG_LOCK_OWNER) == atomic_load(&in->slot));
+    need(held || !died_inside(in));
+    witness_lets_go(in);
+    check_lock(in, in->witness, held);
+    check_name(in);
+    end_witness(in);
+}
+
+/** The same where an owner had died before. */
+void
+check_mourner(struct scene *in)
+{
+    bool told = word_owned(in) || (in->word & MAPSEG_LOCK_DIED) != 0;
+
+    need(told || atomic_load(&in->repaired) != 0);
+    check_lock(in, in->witness, told);
+    check_name(in);
+    end_witness(in);
+}
+
+/** Told from the moment on at which the word named a dead owner. */
+void
+check_haunted(struct scene *in)
+{
+    bool told = (in->word & (MAPSEG_LOCK_OWNER | MAPSEG_LOCK_DIED)) != 0;
+
+    need(told || atomic_load(&in->haunted) == 0);
+    check_lock(in, in->witness, told);
+    check_name(in);
+    end_witness(in);
+}
+
+/** The one who slept for the lock has had it. */
+void
+check_heir(struct scene *in)
+{
+    uint32_t owner = in->word & MAPSEG_LOCK_OWNER;
+    bool held = owner != 0 && owner == atomic_load(&in->slot);
+    bool marked = !held && (in->word & MAPSEG_LOCK_DIED) != 0;
+    int64_t begun = now();
+
+    need(held || !died_inside(in));
+    witness_lets_go(in);
+    while (atomic_load(&in->heir_done) != atomic_load(&in->heir_call)) {
+        need(now() - begun < HANG);
+        nap(20 * MICROSECOND);
+    }
+    if (now() - begun > longest)
+        longest = now() - begun;
+    /* A mark without an owner may have been met by the heir before. */
+    need(marked || atomic_load(&in->heir_told) == held);
+    check_lock(in, in->witness, false);
+    check_name(in);
+    end_witness(in);
+}
+
+/** Attaches to what is there after the death, with no other process attached. */
+void
+check_debris(struct scene *in)
+{
+    bool held = word_owned(in);
+    mapseg *seg;
+
+    need(held || !died_inside(in));
+    need_number(in->inode, inode_of(in->stage.place.path));
+    need_number(MAPSEG_USE_STALE, use_of(in->stage.place.key));
+    seg = attached_to(in->stage.place.key);
+    check_lock(in, seg, held);
+    mapseg_free(seg);
+    need(!name_exists(in->stage.place.path));
+}
+
+/** The last one out has removed the segment or left it whole. */
+void
+check_left(struct scene *in)
+{
+    if (name_exists(in->stage.place.path)) {
+        check_debris(in);
+        return;
+    }
+    need(!died_inside(in));
+    mapseg_free(created_at(in->stage.place.key, DATA_BYTES, 0));
+    need(!name_exists(in->stage.place.path));
+}
+
+/** A segment of that name is whole or not there. */
+void
+look_at_name(struct stage *stage)
+{
+    mapseg *seg = handle_of(stage->place.key);
+    mapseg_result result = mapseg_attach(seg, MAPSEG_READ_WRITE);
+
+    if (result == MAPSEG_OK) {
+        need_number(DATA_BYTES, mapseg_size(seg));
+        need_result(MAPSEG_OK, mapseg_lock(seg));
+    } else {
+        need_result(MAPSEG_NOT_FOUND, result);
+    }
+    mapseg_free(seg);
+}
+
+/** A segment of that name has all that its creator fills it with, or is not there. */
+void
+look_at_filled(struct stage *stage)
+{
+    mapseg *seg = handle_of(stage->place.key);
+    mapseg_result result = mapseg_attach(seg, MAPSEG_READ_ONLY);
+
+    if (result == MAPSEG_OK) {
+        const struct pair *pair = mapseg_const_data(seg);
+
+        need(pair->first == UNKEPT && pair->second == UNKEPT && pair->mark == UNKEPT);
+    } else {
+        need_result(MAPSEG_NOT_FOUND, result);
+    }
+    mapseg_free(seg);
+}
+
+/** Nothing is there, or a whole segment that can be used. */
+void
+check_made(struct scene *in)
+{
+    look_at_name(&in->stage);
+    need(!name_exists(in->stage.place.path));
+    mapseg_free(created_at(in->stage.place.key, DATA_BYTES, 0));
+    need(!name_exists(in->stage.place.path));
+}
+
+/** The name of an unfinished file is found and cleared. */
+void
+check_old_made(struct scene *in)
+{
+    mapseg *seg = handle_of(private_key);
+
+    check_made(in);
+    if (name_exists(private_path))
+        need_result(MAPSEG_OK, mapseg_reclaim(seg));
+    need(!name_exists(private_path));
+    mapseg_free(seg);
+}
+
+void
+check_filled(struct scene *in)
+{
+    look_at_filled(&in->stage);
+    check_made(in);
+}
+
+void
+check_old_filled(struct scene *in)
+{
+    look_at_filled(&in->stage);
+    check_old_made(in);
+}
+
+/** What the data of a segment began with, without attaching to it. */
+static uint64_t
+mark_of(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct pair pair;
+
+    need(fd >= 0);
+    need(pread(fd, &pair, sizeof(pair), MAPSEG_HEADER_BYTES) == sizeof(pair));
+    (void)close(fd);
+    return pair.mark;
+}
+
+/** The name leads to the debris, to a whole new segment, or nowhere; and the
+ *  same can be done again. */
+void
+check_made_anew(struct scene *in)
+{
+    uint64_t inode = inode_of(in->stage.place.path);
+    mapseg *seg;
+
+    if (inode == in->inode)
+        need_number(UNKEPT, mark_of(in->stage.place.path));
+    seg = created_at(in->stage.place.key, DATA_BYTES, (uint32_t)MAPSEG_RECLAIM);
+    need(inode_of(in->stage.place.path) != in->inode);
+    mapseg_free(seg);
+    need(!name_exists(in->stage.place.path));
+}
+
+/** The name is gone or it is not; who is attached does not mind, and a new
+ *  segment can have it. */
+void
+check_removed(struct scene *in)
+{
+    uint64_t inode = inode_of(in->stage.place.path);
+    mapseg *seg = handle_of(in->stage.place.key);
+
+    need(inode == in->inode || inode == 0);
+    need_result(inode == 0 ? MAPSEG_NOT_FOUND : MAPSEG_OK, mapseg_remove(seg));
+    need_result(MAPSEG_OK, mapseg_create(seg, DATA_BYTES, MAPSEG_READ_WRITE));
+    check_lock(in, in->witness, false);
+    mapseg_free(in->witness);
+    in->witness = NULL;
+    need(name_exists(in->stage.place.path));
+    mapseg_free(seg);
+    need(!name_exists(in->stage.place.path));
+}
+
+/** Waits for all children, which the victim may have left to us. */
+static void
+reap_children(void)
+{
+    int64_t deadline = now() + HANG;
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) != -1) {
+        need(now() < deadline);
+        need(pid == 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 0));
+        nap(20 * MICROSECOND);
+    }
+}
+
+/** The child, if there is one, is an attachment like any other. It leaves the
+ *  mark of a death as it found it. */
+void
+check_parted(struct scene *in)
+{
+    bool told;
+
+    check_name(in);
+    reap_children();
+    told = lock_word(in->header) != 0;
+    need(told || atomic_load(&in->haunted) == 0);
+    need(!told || in->operation->enter == enter_to_haunt_child);
+    check_lock(in, in->witness, told);
+    check_name(in);
+    end_witness(in);
+}
+
+void
+check_nothing(struct scene *in)
+{
+    (void)in;
+}
