@@ -33,9 +33,7 @@ static mapseg_result
 cannot_be_read(int given, struct msi_failure *failure)
 {
     return msi_failed(failure, MAPSEG_PERMISSION_DENIED, 0,
-                      "descriptor %d cannot be read: it is open for writing alone, or only "
-                      "for the place; open it for reading too",
-                      given);
+                      "descriptor %d is not open for reading; open it for reading too", given);
 }
 
 /** Takes the descriptor that the caller gives away as it is, without opening it anew. */
@@ -123,7 +121,7 @@ open_named(struct request *request, struct msi_attachment *attachment, bool *wri
         return result;
     attachment->file.path = msi_copy_string(request->name.path);
     if (attachment->file.path == NULL)
-        return msi_system_failed(failure, ENOMEM, "no memory for a path");
+        return msi_system_failed(failure, ENOMEM, "there is no memory for its path");
     attachment->file.directory = request->name.directory;
     attachment->file.fd = msi_name_open_file(&request->name, request->access, writable);
     request->again = attachment->file.fd == -EAGAIN;
@@ -167,24 +165,24 @@ check_demands(const struct request *request, const struct mapseg_header *header,
          given->message->data_size != header->data_size))
         return msi_failed(failure, MAPSEG_CORRUPT, 0,
                           "the message is about another segment than the one that came with "
-                          "it (id %s); see who sent it",
+                          "it (id %s); find out which process sent it",
                           id);
     if (*wanted != '\0' && strcmp(wanted, id) != 0)
         return msi_failed(failure, MAPSEG_NOT_FOUND, 0,
-                          "that descriptor is another segment (id %s); check which one was "
-                          "handed over",
+                          "another segment is behind that descriptor (id %s); check which one "
+                          "was handed over",
                           id);
     if (request->options.flags & MAPSEG_REQUIRE_ID &&
         memcmp(request->options.id, header->id, sizeof header->id) != 0)
         return msi_failed(failure, MAPSEG_NOT_FOUND, 0,
-                          "another segment has that name by now (id %s); look which one is "
+                          "another segment has that name by now (id %s); check which one is "
                           "meant",
                           id);
     if (request->options.flags & MAPSEG_REQUIRE_TAG &&
         header->user_tag != request->options.user_tag)
         return msi_failed(failure, MAPSEG_WRONG_TAG, 0,
-                          "its user tag is %#llx and %#llx was demanded; the programs do not "
-                          "share one data format",
+                          "its user tag is %#llx and not %#llx, so it has data of another "
+                          "format; use another key, or programs of one format",
                           (unsigned long long)header->user_tag,
                           (unsigned long long)request->options.user_tag);
     if (header->data_size < request->options.minimum_size)
@@ -205,8 +203,9 @@ make_key(struct request *request, const struct mapseg_header *header, struct msi
         return MAPSEG_OK;
     msi_key_format_memfd(request->given->fd, header->id, text);
     request->key = mapseg_ipc_key_from_text(text);
-    return request->key != NULL ? MAPSEG_OK
-                                : msi_system_failed(failure, ENOMEM, "no memory for its key");
+    return request->key != NULL
+               ? MAPSEG_OK
+               : msi_system_failed(failure, ENOMEM, "there is no memory for its key");
 }
 
 /** Finds out whether the file can be made shorter, and judges that. */
@@ -263,11 +262,11 @@ examine(struct request *request, struct msi_attachment *attachment, bool *can_lo
         result = make_key(request, &header, failure);
     if (result != MAPSEG_OK)
         return result;
-    if (msi_header_forbids_writing(&header)) {
+    if (msi_header_forbids_writing(header.flags)) {
         if (request->access == MAPSEG_READ_WRITE)
             return msi_failed(failure, MAPSEG_TOO_NEW, 0,
-                              "it has features (flags %#llx) that this library may only read; "
-                              "attach read-only or upgrade it",
+                              "it has features (flags %#llx) that this version of mapseg must "
+                              "not change; upgrade mapseg, or only read it (MAPSEG_READ_ONLY)",
                               (unsigned long long)header.flags);
         *can_lock = false;
     }
@@ -305,7 +304,7 @@ appear(struct request *request, struct msi_attachment *attachment, struct msi_fa
         request->again = true;
         return msi_failed(failure, MAPSEG_TIMED_OUT, 0,
                           "another process is removing it and does not finish, or keeps others "
-                          "out on purpose; see who has it");
+                          "out on purpose; find out which process has it open");
     }
     if (error < 0)
         return msi_presence_failed(-error, failure);
@@ -315,7 +314,8 @@ appear(struct request *request, struct msi_attachment *attachment, struct msi_fa
     msi_presence_release(&attachment->presence, &attachment->file);
     request->again = true;
     return msi_failed(failure, MAPSEG_TIMED_OUT, 0,
-                      "its name changes hands again and again; see who replaces it");
+                      "its name changes hands again and again; find out which process replaces "
+                      "it");
 }
 
 /** One try, with the fork list locked. */
@@ -335,7 +335,8 @@ attach_once(struct request *request, struct msi_failure *failure)
         result = examine(request, &attachment, &can_lock, failure);
     if (result == MAPSEG_OK && request->access == MAPSEG_READ_WRITE && !can_lock)
         result = msi_failed(failure, MAPSEG_PERMISSION_DENIED, 0,
-                            "its descriptor is open for reading alone; attach read-only");
+                            "its descriptor is open for reading alone; open it for writing too, "
+                            "or only read it (MAPSEG_READ_ONLY)");
     if (result == MAPSEG_OK)
         result = msi_attachment_map(&attachment, request->access, can_lock, no_fork, failure);
     if (result == MAPSEG_OK)
@@ -414,6 +415,16 @@ attach_key(struct request *request, struct msi_failure *failure)
 }
 
 mapseg_result
+msi_attach_refuse(mapseg *seg, const char *operation)
+{
+    struct msi_failure failure;
+
+    msi_failed(&failure, MAPSEG_ALREADY_ATTACHED, 0,
+               "this handle is attached already; detach it first (mapseg_detach)");
+    return msi_refuse(seg, operation, &failure);
+}
+
+mapseg_result
 mapseg_attach_with(mapseg *seg, mapseg_access access, const mapseg_options *options)
 {
     struct request request = {.seg = seg, .access = access};
@@ -421,11 +432,8 @@ mapseg_attach_with(mapseg *seg, mapseg_access access, const mapseg_options *opti
     mapseg_result result;
 
     msi_place_of(seg->key, &request.place);
-    if (request.place.is_new_memory && !msi_handle_is_attached(seg))
-        result = msi_failed(&failure, MAPSEG_KEY_ERROR, 0,
-                            "the key names no descriptor; use \"memfd:\" and its number");
-    else if (request.place.is_nowhere && !msi_handle_is_attached(seg))
-        result = msi_options_no_key(&failure);
+    if ((request.place.is_nowhere || request.place.is_new_memory) && !msi_handle_is_attached(seg))
+        result = msi_options_no_key(&request.place, &failure);
     else
         result = msi_options_check_access(access, &failure);
     if (result == MAPSEG_OK)
@@ -433,8 +441,7 @@ mapseg_attach_with(mapseg *seg, mapseg_access access, const mapseg_options *opti
     if (result == MAPSEG_OK) {
         msi_handle_drop_inherited(seg);
         if (seg->attached)
-            return msi_refuse(seg, "attach", MAPSEG_ALREADY_ATTACHED,
-                              "this handle is attached already; detach first");
+            return msi_attach_refuse(seg, "attach");
         result = attach_key(&request, &failure);
     }
     return result == MAPSEG_OK ? msi_succeed(seg) : msi_report(seg, "attach", &failure);

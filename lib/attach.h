@@ -26,4 +26,7 @@ struct msi_given {
 mapseg_result msi_attach_given(mapseg *seg, const struct msi_given *given, mapseg_access access,
                                const mapseg_options *options, struct msi_failure *failure);
 
+/** ALREADY_ATTACHED, with words. */
+mapseg_result msi_attach_refuse(mapseg *seg, const char *operation);
+
 #endif

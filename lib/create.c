@@ -65,8 +65,7 @@ static mapseg_result
 check_size(const struct request *request, struct msi_failure *failure)
 {
     if (request->size == 0)
-        return msi_failed(failure, MAPSEG_INVALID_SIZE, 0,
-                          "the size is 0; a segment has at least one byte");
+        return msi_failed(failure, MAPSEG_INVALID_SIZE, 0, "the size is 0; give at least one byte");
     if (request->size > (size_t)PTRDIFF_MAX)
         return msi_failed(failure, MAPSEG_INVALID_SIZE, 0,
                           "the size, %zu bytes, is more than any object can have (or was "
@@ -268,16 +267,16 @@ seal(const struct request *request, int fd, struct msi_failure *failure)
 
     if (seals == -EINVAL && single)
         return msi_failed(failure, MAPSEG_NOT_SUPPORTED, EINVAL,
-                          "this kernel cannot keep others from writing, which takes Linux 5.1; "
+                          "this kernel cannot keep others from writing, as Linux 5.1 can; "
                           "create without MAPSEG_SINGLE_WRITER");
     if (seals == -EINVAL)
         return msi_failed(failure, MAPSEG_NOT_SUPPORTED, EINVAL,
-                          "memory files cannot be sealed here; use another type of key");
+                          "memory files cannot be sealed here; use a key of another type");
     if (seals < 0)
         return msi_system_failed(failure, -seals, "the memory file cannot be sealed");
     if ((seals & wanted) != wanted)
         return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
-                          "the memory file did not get its seals; use another type of key");
+                          "the memory file did not get its seals; use a key of another type");
     return MAPSEG_OK;
 }
 
@@ -304,7 +303,7 @@ show_single(const struct request *request, struct msi_failure *failure)
 
     if (!(request->options.flags & MAPSEG_NO_FORK))
         error = msi_os.show_to_children(attachment->base, attachment->bytes);
-    return error < 0 ? msi_system_failed(failure, -error, "children cannot be given it")
+    return error < 0 ? msi_system_failed(failure, -error, "its memory cannot be kept for children")
                      : MAPSEG_OK;
 }
 
@@ -328,7 +327,9 @@ map_to_fill(const struct request *request, char **base, struct msi_failure *fail
     msi_forklist_unlock();
     return error < 0
                ? msi_system_failed(failure, -error,
-                                   "its %zu bytes cannot be mapped; check the address space", bytes)
+                                   "its %zu bytes cannot be mapped; free some memory, or give "
+                                   "a smaller size",
+                                   bytes)
                : MAPSEG_OK;
 }
 
@@ -368,7 +369,9 @@ initialize(struct request *request, struct msi_failure *failure)
     request->refused = result != MAPSEG_OK;
     return result == MAPSEG_OK
                ? MAPSEG_OK
-               : msi_failed(failure, result, 0, "the program's initialiser gave it up: %s",
+               : msi_failed(failure, result, 0,
+                            "the program's initialiser gave it up (%s); see what the program "
+                            "says of it",
                             mapseg_result_text(result));
 }
 
@@ -396,8 +399,8 @@ static mapseg_result
 name_is_taken(struct msi_failure *failure)
 {
     return msi_failed(failure, MAPSEG_ALREADY_EXISTS, EEXIST,
-                      "there is a file of that name; attach to it, or create with "
-                      "MAPSEG_RECLAIM if no process uses it");
+                      "there is a file of that name; attach to it, or replace it if no process "
+                      "uses it (MAPSEG_RECLAIM)");
 }
 
 /** Removes the segment that has the name, if no process uses it. */
@@ -415,7 +418,7 @@ clear_name(const struct request *request, struct msi_failure *failure)
     if (result == MAPSEG_IN_USE)
         return msi_failed(failure, MAPSEG_ALREADY_EXISTS, EEXIST,
                           "there is a segment of that name, and a process is attached to it; "
-                          "attach instead");
+                          "attach to it too, or wait until no process is");
     return result == MAPSEG_NOT_FOUND || removal.again ? MAPSEG_OK : result;
 }
 
@@ -631,9 +634,9 @@ check_place(const struct msi_place *place, struct msi_failure *failure)
 {
     if (place->type == MAPSEG_KEY_MEMFD && !place->is_new_memory)
         return msi_failed(failure, MAPSEG_KEY_ERROR, 0,
-                          "the number of a new memory file is not ours to choose; use "
-                          "\"memfd:\"");
-    return place->is_nowhere ? msi_options_no_key(failure) : MAPSEG_OK;
+                          "the number of a new memory file cannot be chosen; use \"memfd:\" "
+                          "alone");
+    return place->is_nowhere ? msi_options_no_key(place, failure) : MAPSEG_OK;
 }
 
 /** What the options ask for that this key, or this access, cannot have. */
@@ -670,7 +673,8 @@ check_request(struct request *request, const mapseg_options *options, struct msi
         msi_handle_drop_inherited(request->seg);
         if (request->seg->attached)
             result = msi_failed(failure, MAPSEG_ALREADY_EXISTS, 0,
-                                "this handle is attached already; detach first");
+                                "this handle is attached already; detach it first "
+                                "(mapseg_detach)");
     }
     return result;
 }

@@ -54,11 +54,11 @@ export_fd(mapseg *seg, mapseg_access access, struct msi_failure *failure)
             return copy;
         fd = copy;
     }
-    msi_failed(failure,
-               fd == -EMFILE || fd == -ENFILE ? MAPSEG_OUT_OF_RESOURCES
-               : fd == -EACCES                ? MAPSEG_PERMISSION_DENIED
-                                              : MAPSEG_NOT_SUPPORTED,
-               -fd, "its file cannot be opened anew; see that /proc is mounted");
+    if (fd == -EMFILE || fd == -ENFILE)
+        msi_system_failed(failure, -fd, "its file cannot be opened anew");
+    else
+        msi_failed(failure, fd == -EACCES ? MAPSEG_PERMISSION_DENIED : MAPSEG_NOT_SUPPORTED, -fd,
+                   "its file cannot be opened anew; check that /proc is mounted");
     return fd;
 }
 
@@ -77,12 +77,12 @@ msi_export(mapseg *seg, mapseg_access access, struct msi_failure *failure)
         return -1;
     if (access == MAPSEG_READ_WRITE && seg->read_only) {
         msi_failed(failure, MAPSEG_PERMISSION_DENIED, 0,
-                   "this handle is attached read-only; export a read-only descriptor");
+                   "this handle is attached read-only; export with MAPSEG_READ_ONLY");
         return -1;
     }
     if (seg->attachment.file.fd < 0) {
         msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
-                   "this sandbox allows no descriptor of its own; hand the inherited one on");
+                   "this sandbox lets the handle have no descriptor; hand the inherited one on");
         return -1;
     }
     fd = msi_file_fd(&seg->attachment.file);
@@ -92,7 +92,7 @@ msi_export(mapseg *seg, mapseg_access access, struct msi_failure *failure)
     }
     if (access == MAPSEG_READ_WRITE && is_sealed(seg)) {
         msi_failed(failure, MAPSEG_PERMISSION_DENIED, 0,
-                   "its seals let only this handle write; export a read-only descriptor");
+                   "its seals let only this handle write; export with MAPSEG_READ_ONLY");
         return -1;
     }
     return export_fd(seg, access, failure);
@@ -140,7 +140,7 @@ mapseg_spawn_actions(mapseg *seg, mapseg_access access, posix_spawn_file_actions
     error = actions == NULL ? 0 : posix_spawn_file_actions_adddup2(actions, made, made);
     if (error != 0) {
         msi_close(made);
-        msi_system_failed(&failure, error, "no file action can be added");
+        msi_system_failed(&failure, error, "there is no memory for the file action");
         return msi_report(seg, "export", &failure);
     }
     msi_key_format_memfd(made, seg->attachment.id, key);
@@ -162,13 +162,6 @@ msi_attach_check(mapseg *seg, mapseg_access access, const mapseg_options *given,
     if (result == MAPSEG_OK)
         msi_handle_drop_inherited(seg);
     return result;
-}
-
-mapseg_result
-msi_attach_refuse(mapseg *seg, const char *operation)
-{
-    return msi_refuse(seg, operation, MAPSEG_ALREADY_ATTACHED,
-                      "this handle is attached already; detach first");
 }
 
 mapseg_result

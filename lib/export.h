@@ -15,7 +15,4 @@ int msi_export(mapseg *seg, mapseg_access access, struct msi_failure *failure);
 mapseg_result msi_attach_check(mapseg *seg, mapseg_access access, const mapseg_options *given,
                                mapseg_options *options, struct msi_failure *failure);
 
-/** ALREADY_ATTACHED, with words. */
-mapseg_result msi_attach_refuse(mapseg *seg, const char *operation);
-
 #endif

@@ -58,7 +58,9 @@ open_own(mapseg *seg, struct look *look, struct msi_failure *failure)
         look->fd = given;
     if (look->fd == -EBADF)
         return msi_failed(failure, MAPSEG_NOT_FOUND, EBADF,
-                          "that descriptor is not open in this process");
+                          "descriptor %d is not open in this process; check that it was "
+                          "inherited",
+                          given);
     return MAPSEG_OK;
 }
 
@@ -215,7 +217,7 @@ see(const mapseg *seg, const struct look *look, mapseg_info **information,
 
     *information = msi_info_make(seg->key, path == NULL ? "" : path, look->fd, &look->status);
     if (*information == NULL)
-        return msi_system_failed(failure, ENOMEM, "no memory");
+        return msi_system_failed(failure, ENOMEM, "there is no memory to describe it");
     see_attachment(seg, look, *information);
     return MAPSEG_OK;
 }
@@ -255,7 +257,7 @@ mapseg_info_new(mapseg *seg, mapseg_info **information)
     *information = NULL;
     msi_place_of(seg->key, &place);
     if (place.is_nowhere || (place.is_new_memory && !msi_handle_is_attached(seg)))
-        result = msi_options_no_key(&failure);
+        result = msi_options_no_key(&place, &failure);
     else
         result = see_key(seg, information, &failure);
     return result == MAPSEG_OK ? msi_succeed(seg) : msi_report(seg, "examine", &failure);

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "file/header.h"
 #include "handle/handle.h"
 #include "handle/report.h"
 #include "os/os.h"
@@ -20,10 +21,15 @@ refuse_lock(mapseg *seg, const char *operation)
     else if (!seg->attached)
         msi_failed(&failure, MAPSEG_LOCK_ERROR, 0,
                    "the handle is not attached; create or attach first");
+    else if (msi_header_forbids_writing(seg->attachment.flags))
+        msi_failed(&failure, MAPSEG_PERMISSION_DENIED, 0,
+                   "it has features (flags %#llx) that this version of mapseg must not change, "
+                   "and the lock has to be written; upgrade mapseg",
+                   (unsigned long long)seg->attachment.flags);
     else
         msi_failed(&failure, MAPSEG_PERMISSION_DENIED, 0,
-                   "the segment could only be opened for reading, and the lock has to be "
-                   "written; ask its owner for write permission");
+                   "this process may only read it, and the lock has to be written; ask its owner "
+                   "for permission to write");
     return msi_report(seg, operation, &failure);
 }
 
@@ -44,7 +50,7 @@ report_taken(mapseg *seg, const char *operation, mapseg_result result)
         msi_failed(&failure, result, 0, "this thread holds the lock already; unlock once");
         break;
     case MAPSEG_DESCRIPTOR_CLOSED:
-        msi_failed(&failure, result, 0, "%s", MSI_DESCRIPTOR_CLOSED_WORDS);
+        msi_failed(&failure, result, 0, MSI_DESCRIPTOR_CLOSED_WORDS);
         break;
     case MAPSEG_WOULD_BLOCK:
         msi_failed(&failure, result, 0,
@@ -52,8 +58,8 @@ report_taken(mapseg *seg, const char *operation, mapseg_result result)
         break;
     default:
         msi_failed(&failure, result, 0,
-                   "the lock's owner did not release it in time; try again, or see who it is "
-                   "with \"mapseg show\"");
+                   "the lock's owner did not release it in time; try again, or see which process "
+                   "it is (mapseg show)");
     }
     return msi_report(seg, operation, &failure);
 }
@@ -111,10 +117,13 @@ mapseg_lock_for(mapseg *seg, int64_t timeout_ns)
 static __attribute__((noinline)) mapseg_result
 refuse_unlock(mapseg *seg, const char *operation)
 {
+    struct msi_failure failure;
+
     if (msi_handle_is_orphaned(seg))
         return refuse_lock(seg, operation);
-    return msi_refuse(seg, operation, MAPSEG_NOT_LOCKED,
-                      "this handle does not hold the lock; nothing was changed");
+    msi_failed(&failure, MAPSEG_NOT_LOCKED, 0,
+               "this handle does not hold the lock; unlock once, by the handle that took it");
+    return msi_refuse(seg, operation, &failure);
 }
 
 static __attribute__((noinline)) mapseg_result

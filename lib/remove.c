@@ -59,11 +59,12 @@ judge_victim(int fd, const struct stat *status, const struct msi_name *name,
     if (flags & MAPSEG_REQUIRE_ID &&
         (!known || memcmp(header.id, removal->options->id, sizeof header.id) != 0))
         return msi_failed(failure, MAPSEG_NOT_FOUND, 0,
-                          "another segment has that name by now; look which one is meant");
+                          "another segment has that name by now; check which one is meant");
     if (!removal->force && flags & MAPSEG_STALE_ONLY && known &&
         header.flags & MAPSEG_HEADER_PERSISTENT)
         return msi_failed(failure, MAPSEG_MEANT_TO_STAY, 0,
-                          "it is persistent, and no crash debris; remove it if it is to go");
+                          "it is persistent, and no crash debris; if it is to go, remove it "
+                          "(mapseg_remove)");
     return MAPSEG_OK;
 }
 
@@ -107,7 +108,8 @@ unlink_held(const struct msi_name *name, const struct stat *status, bool *again,
     *again = leads == 0;
     if (leads == 0)
         return msi_failed(failure, MAPSEG_TIMED_OUT, 0,
-                          "its name changes hands again and again; see who replaces it");
+                          "its name changes hands again and again; find out which process "
+                          "replaces it");
     if (leads > 0)
         leads = msi_os.unlink(name->directory, name->last);
     if (leads == -ENOENT)
@@ -153,12 +155,12 @@ msi_name_remove(const struct msi_name *name, struct msi_removal *removal,
     } else if (removal->force) {
         removal->again = true;
         result = msi_failed(failure, MAPSEG_TIMED_OUT, 0,
-                            "another process is removing it and does not finish; see whether "
-                            "it is stopped");
+                            "another process is removing it and does not finish; find that "
+                            "process, and let it go on or end it");
     } else {
         result = msi_failed(failure, MAPSEG_IN_USE, 0,
-                            "a process is attached to it; wait until they leave, or remove it "
-                            "all the same (mapseg_remove)");
+                            "a process is attached to it; wait until it leaves, or remove the "
+                            "segment all the same (mapseg_remove)");
     }
     msi_close(fd);
     return result;
@@ -201,7 +203,8 @@ remove_place(const struct msi_place *place, bool force, const mapseg_options *op
 
     if (result == MAPSEG_OK && name.path == NULL)
         result = msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
-                            "a memory file has no name; it ends with its last descriptor");
+                            "a memory file has no name to be removed; end the processes that "
+                            "have it, and it ends too");
     if (result == MAPSEG_OK)
         result = remove_name(&name, force, options, failure);
 
@@ -222,7 +225,7 @@ check_and_remove(mapseg *seg, const char *operation, bool force, const mapseg_op
 
     msi_place_of(seg->key, &place);
     if (place.is_nowhere)
-        result = msi_options_no_key(&failure);
+        result = msi_options_no_key(&place, &failure);
     else
         result = msi_options_read(given, &options, &failure);
     if (result == MAPSEG_OK)

@@ -65,7 +65,7 @@ mapseg_new_from_environment(void)
                    "the environment variable MAPSEG_KEY is not set, or the program is set-id, "
                    "which must not believe it; start it from a program that hands a segment "
                    "over");
-        (void)msi_report(seg, "find", &failure);
+        (void)msi_report(seg, "use", &failure);
     } else if (mapseg_set_native_key(seg, key) == MAPSEG_OUT_OF_RESOURCES) {
         mapseg_free(seg);
         return NULL;
@@ -103,12 +103,12 @@ change_key(mapseg *seg, mapseg_ipc_key *key, char *plain_key)
 }
 
 static mapseg_result
-no_memory_for_key(mapseg *seg)
+no_memory_for_key(mapseg *seg, const char *key)
 {
     struct msi_failure failure;
 
-    msi_system_failed(&failure, ENOMEM, "no memory for another key");
-    return msi_report(seg, "change the key of", &failure);
+    msi_system_failed(&failure, ENOMEM, "there is no memory for it");
+    return msi_report_key(seg, key, &failure);
 }
 
 mapseg_result
@@ -126,7 +126,7 @@ mapseg_set_key(mapseg *seg, const char *key)
     if (derived == NULL || copy == NULL) {
         mapseg_ipc_key_free(derived);
         free(copy);
-        return no_memory_for_key(seg);
+        return no_memory_for_key(seg, key);
     }
     return change_key(seg, derived, copy);
 }
@@ -142,21 +142,18 @@ mapseg_result
 mapseg_set_native_key(mapseg *seg, const char *native_key)
 {
     struct msi_failure failure;
-    const char *objection;
     mapseg_ipc_key *key;
+    bool usable;
 
     if (native_key == NULL || *native_key == '\0')
         return change_key(seg, NULL, NULL);
     key = mapseg_ipc_key_from_text(native_key);
     if (key == NULL)
-        return no_memory_for_key(seg);
-    objection = msi_key_objection(key);
-    if (objection != NULL || has_native_key(seg, key)) {
+        return no_memory_for_key(seg, native_key);
+    usable = msi_key_check(key, &failure) == MAPSEG_OK;
+    if (!usable || has_native_key(seg, key)) {
         mapseg_ipc_key_free(key);
-        if (objection == NULL)
-            return msi_succeed(seg);
-        msi_failed(&failure, MAPSEG_KEY_ERROR, 0, "the new key cannot be used: %s", objection);
-        return msi_report(seg, "change the key of", &failure);
+        return usable ? msi_succeed(seg) : msi_report_key(seg, native_key, &failure);
     }
     return change_key(seg, key, NULL);
 }
@@ -229,11 +226,14 @@ mapseg_result
 mapseg_detach(mapseg *seg)
 {
     struct msi_attachment *attachment = &seg->attachment;
+    struct msi_failure failure;
     int fd;
 
-    if (!msi_handle_is_attached(seg))
-        return msi_refuse(seg, "detach from", MAPSEG_NOT_ATTACHED,
-                          "this handle is not attached; nothing was changed");
+    if (!msi_handle_is_attached(seg)) {
+        msi_failed(&failure, MAPSEG_NOT_ATTACHED, 0,
+                   "this handle is not attached; detach once, after attaching");
+        return msi_refuse(seg, "detach from", &failure);
+    }
     msi_notify_stop(seg);
     (void)msi_forklist_lock();
     msi_forklist_remove(seg);

@@ -244,15 +244,15 @@ check_whole(const struct incoming *incoming, struct msi_failure *failure)
                           "the other end closed the socket, or sent nothing; connect anew");
     if (memcmp(message->magic, MAPSEG_MESSAGE_MAGIC, known) != 0)
         return msi_failed(failure, MAPSEG_NOT_A_SEGMENT, 0,
-                          "the other end sent something else; see that it calls mapseg_send");
+                          "the other end sent something else; check that it calls mapseg_send");
     if (incoming->bytes < sizeof *message)
         return msi_failed(failure, MAPSEG_CORRUPT, 0,
-                          "the message was cut short: %zu bytes of %zu came; close the socket",
+                          "only %zu bytes of the message's %zu came; close the socket",
                           incoming->bytes, sizeof *message);
     if (message->version > MAPSEG_MESSAGE_VERSION)
         return msi_failed(failure, MAPSEG_TOO_NEW, 0,
-                          "the message has version %u and this library knows version %d; "
-                          "upgrade it",
+                          "the message has version %u and this version of mapseg knows version "
+                          "%d; upgrade mapseg",
                           (unsigned)message->version, MAPSEG_MESSAGE_VERSION);
     if (message->version == 0 || incoming->received.too_long || message->bytes != sizeof *message ||
         message->reserved != 0 || message->access > MAPSEG_READ_WRITE ||
@@ -260,8 +260,8 @@ check_whole(const struct incoming *incoming, struct msi_failure *failure)
         return msi_failed(failure, MAPSEG_CORRUPT, 0, "the message is damaged; close the socket");
     if (message->flags != 0)
         return msi_failed(failure, MAPSEG_TOO_NEW, 0,
-                          "the message has features (flags %#llx) that this library does not "
-                          "know; upgrade it",
+                          "the message has features (flags %#llx) that this version of mapseg "
+                          "does not know; upgrade mapseg",
                           (unsigned long long)message->flags);
     return MAPSEG_OK;
 }
@@ -284,7 +284,8 @@ check_arrival(const struct incoming *incoming, mapseg_access access, struct msi_
                           incoming->received.descriptors);
     if (access == MAPSEG_READ_WRITE && incoming->message.access != MAPSEG_READ_WRITE)
         return msi_failed(failure, MAPSEG_PERMISSION_DENIED, 0,
-                          "the sender lets this process read alone; attach read-only");
+                          "the sender lets this process read alone; receive with "
+                          "MAPSEG_READ_ONLY");
     return MAPSEG_OK;
 }
 

@@ -83,14 +83,11 @@ static mapseg_result
 write_range(const struct msi_view *view, size_t offset, const void *from, size_t bytes)
 {
     mapseg *seg = view->seg;
-    mapseg_result result = msi_view_check_length(seg);
+    mapseg_result result;
 
-    if (result == MAPSEG_OK && msi_lock_was_taken_away(&seg->lock))
+    if (msi_lock_was_taken_away(&seg->lock))
         return MAPSEG_LOCK_ERROR;
-    if (result == MAPSEG_OK)
-        result = msi_lock_take(&seg->lock, INT64_MAX);
-    else
-        return result;
+    result = msi_lock_take(&seg->lock, INT64_MAX);
     if (result == MAPSEG_ALREADY_LOCKED)
         return write_held(view, offset, from, bytes);
     if (result == MAPSEG_TIMED_OUT || result == MAPSEG_DESCRIPTOR_CLOSED)
@@ -124,6 +121,16 @@ refuse_lost_lock(mapseg *seg)
     msi_failed(&failure, MAPSEG_LOCK_ERROR, 0,
                "another process wrote over the lock while this thread held it; see which "
                "processes have the segment");
+    return msi_report(seg, "write", &failure);
+}
+
+static mapseg_result
+refuse_want_of_memory(mapseg *seg)
+{
+    struct msi_failure failure;
+
+    msi_failed(&failure, MAPSEG_OUT_OF_RESOURCES, 0,
+               "there is no memory for all of it, which was not reserved; free some memory");
     return msi_report(seg, "write", &failure);
 }
 
@@ -174,9 +181,14 @@ mapseg_write(mapseg *seg, size_t offset, const void *from, size_t bytes)
     result = msi_view_check_range(seg, "write", offset, bytes);
     if (result != MAPSEG_OK)
         return result;
+    result = msi_view_check_length(seg);
+    if (result != MAPSEG_OK)
+        return msi_view_report(seg, "write", result);
     /* Within a section of the caller's the lock and the version are, too. */
     view = msi_view_begin(seg);
     result = write_range(&view, offset, from, bytes);
-    return result == MAPSEG_LOCK_ERROR ? refuse_lost_lock(seg)
-                                       : msi_view_report(seg, "write", result);
+    if (result == MAPSEG_LOCK_ERROR)
+        return refuse_lost_lock(seg);
+    return result == MAPSEG_OUT_OF_RESOURCES ? refuse_want_of_memory(seg)
+                                             : msi_view_report(seg, "write", result);
 }

@@ -159,7 +159,7 @@ mode_text(uint32_t mode)
 static char *
 text_in(enum column column, const mapseg_info *information)
 {
-    char user[USER_TEXT_BYTES], created[TIME_TEXT_BYTES];
+    char user[USER_TEXT_BYTES], created[TIME_TEXT_BYTES], words[TRANSLATED_BYTES];
     switch ((int)column) {
     case COLUMN_KEY:
         return strdup(information->native_key);
@@ -183,7 +183,7 @@ text_in(enum column column, const mapseg_info *information)
     case COLUMN_VERDICT:
         return strdup(mapseg_result_name(information->verdict));
     case COLUMN_REASON:
-        return strdup(information->verdict_text);
+        return strdup(verdict_in_words(information, words));
     case COLUMN_ID:
         return identity_text(information->id);
     case COLUMN_WRITERS:

@@ -21,6 +21,8 @@ static bool plain_keys;
 static uint32_t trust_flags;
 /* Standard output could not be written to, and the user has been told. */
 static bool output_has_failed;
+/* Of the subcommand that runs. */
+static const struct option *known_options;
 
 /* ------------------------------------------------------------- messages -- */
 
@@ -90,7 +92,15 @@ failure(const char *format, ...)
 int
 segment_failure(const mapseg *seg)
 {
-    return failure("%s", mapseg_error_string(seg));
+    char words[TRANSLATED_BYTES];
+    return failure("%s", translate(mapseg_error_string(seg), known_options, words));
+}
+
+const char *
+key_in_words(const mapseg *seg, char text[MSI_PRINTABLE_KEY_BYTES])
+{
+    msi_printable_key(text, mapseg_key(seg), mapseg_native_key(seg));
+    return text;
 }
 
 void
@@ -152,6 +162,7 @@ has_value_too_many(const char *argument, int value, const struct option *options
 int
 next_option(int argc, char **argv, const char *letters, const struct option *options)
 {
+    known_options = options;
     /* Its messages would show what the argument holds as it is. */
     opterr = 0;
     int option = getopt_long(argc, argv, letters, options, NULL);
@@ -474,6 +485,21 @@ user_in_words(uint32_t uid, char text[USER_TEXT_BYTES])
         snprintf(text, USER_TEXT_BYTES, "%s", user->pw_name);
     else
         snprintf(text, USER_TEXT_BYTES, "%lu", (unsigned long)uid);
+    return text;
+}
+
+const char *
+verdict_in_words(const mapseg_info *information, char to[TRANSLATED_BYTES])
+{
+    return translate(information->verdict_text, NULL, to);
+}
+
+char *
+result_in_words(mapseg_result result, char text[RESULT_TEXT_BYTES])
+{
+    snprintf(text, RESULT_TEXT_BYTES, "%s", mapseg_result_name(result) + strlen("MAPSEG_"));
+    for (char *c = text; *c; c++)
+        *c = *c == '_' ? ' ' : *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
     return text;
 }
 

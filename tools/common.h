@@ -7,6 +7,7 @@
 #define MAPSEG_TOOL_COMMON_H
 
 #include "../lib/os/printable.h"
+#include "translate.h"
 
 #include <mapseg.h>
 
@@ -75,6 +76,9 @@ int failure(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /** The same with the reason of the handle's last failure. */
 int segment_failure(const mapseg *seg);
+
+/** The handle's key as all messages have it, see printable.h; `text` is returned. */
+const char *key_in_words(const mapseg *seg, char text[MSI_PRINTABLE_KEY_BYTES]);
 
 /** Prints "mapseg: " and one line about something that does not stop the run. */
 void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -154,6 +158,14 @@ char *time_in_words(uint64_t nanoseconds, char text[TIME_TEXT_BYTES]);
 /** The user's name, or the number where there is no name; `text` is returned. */
 #define USER_TEXT_BYTES 64
 char *user_in_words(uint32_t uid, char text[USER_TEXT_BYTES]);
+
+/** Why programs would not attach, and what to do: where the library names a flag or a call it
+ *  is an option or a subcommand. `to` is returned. */
+const char *verdict_in_words(const mapseg_info *information, char to[TRANSLATED_BYTES]);
+
+/** "not a segment", of MAPSEG_NOT_A_SEGMENT; `text` is returned. */
+#define RESULT_TEXT_BYTES 40
+char *result_in_words(mapseg_result result, char text[RESULT_TEXT_BYTES]);
 
 /** Whether there is a symbolic link where the segment should be. Nothing that its own
  *  mode says is true of any file. */

@@ -43,8 +43,9 @@ tell_key(mapseg *seg)
     if (print_key(seg))
         return EXIT_SUCCESS;
     int reason = errno;
+    char key[MSI_PRINTABLE_KEY_BYTES];
     return failure("cannot write to standard output: %s; the segment %s %s", strerror(reason),
-                   mapseg_native_key(seg),
+                   key_in_words(seg, key),
                    remove_own(seg) ? "was removed again" : "was made and is still there");
 }
 
@@ -56,7 +57,9 @@ create(const char *key, size_t size, const mapseg_options *how)
         return EXIT_FAILURE;
     /* Nothing of it would be left when this command ends. */
     if (strncmp(mapseg_native_key(seg), "memfd:", strlen("memfd:")) == 0)
-        usage_error("a memory file ends with this command; use mapseg exec, which hands it on");
+        usage_error("cannot create \"%s\": a memory file ends with this command; use mapseg exec, "
+                    "which hands it on",
+                    mapseg_native_key(seg));
     int status = EXIT_SUCCESS;
     if (mapseg_create_with(seg, size, MAPSEG_READ_ONLY, how) != MAPSEG_OK)
         status = segment_failure(seg);

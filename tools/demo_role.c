@@ -41,7 +41,7 @@ create_filled(mapseg *seg, struct input *input)
     if (mapseg_create(seg, input->bytes, MAPSEG_READ_WRITE) != MAPSEG_OK ||
         mapseg_lock(seg) != MAPSEG_OK)
         return segment_failure(seg) == EXIT_SUCCESS;
-    bool copied = input_copy(input, mapseg_data(seg));
+    bool copied = input_copy(input, mapseg_data(seg), NULL);
     return mapseg_unlock(seg) == MAPSEG_OK && copied;
 }
 
@@ -118,7 +118,7 @@ inherit(void)
     const char *key = getenv("MAPSEG_KEY");
     mapseg *seg = key ? open_key(key) : NULL;
     if (!seg)
-        return failure("there is no segment in MAPSEG_KEY");
+        return failure("the environment has no segment's key");
     int status = EXIT_SUCCESS;
     if (mapseg_attach(seg, MAPSEG_READ_WRITE) != MAPSEG_OK || mapseg_lock(seg) != MAPSEG_OK) {
         status = segment_failure(seg);

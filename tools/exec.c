@@ -44,7 +44,7 @@ fill(mapseg *seg, const char *path)
         failure("%s is larger than the %zu bytes of --size", input.name, mapseg_size(seg));
         good = false;
     }
-    good = good && input_copy(&input, mapseg_data(seg));
+    good = good && input_copy(&input, mapseg_data(seg), NULL);
     input_close(&input);
     return good;
 }

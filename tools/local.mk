@@ -29,6 +29,8 @@ tools_mapseg_SOURCES = \
 	tools/show.c \
 	tools/transfer.c \
 	tools/transfer.h \
+	tools/translate.c \
+	tools/translate.h \
 	tools/write.c
 tools_mapseg_CPPFLAGS = $(config_flags) $(SMARTCOLS_CFLAGS)
 tools_mapseg_LDADD = lib/libmapseg.la $(SMARTCOLS_LIBS)

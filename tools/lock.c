@@ -91,10 +91,11 @@ take_lock(mapseg *seg, int64_t timeout_ns)
 static int
 run_locked(mapseg *seg, const struct request *request, bool owner_died, bool *marked)
 {
+    char key[MSI_PRINTABLE_KEY_BYTES];
     if (owner_died)
         note("an earlier owner of the lock of %s died while it held it; what the lock protects may "
              "be half done, and %s",
-             mapseg_native_key(seg),
+             key_in_words(seg, key),
              request->consistent ? "is taken as repaired if the command succeeds"
                                  : "the next owner is told too, unless --consistent is given");
     struct run run = {

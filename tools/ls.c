@@ -138,7 +138,7 @@ command_ls(int argc, char **argv)
     mapseg_list *list;
     mapseg_result result = mapseg_list_new(&list);
     if (result != MAPSEG_OK)
-        return failure("cannot list the segments: %s", mapseg_result_name(result));
+        return failure("cannot list the segments: %s", mapseg_result_text(result));
     int status = print_list(list, &style, &selection);
     mapseg_list_free(list);
     return status;

@@ -54,10 +54,12 @@ struct output {
 static bool
 fit_range(const mapseg *seg, struct range *range)
 {
+    char key[MSI_PRINTABLE_KEY_BYTES];
     size_t all = mapseg_size(seg);
     if (range->offset > all || (!range->to_the_end && range->size > all - range->offset)) {
-        failure("%s has %zu bytes; the range that is asked for ends behind them",
-                mapseg_native_key(seg), all);
+        failure("cannot read %s: the range ends behind its %zu bytes; give a smaller --offset or "
+                "--size",
+                key_in_words(seg, key), all);
         return false;
     }
     if (range->to_the_end)
@@ -109,9 +111,10 @@ tell_of_lock(const mapseg *seg, mapseg_result locked, bool good)
         return EXIT_FAILURE;
     if (locked != MAPSEG_OWNER_DIED)
         return EXIT_SUCCESS;
+    char key[MSI_PRINTABLE_KEY_BYTES];
     note("an earlier owner of the lock of %s died while it held it; the content that was copied "
          "may be half written",
-         mapseg_native_key(seg));
+         key_in_words(seg, key));
     return EXIT_OWNER_DIED;
 }
 

@@ -35,8 +35,10 @@ tell_key(const mapseg *seg)
 {
     if (print_key(seg))
         return true;
+    int reason = errno;
+    char key[MSI_PRINTABLE_KEY_BYTES];
     failure("cannot write to standard output: %s; %s was removed, and nothing after it",
-            strerror(errno), mapseg_native_key(seg));
+            strerror(reason), key_in_words(seg, key));
     return false;
 }
 
@@ -107,7 +109,7 @@ reclaim_all(void)
     mapseg_list *list;
     mapseg_result result = mapseg_list_new(&list);
     if (result != MAPSEG_OK)
-        return failure("cannot list the segments: %s", mapseg_result_name(result));
+        return failure("cannot list the segments: %s", mapseg_result_text(result));
     enum outcome worst = DONE;
     for (size_t i = 0; worst != UNTOLD && i < mapseg_list_count(list); i++) {
         const mapseg_info *information = mapseg_list_get(list, i);

@@ -201,8 +201,9 @@ print_verdict(const mapseg_info *information)
         print_line("Verdict:", "good, programs of this user may attach");
         return;
     }
-    printf("Verdict:     %s: ", mapseg_result_name(information->verdict));
-    put_text(information->verdict_text, MSI_PRINTABLE_TEXT);
+    char result[RESULT_TEXT_BYTES], words[TRANSLATED_BYTES];
+    printf("Verdict:     %s: ", result_in_words(information->verdict, result));
+    put_text(verdict_in_words(information, words), MSI_PRINTABLE_TEXT);
     putchar('\n');
 }
 

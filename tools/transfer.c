@@ -154,7 +154,7 @@ input_measure(struct input *input, size_t most)
 }
 
 bool
-input_copy(struct input *input, void *to)
+input_copy(struct input *input, void *to, const char *consequence)
 {
     if (input->memory) {
         memcpy(to, input->memory, input->bytes);
@@ -169,11 +169,12 @@ input_copy(struct input *input, void *to)
         done += got > 0 ? (size_t)got : 0;
         progress_show(&progress, done);
     }
+    int reason = errno;
     progress_end(&progress);
-    if (got < 0)
-        failure("cannot read %s: %s", input->name, strerror(errno));
-    else if (got == 0)
-        failure("%s became shorter while it was read", input->name);
+    if (got <= 0)
+        failure("cannot read %s: %s%s%s", input->name,
+                got < 0 ? strerror(reason) : "it became shorter while it was read",
+                consequence ? "; " : "", consequence ? consequence : "");
     return got > 0;
 }
 

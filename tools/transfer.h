@@ -29,8 +29,9 @@ bool input_open(struct input *input, const char *path);
  *  than fits. False as above. */
 bool input_measure(struct input *input, size_t most);
 
-/** Copies all of a measured input to `to`. False as above. */
-bool input_copy(struct input *input, void *to);
+/** Copies all of a measured input to `to`. False as above; the user was also told the
+ *  consequence (NULL: none). */
+bool input_copy(struct input *input, void *to, const char *consequence);
 
 void input_close(struct input *input);
 

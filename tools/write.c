@@ -8,6 +8,7 @@
 #include "transfer.h"
 
 #include <getopt.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static const char usage[] =
@@ -63,8 +64,9 @@ prepare(mapseg *seg, struct input *input, bool create, bool *created)
         return false;
     }
     if (input->bytes > mapseg_size(seg)) {
-        failure("%s is larger than %s, which has room for %zu bytes; nothing was changed",
-                input->name, mapseg_native_key(seg), mapseg_size(seg));
+        char key[MSI_PRINTABLE_KEY_BYTES];
+        failure("cannot write %s: it has room for %zu bytes, and %s is larger; nothing was changed",
+                key_in_words(seg, key), mapseg_size(seg), input->name);
         return false;
     }
     return true;
@@ -72,9 +74,14 @@ prepare(mapseg *seg, struct input *input, bool create, bool *created)
 
 /* Within a change, under the lock. */
 static bool
-replace_content(mapseg *seg, struct input *input, bool owner_died)
+replace_content(mapseg *seg, struct input *input, bool owner_died, bool created)
 {
-    if (!input_copy(input, mapseg_data(seg)))
+    char key[MSI_PRINTABLE_KEY_BYTES], consequence[MSI_PRINTABLE_KEY_BYTES + 100];
+    snprintf(consequence, sizeof consequence,
+             "%s is half written now, and each reader and owner is told; write all of it again",
+             key_in_words(seg, key));
+    /* What was created is removed again. */
+    if (!input_copy(input, mapseg_data(seg), created ? NULL : consequence))
         return false;
     if (!owner_died || mapseg_consistent(seg) == MAPSEG_OK)
         return true;
@@ -85,20 +92,10 @@ replace_content(mapseg *seg, struct input *input, bool owner_died)
 static void
 tell_of_repair(const mapseg *seg, bool all_new)
 {
+    char key[MSI_PRINTABLE_KEY_BYTES];
     note("an earlier owner of the lock of %s died while it held it; the segment is declared good "
          "again, since %s",
-         mapseg_native_key(seg), all_new ? "all of its content is new" : "--consistent says so");
-}
-
-/* Half of a change must not pass for a version: it is not ended, so that the next owner is
- * told that its writer died. */
-static int
-give_up(mapseg *seg, bool created)
-{
-    if (!created)
-        note("%s is half written now, and each reader and owner is told; write all of it again",
-             mapseg_native_key(seg));
-    return EXIT_FAILURE;
+         key_in_words(seg, key), all_new ? "all of its content is new" : "--consistent says so");
 }
 
 static int
@@ -109,12 +106,14 @@ change(mapseg *seg, struct input *input, bool owner_died, bool created)
         mapseg_unlock(seg);
         return EXIT_FAILURE;
     }
-    bool good = replace_content(seg, input, owner_died);
+    bool good = replace_content(seg, input, owner_died, created);
     /* In this order: what is lost holds no lock that could be released. */
     if (!end_access(seg))
         return EXIT_FAILURE;
+    /* Half of a change must not pass for a version: it is not ended, so that the next owner
+     * is told that its writer died. */
     if (!good)
-        return give_up(seg, created);
+        return EXIT_FAILURE;
     if (mapseg_write_end(seg) != MAPSEG_OK)
         return segment_failure(seg);
     if (owner_died)
@@ -133,11 +132,12 @@ write_locked(mapseg *seg, struct input *input, const struct request *request, bo
     bool owner_died = locked == MAPSEG_OWNER_DIED;
     if (!owner_died || request->consistent || input->bytes == mapseg_size(seg))
         return change(seg, input, owner_died, created);
+    char key[MSI_PRINTABLE_KEY_BYTES];
     mapseg_unlock(seg);
     failure("an earlier owner of the lock of %s died while it held it, and a part of the content "
             "would not make it good again; nothing was changed: write all %zu bytes, or declare "
             "it good with --consistent",
-            mapseg_native_key(seg), mapseg_size(seg));
+            key_in_words(seg, key), mapseg_size(seg));
     return EXIT_OWNER_DIED;
 }
 

@@ -159,7 +159,7 @@ mapseg_result
 msi_file_failed(int error, struct msi_failure *failure)
 {
     return error == EBADF
-               ? msi_failed(failure, MAPSEG_DESCRIPTOR_CLOSED, 0, "%s", MSI_DESCRIPTOR_CLOSED_WORDS)
+               ? msi_failed(failure, MAPSEG_DESCRIPTOR_CLOSED, 0, MSI_DESCRIPTOR_CLOSED_WORDS)
                : msi_system_failed(failure, error, "its file cannot be opened anew");
 }
 

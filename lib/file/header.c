@@ -62,12 +62,12 @@ check_geometry(const struct mapseg_header *copy, uint64_t file_size, struct msi_
                           (unsigned long long)copy->data_offset);
     if (copy->data_offset + copy->data_size > file_size)
         return msi_failed(failure, MAPSEG_CORRUPT, 0,
-                          "the file was truncated: it has %llu bytes of %llu; remove it",
+                          "the file was truncated to %llu of its %llu bytes; remove it",
                           (unsigned long long)file_size,
                           (unsigned long long)(copy->data_offset + copy->data_size));
     if (copy->data_offset + copy->data_size > (uint64_t)PTRDIFF_MAX)
         return msi_failed(failure, MAPSEG_OUT_OF_RESOURCES, 0,
-                          "it is larger than this program's address space; use a 64-bit one");
+                          "it is larger than this program's address space; use a 64-bit program");
     return MAPSEG_OK;
 }
 
@@ -107,15 +107,16 @@ msi_header_read(int fd, uint64_t file_size, struct mapseg_header *copy, struct m
                           "the file was truncated within its header; remove it");
     if (copy->format > MAPSEG_FORMAT_VERSION)
         return msi_failed(failure, MAPSEG_TOO_NEW, 0,
-                          "it has format %u and this library knows format %d; upgrade it",
+                          "it has format %u and this version of mapseg knows format %d; upgrade "
+                          "mapseg",
                           (unsigned)copy->format, MAPSEG_FORMAT_VERSION);
     if (copy->format == 0 || copy->checksum != checksum_of(copy))
         return msi_failed(failure, MAPSEG_CORRUPT, 0,
                           "its header is damaged (the checksum does not fit); remove it");
     if (copy->flags & MAPSEG_HEADER_INCOMPATIBLE & ~MSI_HEADER_KNOWN)
         return msi_failed(failure, MAPSEG_TOO_NEW, 0,
-                          "it has features (flags %#llx) that this library does not know; "
-                          "upgrade it",
+                          "it has features (flags %#llx) that this version of mapseg does not "
+                          "know; upgrade mapseg",
                           (unsigned long long)copy->flags);
     return check_geometry(copy, file_size, failure);
 }
@@ -130,7 +131,7 @@ msi_header_is_ours(int fd)
 }
 
 bool
-msi_header_forbids_writing(const struct mapseg_header *copy)
+msi_header_forbids_writing(uint64_t flags)
 {
-    return (copy->flags & MAPSEG_HEADER_READ_ONLY_COMPATIBLE & ~MSI_HEADER_KNOWN) != 0;
+    return (flags & MAPSEG_HEADER_READ_ONLY_COMPATIBLE & ~MSI_HEADER_KNOWN) != 0;
 }

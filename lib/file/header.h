@@ -28,7 +28,7 @@ mapseg_result msi_header_read(int fd, uint64_t file_size, struct mapseg_header *
 /** Whether the file begins like a segment, whatever its state. */
 bool msi_header_is_ours(int fd);
 
-/** Whether the header has a flag whose meaning forbids us to write. */
-bool msi_header_forbids_writing(const struct mapseg_header *copy);
+/** Whether one of a header's flags forbids us to write, since its meaning is not known. */
+bool msi_header_forbids_writing(uint64_t flags);
 
 #endif

@@ -561,49 +561,63 @@ msi_key_memfd_number(const mapseg_ipc_key *key)
     return *digits != '\0' || number > INT_MAX ? -1 : (int)number;
 }
 
-static const char *
-objection_to_plain_name(const char *name)
+static mapseg_result
+check_plain_name(const char *name, struct msi_failure *failure)
 {
     if (strchr(name, '/') != NULL)
-        return "the name must not contain a slash; use file: for a path";
+        return msi_failed(failure, MAPSEG_KEY_ERROR, 0,
+                          "its name must not contain a slash; use file: for a path");
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-        return "the name must not be \".\" or \"..\"";
+        return msi_failed(failure, MAPSEG_KEY_ERROR, 0,
+                          "its name must not be \".\" or \"..\"; use another name");
     if (strlen(name) > NAME_MAX)
-        return "the name is longer than the 255 bytes that a file name can have";
-    return NULL;
+        return msi_failed(failure, MAPSEG_KEY_ERROR, 0,
+                          "its name is longer than the %d bytes that a file name can have; use "
+                          "a shorter one",
+                          NAME_MAX);
+    return MAPSEG_OK;
 }
 
-static const char *
-objection_to_path(const char *path)
+static mapseg_result
+check_path(const char *path, struct msi_failure *failure)
 {
     const char *last = strrchr(path, '/');
 
     if (path[0] != '/')
-        return "the path must be absolute, that is begin with a slash";
+        return msi_failed(failure, MAPSEG_KEY_ERROR, 0,
+                          "its path is not absolute; begin it with a slash");
     if (strlen(path) >= PATH_MAX)
-        return "the path is longer than the 4095 bytes that a path can have";
+        return msi_failed(failure, MAPSEG_KEY_ERROR, 0,
+                          "its path is longer than the %d bytes that a path can have; use a "
+                          "shorter one",
+                          PATH_MAX - 1);
     if (last[1] == '\0')
-        return "the path must end with a file's name, not with a slash";
-    return objection_to_plain_name(last + 1);
+        return msi_failed(failure, MAPSEG_KEY_ERROR, 0,
+                          "its path ends with a slash; end it with a file's name");
+    return check_plain_name(last + 1, failure);
 }
 
-const char *
-msi_key_objection(const mapseg_ipc_key *key)
+mapseg_result
+msi_key_check(const mapseg_ipc_key *key, struct msi_failure *failure)
 {
     if (key->type == MAPSEG_KEY_INVALID)
-        return "it is not a known type (shm, runtime, file, memfd, raw, posix, systemv, windows), "
-               "a colon and a name without host, %00 or unknown query";
+        return msi_failed(failure, MAPSEG_KEY_ERROR, 0,
+                          "it is not a well-formed native key; give a known type (shm, runtime, "
+                          "file, memfd), a colon and a name, without host, NUL or unknown query");
     if (key->name[0] == '\0')
-        return NULL;
+        return MAPSEG_OK;
     switch (key->type) {
     case MAPSEG_KEY_SHM:
     case MAPSEG_KEY_RUNTIME:
-        return objection_to_plain_name(key->name);
+        return check_plain_name(key->name, failure);
     case MAPSEG_KEY_FILE:
-        return objection_to_path(key->name);
+        return check_path(key->name, failure);
     case MAPSEG_KEY_MEMFD:
-        return msi_key_memfd_number(key) < 0 ? "the name must be a descriptor's number" : NULL;
+        if (msi_key_memfd_number(key) < 0)
+            return msi_failed(failure, MAPSEG_KEY_ERROR, 0,
+                              "its name is no descriptor's number; give digits alone");
+        return MAPSEG_OK;
     default:
-        return NULL;
+        return MAPSEG_OK;
     }
 }

@@ -7,6 +7,7 @@
 #define MSI_KEY_H
 
 #include "mapseg-key.h"
+#include "os/failure.h"
 
 /** Whether the key has no name; it may be a valid one, as in Qt. */
 bool msi_key_is_empty(const mapseg_ipc_key *key);
@@ -14,9 +15,9 @@ bool msi_key_is_empty(const mapseg_ipc_key *key);
 /** A copy of a string; the caller frees it. NULL: no memory. */
 char *msi_copy_string(const char *text);
 
-/** Why the name cannot be one of its type's; NULL if it can (also if it is
- *  empty, or of a type that this build does not support). Static. */
-const char *msi_key_objection(const mapseg_ipc_key *key);
+/** Whether the name can be one of its type's: OK (also if it is empty, or of a type that
+ *  this build does not support), or KEY_ERROR. */
+mapseg_result msi_key_check(const mapseg_ipc_key *key, struct msi_failure *failure);
 
 /** The descriptor that a memfd key names; -1: none. */
 int msi_key_memfd_number(const mapseg_ipc_key *key);

@@ -26,8 +26,11 @@ msi_name_make(struct msi_name *name, char *path, int directory, struct msi_failu
     name->path = path;
     name->directory = directory;
     if (path == NULL)
-        return msi_system_failed(failure, ENOMEM, "no memory for a path");
+        return msi_system_failed(failure, ENOMEM, "there is no memory for its path");
     name->last = strrchr(path, '/') + 1;
+    if (directory == -ELOOP)
+        return msi_system_failed(failure, ELOOP,
+                                 "the links on the way to it lead in a circle; check them");
     if (directory < 0)
         return msi_system_failed(failure, -directory,
                                  "its directory cannot be entered; check the key, and that the "
@@ -64,7 +67,7 @@ msi_name_open_failed(int error, struct msi_failure *failure)
                           "it is a socket or a device; use another key");
     case EACCES:
         return msi_failed(failure, MAPSEG_PERMISSION_DENIED, error,
-                          "the file may not be opened; ask its owner, or attach read-only");
+                          "this user may not open the file; ask its owner");
     case EAGAIN:
         return msi_failed(failure, MAPSEG_TIMED_OUT, error,
                           "a process holds a lease on the file; end that process");

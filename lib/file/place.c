@@ -99,6 +99,8 @@ open_own_directory(int above, bool create, const char *path, int *fd, struct msi
     mapseg_result result;
 
     *fd = error < 0 && error != -EEXIST ? error : msi_os.open_place(above, OWN_DIRECTORY);
+    if (*fd == -ENOENT && !create)
+        return msi_name_open_failed(ENOENT, failure);
     if (*fd < 0)
         return msi_system_failed(failure, -*fd, "%.120s cannot be used", path);
     result = check_private(*fd, path, failure);
@@ -123,7 +125,7 @@ open_runtime_place(bool create, char **directory, int *fd, struct msi_failure *f
     if (result == MAPSEG_OK) {
         *directory = msi_place_join(path, OWN_DIRECTORY);
         if (*directory == NULL)
-            result = msi_system_failed(failure, ENOMEM, "no memory for a path");
+            result = msi_system_failed(failure, ENOMEM, "there is no memory for its path");
     }
     if (result == MAPSEG_OK)
         result = open_own_directory(above, create, *directory, fd, failure);

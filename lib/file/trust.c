@@ -234,7 +234,7 @@ open_unjudged(const char *path, size_t length, int *directory, struct msi_failur
     char *copy = strndup(path, length == 0 ? 1 : length);
 
     if (copy == NULL)
-        return msi_system_failed(failure, ENOMEM, "no memory for a path");
+        return msi_system_failed(failure, ENOMEM, "there is no memory for its path");
     *directory = msi_os.open_directory(copy);
     free(copy);
     return MAPSEG_OK;
@@ -254,7 +254,7 @@ msi_trust_open_directory(const char *path, uint32_t flags, int *directory,
     /* Too much for a small stack. */
     way = calloc(1, sizeof *way);
     if (way == NULL)
-        return msi_system_failed(failure, ENOMEM, "no memory for a path");
+        return msi_system_failed(failure, ENOMEM, "there is no memory for its path");
     way->directory = -1;
     memcpy(way->rest, path, length);
     result = go(way, failure);

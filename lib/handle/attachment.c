@@ -78,11 +78,12 @@ msi_attachment_map(struct msi_attachment *attachment, mapseg_access access, bool
         error = msi_os.hide_from_children(attachment->header, MAPSEG_HEADER_BYTES);
     if (error == -EPERM && writes)
         return msi_failed(failure, MAPSEG_PERMISSION_DENIED, EPERM,
-                          "its seals let only its creator write it; attach read-only");
+                          "its seals let only its creator write it; only read it "
+                          "(MAPSEG_READ_ONLY)");
     if (error < 0)
         return msi_system_failed(failure, -error,
-                                 "its %zu bytes cannot be mapped; check the address space and "
-                                 "the seals",
+                                 "its %zu bytes cannot be mapped; check the limits of this "
+                                 "process (ulimit -a) and the seals",
                                  attachment->bytes);
     return MAPSEG_OK;
 }

@@ -16,6 +16,7 @@
 #include "sync/presence.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +24,7 @@
 struct information {
     mapseg_info seen; /* first: what the caller gets is a pointer to it */
     char file_system[24];
-    char verdict_text[sizeof((struct msi_failure *)NULL)->reason];
+    char verdict_text[384];
     char safety_text[320];
 };
 
@@ -120,9 +121,9 @@ judge(struct information *information, int fd, const struct stat *status,
     if (trusted == MAPSEG_OK && readable != MAPSEG_OK)
         failure = unreadable;
     seen->verdict = trusted != MAPSEG_OK ? trusted : readable;
-    memcpy(information->verdict_text, failure.reason, sizeof information->verdict_text);
-    if (seen->verdict == MAPSEG_OK)
-        information->verdict_text[0] = '\0';
+    if (seen->verdict != MAPSEG_OK)
+        snprintf(information->verdict_text, sizeof information->verdict_text, "%s; %s",
+                 failure.reason, failure.cure);
     seen->use = use_of(seen, sound, census);
 }
 

@@ -334,7 +334,7 @@ mapseg_guard_begin(mapseg *seg)
     }
     if (atomic_load(&seg->shrunk)) {
         msi_failed(&failure, MAPSEG_FILE_SHRUNK, 0,
-                   "the file has become shorter; detach, and attach to a new one");
+                   "the file has become shorter; leave it, and make the segment anew");
         return msi_report(seg, "access", &failure);
     }
     if (msi_handle_can_shrink(seg))
@@ -373,8 +373,8 @@ mapseg_guard_end(mapseg *seg)
         look_at_file(seg);
     if (atomic_load(&seg->shrunk)) {
         msi_failed(&failure, MAPSEG_FILE_SHRUNK, 0,
-                   "the file has become shorter: zeros may have been read, and what was written "
-                   "is lost; detach, and attach to a new one");
+                   "the file has become shorter, so that zeros may have been read, and what was "
+                   "written is lost; leave it, and make the segment anew");
         return msi_report(seg, "access", &failure);
     }
     return msi_succeed(seg);

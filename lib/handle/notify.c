@@ -169,7 +169,7 @@ begin(mapseg *seg, struct msi_failure *failure)
 
     if (change == NULL || pthread_mutex_init(&change->mutex, NULL) != 0) {
         free(change);
-        return msi_system_failed(failure, ENOMEM, "no memory to wait for changes");
+        return msi_system_failed(failure, ENOMEM, "there is no memory to wait for changes");
     }
     change->seg = seg;
     change->given = NO_VERSION;

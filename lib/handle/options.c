@@ -36,18 +36,20 @@ msi_options_read(const mapseg_options *given, mapseg_options *options, struct ms
                           "the options do not give their size; begin with MAPSEG_OPTIONS_INIT");
     for (size_t i = sizeof *options; i < given->size; i++)
         if (bytes[i] != 0)
-            return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
-                              "the options ask for what only a newer library knows; upgrade it");
+            return msi_failed(
+                failure, MAPSEG_NOT_SUPPORTED, 0,
+                "the options ask for what only a newer version of mapseg knows; upgrade mapseg");
     memcpy(options, given, given->size < sizeof *options ? given->size : sizeof *options);
     options->size = sizeof *options;
     if (options->flags & ~KNOWN_FLAGS)
         return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
-                          "this library does not know the flags %#x; upgrade it",
+                          "this version of mapseg does not know the flags %#x; upgrade mapseg",
                           (unsigned)(options->flags & ~KNOWN_FLAGS));
     if (options->mode & ~0666U)
-        return msi_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
-                          "mode %04o has bits outside 0666; give read and write bits alone",
-                          (unsigned)options->mode);
+        return msi_failed(
+            failure, MAPSEG_INVALID_ARGUMENT, 0,
+            "mode %04o has bits outside 0666; give bits for reading and writing alone",
+            (unsigned)options->mode);
     /* Without them the owner could neither show its presence nor remove it. */
     if (options->mode != 0 && (options->mode & 0600U) != 0600)
         return msi_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
@@ -57,9 +59,17 @@ msi_options_read(const mapseg_options *given, mapseg_options *options, struct ms
 }
 
 mapseg_result
-msi_options_no_key(struct msi_failure *failure)
+msi_options_no_key(const struct msi_place *place, struct msi_failure *failure)
 {
-    return msi_failed(failure, MAPSEG_KEY_ERROR, 0, "there is no key; set one first");
+    if (place->is_new_memory)
+        return msi_failed(failure, MAPSEG_KEY_ERROR, 0,
+                          "its key names no descriptor; put the number behind the colon");
+    if (place->type != MAPSEG_KEY_INVALID)
+        return msi_failed(failure, MAPSEG_KEY_ERROR, 0,
+                          "its key has no name; put one behind the colon");
+    return msi_failed(failure, MAPSEG_KEY_ERROR, 0,
+                      "there is nothing to find it by; give the handle a key first "
+                      "(mapseg_set_key)");
 }
 
 mapseg_result

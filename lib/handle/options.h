@@ -6,13 +6,14 @@
 #ifndef MAPSEG_OPTIONS_H
 #define MAPSEG_OPTIONS_H
 
+#include "file/place.h"
 #include "os/failure.h"
 
 /** How long a remover is waited for where the caller does not say. */
 #define MSI_REMOVER_PATIENCE_NS INT64_C(1000000000)
 
-/** KEY_ERROR: the handle has no key, or one without a name. */
-mapseg_result msi_options_no_key(struct msi_failure *failure);
+/** KEY_ERROR: the handle has no key, or one without a name or number. */
+mapseg_result msi_options_no_key(const struct msi_place *place, struct msi_failure *failure);
 
 /** INVALID_ARGUMENT where there is no such access mode. */
 mapseg_result msi_options_check_access(mapseg_access access, struct msi_failure *failure);

@@ -22,7 +22,7 @@
 /** What a thread was last told. */
 struct words {
     uint32_t handle; /**< its number; 0: about none */
-    char text[768];
+    char text[1024];
 };
 
 /* On the heap, made by a thread's first failure: the room that libc keeps for
@@ -37,37 +37,16 @@ static pthread_once_t words_once = PTHREAD_ONCE_INIT;
 
 static bool words_have_key;
 
-/** Copies at most `most` bytes for people: nothing that a terminal obeys, no
- *  half characters, "..." for what does not fit. Returns the end. */
-static char *
-copy_printable(char *to, const char *from, size_t most, enum msi_printable_form form)
-{
-    to += msi_printable(to, most + 1, &from, form);
-    if (*from != '\0')
-        to = (char *)memcpy(to, "...", 3) + 3;
-    *to = '\0';
-    return to;
-}
-
-/** The key for people; `to` has room for 300 bytes. */
+/** The handle's key for people. */
 static void
-describe_key(const mapseg *seg, char *to)
+describe_key(const mapseg *seg, char to[MSI_PRINTABLE_KEY_BYTES])
 {
-    const char *native = seg->key == NULL ? NULL : mapseg_ipc_key_text(seg->key);
-    const char *plain = seg->plain_key;
+    static const char none[] = "a segment without a key";
 
-    if (native == NULL) {
-        memcpy(to, "a segment without a key", sizeof "a segment without a key");
-        return;
-    }
-    if (plain != NULL) {
-        *to++ = '"';
-        to = copy_printable(to, plain, 64, MSI_PRINTABLE_TEXT);
-        to = (char *)memcpy(to, "\" (", 3) + 3;
-    }
-    to = copy_printable(to, native, 200, MSI_PRINTABLE_KEY);
-    if (plain != NULL)
-        memcpy(to, ")", 2);
+    if (seg->key == NULL)
+        memcpy(to, none, sizeof none);
+    else
+        msi_printable_key(to, seg->plain_key, mapseg_ipc_key_text(seg->key));
 }
 
 /** Frees the words of a thread that ends. It may fail once more afterwards, in a
@@ -105,37 +84,47 @@ own_words(void)
 /** Makes this thread's words. Without memory for them mapseg_error_string says
  *  what the result means, and no more. */
 static void
-speak(const mapseg *seg, const char *operation, int system_error, const char *reason)
+speak(const mapseg *seg, const char *operation, const char *key, const struct msi_failure *failure)
 {
     struct words *own = own_words();
-    char key[300];
+    bool system = failure->system_error != 0;
     char said[128] = "";
-    size_t until = strcspn(reason, ";");
 
     if (own == NULL)
         return;
-    describe_key(seg, key);
-    if (system_error != 0)
-        msi_os.describe(system_error, said, sizeof said);
+    if (system)
+        msi_os.describe(failure->system_error, said, sizeof said);
     own->handle = seg->number;
-    snprintf(own->text, sizeof own->text, "cannot %s %s: %.*s%s%s%s%s", operation, key, (int)until,
-             reason, system_error != 0 ? " (" : "", said, system_error != 0 ? ")" : "",
-             reason + until);
+    snprintf(own->text, sizeof own->text, "cannot %s %s: %s%s%s%s; %s", operation, key,
+             failure->reason, system ? " (" : "", said, system ? ")" : "", failure->cure);
+}
+
+mapseg_result
+msi_refuse(mapseg *seg, const char *operation, const struct msi_failure *failure)
+{
+    char key[MSI_PRINTABLE_KEY_BYTES];
+
+    describe_key(seg, key);
+    speak(seg, operation, key, failure);
+    return failure->result;
 }
 
 mapseg_result
 msi_report(mapseg *seg, const char *operation, const struct msi_failure *failure)
 {
     atomic_store_explicit(&seg->error, failure->result, memory_order_relaxed);
-    speak(seg, operation, failure->system_error, failure->reason);
-    return failure->result;
+    return msi_refuse(seg, operation, failure);
 }
 
 mapseg_result
-msi_refuse(mapseg *seg, const char *operation, mapseg_result result, const char *reason)
+msi_report_key(mapseg *seg, const char *key, const struct msi_failure *failure)
 {
-    speak(seg, operation, 0, reason);
-    return result;
+    char quoted[MSI_PRINTABLE_KEY_BYTES];
+
+    msi_printable_key(quoted, key, NULL);
+    atomic_store_explicit(&seg->error, failure->result, memory_order_relaxed);
+    speak(seg, "use the key", quoted, failure);
+    return failure->result;
 }
 
 mapseg_result

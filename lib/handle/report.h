@@ -12,10 +12,12 @@
  *  thread's words, and returns its result. */
 mapseg_result msi_report(mapseg *seg, const char *operation, const struct msi_failure *failure);
 
-/** The same, but the handle's result stays as it was: for refusals that, as
+/** The same, of a key that the handle was to get. */
+mapseg_result msi_report_key(mapseg *seg, const char *key, const struct msi_failure *failure);
+
+/** As msi_report, but the handle's result stays as it was: for refusals that, as
  *  in Qt, leave error() alone. */
-mapseg_result msi_refuse(mapseg *seg, const char *operation, mapseg_result result,
-                         const char *reason);
+mapseg_result msi_refuse(mapseg *seg, const char *operation, const struct msi_failure *failure);
 
 /** A call on the handle succeeded. */
 mapseg_result msi_succeed(mapseg *seg);

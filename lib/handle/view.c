@@ -204,10 +204,12 @@ msi_view_refuse_detached(mapseg *seg, const char *operation)
 {
     struct msi_failure failure;
 
-    msi_failed(&failure, MAPSEG_NOT_ATTACHED, 0,
-               msi_handle_is_orphaned(seg) ? "this process is a child that did not inherit the "
-                                             "attachment; attach anew"
-                                           : "the handle is not attached; create or attach first");
+    if (msi_handle_is_orphaned(seg))
+        msi_failed(&failure, MAPSEG_NOT_ATTACHED, 0,
+                   "this process is a child that did not inherit the attachment; attach anew");
+    else
+        msi_failed(&failure, MAPSEG_NOT_ATTACHED, 0,
+                   "the handle is not attached; create or attach first");
     return msi_report(seg, operation, &failure);
 }
 
@@ -216,34 +218,38 @@ mapseg_result
 msi_view_report(mapseg *seg, const char *operation, mapseg_result result)
 {
     struct msi_failure failure;
-    const char *words;
 
     switch (result) {
     case MAPSEG_OK:
         /* Most calls: no store, where there is nothing to clear. */
         return mapseg_error(seg) == MAPSEG_OK ? MAPSEG_OK : msi_succeed(seg);
     case MAPSEG_TIMED_OUT:
-        words = "the time has passed; try again, or see who writes it with \"mapseg show\"";
+        msi_failed(&failure, result, 0,
+                   "the time was up first; try again, or see which process writes it (mapseg "
+                   "show)");
         break;
     case MAPSEG_OWNER_DIED:
-        words =
-            "a writer died half way, and no process has repaired the data; take the lock, repair "
-            "it and call mapseg_consistent";
+        msi_failed(&failure, result, 0,
+                   "a writer died half way, and no process has repaired the data; take the lock, "
+                   "repair it and call mapseg_consistent");
         break;
     case MAPSEG_FILE_SHRUNK:
-        words = "another process made the file shorter, and this attachment is lost; detach, "
-                "and find out which";
+        msi_failed(&failure, result, 0,
+                   "another process made the file shorter, and this attachment is lost; leave it, "
+                   "and find out which process that was");
         break;
     case MAPSEG_DESCRIPTOR_CLOSED:
-        words = MSI_DESCRIPTOR_CLOSED_WORDS;
+        msi_failed(&failure, result, 0, MSI_DESCRIPTOR_CLOSED_WORDS);
         break;
     case MAPSEG_OUT_OF_RESOURCES:
-        words = "there is no memory for all of it, which was not reserved; free some";
+        msi_failed(&failure, result, 0,
+                   "this program has closed the segment's descriptor, and none is left to open "
+                   "the file anew; close others, or raise their limit (ulimit -n)");
         break;
     default:
-        words = "the file cannot be read or written any more; detach and attach anew";
+        msi_failed(&failure, result, 0,
+                   "the file cannot be read or written any more; leave it, and attach anew");
     }
-    msi_failed(&failure, result, 0, "%s", words);
     return msi_report(seg, operation, &failure);
 }
 

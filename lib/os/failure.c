@@ -96,6 +96,8 @@ result_of_errno(int error)
         return MAPSEG_OUT_OF_RESOURCES;
     case ENAMETOOLONG:
         return MAPSEG_KEY_ERROR;
+    case ELOOP:
+        return MAPSEG_UNTRUSTED;
     case ENODEV: /* mmap: the file system has no mappings */
     case ENOSYS:
     case EOPNOTSUPP:
@@ -105,41 +107,85 @@ result_of_errno(int error)
     }
 }
 
+/** What to do where the words do not say it. */
+static const char *
+cure_of_errno(int error)
+{
+    switch (error) {
+    case EMFILE:
+    case ENFILE:
+        return "close descriptors that are not needed, or raise their limit (ulimit -n)";
+    case ENOMEM:
+        return "free some memory";
+    case ENOSPC:
+    case EDQUOT:
+        return "free some space";
+    case EFBIG:
+    case EOVERFLOW:
+        return "give a smaller size";
+    case ENOENT:
+    case ENOTDIR:
+    case ELOOP:
+        return "check the key, and what is on the way to it";
+    case EROFS:
+        return "use a place that can be written";
+    case EACCES:
+    case EPERM:
+        return "ask the owner of the file, or see whether a sandbox confines the program";
+    case ENOSYS:
+    case EOPNOTSUPP:
+    case ENODEV:
+        return "use a key of another type, or another file system or kernel";
+    case ENAMETOOLONG:
+        return "use a shorter key";
+    default:
+        return "try again, or see whether the system's log says more";
+    }
+}
+
 static __attribute__((format(printf, 4, 0))) mapseg_result
-fill(struct msi_failure *failure, mapseg_result result, int system_error, const char *reason,
+fill(struct msi_failure *failure, mapseg_result result, int system_error, const char *words,
      va_list arguments)
 {
-    char text[sizeof failure->reason];
-    const char *from = text;
+    const char *cure = strstr(words, "; ");
+    char text[2 * sizeof failure->reason];
+    size_t length;
 
     failure->result = result;
     failure->system_error = system_error;
-    vsnprintf(text, sizeof text, reason, arguments);
+    failure->cure = cure != NULL ? cure + strlen("; ") : cure_of_errno(system_error);
+    length = (size_t)vsnprintf(text, sizeof text, words, arguments);
+    /* Nothing is inserted into the cure: it is as long as before. */
+    length -= cure != NULL ? strlen(cure) : 0;
+    text[length < sizeof text ? length : sizeof text - 1] = '\0';
     /* It may quote the environment. */
-    msi_printable(failure->reason, sizeof failure->reason, &from, MSI_PRINTABLE_SENTENCE);
+    msi_printable_cut(failure->reason, sizeof failure->reason, text, MSI_PRINTABLE_SENTENCE);
     return result;
 }
 
 mapseg_result
-msi_failed(struct msi_failure *failure, mapseg_result result, int system_error, const char *reason,
+msi_failed(struct msi_failure *failure, mapseg_result result, int system_error, const char *words,
            ...)
 {
     va_list arguments;
 
-    va_start(arguments, reason);
-    fill(failure, result, system_error, reason, arguments);
+    va_start(arguments, words);
+    fill(failure, result, system_error, words, arguments);
     va_end(arguments);
     return result;
 }
 
 mapseg_result
-msi_system_failed(struct msi_failure *failure, int system_error, const char *reason, ...)
+msi_system_failed(struct msi_failure *failure, int system_error, const char *words, ...)
 {
     mapseg_result result = result_of_errno(system_error);
     va_list arguments;
 
-    va_start(arguments, reason);
-    fill(failure, result, system_error, reason, arguments);
+    va_start(arguments, words);
+    fill(failure, result, system_error, words, arguments);
     va_end(arguments);
+    /* Whatever was tried, then only this helps. */
+    if (system_error == EMFILE || system_error == ENFILE)
+        failure->cure = cure_of_errno(system_error);
     return result;
 }

@@ -8,12 +8,13 @@
 
 #include "mapseg.h"
 
-/** A failure on its way up: what it is, what the system said, and a sentence
- *  for people: the reason, then after "; " what to do. */
+/** A failure on its way up: what it is, what the system said, and for people what
+ *  happened and what to do. */
 struct msi_failure {
     mapseg_result result;
     int system_error; /**< errno; 0: the system said nothing */
     char reason[224];
+    const char *cure; /**< static */
 };
 
 /** Why a handle has no descriptor any more, and what to do. */
@@ -21,12 +22,17 @@ struct msi_failure {
     "this program has closed the segment's descriptor, which is not its own, and the file cannot " \
     "be opened anew; detach and attach anew, and keep the descriptor open"
 
-/** Fills *failure in and returns its result. */
+/** Fills *failure in and returns its result. The words are what happened, "; " and what to
+ *  do, in which nothing is inserted; without that they get what mostly helps against the
+ *  system's error.
+ *
+ *  What happened is said for all: the user of a program or of the command reads it too. Only
+ *  what to do may name a constant or a call, where nothing but the program can do it. */
 mapseg_result msi_failed(struct msi_failure *failure, mapseg_result result, int system_error,
-                         const char *reason, ...) __attribute__((format(printf, 4, 5)));
+                         const char *words, ...) __attribute__((format(printf, 4, 5)));
 
 /** The same, with the result that fits the (positive) errno. */
-mapseg_result msi_system_failed(struct msi_failure *failure, int system_error, const char *reason,
+mapseg_result msi_system_failed(struct msi_failure *failure, int system_error, const char *words,
                                 ...) __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -68,7 +68,10 @@ shown_bytes(const char *text, enum msi_printable_form form)
 
     if (bytes == 0 || is_hidden(character))
         return 0;
-    if (form == MSI_PRINTABLE_TEXT && text[0] == '\\' && text[1] == 'x')
+    if (text[0] == '"' && (form == MSI_PRINTABLE_QUOTED_KEY || form == MSI_PRINTABLE_QUOTED_TEXT))
+        return 0;
+    if (text[0] == '\\' && text[1] == 'x' &&
+        (form == MSI_PRINTABLE_TEXT || form == MSI_PRINTABLE_QUOTED_TEXT))
         return 0;
     return bytes;
 }
@@ -89,7 +92,7 @@ write_digits(char *to, unsigned char byte, const char *mark)
 size_t
 msi_printable(char *to, size_t room, const char **from, enum msi_printable_form form)
 {
-    const char *mark = form == MSI_PRINTABLE_KEY ? "%" : "\\x";
+    const char *mark = form == MSI_PRINTABLE_KEY || form == MSI_PRINTABLE_QUOTED_KEY ? "%" : "\\x";
     const size_t digits = strlen(mark) + 2;
     const char *begin = to;
 
@@ -108,4 +111,49 @@ msi_printable(char *to, size_t room, const char **from, enum msi_printable_form 
     }
     *to = '\0';
     return (size_t)(to - begin);
+}
+
+size_t
+msi_printable_cut(char *to, size_t room, const char *from, enum msi_printable_form form)
+{
+    static const char mark[] = "...";
+    size_t length = msi_printable(to, room - strlen(mark), &from, form);
+
+    if (*from == '\0')
+        return length;
+    memcpy(to + length, mark, sizeof mark);
+    return length + strlen(mark);
+}
+
+/** Writes a text in quotes, of at most `most` bytes; what does not fit is marked behind
+ *  them. Returns the end. */
+static char *
+write_quoted(char *to, const char *from, size_t most, enum msi_printable_form form)
+{
+    const char *end;
+
+    *to++ = '"';
+    to += msi_printable(to, most + 1, &from, form);
+    end = *from == '\0' ? "\"" : "\"...";
+    memcpy(to, end, strlen(end) + 1);
+    return to + strlen(end);
+}
+
+void
+msi_printable_key(char to[MSI_PRINTABLE_KEY_BYTES], const char *plain, const char *native)
+{
+    const size_t most = 200;
+    /* Here the beginning will do: the native key tells which it is. */
+    const size_t most_of_two = 64;
+
+    if (plain == NULL) {
+        (void)write_quoted(to, native, most, MSI_PRINTABLE_QUOTED_KEY);
+        return;
+    }
+    to = write_quoted(to, plain, native == NULL ? most : most_of_two, MSI_PRINTABLE_QUOTED_TEXT);
+    if (native == NULL)
+        return;
+    to = (char *)memcpy(to, " (", 2) + 2;
+    to += msi_printable_cut(to, most + sizeof "...", native, MSI_PRINTABLE_KEY);
+    memcpy(to, ")", sizeof ")");
 }

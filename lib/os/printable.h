@@ -17,6 +17,9 @@ enum msi_printable_form {
     /** Of any other text: \x1B. The backslash of a "\x" in the text is \x5C, so that
      *  different texts never look alike. */
     MSI_PRINTABLE_TEXT,
+    /** The same two, to stand in quotes: a quote is %22 or \x22. */
+    MSI_PRINTABLE_QUOTED_KEY,
+    MSI_PRINTABLE_QUOTED_TEXT,
     /** Of a sentence that may quote such texts: \x1B, and backslashes stay. */
     MSI_PRINTABLE_SENTENCE
 };
@@ -29,5 +32,16 @@ enum msi_printable_form {
  * out is UTF-8. Returns how many bytes were written; *from is left where it ended.
  */
 size_t msi_printable(char *to, size_t room, const char **from, enum msi_printable_form form);
+
+/** The same, with "..." behind what did not fit. `room` is 4 at least. */
+size_t msi_printable_cut(char *to, size_t room, const char *from, enum msi_printable_form form);
+
+/** Room for what msi_printable_key writes. */
+#define MSI_PRINTABLE_KEY_BYTES 320
+
+/** Writes a segment's key as all messages have it: in quotes, within which there are none;
+ *  of a segment with a plain key that one, and the native key in parentheses. One of the two
+ *  may be NULL: there is none. */
+void msi_printable_key(char to[MSI_PRINTABLE_KEY_BYTES], const char *plain, const char *native);
 
 #endif

@@ -209,7 +209,8 @@ msi_presence_failed(int error, struct msi_failure *failure)
 {
     if (error == EBUSY)
         return msi_failed(failure, MAPSEG_OUT_OF_RESOURCES, error,
-                          "it has no free presence slot; a process holds far too many");
+                          "it has no free presence slot; find the process that is attached so "
+                          "often, and end it");
     if (error == EOPNOTSUPP)
         return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
                           "its file system does not keep the locks that show who is attached; "

@@ -52,7 +52,9 @@ tests_fuzz_fuzz_tool_SOURCES = \
 	tools/columns.c \
 	tools/columns.h \
 	tools/common.c \
-	tools/common.h
+	tools/common.h \
+	tools/translate.c \
+	tools/translate.h
 tests_fuzz_fuzz_tool_CPPFLAGS = $(AM_CPPFLAGS) $(SMARTCOLS_CFLAGS) \
 	-include $(srcdir)/tests/fuzz/tool_exit.h
 tests_fuzz_fuzz_tool_LDADD = $(fuzz_libraries) $(SMARTCOLS_LIBS)

@@ -193,7 +193,8 @@ START_TEST(error_strings_are_harmless)
         strstr(mapseg_error_string(seg), "\"\\xC2\\x9B[31m\\xFF\\xE2\\x80\\xAE\\x0A\""));
     expect(MAPSEG_OK, seg, mapseg_set_native_key(seg, "shm:\xc2\x9b[31m\xff\u202e"));
     expect(MAPSEG_NOT_FOUND, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
-    ck_assert_ptr_nonnull(strstr(mapseg_error_string(seg), "attach shm:%C2%9B[31m%FF%E2%80%AE: "));
+    ck_assert_ptr_nonnull(
+        strstr(mapseg_error_string(seg), "attach \"shm:%C2%9B[31m%FF%E2%80%AE\": "));
     mapseg_free(seg);
 }
 END_TEST

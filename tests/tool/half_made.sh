@@ -104,7 +104,8 @@ if [ -r $odd ] && [ "$(wc -c <$odd)" -lt "$(stat -c %s $odd)" ]; then
     expect_quiet 0 create $k --size "$size" --mode 644
     expect 1 write $k $odd
     has "$work/err" "became shorter"
-    has "$work/err" "$k is half written"
+    has "$work/err" "\"$k\" is half written"
+    one_line
     version=$(shown $k Version)
     case $version in *[13579]" ("*) ;; *) fail "version after half a write: $version" ;; esac
     expect 3 write $k "$work/three"

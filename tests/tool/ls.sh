@@ -89,7 +89,7 @@ shown $k-b Lock | grep -q "^free; an earlier owner died" || fail "show: $(shown 
 printf '\377' | dd of="/dev/shm/${k#shm:}-a" bs=1 seek=20 conv=notrunc 2>/dev/null
 same "state of a damaged segment" "$(listed $k-a STATE)" damaged
 expect_quiet 0 show $k-a
-grep -q "^Verdict: *MAPSEG_CORRUPT: ." "$work/out" || fail "verdict: $(shown $k-a Verdict)"
+grep -q "^Verdict: *corrupt: ." "$work/out" || fail "verdict: $(shown $k-a Verdict)"
 
 # $XDG_RUNTIME_DIR/mapseg is listed too, where it is fit.
 if mkdir -m 700 "/dev/shm/$name-runtime" "/dev/shm/$name-runtime/mapseg"; then

@@ -81,7 +81,7 @@ for line in open(sys.argv[1], "rb").read().split(b"\n"):
     expect 1 create "$printed" --size 1
     one_line
     harmless "create $odd again"
-    has "$work/err" "$printed"
+    has "$work/err" "\"$(printf %s "$printed" | sed 's/"/%22/g')\""
     hold "$printed"
     expect 1 reclaim "$printed"
     harmless "reclaim $odd in use"

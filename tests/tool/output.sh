@@ -22,7 +22,7 @@ made_nothing()
 status=0
 "$tool" create $k --size 1 >/dev/full 2>"$work/err" || status=$?
 made_nothing "create to a full disk"
-has "$work/err" "$k was removed again"
+has "$work/err" "\"$k\" was removed again"
 status=0
 "$tool" create $k --size 1 >&- 2>"$work/err" || status=$?
 made_nothing "create to a closed output"
@@ -58,7 +58,7 @@ for output in /dev/full closed; do
     fi
     same "status of reclaim" $status 1
     one_line_of_error
-    has "$work/err" "$k was removed"
+    has "$work/err" "\"$k\" was removed"
     exists $k && fail "reclaim says that it removed $k"
     exists $k-2 || fail "reclaim went on removing what it could not tell"
     expect_quiet 0 create $k --size 1

@@ -35,7 +35,7 @@ same "writers" "$(cell $k writers)" owner
 
 for mode in 620 602 666; do
     chmod $mode "$file"
-    tells $k "MAPSEG_UNTRUSTED: " MAPSEG_ALLOW_SHARED_WRITE "0$mode"
+    tells $k "untrusted: " --allow-shared-write "0$mode"
     [ "$(shown $k Safety)" != "$alone" ] || fail "mode $mode changes nothing in: $alone"
     same "writers of mode $mode" "$(cell $k writers)" others
 done
@@ -44,11 +44,11 @@ tells $k good "" ""
 chmod 600 "$file"
 
 ln "$file" "$file-other"
-tells $k "MAPSEG_UNTRUSTED: " MAPSEG_ALLOW_HARD_LINKS ""
+tells $k "untrusted: " --allow-hard-links ""
 rm "$file-other"
 
 ln -s "$file" "$file-link"
-tells $k-link "MAPSEG_UNTRUSTED: " "name the file itself" "symbolic link"
+tells $k-link "untrusted: " "name the file itself" "symbolic link"
 # The mode of a link, 0777, means nothing.
 shown $k-link Access | grep -q '^symbolic link, owner' || fail "access of a link: $(shown $k-link Access)"
 "$tool" show $k-link | grep -e 777 -e 'may write' && fail "show believes the mode of a link"
@@ -57,22 +57,22 @@ same "mode of a link" "$(cell $k-link mode)" null
 rm "$file-link"
 
 mkfifo "$file-fifo"
-tells $k-fifo "MAPSEG_NOT_A_SEGMENT: " "another key" ""
+tells $k-fifo "not a segment: " "another key" ""
 echo foreign >"$file-text"
 chmod 600 "$file-text"
-tells $k-text "MAPSEG_NOT_A_SEGMENT: " "another key" ""
+tells $k-text "not a segment: " "another key" ""
 
 mkdir "$file-box"
 chmod 777 "$file-box"
 expect 1 create "file:$file-box/segment" --size 10
-has "$work/err" MAPSEG_ALLOW_SHARED_DIRECTORY
+has "$work/err" --allow-shared-directory
 expect_quiet 0 create "file:$file-box/segment" --size 10 --allow-shared-directory
-tells "file:$file-box/segment" "MAPSEG_UNTRUSTED: " MAPSEG_ALLOW_SHARED_DIRECTORY ""
+tells "file:$file-box/segment" "untrusted: " --allow-shared-directory ""
 chmod 1777 "$file-box"
 if [ "$(id -u)" -eq 0 ]; then
     tells "file:$file-box/segment" good "" ""
     chown 65534 "$file"
-    tells $k "MAPSEG_UNTRUSTED: " MAPSEG_ALLOW_OTHER_OWNER 65534
+    tells $k "untrusted: " --allow-other-owner 65534
     chown 0 "$file"
 fi
 rm -r "$file-box"

@@ -50,13 +50,13 @@ if [ "$(id -u)" -eq 0 ]; then
     "$tool" create --allow-shared-directory "file:$work/shared/a" --size 10 >/dev/null ||
         fail "create in a shared directory"
     expect 1 read "file:$work/shared/a"
-    has "$work/err" MAPSEG_ALLOW_SHARED_DIRECTORY
+    has "$work/err" --allow-shared-directory
     expect 0 read --allow-shared-directory "file:$work/shared/a"
 fi
 "$tool" create "file:$work/a" --size 10 >/dev/null || fail create
 ln "$work/a" "$work/b"
 expect 1 read "file:$work/b"
-has "$work/err" MAPSEG_ALLOW_HARD_LINKS
+has "$work/err" --allow-hard-links
 expect 0 read --allow-hard-links "file:$work/b"
 
 finish
