@@ -1,6 +1,6 @@
 /* check_fork.c - what fork makes of attachments and of the lock. */
 
-#include "process.h"
+#include "support.h"
 #include "record.h"
 
 #include <check.h>
@@ -33,7 +33,6 @@ fork_child(child_body *body, struct stage *stage, mapseg *seg)
     pid_t pid = fork();
 
     if (pid == 0) {
-        become_child();
         body(stage, seg);
         _exit(0);
     }
@@ -79,7 +78,7 @@ use_copy(struct stage *stage, mapseg *seg)
 START_TEST(child_is_an_attachment_of_its_own)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     const void *data = mapseg_const_data(seg);
     uint32_t slot = slot_in_maps(getpid(), stage->place.path);
     pid_t child;
@@ -97,9 +96,9 @@ START_TEST(child_is_an_attachment_of_its_own)
     atomic_store(&stage->go, 1);
     finish(child);
     need_attached_through(1, seg);
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -109,20 +108,20 @@ leave_last(struct stage *stage, mapseg *seg)
     atomic_store(&stage->ready, 1);
     await(&stage->go, 1);
     need_attached_through(1, seg);
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     need_result(MAPSEG_OK, mapseg_detach(seg));
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 
 START_TEST(child_may_be_the_last_one_out)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     pid_t child = fork_child(leave_last, stage, seg);
 
     await(&stage->ready, 1);
     need_result(MAPSEG_OK, mapseg_detach(seg));
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     atomic_store(&stage->go, 1);
     finish(child);
     mapseg_free(seg);
@@ -143,8 +142,8 @@ try_read_only_copy(struct stage *stage, mapseg *seg)
 START_TEST(read_only_copy)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
-    mapseg *reader = handle_of(stage->place.key);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
+    mapseg *reader = handle_for(stage->place.key);
 
     strcpy(mapseg_data(seg), "read me");
     need_result(MAPSEG_OK, mapseg_attach(reader, MAPSEG_READ_ONLY));
@@ -152,7 +151,7 @@ START_TEST(read_only_copy)
     need_attached_through(2, seg);
     mapseg_free(reader);
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -183,7 +182,7 @@ have_grandchild(struct stage *stage, mapseg *seg)
 START_TEST(fork_of_a_fork)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
 
     need(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
     finish(fork_child(have_grandchild, stage, seg));
@@ -192,7 +191,7 @@ START_TEST(fork_of_a_fork)
     finish(atomic_load(&stage->pid));
     need_attached_through(1, seg);
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -206,12 +205,11 @@ START_TEST(every_handle_is_copied)
 
     for (int i = 0; i < HANDLES; i++) {
         stages[i] = new_stage();
-        segs[i] = created_at(stages[i]->place.key, DATA_BYTES, 0);
+        segs[i] = created(stages[i]->place.key, DATA_BYTES);
     }
     child = fork();
     need(child >= 0);
     if (child == 0) {
-        become_child();
         for (int i = 0; i < HANDLES; i++) {
             need(mapseg_is_attached(segs[i]));
             need_attached_through(2, segs[i]);
@@ -225,7 +223,7 @@ START_TEST(every_handle_is_copied)
         need_attached_through(1, segs[i]);
         need_result(MAPSEG_OK, mapseg_lock(segs[i]));
         mapseg_free(segs[i]);
-        need(!name_exists(stages[i]->place.path));
+        need(!exists(stages[i]->place.path));
     }
 }
 END_TEST
@@ -249,7 +247,7 @@ wait_for_parents_lock(struct stage *stage, mapseg *seg)
 START_TEST(lock_at_the_fork_stays_the_parents)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
     uint32_t word;
     pid_t child;
@@ -280,7 +278,7 @@ free_copy(struct stage *stage, mapseg *seg)
 START_TEST(child_that_leaves_does_not_release)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
     uint32_t word;
 
@@ -311,7 +309,7 @@ hold_in_thread(void *argument)
 START_TEST(fork_while_another_thread_holds)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     void *arguments[2] = {stage, seg};
     pthread_t thread;
     pid_t child;
@@ -340,7 +338,7 @@ take_and_wait(struct stage *stage, mapseg *seg)
 START_TEST(killed_child_leaves_its_lock_to_the_parent)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
 
     for (int round = 0; round < 5; round++) {
         pid_t child;
@@ -356,7 +354,7 @@ START_TEST(killed_child_leaves_its_lock_to_the_parent)
         need_attached_through(1, seg);
     }
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -364,7 +362,7 @@ END_TEST
 static void
 hold_over_fork(struct stage *stage)
 {
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
 
     need_result(MAPSEG_OK, mapseg_lock(seg));
     stage->number = MAPSEG_OWNER_DIED;
@@ -388,7 +386,7 @@ START_TEST(killed_parent_leaves_its_lock_to_the_child)
     finish(atomic_load(&stage->pid));
     /* The child has ended without detaching: debris. */
     need_number(MAPSEG_USE_STALE, use_of(stage->place.key));
-    seg = handle_of(stage->place.key);
+    seg = handle_for(stage->place.key);
     need_result(MAPSEG_OK, mapseg_reclaim(seg));
     mapseg_free(seg);
 }
@@ -427,7 +425,7 @@ become_daemon(struct stage *stage)
 
     atomic_fetch_add(&stage->told[ROUND], 1);
     atomic_store(&stage->told[LEAVING], 0);
-    seg = created_at(stage->place.key, DATA_BYTES, 0);
+    seg = created(stage->place.key, DATA_BYTES);
     atomic_store(&stage->pid, fork_child(live_on, stage, seg));
     if (stage->number % 2 == 0)
         _exit(0);
@@ -438,7 +436,7 @@ become_daemon(struct stage *stage)
 static void
 try_to_reclaim(struct stage *stage)
 {
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
 
     while (atomic_load(&stage->go) < 2) {
         int round = atomic_load(&stage->told[ROUND]);
@@ -466,7 +464,7 @@ START_TEST(daemons_have_no_gap)
         atomic_store(&stage->go, 0);
         atomic_store(&stage->ready, 0);
         parent = start(become_daemon, stage);
-        (void)reap(parent);
+        (void)end_of(parent);
         await(&stage->ready, 1);
         atomic_store(&stage->go, 1);
         finish(atomic_load(&stage->pid));
@@ -505,13 +503,13 @@ START_TEST(no_fork_leaves_children_out)
 {
     struct stage *stage = new_stage();
     mapseg_options options = MAPSEG_OPTIONS_INIT;
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
 
     options.flags = MAPSEG_NO_FORK;
     if (_i == 0) {
         need_result(MAPSEG_OK, mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
     } else {
-        make_segment(&stage->place, DATA_BYTES, 0);
+        leave_persistent(stage->place.key, DATA_BYTES, 0);
         need_result(MAPSEG_OK, mapseg_attach_with(seg, MAPSEG_READ_WRITE, &options));
     }
     need_result(MAPSEG_OK, mapseg_lock(seg));
@@ -531,7 +529,6 @@ END_TEST
 static void
 be_without_handlers(mapseg *seg)
 {
-    become_child();
     need(!mapseg_is_attached(seg));
     need(mapseg_const_data(seg) != NULL);
     need(strcmp(mapseg_const_data(seg), "still here") == 0);
@@ -548,7 +545,7 @@ be_without_handlers(mapseg *seg)
 START_TEST(child_without_handlers)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
     uint32_t word;
     pid_t child = -1;
@@ -570,13 +567,13 @@ START_TEST(child_without_handlers)
     need(child > 0);
     finish(child);
     need(mapseg_is_attached(seg));
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     need_attached_through(1, seg);
     need_number(word, lock_word(header));
     need_result(MAPSEG_ALREADY_LOCKED, mapseg_lock(seg));
     need_result(MAPSEG_OK, mapseg_unlock(seg));
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -595,7 +592,7 @@ be_unregistered(struct stage *stage, mapseg *seg)
 static void
 fork_as_nobody(struct stage *stage)
 {
-    mapseg *seg = created_at(stage->number == 0 ? "memfd:" : stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->number == 0 ? "memfd:" : stage->place.key, DATA_BYTES);
 
     strcpy(mapseg_data(seg), "still here");
     need(setresgid(NOBODY, NOBODY, NOBODY) == 0 && setresuid(NOBODY, NOBODY, NOBODY) == 0);
@@ -613,8 +610,8 @@ START_TEST(fork_after_dropping_privileges)
 
     stage->number = _i;
     finish(start(fork_as_nobody, stage));
-    if (name_exists(stage->place.path)) {
-        mapseg *seg = handle_of(stage->place.key);
+    if (exists(stage->place.path)) {
+        mapseg *seg = handle_for(stage->place.key);
 
         need_number(MAPSEG_USE_STALE, use_of(stage->place.key));
         need_result(MAPSEG_OK, mapseg_reclaim(seg));
@@ -632,17 +629,17 @@ compare_counts(struct stage *stage, mapseg *seg)
 {
     need_number(stage->told[0] - 1, count_descriptors());
     need(mapseg_is_attached(seg));
-    need(count_shared_mappings() < (unsigned)stage->told[1]);
+    need(count_shared_mappings() < stage->told[1]);
 }
 
 START_TEST(forks_leak_nothing)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
-    mapseg *out = handle_of("memfd:");
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
+    mapseg *out = handle_for("memfd:");
     mapseg_options options = MAPSEG_OPTIONS_INIT;
-    unsigned descriptors;
-    unsigned mappings;
+    int descriptors;
+    int mappings;
 
     options.flags = MAPSEG_NO_FORK;
     need_result(MAPSEG_OK, mapseg_create_with(out, DATA_BYTES, MAPSEG_READ_WRITE, &options));
@@ -660,7 +657,7 @@ START_TEST(forks_leak_nothing)
     need_attached_through(1, out);
     mapseg_free(out);
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -678,15 +675,15 @@ beget(struct stage *stage, mapseg *seg)
 START_TEST(generations_leak_nothing)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
 
-    stage->told[0] = (int)count_descriptors();
-    stage->told[1] = (int)count_shared_mappings();
+    stage->told[0] = count_descriptors();
+    stage->told[1] = count_shared_mappings();
     finish(fork_child(beget, stage, seg));
     need_number(31, stage->ready);
     need_attached_through(1, seg);
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -720,10 +717,10 @@ report_open(const char *name)
 START_TEST(spawned_programs_get_nothing)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
-    mapseg *memory = handle_of("memfd:");
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
+    mapseg *memory = handle_for("memfd:");
     char *arguments[] = {(char[]){"check_fork"}, (char[]){REPORT_OPEN}, stage->place.path, NULL};
-    unsigned descriptors;
+    int descriptors;
 
     need_result(MAPSEG_OK, mapseg_create(memory, DATA_BYTES, MAPSEG_READ_WRITE));
     need_result(MAPSEG_OK, mapseg_lock(seg));
@@ -749,7 +746,7 @@ START_TEST(spawned_programs_get_nothing)
     need_attached_through(1, seg);
     mapseg_free(memory);
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -780,7 +777,7 @@ count_then_die_with_lock(struct stage *stage, mapseg *seg)
 START_TEST(memory_files_across_fork)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at("memfd:", DATA_BYTES, 0);
+    mapseg *seg = created("memfd:", DATA_BYTES);
     pid_t child;
 
     record_init(data_of(seg));
@@ -809,13 +806,13 @@ static void
 fail_to_fork(struct stage *stage)
 {
     struct rlimit none = {0, 0};
-    unsigned descriptors;
-    unsigned mappings;
+    int descriptors;
+    int mappings;
     mapseg *seg;
 
     if (geteuid() == 0)
         need(setresgid(NOBODY, NOBODY, NOBODY) == 0 && setresuid(NOBODY, NOBODY, NOBODY) == 0);
-    seg = created_at(stage->place.key, DATA_BYTES, 0);
+    seg = created(stage->place.key, DATA_BYTES);
     need(setrlimit(RLIMIT_NPROC, &none) == 0);
     need_result(MAPSEG_OK, mapseg_lock(seg));
     need(fork() == -1 && errno == EAGAIN);
@@ -830,7 +827,7 @@ fail_to_fork(struct stage *stage)
     need_result(MAPSEG_ALREADY_LOCKED, mapseg_lock(seg));
     need_result(MAPSEG_OK, mapseg_unlock(seg));
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 
 START_TEST(failing_fork_leaves_nothing)
@@ -845,7 +842,7 @@ static void
 fork_without_descriptors(struct stage *stage)
 {
     struct rlimit limit;
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     int fd = dup(STDERR_FILENO);
 
     strcpy(mapseg_data(seg), "still here");
@@ -858,7 +855,7 @@ fork_without_descriptors(struct stage *stage)
     need(setrlimit(RLIMIT_NOFILE, &limit) == 0);
     need_attached_through(1, seg);
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 
 START_TEST(fork_without_a_descriptor_to_spare)
@@ -884,7 +881,7 @@ attach_in_thread(void *argument)
     struct busy *busy = argument;
 
     while (atomic_load(&busy->stage->go) == 0) {
-        mapseg *seg = attached_to(busy->place->key);
+        mapseg *seg = attached(busy->place->key, MAPSEG_READ_WRITE);
 
         need_result(MAPSEG_OK, mapseg_lock(seg));
         need(record_add(data_of(seg)));
@@ -933,10 +930,10 @@ START_TEST(forks_among_busy_threads)
     mapseg *other;
 
     new_place(&second);
-    make_segment(&second, DATA_BYTES, 0);
-    other = attached_to(second.key);
+    leave_persistent(second.key, DATA_BYTES, 0);
+    other = attached(second.key, MAPSEG_READ_WRITE);
     record_init(data_of(other));
-    busy.steady = created_at(stage->place.key, DATA_BYTES, 0);
+    busy.steady = created(stage->place.key, DATA_BYTES);
     record_init(data_of(busy.steady));
     for (int i = 0; i < 4; i++)
         need(pthread_create(&threads[i], NULL, i < 2 ? attach_in_thread : lock_in_thread, &busy) ==
@@ -952,8 +949,8 @@ START_TEST(forks_among_busy_threads)
     need_attached_through(1, other);
     mapseg_free(busy.steady);
     mapseg_free(other);
-    need(!name_exists(stage->place.path));
-    remove_segment(&second);
+    need(!exists(stage->place.path));
+    remove_persistent(second.key);
 }
 END_TEST
 
@@ -974,7 +971,7 @@ START_TEST(threads_fork_at_once)
     struct busy busy = {.stage = stage};
     pthread_t threads[3];
 
-    busy.steady = created_at(stage->place.key, DATA_BYTES, 0);
+    busy.steady = created(stage->place.key, DATA_BYTES);
     record_init(data_of(busy.steady));
     for (int i = 0; i < 3; i++)
         need(pthread_create(&threads[i], NULL, fork_in_thread, &busy) == 0);
@@ -983,7 +980,7 @@ START_TEST(threads_fork_at_once)
     need_number(3 * 20 * (FORKS / 2), ((struct record *)data_of(busy.steady))->count);
     need_attached_through(1, busy.steady);
     mapseg_free(busy.steady);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -1048,16 +1045,15 @@ START_TEST(lingering_children_keep_nothing)
 
     for (int i = 0; i < 2; i++) {
         new_place(&flux.places[i]);
-        flux.segs[i] = handle_of(flux.places[i].key);
+        flux.segs[i] = handle_for(flux.places[i].key);
     }
-    make_segment(&flux.places[0], DATA_BYTES, 0);
+    leave_persistent(flux.places[0].key, DATA_BYTES, 0);
     need(pthread_create(&threads[0], NULL, attach_again_and_again, &flux) == 0);
     need(pthread_create(&threads[1], NULL, create_again_and_again, &flux) == 0);
     for (int i = 0; i < LINGERERS; i++) {
         children[i] = fork();
         need(children[i] >= 0);
         if (children[i] == 0) {
-            become_child();
             linger(stage, flux.segs);
             _exit(0);
         }
@@ -1069,7 +1065,7 @@ START_TEST(lingering_children_keep_nothing)
         need(pthread_join(threads[i], NULL) == 0);
     /* All have detached, none has ended: nobody is there. */
     need_attached(0, flux.places[0].key);
-    need(!name_exists(flux.places[1].path));
+    need(!exists(flux.places[1].path));
     need_result(MAPSEG_OK, mapseg_attach(flux.segs[0], MAPSEG_READ_WRITE));
     need_attached_through(1, flux.segs[0]);
     need_result(MAPSEG_OK, mapseg_detach(flux.segs[0]));
@@ -1087,7 +1083,7 @@ END_TEST
 static void
 add_attachments(Suite *suite)
 {
-    TCase *tcase = suite_case(suite, "attachments");
+    TCase *tcase = new_case(suite, "attachments");
 
     tcase_add_loop_test(tcase, child_is_an_attachment_of_its_own, 0, 3);
     tcase_add_test(tcase, child_may_be_the_last_one_out);
@@ -1101,7 +1097,7 @@ add_attachments(Suite *suite)
 static void
 add_locks(Suite *suite)
 {
-    TCase *tcase = suite_case(suite, "locks");
+    TCase *tcase = new_case(suite, "locks");
 
     tcase_add_test(tcase, lock_at_the_fork_stays_the_parents);
     tcase_add_test(tcase, child_that_leaves_does_not_release);
@@ -1113,7 +1109,7 @@ add_locks(Suite *suite)
 static void
 add_left_out(Suite *suite)
 {
-    TCase *tcase = suite_case(suite, "left out");
+    TCase *tcase = new_case(suite, "left out");
 
     tcase_add_loop_test(tcase, no_fork_leaves_children_out, 0, 2);
     tcase_add_loop_test(tcase, child_without_handlers, 0, 2);
@@ -1126,7 +1122,7 @@ add_left_out(Suite *suite)
 static void
 add_leaks(Suite *suite)
 {
-    TCase *tcase = suite_case(suite, "leaks");
+    TCase *tcase = new_case(suite, "leaks");
 
     tcase_add_test(tcase, forks_leak_nothing);
     tcase_add_test(tcase, generations_leak_nothing);
@@ -1138,7 +1134,7 @@ add_leaks(Suite *suite)
 static void
 add_threads(Suite *suite)
 {
-    TCase *tcase = suite_case(suite, "threads");
+    TCase *tcase = new_case(suite, "threads");
 
     tcase_add_test(tcase, forks_among_busy_threads);
     tcase_add_test(tcase, threads_fork_at_once);
@@ -1149,21 +1145,14 @@ int
 main(int argc, char **argv)
 {
     Suite *suite;
-    SRunner *runner;
-    int failures;
 
     if (argc == 3 && strcmp(argv[1], REPORT_OPEN) == 0)
         return report_open(argv[2]);
-    suite = suite_create("fork");
-    suite_begin("fork");
+    suite = new_suite("fork");
     add_attachments(suite);
     add_locks(suite);
     add_left_out(suite);
     add_leaks(suite);
     add_threads(suite);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return suite_end(failures);
+    return run_suite(suite);
 }

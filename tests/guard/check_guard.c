@@ -80,8 +80,8 @@ attach_scene(struct scene *scene, uint32_t flags)
 
     scene->seg = handle_for(scene->key);
     options.flags = flags;
-    expect(MAPSEG_OK, scene->seg,
-           mapseg_create_with(scene->seg, SIZE, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, scene->seg,
+              mapseg_create_with(scene->seg, SIZE, MAPSEG_READ_WRITE, &options));
     memset(mapseg_data(scene->seg), FILL, SIZE);
 }
 
@@ -163,7 +163,7 @@ START_TEST(what_is_lost_reads_as_zeros)
 
     set_up(&scene, 0);
     data = mapseg_data(scene.seg);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     check_data(scene.seg, SIZE);
     tell(&scene.peer, cuts[_i].word);
     /* The header page too has to be survived, by a call of the library. */
@@ -172,18 +172,18 @@ START_TEST(what_is_lost_reads_as_zeros)
     check_data(scene.seg, cuts[_i].whole);
     memset(data + SIZE / 2, 0x77, SIZE / 2);
     ck_assert_int_eq(data[SIZE - 1], 0x77);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     ck_assert_int_eq(mapseg_error(scene.seg), MAPSEG_FILE_SHRUNK);
     ck_assert(is_one_line(mapseg_error_string(scene.seg)));
 
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_begin(scene.seg));
-    expect(MAPSEG_INVALID_ARGUMENT, scene.seg, mapseg_guard_end(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_INVALID_ARGUMENT, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
     (void)unlink(scene.path);
-    expect(MAPSEG_OK, scene.seg, mapseg_create(scene.seg, SIZE, MAPSEG_READ_WRITE));
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_create(scene.seg, SIZE, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     check_data(scene.seg, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -194,10 +194,10 @@ START_TEST(what_nobody_touched_is_reported)
     struct scene scene;
 
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     tell(&scene.peer, words[_i]);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_begin(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -208,11 +208,11 @@ START_TEST(file_made_whole_again_is_reported)
     struct scene scene;
 
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     tell(&scene.peer, 'm');
     check_data(scene.seg, SIZE / 2);
     tell(&scene.peer, 'r');
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -227,7 +227,7 @@ START_TEST(read_only_data_stays_read_only)
     reader = attached(scene.key, MAPSEG_READ_ONLY);
     data = mapseg_const_data(reader);
     check_rights(data, "r--s");
-    expect(MAPSEG_OK, reader, mapseg_guard_begin(reader));
+    need_call(MAPSEG_OK, reader, mapseg_guard_begin(reader));
     tell(&scene.peer, '0');
     check_data(reader, 0);
     check_rights(data, "r--p");
@@ -235,8 +235,8 @@ START_TEST(read_only_data_stays_read_only)
     /* The lock lies in a page of its own here, which can be written. */
     if (mapseg_result_owes_unlock(mapseg_lock(reader)))
         (void)mapseg_unlock(reader);
-    expect(MAPSEG_FILE_SHRUNK, reader, mapseg_guard_end(reader));
-    expect(MAPSEG_OK, reader, mapseg_detach(reader));
+    need_call(MAPSEG_FILE_SHRUNK, reader, mapseg_guard_end(reader));
+    need_call(MAPSEG_OK, reader, mapseg_detach(reader));
     mapseg_free(reader);
     tear_down(&scene);
 }
@@ -250,14 +250,14 @@ START_TEST(only_the_rest_is_replaced)
     set_up(&scene, 0);
     data = mapseg_data(scene.seg);
     check_rights(data, "rw-s");
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     tell(&scene.peer, 'm');
     ck_assert_int_eq(data[SIZE / 2 + 3 * PAGE + 5], 0);
     check_rights(data + SIZE / 2 + 3 * PAGE - 1, "rw-s");
     check_rights(data + SIZE / 2 + 3 * PAGE, "rw-p");
     check_rights(data + SIZE - 1, "rw-p");
     ck_assert(!mapping_at(data + SIZE - 1).not_copied);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -269,13 +269,13 @@ START_TEST(replaced_memory_is_kept_out_of_children_too)
 
     set_up(&scene, MAPSEG_NO_FORK);
     data = mapseg_data(scene.seg);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     tell(&scene.peer, 'h');
     ck_assert_int_eq(data[PAGE], 0);
     check_rights(data + PAGE, "rw-p");
     ck_assert(mapping_at(data + PAGE).not_copied);
     ck_assert(mapping_at(data + SIZE - 1).not_copied);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -287,11 +287,11 @@ START_TEST(system_calls_say_efault)
 
     set_up(&scene, 0);
     ck_assert_int_eq(pipe(ends), 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     tell(&scene.peer, 'h');
     ck_assert_int_eq(write(ends[1], mapseg_const_data(scene.seg), 100), -1);
     ck_assert_int_eq(errno, EFAULT);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     close(ends[0]);
     close(ends[1]);
     tear_down(&scene);
@@ -346,13 +346,13 @@ START_TEST(sections_nest)
 
     set_up(&scene, 0);
     for (int i = 0; i < 3; i++)
-        expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+        need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     for (int i = 0; i < 2; i++)
-        expect(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
+        need_call(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
     tell(&scene.peer, 'm');
     check_data(scene.seg, SIZE / 2);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
-    expect(MAPSEG_INVALID_ARGUMENT, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_INVALID_ARGUMENT, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -362,14 +362,14 @@ START_TEST(inner_end_tells_too)
     struct scene scene;
 
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     tell(&scene.peer, 'h');
     check_data(scene.seg, 0);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     check_data(scene.seg, 0);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
-    expect(MAPSEG_INVALID_ARGUMENT, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_INVALID_ARGUMENT, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -381,19 +381,19 @@ START_TEST(results_of_misuse)
 
     unique_key(key);
     seg = handle_for(key);
-    expect(MAPSEG_NOT_ATTACHED, seg, mapseg_guard_begin(seg));
-    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
+    need_call(MAPSEG_NOT_ATTACHED, seg, mapseg_guard_begin(seg));
+    need_call(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
     ck_assert(is_one_line(mapseg_error_string(seg)));
-    expect(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
-    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
-    expect(MAPSEG_OK, seg, mapseg_guard_begin(seg));
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
+    need_call(MAPSEG_OK, seg, mapseg_guard_begin(seg));
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_OK);
-    expect(MAPSEG_OK, seg, mapseg_detach(seg));
-    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
-    expect(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
-    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
-    expect(MAPSEG_OK, seg, mapseg_guard_begin(seg));
-    expect(MAPSEG_OK, seg, mapseg_guard_end(seg));
+    need_call(MAPSEG_OK, seg, mapseg_detach(seg));
+    need_call(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
+    need_call(MAPSEG_OK, seg, mapseg_guard_begin(seg));
+    need_call(MAPSEG_OK, seg, mapseg_guard_end(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -410,18 +410,18 @@ START_TEST(sections_on_many_handles)
     for (int i = 0; i < MANY; i++)
         attach_scene(&scenes[i], 0);
     for (int i = 0; i < MANY; i++)
-        expect(MAPSEG_OK, scenes[i].seg, mapseg_guard_begin(scenes[i].seg));
+        need_call(MAPSEG_OK, scenes[i].seg, mapseg_guard_begin(scenes[i].seg));
     tell(&scenes[7].peer, 'h');
     tell(&scenes[2].peer, 'm');
-    expect(MAPSEG_OK, scenes[0].seg, mapseg_guard_end(scenes[0].seg));
-    expect(MAPSEG_OK, scenes[8].seg, mapseg_guard_end(scenes[8].seg));
+    need_call(MAPSEG_OK, scenes[0].seg, mapseg_guard_end(scenes[0].seg));
+    need_call(MAPSEG_OK, scenes[8].seg, mapseg_guard_end(scenes[8].seg));
     for (int i = 0; i < MANY; i++)
         check_data(scenes[i].seg, i == 7 ? 0 : i == 2 ? SIZE / 2 : SIZE);
     for (int i = 1; i < MANY - 1; i++)
-        expect(i == 7 || i == 2 ? MAPSEG_FILE_SHRUNK : MAPSEG_OK, scenes[i].seg,
-               mapseg_guard_end(scenes[i].seg));
+        need_call(i == 7 || i == 2 ? MAPSEG_FILE_SHRUNK : MAPSEG_OK, scenes[i].seg,
+                  mapseg_guard_end(scenes[i].seg));
     for (int i = 0; i < MANY; i++)
-        expect(MAPSEG_INVALID_ARGUMENT, scenes[i].seg, mapseg_guard_end(scenes[i].seg));
+        need_call(MAPSEG_INVALID_ARGUMENT, scenes[i].seg, mapseg_guard_end(scenes[i].seg));
     for (int i = 0; i < MANY; i++)
         tear_down(&scenes[i]);
 }
@@ -434,14 +434,14 @@ START_TEST(two_handles_of_one_file)
 
     set_up(&scene, 0);
     other = attached(scene.key, MAPSEG_READ_ONLY);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
-    expect(MAPSEG_OK, other, mapseg_guard_begin(other));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, other, mapseg_guard_begin(other));
     tell(&scene.peer, 'm');
     check_data(scene.seg, SIZE / 2);
     check_data(other, SIZE / 2);
-    expect(MAPSEG_FILE_SHRUNK, other, mapseg_guard_end(other));
+    need_call(MAPSEG_FILE_SHRUNK, other, mapseg_guard_end(other));
     check_data(scene.seg, SIZE / 2);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     mapseg_free(other);
     tear_down(&scene);
 }
@@ -533,8 +533,8 @@ guarded(void)
 
     unique_key(key);
     seg = created(key, SIZE);
-    expect(MAPSEG_OK, seg, mapseg_guard_begin(seg));
-    expect(MAPSEG_OK, seg, mapseg_guard_end(seg));
+    need_call(MAPSEG_OK, seg, mapseg_guard_begin(seg));
+    need_call(MAPSEG_OK, seg, mapseg_guard_end(seg));
     return seg;
 }
 
@@ -555,7 +555,7 @@ START_TEST(handler_with_info_gets_faults_elsewhere)
 
     handle(jump_with_info, NULL, _i == 0 ? 0 : SA_NODEFER);
     seg = guarded();
-    expect(MAPSEG_OK, seg, mapseg_guard_begin(seg));
+    need_call(MAPSEG_OK, seg, mapseg_guard_begin(seg));
     for (int i = 1; i <= 100; i++) {
         ck_assert(jumps_at(page + i));
         ck_assert_int_eq(calls, i);
@@ -566,7 +566,7 @@ START_TEST(handler_with_info_gets_faults_elsewhere)
         ck_assert(under_race_detector() || usr1_was_blocked);
         ck_assert(under_race_detector() || bus_was_blocked == (_i == 0));
         if (i == 50)
-            expect(MAPSEG_OK, seg, mapseg_guard_end(seg));
+            need_call(MAPSEG_OK, seg, mapseg_guard_end(seg));
     }
     mapseg_free(seg);
 }
@@ -600,9 +600,9 @@ START_TEST(outside_of_sections_the_program_gets_all)
     set_up(&scene, 0);
     other = attached(scene.key, MAPSEG_READ_WRITE);
     data = mapseg_data(scene.seg);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
-    expect(MAPSEG_OK, other, mapseg_guard_begin(other));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_OK, other, mapseg_guard_begin(other));
     tell(&scene.peer, 'h');
     ck_assert(jumps_at(data + PAGE));
     ck_assert_ptr_eq(called_for, data + PAGE);
@@ -611,7 +611,7 @@ START_TEST(outside_of_sections_the_program_gets_all)
     check_data(other, 0);
     ck_assert_int_eq(calls, 2);
     ck_assert(jumps_at(data + PAGE));
-    expect(MAPSEG_FILE_SHRUNK, other, mapseg_guard_end(other));
+    need_call(MAPSEG_FILE_SHRUNK, other, mapseg_guard_end(other));
     mapseg_free(other);
     tear_down(&scene);
 }
@@ -625,13 +625,13 @@ START_TEST(sections_go_on_after_a_jump)
 
     handle(jump_with_info, NULL, 0);
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     ck_assert(jumps_at(page));
     tell(&scene.peer, 'm');
     check_data(scene.seg, SIZE / 2);
     ck_assert(jumps_at(page));
     ck_assert_int_eq(calls, 2);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -643,7 +643,7 @@ START_TEST(sent_signals_reach_the_handler)
 
     handle(return_with_info, NULL, 0);
     seg = guarded();
-    expect(MAPSEG_OK, seg, mapseg_guard_begin(seg));
+    need_call(MAPSEG_OK, seg, mapseg_guard_begin(seg));
     ck_assert_int_eq(raise(SIGBUS), 0);
     ck_assert_int_eq(calls, 1);
     ck_assert_int_eq(called_code, SI_TKILL);
@@ -652,7 +652,7 @@ START_TEST(sent_signals_reach_the_handler)
     ck_assert_int_eq(called_code, SI_QUEUE);
     ck_assert_int_eq(called_value, 4711);
     ck_assert(had_context);
-    expect(MAPSEG_OK, seg, mapseg_guard_end(seg));
+    need_call(MAPSEG_OK, seg, mapseg_guard_end(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -673,7 +673,7 @@ START_TEST(later_handler_that_chains)
     struct scene scene;
 
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     memset(&action, 0, sizeof action);
     action.sa_flags = SA_SIGINFO;
     action.sa_sigaction = count_and_chain;
@@ -683,7 +683,7 @@ START_TEST(later_handler_that_chains)
     tell(&scene.peer, 'm');
     check_data(scene.seg, SIZE / 2);
     ck_assert_int_eq(calls, 1);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -893,10 +893,10 @@ START_TEST(ignored_signal_interrupts_no_read)
     ck_assert_int_ge(child, 0);
     if (child == 0) {
         for (int i = 0; i < 20; i++) {
-            sleep_ms(5);
+            nap(5 * MILLISECOND);
             kill(self, SIGBUS);
         }
-        sleep_ms(5);
+        nap(5 * MILLISECOND);
         _exit(write(ends[1], "x", 1) == 1 ? 0 : 1);
     }
     ck_assert_int_eq(read(ends[0], &byte, 1), 1);
@@ -1015,7 +1015,7 @@ START_TEST(section_of_another_thread_is_none)
     handle(jump_with_info, NULL, 0);
     set_up(&scene, 0);
     worker.scene = &scene;
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     run(&worker, end_what_is_not_there);
     ck_assert_int_eq(worker.result, MAPSEG_INVALID_ARGUMENT);
     tell(&scene.peer, 'h');
@@ -1024,7 +1024,7 @@ START_TEST(section_of_another_thread_is_none)
     ck_assert_int_eq(calls, 1);
     check_data(scene.seg, 0);
     ck_assert_int_eq(calls, 1);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -1239,7 +1239,7 @@ START_TEST(threads_weather_a_storm)
     pthread_mutexattr_init(&shared);
     pthread_mutexattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
     ck_assert_int_eq(pthread_mutex_init(&storm->whole, &shared), 0);
-    leave_persistent(storm->key, SIZE);
+    leave_persistent(storm->key, SIZE, 0);
     seg = attached(storm->key, MAPSEG_READ_WRITE);
     memset(mapseg_data(seg), FILL, SIZE);
     mapseg_free(seg);
@@ -1252,9 +1252,9 @@ START_TEST(threads_weather_a_storm)
     }
     pthread_mutex_unlock(&storm->whole);
     for (long left = storm_seconds() * 20; left > 0; left--)
-        sleep_ms(50);
-    for (long left = PATIENCE * 20; left > 0 && !have_sailed(sailors); left--)
-        sleep_ms(50);
+        nap(50 * MILLISECOND);
+    for (long left = HANG / (50 * MILLISECOND); left > 0 && !have_sailed(sailors); left--)
+        nap(50 * MILLISECOND);
     atomic_store(&storm->stop, 1);
     for (int i = 0; i < THREADS; i++) {
         ck_assert_int_eq(pthread_join(sailors[i].thread, NULL), 0);
@@ -1294,7 +1294,7 @@ START_TEST(child_goes_on_with_the_section)
     struct peer child;
 
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     child = start_peer(read_lost_data, scene.seg);
     ck_assert_int_eq(hear(child.channel), 'a');
     tell(&scene.peer, 'm');
@@ -1302,7 +1302,7 @@ START_TEST(child_goes_on_with_the_section)
     ck_assert_int_eq(end_peer(&child), WELL);
     /* The parent's memory is its own affair. */
     check_data(scene.seg, SIZE / 2);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -1314,14 +1314,14 @@ START_TEST(fork_after_a_loss)
     struct peer child;
 
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     tell(&scene.peer, 'm');
     check_data(scene.seg, SIZE / 2);
     child = start_peer(read_lost_data, scene.seg);
     ck_assert_int_eq(hear(child.channel), 'a');
     say(child.channel, 'g');
     ck_assert_int_eq(end_peer(&child), WELL);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -1346,10 +1346,10 @@ START_TEST(child_has_sections_of_its_own)
     struct scene scene;
 
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     ck_assert_int_eq(in_child(use_sections_of_its_own, scene.seg), WELL);
     check_data(scene.seg, SIZE);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -1372,9 +1372,9 @@ START_TEST(child_that_is_kept_out_has_none)
 
     handle(jump_with_info, NULL, 0);
     set_up(&scene, MAPSEG_NO_FORK);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     ck_assert_int_eq(in_child(free_what_was_kept_out, scene.seg), WELL);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -1386,11 +1386,11 @@ START_TEST(detach_ends_the_sections)
 
     handle(jump_with_info, NULL, 0);
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
-    expect(MAPSEG_INVALID_ARGUMENT, scene.seg, mapseg_guard_end(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_create(scene.seg, SIZE, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
+    need_call(MAPSEG_INVALID_ARGUMENT, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_create(scene.seg, SIZE, MAPSEG_READ_WRITE));
     data = mapseg_data(scene.seg);
     tell(&scene.peer, 'h');
     ck_assert(jumps_at(data));
@@ -1405,12 +1405,12 @@ START_TEST(lost_segment_can_be_left)
     struct scene scene;
 
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_lock(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_unlock(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_lock(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_unlock(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     tell(&scene.peer, '0');
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -1464,15 +1464,15 @@ use(mapseg *seg)
     uint64_t version;
     char bytes[100];
 
-    expect(MAPSEG_OK, seg, mapseg_lock(seg));
-    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
-    expect(MAPSEG_OK, seg, mapseg_write(seg, 10, "abc", 3));
-    expect(MAPSEG_OK, seg, mapseg_read(seg, 0, bytes, sizeof bytes, &version));
-    expect(MAPSEG_OK, seg, mapseg_read_begin(seg, &version));
+    need_call(MAPSEG_OK, seg, mapseg_lock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_write(seg, 10, "abc", 3));
+    need_call(MAPSEG_OK, seg, mapseg_read(seg, 0, bytes, sizeof bytes, &version));
+    need_call(MAPSEG_OK, seg, mapseg_read_begin(seg, &version));
     ck_assert(!mapseg_read_retry(seg, version));
-    expect(MAPSEG_TIMED_OUT, seg, mapseg_wait(seg, version, NULL, 1000000));
+    need_call(MAPSEG_TIMED_OUT, seg, mapseg_wait(seg, version, NULL, 1000000));
     ck_assert_int_ge(notify_fd(seg), 0);
-    expect(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
+    need_call(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
     mapseg_info_free(information);
 }
 
@@ -1491,10 +1491,10 @@ START_TEST(signals_are_left_alone)
     seg = created(key, SIZE);
     other = attached(key, MAPSEG_READ_ONLY);
     use(seg);
-    expect(MAPSEG_OK, other, mapseg_lock(other));
-    expect(MAPSEG_OK, other, mapseg_unlock(other));
+    need_call(MAPSEG_OK, other, mapseg_lock(other));
+    need_call(MAPSEG_OK, other, mapseg_unlock(other));
     mapseg_free(other);
-    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
+    need_call(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
     mapseg_free(seg);
     check_signals(&before);
 }
@@ -1512,16 +1512,16 @@ START_TEST(sealed_segment_needs_no_handler)
     pthread_sigmask(SIG_BLOCK, &bus, NULL);
     take_signals(&before);
     seg = handle_for("memfd:");
-    expect(MAPSEG_NOT_ATTACHED, seg, mapseg_guard_begin(seg));
-    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
-    expect(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_NOT_ATTACHED, seg, mapseg_guard_begin(seg));
+    need_call(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
     take_footprint(&footprint, NULL);
     for (int i = 0; i < 100; i++)
-        expect(MAPSEG_OK, seg, mapseg_guard_begin(seg));
+        need_call(MAPSEG_OK, seg, mapseg_guard_begin(seg));
     memset(mapseg_data(seg), FILL, SIZE);
     check_data(seg, SIZE);
     for (int i = 0; i < 100; i++)
-        expect(MAPSEG_OK, seg, mapseg_guard_end(seg));
+        need_call(MAPSEG_OK, seg, mapseg_guard_end(seg));
     check_footprint(&footprint, NULL);
     use(seg);
     mapseg_free(seg);
@@ -1557,7 +1557,7 @@ END_TEST
 static void
 add_losses(Suite *suite)
 {
-    TCase *group = new_case(suite, "losses", 60);
+    TCase *group = new_case(suite, "losses");
 
     tcase_add_loop_test(group, what_is_lost_reads_as_zeros, 0, 3);
     tcase_add_loop_test(group, what_nobody_touched_is_reported, 0, 4);
@@ -1566,15 +1566,15 @@ add_losses(Suite *suite)
     tcase_add_test(group, only_the_rest_is_replaced);
     tcase_add_test(group, replaced_memory_is_kept_out_of_children_too);
     tcase_add_test(group, system_calls_say_efault);
-    if (need(is_root(), "nobody else can become a user without privileges") &&
-        need(!under_sanitizer(), "sanitizers keep programs from locking memory"))
+    if (skip_unless(is_root(), "nobody else can become a user without privileges") &&
+        skip_unless(!under_sanitizer(), "sanitizers keep programs from locking memory"))
         tcase_add_test(group, short_of_memory_it_goes_page_by_page);
 }
 
 static void
 add_sections(Suite *suite)
 {
-    TCase *group = new_case(suite, "sections", 60);
+    TCase *group = new_case(suite, "sections");
 
     tcase_add_test(group, sections_nest);
     tcase_add_test(group, inner_end_tells_too);
@@ -1588,7 +1588,7 @@ add_sections(Suite *suite)
 static void
 add_handlers(Suite *suite)
 {
-    TCase *group = new_case(suite, "handlers", 60);
+    TCase *group = new_case(suite, "handlers");
 
     tcase_add_loop_test(group, handler_with_info_gets_faults_elsewhere, 0, 2);
     tcase_add_test(group, classic_handler_gets_faults_elsewhere);
@@ -1598,7 +1598,7 @@ add_handlers(Suite *suite)
     tcase_add_test(group, later_handler_that_chains);
     tcase_add_loop_test(group, signal_does_what_it_did_before, 0,
                         (int)(sizeof fates / sizeof fates[0]));
-    if (need(can_trace(), "tracing is not allowed here"))
+    if (skip_unless(can_trace(), "tracing is not allowed here"))
         tcase_add_test(group, fatal_fault_keeps_its_place);
     tcase_add_test(group, ignored_signal_interrupts_no_read);
     tcase_add_test(group, signals_are_left_alone);
@@ -1609,13 +1609,13 @@ add_handlers(Suite *suite)
 static void
 add_threads(Suite *suite)
 {
-    TCase *group = new_case(suite, "threads", 120 + (double)storm_seconds());
+    TCase *group = new_long_case(suite, "threads", 120 + (double)storm_seconds());
 
     tcase_add_test(group, thread_that_blocks_the_signal_is_guarded);
     tcase_add_test(group, sections_end_with_their_thread);
     tcase_add_test(group, section_of_another_thread_is_none);
     /* To it, they are written by the thread that met the fault. */
-    if (need(!under_race_detector(), "a race detector takes the guard's zeros for data"))
+    if (skip_unless(!under_race_detector(), "a race detector takes the guard's zeros for data"))
         tcase_add_test(group, threads_of_a_handle_lose_it_together);
     tcase_add_test(group, threads_weather_a_storm);
 }
@@ -1623,7 +1623,7 @@ add_threads(Suite *suite)
 static void
 add_children(Suite *suite)
 {
-    TCase *group = new_case(suite, "children", 60);
+    TCase *group = new_case(suite, "children");
 
     tcase_add_test(group, child_goes_on_with_the_section);
     tcase_add_test(group, fork_after_a_loss);

@@ -108,7 +108,7 @@ START_TEST(named_segment_is_described)
 
     options.flags = MAPSEG_FAIR;
     options.user_tag = 77;
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, 10000, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, 10000, MAPSEG_READ_WRITE, &options));
     clock_gettime(CLOCK_REALTIME, &now);
     information = look();
     ck_assert_str_eq(information->native_key, key);
@@ -160,7 +160,7 @@ START_TEST(memfd_is_described)
     mapseg *seg = handle_for("memfd:");
     mapseg_info *information;
 
-    expect(MAPSEG_OK, seg, mapseg_create(seg, 10000, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, 10000, MAPSEG_READ_WRITE));
     information = describe(seg);
     ck_assert_int_eq(information->type, MAPSEG_KEY_MEMFD);
     ck_assert_str_eq(information->path, "");
@@ -219,12 +219,12 @@ START_TEST(attachments_are_counted)
     mapseg_free(seg);
     check_use(MAPSEG_USE_LIVE, 1, 0);
     kill_peer(&peers[2]);
-    wait_until_deserted(path);
+    await_deserted(path);
     check_use(MAPSEG_USE_STALE, 0, 0);
     say(peers[1].channel, 'q');
     ck_assert_int_eq(end_peer(&peers[1]), 0);
     seg = handle_for(key);
-    expect(MAPSEG_OK, seg, mapseg_reclaim(seg));
+    need_call(MAPSEG_OK, seg, mapseg_reclaim(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -292,7 +292,7 @@ START_TEST(half_made_segment_is_debris)
         ck_assert_int_ge(fd, 0);
         close(fd);
         seg = handle_for(native);
-        expect(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
+        need_call(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
         ck_assert_int_eq(information->use, files[i].ours ? MAPSEG_USE_STALE : MAPSEG_USE_DAMAGED);
         mapseg_info_free(information);
         ck_assert_int_eq(mapseg_list_new(&list), MAPSEG_OK);
@@ -301,7 +301,7 @@ START_TEST(half_made_segment_is_debris)
                 listed = mapseg_list_get(list, j)->use == MAPSEG_USE_STALE;
         mapseg_list_free(list);
         ck_assert(listed == files[i].ours);
-        expect(files[i].ours ? MAPSEG_OK : MAPSEG_NOT_A_SEGMENT, seg, mapseg_reclaim(seg));
+        need_call(files[i].ours ? MAPSEG_OK : MAPSEG_NOT_A_SEGMENT, seg, mapseg_reclaim(seg));
         ck_assert(exists(file_path) != files[i].ours);
         (void)unlink(file_path);
         mapseg_free(seg);
@@ -314,14 +314,14 @@ START_TEST(persistent_segment_is_described)
     mapseg_info *information;
     mapseg *seg;
 
-    leave_persistent(key, 10);
+    leave_persistent(key, 10, 0);
     check_use(MAPSEG_USE_PERSISTENT, 0, 0);
     information = look();
     ck_assert_uint_eq(information->header_flags, MAPSEG_HEADER_PERSISTENT);
     mapseg_info_free(information);
     seg = attached(key, MAPSEG_READ_WRITE);
     check_use(MAPSEG_USE_LIVE, 1, 0);
-    expect(MAPSEG_OK, seg, mapseg_remove(seg));
+    need_call(MAPSEG_OK, seg, mapseg_remove(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -335,7 +335,7 @@ read_as_nobody(int channel, void *argument)
     become_nobody();
     if (hear(channel) != 'g')
         return 1;
-    expect(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
     say(channel, 'a');
     return hear(channel) == 'q' ? 0 : 2;
 }
@@ -369,26 +369,26 @@ START_TEST(state_of_the_lock_is_shown)
     const pid_t peer_pid = peer.pid;
 
     check_lock(MAPSEG_LOCK_STATE_FREE, false, 0);
-    expect(MAPSEG_OK, seg, mapseg_lock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_lock(seg));
     check_lock(MAPSEG_LOCK_STATE_HELD, false, getpid());
-    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
     check_lock(MAPSEG_LOCK_STATE_FREE, false, 0);
     call(&peer);
     tell(&peer, 'l');
     check_lock(MAPSEG_LOCK_STATE_HELD, false, peer_pid);
     kill_peer(&peer);
     check_lock(MAPSEG_LOCK_STATE_OWNER_DIED, false, peer_pid);
-    expect(MAPSEG_OWNER_DIED, seg, mapseg_lock(seg));
+    need_call(MAPSEG_OWNER_DIED, seg, mapseg_lock(seg));
     check_lock(MAPSEG_LOCK_STATE_HELD, true, getpid());
     information = look();
     ck_assert_uint_eq(information->recoveries, 1);
     mapseg_info_free(information);
-    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
     check_lock(MAPSEG_LOCK_STATE_INCONSISTENT, true, 0);
-    expect(MAPSEG_OWNER_DIED, seg, mapseg_lock(seg));
-    expect(MAPSEG_OK, seg, mapseg_consistent(seg));
+    need_call(MAPSEG_OWNER_DIED, seg, mapseg_lock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_consistent(seg));
     check_lock(MAPSEG_LOCK_STATE_HELD, false, getpid());
-    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
     check_lock(MAPSEG_LOCK_STATE_FREE, false, 0);
     mapseg_free(seg);
 }
@@ -401,7 +401,7 @@ START_TEST(looking_changes_nothing)
     struct file_state state;
     struct footprint before;
 
-    leave_persistent(key, 10);
+    leave_persistent(key, 10, 0);
     take_file_state(&state, path);
     take_footprint(&before, path);
     for (int i = 0; i < 10; i++) {
@@ -411,7 +411,7 @@ START_TEST(looking_changes_nothing)
     check_footprint(&before, path);
     check_file_state(&state, path);
     ck_assert(!mapseg_is_attached(looker));
-    expect(MAPSEG_OK, looker, mapseg_remove(looker));
+    need_call(MAPSEG_OK, looker, mapseg_remove(looker));
     mapseg_free(looker);
 
     seg = created(key, 10);
@@ -458,9 +458,9 @@ START_TEST(nothing_to_describe)
     mapseg *seg = handle_for(key), *keyless = mapseg_new(), *closed = handle_for("memfd:1000000");
     mapseg_info *information = NULL;
 
-    expect(MAPSEG_NOT_FOUND, seg, mapseg_info_new(seg, &information));
+    need_call(MAPSEG_NOT_FOUND, seg, mapseg_info_new(seg, &information));
     ck_assert(is_one_line(mapseg_error_string(seg)));
-    expect(MAPSEG_KEY_ERROR, keyless, mapseg_info_new(keyless, &information));
+    need_call(MAPSEG_KEY_ERROR, keyless, mapseg_info_new(keyless, &information));
     ck_assert_int_ne(mapseg_info_new(closed, &information), MAPSEG_OK);
     mapseg_free(seg);
     mapseg_free(keyless);
@@ -474,7 +474,7 @@ START_TEST(damaged_segment_is_described)
     uint64_t wrong = 0;
     int fd;
 
-    leave_persistent(key, 10);
+    leave_persistent(key, 10, 0);
     fd = open(path, O_WRONLY | O_CLOEXEC);
     ck_assert_int_eq(pwrite(fd, &wrong, sizeof wrong, 72), sizeof wrong);
     close(fd);
@@ -522,7 +522,7 @@ START_TEST(list_shows_segments)
     unique_key(stale_key);
     unique_key(persistent_key);
     leave_debris(stale_key, 20, 1);
-    leave_persistent(persistent_key, 30);
+    leave_persistent(persistent_key, 30, 0);
     seg = created(live_key, 10);
     list = take_list();
     information = find(list, live_key);
@@ -608,7 +608,7 @@ list_as_nobody(void *argument)
 
 START_TEST(list_passes_over_what_may_not_be_read)
 {
-    leave_persistent(key, 10);
+    leave_persistent(key, 10, 0);
     ck_assert_int_eq(in_child(list_as_nobody, NULL), 0);
     ck_assert_int_eq(unlink(path), 0);
 }
@@ -674,7 +674,7 @@ created_memfd(const char *content)
 {
     mapseg *seg = handle_for("memfd:");
 
-    expect(MAPSEG_OK, seg, mapseg_create(seg, 1000, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, 1000, MAPSEG_READ_WRITE));
     strcpy(mapseg_data(seg), content);
     return seg;
 }
@@ -695,10 +695,10 @@ START_TEST(exported_descriptor_is_attached_by_number)
     ck_assert_ptr_ne(mapseg_data(other), mapseg_data(seg));
     strcpy(mapseg_data(other), "world");
     ck_assert_str_eq(mapseg_data(seg), "world");
-    expect(MAPSEG_OK, other, mapseg_lock(other));
-    expect(MAPSEG_WOULD_BLOCK, seg, mapseg_try_lock(seg));
+    need_call(MAPSEG_OK, other, mapseg_lock(other));
+    need_call(MAPSEG_WOULD_BLOCK, seg, mapseg_try_lock(seg));
     mapseg_free(other);
-    expect(MAPSEG_OK, seg, mapseg_lock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_lock(seg));
     /* The number stays the caller's. */
     ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
     check_footprint(&before, NULL);
@@ -770,7 +770,7 @@ START_TEST(descriptor_for_reading_only_reads)
     mapseg_free(reader);
     writer = handle_for(text);
     take_footprint(&before, NULL);
-    expect(MAPSEG_PERMISSION_DENIED, writer, mapseg_attach(writer, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_PERMISSION_DENIED, writer, mapseg_attach(writer, MAPSEG_READ_WRITE));
     ck_assert(is_one_line(mapseg_error_string(writer)));
     check_footprint(&before, NULL);
     mapseg_free(writer);
@@ -807,7 +807,7 @@ START_TEST(descriptor_of_a_named_segment)
     ck_assert_int_ge(fd, 0);
     snprintf(text, sizeof text, "memfd:%d", fd);
     other = handle_for(text);
-    expect(MAPSEG_OK, other, mapseg_attach(other, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, other, mapseg_attach(other, MAPSEG_READ_WRITE));
     strcpy(mapseg_data(other), "hello");
     ck_assert_str_eq(mapseg_data(seg), "hello");
     mapseg_free(seg);
@@ -816,8 +816,8 @@ START_TEST(descriptor_of_a_named_segment)
     ck_assert(exists(path));
     close(fd);
     seg = handle_for(key);
-    wait_until_deserted(path);
-    expect(MAPSEG_OK, seg, mapseg_reclaim(seg));
+    await_deserted(path);
+    need_call(MAPSEG_OK, seg, mapseg_reclaim(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -864,8 +864,8 @@ START_TEST(descriptors_that_are_no_segments)
     snprintf(text, sizeof text, "memfd:%d", fd);
     seg = handle_for(text);
     take_footprint(&before, NULL);
-    expect(_i == 4 ? MAPSEG_NOT_FOUND : MAPSEG_NOT_A_SEGMENT, seg,
-           mapseg_attach(seg, MAPSEG_READ_WRITE));
+    need_call(_i == 4 ? MAPSEG_NOT_FOUND : MAPSEG_NOT_A_SEGMENT, seg,
+              mapseg_attach(seg, MAPSEG_READ_WRITE));
     ck_assert(is_one_line(mapseg_error_string(seg)));
     ck_assert_int_ne(mapseg_create(seg, 10, MAPSEG_READ_WRITE), MAPSEG_OK);
     ck_assert(is_one_line(mapseg_error_string(seg)));
@@ -992,7 +992,7 @@ END_TEST
 static TCase *
 new_group(Suite *suite, const char *name)
 {
-    TCase *group = new_case(suite, name, 120);
+    TCase *group = new_case(suite, name);
 
     tcase_add_checked_fixture(group, choose_key, NULL);
     return group;
@@ -1010,7 +1010,8 @@ add_descriptions(Suite *suite)
     tcase_add_test(group, attachments_are_counted_while_others_lock);
     tcase_add_test(group, half_made_segment_is_debris);
     tcase_add_test(group, persistent_segment_is_described);
-    if (need(is_root(), "readers_that_cannot_lock_are_told_apart: only root can be two users"))
+    if (skip_unless(is_root(),
+                    "readers_that_cannot_lock_are_told_apart: only root can be two users"))
         tcase_add_test(group, readers_that_cannot_lock_are_told_apart);
     tcase_add_test(group, state_of_the_lock_is_shown);
     tcase_add_test(group, looking_changes_nothing);
@@ -1026,7 +1027,7 @@ add_lists(Suite *suite)
 
     tcase_add_test(group, list_shows_segments);
     tcase_add_test(group, list_passes_other_files_over);
-    if (need(is_root(), "list_passes_over_what_may_not_be_read: only root can be two users"))
+    if (skip_unless(is_root(), "list_passes_over_what_may_not_be_read: only root can be two users"))
         tcase_add_test(group, list_passes_over_what_may_not_be_read);
     tcase_add_test(group, list_holds_odd_names);
     tcase_add_test(group, list_shows_runtime_segments);

@@ -120,7 +120,7 @@ START_TEST(plain_key_is_kept_byte_for_byte)
     const char *plain = plain_keys[_i];
     mapseg *seg = mapseg_new();
 
-    expect(MAPSEG_OK, seg, mapseg_set_key(seg, plain));
+    need_call(MAPSEG_OK, seg, mapseg_set_key(seg, plain));
     ck_assert_str_eq(mapseg_key(seg), plain);
     ck_assert_ptr_ne(mapseg_key(seg), plain);
     mapseg_free(seg);
@@ -151,13 +151,13 @@ START_TEST(plain_key_works)
     unique_name(name);
     snprintf(marked, sizeof marked, "%s%s", plain_keys[_i], name);
     creator = mapseg_new_with_key(marked);
-    expect(MAPSEG_OK, creator, mapseg_create(creator, 100, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, creator, mapseg_create(creator, 100, MAPSEG_READ_WRITE));
     path_of(path, mapseg_native_key(creator));
     ck_assert(exists(path));
     strcpy(mapseg_data(creator), "hello");
 
     by_key = mapseg_new_with_key(marked);
-    expect(MAPSEG_OK, by_key, mapseg_attach(by_key, MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, by_key, mapseg_attach(by_key, MAPSEG_READ_ONLY));
     ck_assert_str_eq(mapseg_const_data(by_key), "hello");
     by_native = attached(mapseg_native_key(creator), MAPSEG_READ_ONLY);
     ck_assert_str_eq(mapseg_const_data(by_native), "hello");
@@ -174,7 +174,7 @@ START_TEST(messages_about_any_key_are_one_line)
 {
     mapseg *seg = mapseg_new_with_key(plain_keys[_i]);
 
-    expect(MAPSEG_NOT_FOUND, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_NOT_FOUND, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
     ck_assert(is_one_line(mapseg_error_string(seg)));
     mapseg_free(seg);
 }
@@ -550,7 +550,7 @@ START_TEST(handle_refuses_text_that_is_no_key)
     mapseg *seg = mapseg_new();
 
     if (invalid_texts[_i][0] != '\0') {
-        expect(MAPSEG_KEY_ERROR, seg, mapseg_set_native_key(seg, invalid_texts[_i]));
+        need_call(MAPSEG_KEY_ERROR, seg, mapseg_set_native_key(seg, invalid_texts[_i]));
         ck_assert_int_eq(mapseg_error(seg), MAPSEG_KEY_ERROR);
         ck_assert(is_one_line(mapseg_error_string(seg)));
     }
@@ -734,15 +734,15 @@ START_TEST(key_is_copied)
     char mine[] = "copied";
     mapseg *seg = mapseg_new();
 
-    expect(MAPSEG_OK, seg, mapseg_set_key(seg, mine));
+    need_call(MAPSEG_OK, seg, mapseg_set_key(seg, mine));
     mine[0] = 'x';
     ck_assert_str_eq(mapseg_key(seg), "copied");
-    expect(MAPSEG_OK, seg, mapseg_set_key(seg, mapseg_key(seg)));
+    need_call(MAPSEG_OK, seg, mapseg_set_key(seg, mapseg_key(seg)));
     ck_assert_str_eq(mapseg_key(seg), "copied");
     /* The handle's own strings, parts of them too, may be given back to it. */
-    expect(MAPSEG_OK, seg, mapseg_set_key(seg, mapseg_key(seg) + 3));
+    need_call(MAPSEG_OK, seg, mapseg_set_key(seg, mapseg_key(seg) + 3));
     ck_assert_str_eq(mapseg_key(seg), "ied");
-    expect(MAPSEG_OK, seg, mapseg_set_native_key(seg, mapseg_native_key(seg)));
+    need_call(MAPSEG_OK, seg, mapseg_set_native_key(seg, mapseg_native_key(seg)));
     mapseg_free(seg);
 }
 END_TEST
@@ -751,10 +751,10 @@ START_TEST(native_key_replaces_the_plain_one)
 {
     mapseg *seg = mapseg_new_with_key("plain");
 
-    expect(MAPSEG_OK, seg, mapseg_set_native_key(seg, "shm:other"));
+    need_call(MAPSEG_OK, seg, mapseg_set_native_key(seg, "shm:other"));
     ck_assert_ptr_null(mapseg_key(seg));
     ck_assert_str_eq(mapseg_native_key(seg), "shm:other");
-    expect(MAPSEG_OK, seg, mapseg_set_key(seg, "plain"));
+    need_call(MAPSEG_OK, seg, mapseg_set_key(seg, "plain"));
     ck_assert_str_eq(mapseg_key(seg), "plain");
     ck_assert_str_ne(mapseg_native_key(seg), "shm:other");
     mapseg_free(seg);
@@ -765,7 +765,7 @@ START_TEST(native_key_is_shown_in_its_one_form)
 {
     mapseg *seg = mapseg_new();
 
-    expect(MAPSEG_OK, seg, mapseg_set_native_key(seg, "SHM:%41#fragment"));
+    need_call(MAPSEG_OK, seg, mapseg_set_native_key(seg, "SHM:%41#fragment"));
     ck_assert_str_eq(mapseg_native_key(seg), "shm:A");
     mapseg_free(seg);
 }
@@ -778,15 +778,15 @@ START_TEST(key_is_taken_away)
     const char *const nothing[] = {NULL, ""};
 
     for (int i = 0; i < 2; i++) {
-        expect(MAPSEG_OK, seg, mapseg_set_key(seg, "plain"));
-        expect(MAPSEG_OK, seg, mapseg_set_key(seg, nothing[i]));
+        need_call(MAPSEG_OK, seg, mapseg_set_key(seg, "plain"));
+        need_call(MAPSEG_OK, seg, mapseg_set_key(seg, nothing[i]));
         ck_assert_ptr_null(mapseg_key(seg));
         ck_assert_ptr_null(mapseg_native_key(seg));
-        expect(MAPSEG_OK, seg, mapseg_set_native_key(seg, "shm:a"));
-        expect(MAPSEG_OK, seg, mapseg_set_native_key(seg, nothing[i]));
+        need_call(MAPSEG_OK, seg, mapseg_set_native_key(seg, "shm:a"));
+        need_call(MAPSEG_OK, seg, mapseg_set_native_key(seg, nothing[i]));
         ck_assert_ptr_null(mapseg_native_key(seg));
-        expect(MAPSEG_OK, seg, mapseg_set_key(seg, "plain"));
-        expect(MAPSEG_OK, seg, mapseg_set_native_key(seg, nothing[i]));
+        need_call(MAPSEG_OK, seg, mapseg_set_key(seg, "plain"));
+        need_call(MAPSEG_OK, seg, mapseg_set_native_key(seg, nothing[i]));
         ck_assert_ptr_null(mapseg_key(seg));
         ck_assert_ptr_null(mapseg_native_key(seg));
     }
@@ -802,7 +802,7 @@ START_TEST(taking_the_key_away_detaches)
     unique_key(key);
     path_of(path, key);
     seg = created(key, 10);
-    expect(MAPSEG_OK, seg, mapseg_set_native_key(seg, NULL));
+    need_call(MAPSEG_OK, seg, mapseg_set_native_key(seg, NULL));
     ck_assert(!mapseg_is_attached(seg));
     ck_assert(!exists(path));
     mapseg_free(seg);
@@ -819,7 +819,7 @@ START_TEST(bad_native_key_changes_nothing)
     unique_key(key);
     seg = created(key, 10);
     data = mapseg_data(seg);
-    expect(MAPSEG_KEY_ERROR, seg, mapseg_set_native_key(seg, "unknown:a"));
+    need_call(MAPSEG_KEY_ERROR, seg, mapseg_set_native_key(seg, "unknown:a"));
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_KEY_ERROR);
     ck_assert_str_eq(mapseg_native_key(seg), key);
     ck_assert(mapseg_is_attached(seg));
@@ -827,7 +827,7 @@ START_TEST(bad_native_key_changes_nothing)
     mapseg_free(seg);
 
     seg = mapseg_new_with_key("plain");
-    expect(MAPSEG_KEY_ERROR, seg, mapseg_set_native_key(seg, "unknown:a"));
+    need_call(MAPSEG_KEY_ERROR, seg, mapseg_set_native_key(seg, "unknown:a"));
     ck_assert_str_eq(mapseg_key(seg), "plain");
     mapseg_free(seg);
 }
@@ -842,7 +842,7 @@ START_TEST(same_native_key_spelt_otherwise_changes_nothing)
     unique_key(key);
     seg = created(key, 10);
     snprintf(again, sizeof again, "SHM:%%%02X%s", (unsigned int)key[4], key + 5);
-    expect(MAPSEG_OK, seg, mapseg_set_native_key(seg, again));
+    need_call(MAPSEG_OK, seg, mapseg_set_native_key(seg, again));
     ck_assert(mapseg_is_attached(seg));
     mapseg_free(seg);
 }
@@ -857,7 +857,7 @@ START_TEST(plain_key_over_its_own_native_key_detaches)
     unique_name(name);
     native = native_of(name);
     seg = created(native, 10);
-    expect(MAPSEG_OK, seg, mapseg_set_key(seg, name));
+    need_call(MAPSEG_OK, seg, mapseg_set_key(seg, name));
     ck_assert(!mapseg_is_attached(seg));
     ck_assert_str_eq(mapseg_key(seg), name);
     ck_assert_str_eq(mapseg_native_key(seg), native);
@@ -896,11 +896,11 @@ START_TEST(unusable_native_key)
 
     take_footprint(&before, NULL);
     if (taken)
-        expect(MAPSEG_KEY_ERROR, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
+        need_call(MAPSEG_KEY_ERROR, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_KEY_ERROR);
     ck_assert(is_one_line(mapseg_error_string(seg)));
     if (taken)
-        expect(MAPSEG_KEY_ERROR, seg, mapseg_create(seg, 10, MAPSEG_READ_WRITE));
+        need_call(MAPSEG_KEY_ERROR, seg, mapseg_create(seg, 10, MAPSEG_READ_WRITE));
     ck_assert(!mapseg_is_attached(seg));
     check_footprint(&before, NULL);
     mapseg_free(seg);
@@ -917,7 +917,7 @@ START_TEST(native_name_that_is_too_long)
     snprintf(cut, sizeof cut, "/dev/shm/%.255s", key + 4);
     seg = mapseg_new();
     if (mapseg_set_native_key(seg, key) == MAPSEG_OK)
-        expect(MAPSEG_KEY_ERROR, seg, mapseg_create(seg, 10, MAPSEG_READ_WRITE));
+        need_call(MAPSEG_KEY_ERROR, seg, mapseg_create(seg, 10, MAPSEG_READ_WRITE));
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_KEY_ERROR);
     ck_assert(!exists(cut));
     mapseg_free(seg);
@@ -934,7 +934,7 @@ START_TEST(native_name_with_odd_bytes_is_that_file)
     snprintf(path, sizeof path, "/dev/shm/%s \n#%%?\xff", name);
     seg = created(key, 10);
     ck_assert(exists(path));
-    expect(MAPSEG_ALREADY_EXISTS, seg, mapseg_create(seg, 10, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_ALREADY_EXISTS, seg, mapseg_create(seg, 10, MAPSEG_READ_WRITE));
     ck_assert(is_one_line(mapseg_error_string(seg)));
     mapseg_free(seg);
     ck_assert(!exists(path));
@@ -954,9 +954,9 @@ START_TEST(types_of_other_systems_are_taken_but_not_used)
     take_footprint(&before, NULL);
     seg = handle_for(key);
     ck_assert_str_eq(mapseg_native_key(seg), key);
-    expect(MAPSEG_NOT_SUPPORTED, seg, mapseg_create(seg, 10, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_NOT_SUPPORTED, seg, mapseg_create(seg, 10, MAPSEG_READ_WRITE));
     ck_assert(is_one_line(mapseg_error_string(seg)));
-    expect(MAPSEG_NOT_SUPPORTED, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_NOT_SUPPORTED, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
     ck_assert(is_one_line(mapseg_error_string(seg)));
     mapseg_free(seg);
     check_footprint(&before, NULL);
@@ -984,11 +984,11 @@ START_TEST(runtime_key_lies_in_the_runtime_directory)
     struct stat status;
 
     snprintf(path, sizeof path, "%s/mapseg/name", directory);
-    expect(MAPSEG_NOT_FOUND, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
-    expect(MAPSEG_OK, seg, mapseg_create(seg, 10, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_NOT_FOUND, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, 10, MAPSEG_READ_WRITE));
     ck_assert_int_eq(stat(path, &status), 0);
     ck_assert_int_eq(status.st_mode & 07777, 0600);
-    expect(MAPSEG_OK, other, mapseg_attach(other, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, other, mapseg_attach(other, MAPSEG_READ_WRITE));
     mapseg_free(seg);
     mapseg_free(other);
     ck_assert(!exists(path));
@@ -1095,7 +1095,7 @@ disk_at_var_tmp(void)
 static void
 add_plain(Suite *suite)
 {
-    TCase *group = new_case(suite, "plain keys", 60);
+    TCase *group = new_case(suite, "plain keys");
     const int count = (int)PLAIN_KEYS;
 
     tcase_add_loop_test(group, plain_key_is_kept_byte_for_byte, 0, count);
@@ -1106,7 +1106,7 @@ add_plain(Suite *suite)
     tcase_add_test(group, derived_name_shows_the_key);
     tcase_add_test(group, derived_names_can_be_predicted);
     tcase_add_test(group, derived_name_depends_on_nothing_but_key_and_user);
-    if (need(is_root(), "two_users_do_not_collide: only root can be two users"))
+    if (skip_unless(is_root(), "two_users_do_not_collide: only root can be two users"))
         tcase_add_test(group, two_users_do_not_collide);
     tcase_add_test(group, derivation_by_type);
     tcase_add_test(group, an_empty_key_derives_an_empty_name);
@@ -1115,7 +1115,7 @@ add_plain(Suite *suite)
 static void
 add_text(Suite *suite)
 {
-    TCase *group = new_case(suite, "text form", 60);
+    TCase *group = new_case(suite, "text form");
     const int valid = sizeof valid_texts / sizeof valid_texts[0];
     const int invalid = sizeof invalid_texts / sizeof invalid_texts[0];
 
@@ -1137,7 +1137,7 @@ add_text(Suite *suite)
 static void
 add_handles(Suite *suite)
 {
-    TCase *group = new_case(suite, "handles", 60);
+    TCase *group = new_case(suite, "handles");
 
     tcase_add_test(group, new_handle_is_empty);
     tcase_add_test(group, handle_without_a_plain_key);
@@ -1159,13 +1159,13 @@ add_handles(Suite *suite)
 static void
 add_places(Suite *suite)
 {
-    TCase *group = new_case(suite, "places", 60);
+    TCase *group = new_case(suite, "places");
 
     tcase_add_test(group, runtime_key_lies_in_the_runtime_directory);
     tcase_add_test(group, runtime_directory_must_be_private);
-    if (need(disk_at_var_tmp(), "runtime_directory_must_be_in_memory: /var/tmp is no disk"))
+    if (skip_unless(disk_at_var_tmp(), "runtime_directory_must_be_in_memory: /var/tmp is no disk"))
         tcase_add_test(group, runtime_directory_must_be_in_memory);
-    if (need(is_root(), "runtime_directory_must_be_ours: only root can give one away"))
+    if (skip_unless(is_root(), "runtime_directory_must_be_ours: only root can give one away"))
         tcase_add_test(group, runtime_directory_must_be_ours);
     tcase_add_test(group, file_key_lies_at_its_path);
 }

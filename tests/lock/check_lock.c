@@ -18,7 +18,7 @@
 START_TEST(held_word_is_the_own_slot)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
     mapseg_info *information;
 
@@ -52,8 +52,8 @@ END_TEST
 START_TEST(somebody_else_holds_it)
 {
     struct stage *stage = new_stage();
-    mapseg *owner = created_at(stage->place.key, DATA_BYTES, 0);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *owner = created(stage->place.key, DATA_BYTES);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
     int64_t began;
 
     need_result(MAPSEG_OK, mapseg_lock(owner));
@@ -61,9 +61,9 @@ START_TEST(somebody_else_holds_it)
     need_result(MAPSEG_WOULD_BLOCK, mapseg_error(other));
     need(mapseg_error_string(other)[0] != '\0');
     need_result(MAPSEG_TIMED_OUT, mapseg_lock_for(other, 0));
-    began = now();
+    began = now_ns();
     need_result(MAPSEG_TIMED_OUT, mapseg_lock_for(other, 200 * MILLISECOND));
-    need(now() - began >= 200 * MILLISECOND);
+    need(now_ns() - began >= 200 * MILLISECOND);
     need_result(MAPSEG_OK, mapseg_unlock(owner));
     need_result(MAPSEG_OK, mapseg_try_lock(other));
     need_result(MAPSEG_WOULD_BLOCK, mapseg_try_lock(owner));
@@ -101,8 +101,9 @@ static const int64_t endless[] = {-1, INT64_MIN, INT64_MAX, INT64_MAX / 2};
 START_TEST(endless_timeouts_wait_for_the_release)
 {
     struct stage *stage = new_stage();
-    mapseg *owner = created_at(stage->place.key, DATA_BYTES, 0);
-    struct wait wait = {.seg = attached_to(stage->place.key), .timeout_ns = endless[_i]};
+    mapseg *owner = created(stage->place.key, DATA_BYTES);
+    struct wait wait = {.seg = attached(stage->place.key, MAPSEG_READ_WRITE),
+                        .timeout_ns = endless[_i]};
     pthread_t thread;
 
     need_result(MAPSEG_OK, mapseg_lock(owner));
@@ -122,8 +123,8 @@ END_TEST
 START_TEST(second_lock_of_a_thread)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     need_result(MAPSEG_OK, mapseg_lock(seg));
     need_result(MAPSEG_ALREADY_LOCKED, mapseg_lock(seg));
@@ -174,7 +175,7 @@ lock_within(mapseg *seg)
 START_TEST(inner_function_owes_nothing)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
 
     lock_and_unlock(seg, lock_within);
     need_result(MAPSEG_NOT_LOCKED, mapseg_unlock(seg));
@@ -185,8 +186,8 @@ END_TEST
 START_TEST(unlock_without_holding_changes_nothing)
 {
     struct stage *stage = new_stage();
-    mapseg *owner = created_at(stage->place.key, DATA_BYTES, 0);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *owner = created(stage->place.key, DATA_BYTES);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
     struct mapseg_header *header = map_header(stage->place.path);
     uint32_t word;
 
@@ -212,7 +213,7 @@ END_TEST
 START_TEST(lock_of_a_handle_that_is_not_attached)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
 
     for (int round = 0; round < 2; round++) {
         need_result(MAPSEG_LOCK_ERROR, mapseg_lock(seg));
@@ -233,8 +234,8 @@ END_TEST
 START_TEST(failing_create_leaves_the_lock_alone)
 {
     struct stage *stage = new_stage();
-    mapseg *owner = created_at(stage->place.key, DATA_BYTES, 0);
-    mapseg *other = handle_of(stage->place.key);
+    mapseg *owner = created(stage->place.key, DATA_BYTES);
+    mapseg *other = handle_for(stage->place.key);
     struct mapseg_header *header = map_header(stage->place.path);
     uint32_t word;
 
@@ -257,8 +258,8 @@ END_TEST
 START_TEST(read_only_attachments_lock)
 {
     struct stage *stage = new_stage();
-    mapseg *owner = created_at(stage->place.key, DATA_BYTES, 0);
-    mapseg *reader = handle_of(stage->place.key);
+    mapseg *owner = created(stage->place.key, DATA_BYTES);
+    mapseg *reader = handle_for(stage->place.key);
 
     need_result(MAPSEG_OK, mapseg_attach(reader, MAPSEG_READ_ONLY));
     need_result(MAPSEG_OK, mapseg_lock(reader));
@@ -301,8 +302,8 @@ run_thread(void *(*body)(void *argument), void *argument)
 START_TEST(any_thread_unlocks)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     need_result(MAPSEG_OK, mapseg_lock(seg));
     run_thread(unlock_in_thread, seg);
@@ -364,7 +365,7 @@ add(void *argument)
 START_TEST(two_threads_of_one_handle)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     struct record *record = data_of(seg);
     struct adder adder = {.seg = seg, .rounds = 20000};
     pthread_t threads[3];
@@ -382,8 +383,8 @@ END_TEST
 START_TEST(two_handles_of_one_process)
 {
     struct stage *stage = new_stage();
-    mapseg *first = created_at(stage->place.key, DATA_BYTES, 0);
-    mapseg *second = attached_to(stage->place.key);
+    mapseg *first = created(stage->place.key, DATA_BYTES);
+    mapseg *second = attached(stage->place.key, MAPSEG_READ_WRITE);
     struct adder adders[2] = {{first, 20000}, {second, 20000}};
     struct record *record = data_of(first);
     pthread_t threads[2];
@@ -407,7 +408,7 @@ static void
 add_in_process(struct stage *stage)
 {
     int threads = 1 + atomic_fetch_add(&stage->pid, 1) % 2;
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     struct adder adder = {.seg = seg, .rounds = ADD_ROUNDS / threads};
     pthread_t second;
 
@@ -431,9 +432,9 @@ START_TEST(four_processes_count)
     mapseg *seg;
     struct record *record;
 
-    make_segment(&stage->place, DATA_BYTES, contention_flags[_i]);
+    leave_persistent(stage->place.key, DATA_BYTES, contention_flags[_i]);
     header = map_header(stage->place.path);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     record_init(data_of(seg));
     mapseg_free(seg);
     for (int i = 0; i < 4; i++)
@@ -442,14 +443,14 @@ START_TEST(four_processes_count)
     atomic_store(&stage->go, 1);
     for (int i = 0; i < 4; i++)
         finish(pids[i]);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     record = data_of(seg);
     need_number(4 * ADD_ROUNDS, record->count);
     need_number(~(uint64_t)(4 * ADD_ROUNDS), record->inverse);
     need_number(0, lock_word(header));
     need_number(0, recoveries_of(header));
     mapseg_free(seg);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -493,7 +494,7 @@ second_unlocker(void *argument)
 START_TEST(one_of_two_unlocks_frees)
 {
     struct stage *stage = new_stage();
-    struct duel duel = {.seg = created_at(stage->place.key, DATA_BYTES, 0)};
+    struct duel duel = {.seg = created(stage->place.key, DATA_BYTES)};
     struct mapseg_header *header = map_header(stage->place.path);
     pthread_t second;
 
@@ -524,7 +525,7 @@ END_TEST
 static void
 hold_and_detach(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     need_result(MAPSEG_OK, mapseg_lock(seg));
     atomic_fetch_add(&stage->ready, 1);
@@ -545,7 +546,7 @@ START_TEST(detach_releases_and_wakes)
     pid_t sleeper;
 
     stage->number = _i;
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     header = map_header(stage->place.path);
     holder = start(hold_and_detach, stage);
     await(&stage->ready, 1);
@@ -556,7 +557,7 @@ START_TEST(detach_releases_and_wakes)
     atomic_store(&stage->go, 2);
     finish(holder);
     need_number(0, lock_word(header));
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -570,14 +571,14 @@ START_TEST(sleepers_show_in_the_word)
     uint32_t slot;
     mapseg *seg;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     header = map_header(stage->place.path);
     holder = start_holder(stage);
     slot = lock_word(header);
     need_number(slot_in_maps(holder, stage->place.path), slot);
     sleeper = start_sleeper(wait_and_leave, stage, header);
     need_number(slot | MAPSEG_LOCK_SLEEPERS, lock_word(header));
-    seg = handle_of(stage->place.key);
+    seg = handle_for(stage->place.key);
     need_result(MAPSEG_OK, mapseg_info_new(seg, &information));
     need(information->lock_sleepers);
     need_number(slot, information->lock_slot);
@@ -587,7 +588,7 @@ START_TEST(sleepers_show_in_the_word)
     finish(holder);
     finish(sleeper);
     need_number(0, lock_word(header));
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -597,7 +598,7 @@ START_TEST(killed_sleepers_harm_nobody)
     struct mapseg_header *header;
     uint32_t random = 4711;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     header = map_header(stage->place.path);
     for (int round = 0; round < 40; round++) {
         pid_t holder;
@@ -618,13 +619,13 @@ START_TEST(killed_sleepers_harm_nobody)
             need(kill(sleepers[round % 3], SIGKILL) == 0);
         finish(holder);
         for (int i = 0; i < 3; i++) {
-            status = reap(sleepers[i]);
-            need(status == 0 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL));
+            status = end_of(sleepers[i]);
+            need(status == 0 || status == 128 + SIGKILL);
         }
         need(stage->told[MAPSEG_OK] + stage->told[MAPSEG_OWNER_DIED] >= 2);
         /* Who was killed inside leaves the lock to its finder. */
         if (lock_word(header) != 0) {
-            mapseg *seg = attached_to(stage->place.key);
+            mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
             need_result(MAPSEG_OWNER_DIED, mapseg_lock(seg));
             need_result(MAPSEG_OK, mapseg_consistent(seg));
@@ -634,7 +635,7 @@ START_TEST(killed_sleepers_harm_nobody)
         atomic_store(&stage->told[MAPSEG_OWNER_DIED], 0);
     }
     need_number(0, lock_word(header));
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -642,12 +643,12 @@ END_TEST
 static void
 wait_in_vain(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
-    int64_t began = now();
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    int64_t began = now_ns();
 
     atomic_fetch_add(&stage->ready, 1);
     need_result(MAPSEG_TIMED_OUT, mapseg_lock_for(seg, 1500 * MILLISECOND));
-    need(now() - began >= 1500 * MILLISECOND);
+    need(now_ns() - began >= 1500 * MILLISECOND);
     need_result(MAPSEG_WOULD_BLOCK, mapseg_try_lock(seg));
     mapseg_free(seg);
 }
@@ -660,7 +661,7 @@ START_TEST(stopped_owner_is_not_robbed)
     pid_t sleeper;
     uint32_t slot;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     header = map_header(stage->place.path);
     holder = start_holder(stage);
     slot = lock_word(header);
@@ -676,7 +677,7 @@ START_TEST(stopped_owner_is_not_robbed)
     finish(sleeper);
     need_number(1, stage->told[MAPSEG_OK]);
     need_number(0, recoveries_of(header));
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -708,15 +709,15 @@ ring(void)
 static void
 wait_under_signals(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     ring();
     /* If an interruption began a wait anew, it would never end. */
     while (alarms < ENOUGH_ALARMS) {
-        int64_t began = now();
+        int64_t began = now_ns();
 
         need_result(MAPSEG_TIMED_OUT, mapseg_lock_for(seg, 250 * MILLISECOND));
-        need(now() - began >= 250 * MILLISECOND);
+        need(now_ns() - began >= 250 * MILLISECOND);
     }
     atomic_fetch_add(&stage->ready, 1);
     need_result((mapseg_result)stage->number, mapseg_lock(seg));
@@ -735,7 +736,7 @@ START_TEST(signals_neither_shorten_nor_lengthen_the_wait)
     pid_t sleeper;
 
     stage->number = (int)under_signals[_i];
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     holder = start_holder(stage);
     sleeper = start(wait_under_signals, stage);
     await(&stage->ready, 2);
@@ -748,7 +749,7 @@ START_TEST(signals_neither_shorten_nor_lengthen_the_wait)
     else
         finish(holder);
     finish(sleeper);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -757,7 +758,7 @@ END_TEST
 static void
 add_one_process(Suite *suite)
 {
-    TCase *tcase = suite_case(suite, "one process");
+    TCase *tcase = new_case(suite, "one process");
 
     tcase_add_test(tcase, held_word_is_the_own_slot);
     tcase_add_test(tcase, somebody_else_holds_it);
@@ -778,7 +779,7 @@ add_one_process(Suite *suite)
 static void
 add_waiting(Suite *suite)
 {
-    TCase *tcase = suite_case(suite, "waiting");
+    TCase *tcase = new_case(suite, "waiting");
 
     tcase_add_loop_test(tcase, four_processes_count, 0, 2);
     tcase_add_loop_test(tcase, detach_releases_and_wakes, 0, 2);
@@ -791,16 +792,9 @@ add_waiting(Suite *suite)
 int
 main(void)
 {
-    Suite *suite = suite_create("lock");
-    SRunner *runner;
-    int failures;
+    Suite *suite = new_suite("lock");
 
-    suite_begin("lock");
     add_one_process(suite);
     add_waiting(suite);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return suite_end(failures);
+    return run_suite(suite);
 }

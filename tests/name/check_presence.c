@@ -1,6 +1,6 @@
 /* check_presence.c - who is attached, the last one out, live and stale. */
 
-#include "process.h"
+#include "support.h"
 
 #include <check.h>
 #include <errno.h>
@@ -26,9 +26,9 @@
 static mapseg *
 attached_once_created(struct stage *stage)
 {
-    while (!name_exists(stage->place.path))
+    while (!exists(stage->place.path))
         nap(MILLISECOND / 5);
-    return attached_to(stage->place.key);
+    return attached(stage->place.key, MAPSEG_READ_WRITE);
 }
 
 /** Attaches and stays until it may go; then detaches. */
@@ -55,7 +55,7 @@ stay_with_many(struct stage *stage)
     mapseg *segs[CROWD_HANDLES];
 
     for (int i = 0; i < CROWD_HANDLES; i++)
-        segs[i] = attached_to(stage->place.key);
+        segs[i] = attached(stage->place.key, MAPSEG_READ_WRITE);
     atomic_fetch_add(&stage->ready, 1);
     await(&stage->go, 1);
     for (int i = 0; i < CROWD_HANDLES; i++)
@@ -83,14 +83,14 @@ START_TEST(thousand_attachments)
     mapseg_info *information;
 
     need(raise_descriptor_limit());
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     need_attached(0, stage->place.key);
     for (int i = 0; i < CROWD; i++)
         pids[i] = start(stay_with_many, stage);
     await(&stage->ready, CROWD);
     need_attached(CROWD * CROWD_HANDLES, stage->place.key);
     for (int i = 0; i < MANY; i++)
-        segs[i] = attached_to(stage->place.key);
+        segs[i] = attached(stage->place.key, MAPSEG_READ_WRITE);
     need_attached(MANY + CROWD * CROWD_HANDLES, stage->place.key);
     need_result(MAPSEG_OK, mapseg_info_new(segs[0], &information));
     need_number(0, information->readers);
@@ -112,7 +112,7 @@ START_TEST(thousand_attachments)
     for (int i = 1; i < MANY; i += 2)
         mapseg_free(segs[i]);
     need_attached(0, stage->place.key);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -121,9 +121,9 @@ START_TEST(slot_shows_in_maps)
     struct stage *stage = new_stage();
     pid_t pid;
     uint32_t slot;
-    mapseg *reader = handle_of(stage->place.key);
+    mapseg *reader = handle_for(stage->place.key);
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     pid = start(stay, stage);
     await(&stage->ready, 1);
     slot = slot_in_maps(pid, stage->place.path);
@@ -137,7 +137,7 @@ START_TEST(slot_shows_in_maps)
     mapseg_free(reader);
     atomic_store(&stage->go, 1);
     finish(pid);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -146,7 +146,7 @@ END_TEST
 START_TEST(slot_is_a_locked_byte)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     uint32_t slot = slot_in_maps(getpid(), stage->place.path);
     int fd = open(stage->place.path, O_RDWR | O_CLOEXEC);
     struct flock byte = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 1};
@@ -171,15 +171,15 @@ START_TEST(last_one_out_removes)
     mapseg *other;
 
     for (int way = 0; way < 4; way++) {
-        creator = created_at(stage->place.key, DATA_BYTES, 0);
-        other = handle_of(stage->place.key);
+        creator = created(stage->place.key, DATA_BYTES);
+        other = handle_for(stage->place.key);
         need_result(MAPSEG_OK,
                     mapseg_attach(other, way < 2 ? MAPSEG_READ_WRITE : MAPSEG_READ_ONLY));
         need_result(MAPSEG_OK, mapseg_detach(way % 2 == 0 ? creator : other));
-        need(name_exists(stage->place.path));
+        need(exists(stage->place.path));
         need_attached(1, stage->place.key);
         need_result(MAPSEG_OK, mapseg_detach(way % 2 == 0 ? other : creator));
-        need(!name_exists(stage->place.path));
+        need(!exists(stage->place.path));
         mapseg_free(creator);
         mapseg_free(other);
     }
@@ -190,18 +190,18 @@ START_TEST(last_process_out_removes)
 {
     struct stage *stage = new_stage();
     pid_t pid = start(stay, stage);
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
 
     await(&stage->ready, 1);
     need_attached(2, stage->place.key);
     if (_i == 0)
         need_result(MAPSEG_OK, mapseg_detach(seg));
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     atomic_store(&stage->go, 1);
     finish(pid);
-    need(name_exists(stage->place.path) == (_i == 1));
+    need(exists(stage->place.path) == (_i == 1));
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -210,20 +210,20 @@ START_TEST(persistent_stays)
     struct stage *stage = new_stage();
     mapseg *seg;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     need_number(MAPSEG_USE_PERSISTENT, use_of(stage->place.key));
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     need_number(MAPSEG_USE_LIVE, use_of(stage->place.key));
     memcpy(mapseg_data(seg), "kept", 5);
     need_result(MAPSEG_IN_USE, mapseg_reclaim(seg));
     need_result(MAPSEG_OK, mapseg_detach(seg));
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     need_result(MAPSEG_OK, mapseg_attach(seg, MAPSEG_READ_ONLY));
     need(strcmp(mapseg_const_data(seg), "kept") == 0);
     need_result(MAPSEG_OK, mapseg_detach(seg));
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     need_result(MAPSEG_OK, mapseg_reclaim(seg));
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
     need_result(MAPSEG_NOT_FOUND, mapseg_reclaim(seg));
     mapseg_free(seg);
 }
@@ -234,7 +234,7 @@ START_TEST(killed_last_one_leaves_it_stale)
     struct stage *stage = new_stage();
     mapseg_options options = MAPSEG_OPTIONS_INIT;
     pid_t pid = start(stay, stage);
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
 
     memcpy(mapseg_data(seg), "debris", 7);
     await(&stage->ready, 1);
@@ -256,15 +256,15 @@ START_TEST(killed_last_one_leaves_it_stale)
         need(((const char *)data_of(seg))[0] == '\0');
     }
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
 START_TEST(reclaiming_create_spares_the_living)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
-    mapseg *other = handle_of(stage->place.key);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
+    mapseg *other = handle_for(stage->place.key);
     mapseg_options options = MAPSEG_OPTIONS_INIT;
     uint64_t inode = inode_of(stage->place.path);
 
@@ -283,14 +283,14 @@ END_TEST
 START_TEST(removed_segment_lives_on_beside_its_successor)
 {
     struct stage *stage = new_stage();
-    mapseg *old = created_at(stage->place.key, DATA_BYTES, 0);
-    mapseg *second_old = attached_to(stage->place.key);
-    mapseg *new = handle_of(stage->place.key);
+    mapseg *old = created(stage->place.key, DATA_BYTES);
+    mapseg *second_old = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *new = handle_for(stage->place.key);
     uint64_t inode;
 
     memcpy(mapseg_data(old), "old", 4);
     need_result(MAPSEG_OK, mapseg_remove(new));
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
     need_result(MAPSEG_NOT_FOUND, mapseg_remove(new));
     need_result(MAPSEG_NOT_FOUND, mapseg_attach(new, MAPSEG_READ_WRITE));
     need_result(MAPSEG_OK, mapseg_create(new, 2 * DATA_BYTES, MAPSEG_READ_WRITE));
@@ -306,7 +306,7 @@ START_TEST(removed_segment_lives_on_beside_its_successor)
     mapseg_free(second_old);
     need(inode_of(stage->place.path) == inode);
     mapseg_free(new);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -314,7 +314,7 @@ END_TEST
 static void
 read_as_nobody(struct stage *stage)
 {
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
 
     need(setresgid(NOBODY, NOBODY, NOBODY) == 0 && setresuid(NOBODY, NOBODY, NOBODY) == 0);
     await(&stage->go, 1);
@@ -332,7 +332,7 @@ START_TEST(reader_without_the_right_to_write)
 {
     struct stage *stage = new_stage();
     mapseg_options options = MAPSEG_OPTIONS_INIT;
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
     mapseg_info *information;
     pid_t readers[2];
 
@@ -349,7 +349,7 @@ START_TEST(reader_without_the_right_to_write)
     mapseg_info_free(information);
     /* The creator leaves while they read: the name must stay for them. */
     need_result(MAPSEG_OK, mapseg_detach(seg));
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     need_number(MAPSEG_USE_LIVE, use_of(stage->place.key));
     need_result(MAPSEG_IN_USE, mapseg_reclaim(seg));
     atomic_store(&stage->go, 2);
@@ -357,7 +357,7 @@ START_TEST(reader_without_the_right_to_write)
     finish(readers[1]);
     need_number(MAPSEG_USE_STALE, use_of(stage->place.key));
     need_result(MAPSEG_OK, mapseg_reclaim(seg));
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
     mapseg_free(seg);
 }
 END_TEST
@@ -415,10 +415,10 @@ static void
 come_and_go(struct stage *stage)
 {
     uint32_t random = (uint32_t)getpid() * 2654435761u | 1;
-    mapseg *seg = handle_of(stage->place.key);
-    int64_t end = now() + STRESS_NS;
+    mapseg *seg = handle_for(stage->place.key);
+    int64_t end = now_ns() + STRESS_NS;
 
-    while (now() < end) {
+    while (now_ns() < end) {
         if (!come(seg, next_random(&random)))
             continue;
         atomic_fetch_add(&stage->ready, 1);
@@ -432,7 +432,7 @@ come_and_go(struct stage *stage)
 static void
 reclaim_all_the_time(struct stage *stage)
 {
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
 
     while (atomic_load(&stage->go) == 0) {
         mapseg_result result = mapseg_reclaim(seg);
@@ -461,7 +461,7 @@ START_TEST(attached_means_that_the_name_is_ours)
         finish(reclaimer);
     need_number(0, stage->wrong);
     need(stage->ready > 0);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -469,11 +469,11 @@ END_TEST
 static void
 create_and_destroy(struct stage *stage)
 {
-    mapseg *seg = handle_of(stage->place.key);
-    int64_t begun = now();
+    mapseg *seg = handle_for(stage->place.key);
+    int64_t begun = now_ns();
 
-    while (now() < begun + 3 * SECOND / 2 ||
-           (atomic_load(&stage->ready) == 0 && now() < begun + HANG)) {
+    while (now_ns() < begun + 3 * SECOND / 2 ||
+           (atomic_load(&stage->ready) == 0 && now_ns() < begun + HANG)) {
         mapseg_result result = mapseg_create(seg, DATA_BYTES, MAPSEG_READ_WRITE);
 
         if (result == MAPSEG_OK)
@@ -491,7 +491,7 @@ static void
 attach_and_detach(struct stage *stage)
 {
     mapseg_options options = MAPSEG_OPTIONS_INIT;
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
 
     options.timeout_ns = HANG;
     while (atomic_load(&stage->go) == 0) {
@@ -521,7 +521,7 @@ START_TEST(attach_races_destroy)
         finish(attachers[i]);
     need_number(0, stage->wrong);
     need(stage->ready > 0);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -530,7 +530,7 @@ static void
 come_and_go_for_ever(struct stage *stage)
 {
     uint32_t random = (uint32_t)getpid() * 2654435761u | 1;
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
 
     for (;;) {
         need_result(MAPSEG_OK, mapseg_attach(seg, MAPSEG_READ_WRITE));
@@ -545,14 +545,14 @@ come_and_go_for_ever(struct stage *stage)
 static void
 keep_then_leave(struct stage *stage)
 {
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
 
     atomic_fetch_add(&stage->ready, 1);
     await(&stage->go, 1);
     need(inode_of(stage->place.path) == inode_attached(seg));
     need_attached(1, stage->place.key);
     need_result(MAPSEG_OK, mapseg_detach(seg));
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
     mapseg_free(seg);
 }
 
@@ -594,26 +594,26 @@ START_TEST(attach_gives_up_on_a_stopped_remover)
 {
     struct stage *stage = new_stage();
     mapseg_options options = MAPSEG_OPTIONS_INIT;
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
     int64_t began;
     int range;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     range = lock_range_process(stage);
     options.timeout_ns = 1300 * MILLISECOND;
-    began = now();
+    began = now_ns();
     need_result(MAPSEG_TIMED_OUT, mapseg_attach_with(seg, MAPSEG_READ_WRITE, &options));
-    need(now() - began >= 1300 * MILLISECOND);
+    need(now_ns() - began >= 1300 * MILLISECOND);
     need(!mapseg_is_attached(seg));
     need(mapseg_error_string(seg)[0] != '\0');
-    began = now();
+    began = now_ns();
     need_result(MAPSEG_TIMED_OUT, mapseg_attach(seg, MAPSEG_READ_ONLY));
-    need(now() - began >= SECOND);
-    need(name_exists(stage->place.path));
+    need(now_ns() - began >= SECOND);
+    need(exists(stage->place.path));
     (void)close(range);
     need_result(MAPSEG_OK, mapseg_attach(seg, MAPSEG_READ_WRITE));
     mapseg_free(seg);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -622,7 +622,7 @@ static void
 attach_patiently(struct stage *stage)
 {
     mapseg_options options = MAPSEG_OPTIONS_INIT;
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
 
     options.timeout_ns = stage->number < 0 ? -1 : stage->number * SECOND;
     atomic_fetch_add(&stage->ready, 1);
@@ -640,7 +640,7 @@ START_TEST(attach_goes_on_when_the_remover_does)
     int range;
 
     stage->number = patience[_i];
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     range = lock_range_process(stage);
     pid = start(attach_patiently, stage);
     await(&stage->ready, 1);
@@ -654,7 +654,7 @@ START_TEST(attach_goes_on_when_the_remover_does)
                                .l_len = (off_t)MAPSEG_NAME_BYTE + 1}) == 0);
     finish(pid);
     (void)close(range);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -665,7 +665,7 @@ START_TEST(attach_sees_the_remover_finish)
     int range;
 
     stage->number = patience[_i];
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     range = lock_range_process(stage);
     atomic_store(&stage->go, 1);
     pid = start(attach_patiently, stage);
@@ -681,26 +681,26 @@ START_TEST(nobody_removes_under_a_remover)
 {
     struct stage *stage = new_stage();
     mapseg_options options = MAPSEG_OPTIONS_INIT;
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
     mapseg_result result;
     int range;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     range = lock_range_process(stage);
     result = mapseg_reclaim(seg);
     need(result == MAPSEG_IN_USE || result == MAPSEG_TIMED_OUT);
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     need_result(MAPSEG_TIMED_OUT, mapseg_remove(seg));
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     options.flags = MAPSEG_RECLAIM;
     options.timeout_ns = 100 * MILLISECOND;
     result = mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options);
     need(result == MAPSEG_ALREADY_EXISTS || result == MAPSEG_TIMED_OUT);
     need(!mapseg_is_attached(seg));
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     (void)close(range);
     need_result(MAPSEG_OK, mapseg_reclaim(seg));
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
     mapseg_free(seg);
 }
 END_TEST
@@ -708,25 +708,25 @@ END_TEST
 START_TEST(name_byte_keeps_the_name)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
-    mapseg *other = handle_of(stage->place.key);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
+    mapseg *other = handle_for(stage->place.key);
     int byte = hold_bytes(stage->place.path, MAPSEG_NAME_BYTE, 1);
     mapseg_result result;
 
     need_result(MAPSEG_TIMED_OUT, mapseg_remove(other));
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     need_result(MAPSEG_OK, mapseg_attach(other, MAPSEG_READ_WRITE));
     need_result(MAPSEG_OK, mapseg_detach(other));
     need_attached(1, stage->place.key);
     /* The last one out finds a remover at work and leaves the name to it. */
     need_result(MAPSEG_OK, mapseg_detach(seg));
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     result = mapseg_reclaim(seg);
     need(result == MAPSEG_IN_USE || result == MAPSEG_TIMED_OUT);
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     (void)close(byte);
     need_result(MAPSEG_OK, mapseg_remove(other));
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
     mapseg_free(other);
     mapseg_free(seg);
 }
@@ -794,7 +794,7 @@ static pid_t (*const strangers[])(void) = {raw_child, handlerless_child, spawned
 static void
 attach_and_have_child(struct stage *stage)
 {
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     pid_t child = strangers[stage->number]();
 
     need(child > 0);
@@ -825,7 +825,7 @@ START_TEST(children_without_handlers_keep_nothing_alive)
     need(kill(child, 0) == 0);
     need_attached(0, stage->place.key);
     need_number(MAPSEG_USE_STALE, use_of(stage->place.key));
-    seg = handle_of(stage->place.key);
+    seg = handle_for(stage->place.key);
     need_result(MAPSEG_OK, mapseg_reclaim(seg));
     mapseg_free(seg);
     kill_and_reap(child);
@@ -837,7 +837,7 @@ END_TEST
 static void
 add_last_one_out(Suite *suite)
 {
-    TCase *tcase = suite_case(suite, "last one out");
+    TCase *tcase = new_case(suite, "last one out");
 
     tcase_add_test(tcase, last_one_out_removes);
     tcase_add_loop_test(tcase, last_process_out_removes, 0, 2);
@@ -854,7 +854,7 @@ add_last_one_out(Suite *suite)
 static void
 add_stress(Suite *suite)
 {
-    TCase *tcase = suite_case(suite, "stress");
+    TCase *tcase = new_case(suite, "stress");
 
     tcase_add_loop_test(tcase, attached_means_that_the_name_is_ours, 0, 2);
     tcase_add_test(tcase, attach_races_destroy);
@@ -864,7 +864,7 @@ add_stress(Suite *suite)
 static void
 add_stopped_remover(Suite *suite)
 {
-    TCase *tcase = suite_case(suite, "stopped remover");
+    TCase *tcase = new_case(suite, "stopped remover");
 
     tcase_add_test(tcase, attach_gives_up_on_a_stopped_remover);
     tcase_add_loop_test(tcase, attach_goes_on_when_the_remover_does, 0, 2);
@@ -876,23 +876,16 @@ add_stopped_remover(Suite *suite)
 int
 main(void)
 {
-    Suite *suite = suite_create("presence");
-    TCase *counting = suite_case(suite, "counting");
-    SRunner *runner;
-    int failures;
+    Suite *suite = new_suite("presence");
+    TCase *counting = new_case(suite, "counting");
 
-    suite_begin("presence");
     tcase_add_test(counting, thousand_attachments);
     tcase_add_test(counting, slot_shows_in_maps);
     tcase_add_test(counting, slot_is_a_locked_byte);
     add_last_one_out(suite);
     add_stress(suite);
     add_stopped_remover(suite);
-    tcase_add_loop_test(suite_case(suite, "other children"),
+    tcase_add_loop_test(new_case(suite, "other children"),
                         children_without_handlers_keep_nothing_alive, 0, 4);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return suite_end(failures);
+    return run_suite(suite);
 }

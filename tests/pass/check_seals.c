@@ -66,7 +66,7 @@ created_with(const char *key, uint32_t flags, uint32_t mode)
 
     options.flags = flags;
     options.mode = mode;
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
     return seg;
 }
 
@@ -131,7 +131,7 @@ START_TEST(created_to_read)
     mapseg *seg = handle_for("memfd:");
     mapseg_info *information;
 
-    expect(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_ONLY));
     information = describe(seg);
     ck_assert_int_eq(information->seals & ~F_SEAL_EXEC, SHARED_SEALS);
     mapseg_info_free(information);
@@ -210,12 +210,14 @@ START_TEST(single_writer_refusals)
     seg = handle_for(key);
     take_footprint(&before, NULL);
     options.flags = MAPSEG_SINGLE_WRITER;
-    expect(MAPSEG_NOT_SUPPORTED, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_NOT_SUPPORTED, seg,
+              mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
     ck_assert(is_one_line(mapseg_error_string(seg)));
     ck_assert(!exists(path));
     ck_assert(!mapseg_is_attached(seg));
-    expect(MAPSEG_OK, seg, mapseg_set_native_key(seg, "memfd:"));
-    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_ONLY, &options));
+    need_call(MAPSEG_OK, seg, mapseg_set_native_key(seg, "memfd:"));
+    need_call(MAPSEG_INVALID_ARGUMENT, seg,
+              mapseg_create_with(seg, SIZE, MAPSEG_READ_ONLY, &options));
     ck_assert(is_one_line(mapseg_error_string(seg)));
     ck_assert(!mapseg_is_attached(seg));
     mapseg_free(seg);
@@ -231,7 +233,7 @@ START_TEST(single_writer_does_not_concern_attaching)
     int fd = exported_fd(seg, MAPSEG_READ_ONLY);
 
     options.flags = MAPSEG_SINGLE_WRITER | MAPSEG_UNTRUSTED_PEER;
-    expect(MAPSEG_OK, reader, mapseg_attach_fd_with(reader, fd, MAPSEG_READ_ONLY, &options));
+    need_call(MAPSEG_OK, reader, mapseg_attach_fd_with(reader, fd, MAPSEG_READ_ONLY, &options));
     ck_assert_int_eq(writers_of(reader), MAPSEG_WRITERS_CREATOR);
     mapseg_free(reader);
     mapseg_free(seg);
@@ -257,8 +259,8 @@ START_TEST(children_of_a_single_writer)
     }
     ck_assert_int_eq(end_of(child), 0);
     ck_assert_str_eq(data, _i == 0 ? "child" : "parent");
-    expect(MAPSEG_OK, seg, mapseg_lock(seg));
-    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_lock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -276,16 +278,16 @@ START_TEST(a_single_writer_cannot_share_writing)
     ck_assert_int_ge(fd, 0);
     ck_assert_ptr_eq(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), MAP_FAILED);
     ck_assert_int_eq(pwrite(fd, "x", 1, 5000), -1);
-    expect(MAPSEG_PERMISSION_DENIED, other, mapseg_attach_fd(other, fd, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_PERMISSION_DENIED, other, mapseg_attach_fd(other, fd, MAPSEG_READ_WRITE));
     ck_assert(!mapseg_is_attached(other));
-    expect(MAPSEG_OK, other, mapseg_attach_fd(other, fd, MAPSEG_READ_ONLY));
-    expect(MAPSEG_PERMISSION_DENIED, other, mapseg_lock(other));
-    expect(MAPSEG_PERMISSION_DENIED, other, mapseg_write_begin(other));
-    expect(MAPSEG_OK, other, mapseg_detach(other));
+    need_call(MAPSEG_OK, other, mapseg_attach_fd(other, fd, MAPSEG_READ_ONLY));
+    need_call(MAPSEG_PERMISSION_DENIED, other, mapseg_lock(other));
+    need_call(MAPSEG_PERMISSION_DENIED, other, mapseg_write_begin(other));
+    need_call(MAPSEG_OK, other, mapseg_detach(other));
 
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    expect(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_ONLY));
-    expect(MAPSEG_PERMISSION_DENIED, other, mapseg_receive(other, ends[1], MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_ONLY));
+    need_call(MAPSEG_PERMISSION_DENIED, other, mapseg_receive(other, ends[1], MAPSEG_READ_WRITE));
     close(ends[0]);
     close(ends[1]);
     mapseg_free(other);
@@ -687,7 +689,7 @@ be_attacked(struct attacker *attacker, uint32_t flags, bool altered)
     seg = created_with("memfd:", flags, 0);
     memset(mapseg_data(seg), 0x5a, SIZE);
     fd = exported_fd(seg, MAPSEG_READ_ONLY);
-    expect(MAPSEG_OK, seg, mapseg_send(seg, attacker->ends[0], MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, seg, mapseg_send(seg, attacker->ends[0], MAPSEG_READ_ONLY));
     ck_assert_int_eq(hear(peer.channel), 'r');
     ck_assert_int_eq(pread(fd, before, sizeof before, 0), sizeof before);
     say(peer.channel, 'g');
@@ -702,13 +704,13 @@ be_attacked(struct attacker *attacker, uint32_t flags, bool altered)
         kill_peer(&peer);
     } else {
         say(peer.channel, 'w');
-        expect(MAPSEG_OK, seg, mapseg_write_begin(seg));
+        need_call(MAPSEG_OK, seg, mapseg_write_begin(seg));
         strcpy(mapseg_data(seg), "the creator goes on");
-        expect(MAPSEG_OK, seg, mapseg_write_end(seg));
+        need_call(MAPSEG_OK, seg, mapseg_write_end(seg));
         ck_assert_int_eq(hear(peer.channel), 'y');
         say(peer.channel, 'q');
         ck_assert_int_eq(end_peer(&peer), 0);
-        expect(MAPSEG_OK, seg, mapseg_detach(seg));
+        need_call(MAPSEG_OK, seg, mapseg_detach(seg));
     }
     mapseg_free(seg);
     close(attacker->ends[0]);
@@ -800,7 +802,7 @@ create_on_old_kernel(uint32_t flags)
     ck_assert(!mapseg_is_attached(seg));
     check_footprint(&before, NULL);
     msi_os = healthy;
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
     mapseg_free(seg);
     return result;
 }
@@ -932,13 +934,13 @@ check_peer(int fd, bool can_shrink)
     mapseg_info *information;
 
     if (can_shrink) {
-        expect(MAPSEG_UNTRUSTED, seg, attach_with(seg, fd, MAPSEG_UNTRUSTED_PEER));
+        need_call(MAPSEG_UNTRUSTED, seg, attach_with(seg, fd, MAPSEG_UNTRUSTED_PEER));
         ck_assert(is_one_line(mapseg_error_string(seg)));
         ck_assert_ptr_nonnull(strstr(mapseg_error_string(seg), "MAPSEG_GUARDED"));
         ck_assert(!mapseg_is_attached(seg));
-        expect(MAPSEG_OK, seg, attach_with(seg, fd, MAPSEG_UNTRUSTED_PEER | MAPSEG_GUARDED));
+        need_call(MAPSEG_OK, seg, attach_with(seg, fd, MAPSEG_UNTRUSTED_PEER | MAPSEG_GUARDED));
     } else {
-        expect(MAPSEG_OK, seg, attach_with(seg, fd, MAPSEG_UNTRUSTED_PEER));
+        need_call(MAPSEG_OK, seg, attach_with(seg, fd, MAPSEG_UNTRUSTED_PEER));
     }
     information = describe(seg);
     ck_assert_int_eq(information->can_shrink, can_shrink);
@@ -973,7 +975,7 @@ START_TEST(without_a_peer_it_does_not_matter)
 {
     mapseg *seg = mapseg_new();
 
-    expect(MAPSEG_OK, seg, attach_with(seg, foreign_memory(0), 0));
+    need_call(MAPSEG_OK, seg, attach_with(seg, foreign_memory(0), 0));
     mapseg_free(seg);
 }
 END_TEST
@@ -991,18 +993,18 @@ START_TEST(named_segments_can_shrink)
     seg = handle_for(key);
     take_footprint(&before, NULL);
     options.flags = MAPSEG_UNTRUSTED_PEER;
-    expect(MAPSEG_UNTRUSTED, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_UNTRUSTED, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
     ck_assert(is_one_line(mapseg_error_string(seg)));
     ck_assert(!exists(path));
     check_footprint(&before, NULL);
     options.flags |= MAPSEG_GUARDED;
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
 
     other = handle_for(key);
-    expect(MAPSEG_OK, other, mapseg_attach_with(other, MAPSEG_READ_ONLY, &options));
-    expect(MAPSEG_OK, other, mapseg_detach(other));
+    need_call(MAPSEG_OK, other, mapseg_attach_with(other, MAPSEG_READ_ONLY, &options));
+    need_call(MAPSEG_OK, other, mapseg_detach(other));
     options.flags = MAPSEG_UNTRUSTED_PEER;
-    expect(MAPSEG_UNTRUSTED, other, mapseg_attach_with(other, MAPSEG_READ_ONLY, &options));
+    need_call(MAPSEG_UNTRUSTED, other, mapseg_attach_with(other, MAPSEG_READ_ONLY, &options));
     ck_assert_ptr_nonnull(strstr(mapseg_error_string(other), "MAPSEG_GUARDED"));
     ck_assert(!mapseg_is_attached(other));
     check_peer(exported_fd(seg, MAPSEG_READ_WRITE), true);
@@ -1037,13 +1039,13 @@ END_TEST
 static void
 add_seals(Suite *suite)
 {
-    TCase *group = new_case(suite, "seals", 60);
+    TCase *group = new_case(suite, "seals");
 
     tcase_add_loop_test(group, seals_of_a_shared_segment, 0, 5);
     tcase_add_test(group, created_to_read);
     tcase_add_loop_test(group, a_mode_of_its_own, 0, 6);
     tcase_add_test(group, single_writer_refusals);
-    if (need(has_future_write(), "the kernel has no F_SEAL_FUTURE_WRITE")) {
+    if (skip_unless(has_future_write(), "the kernel has no F_SEAL_FUTURE_WRITE")) {
         tcase_add_loop_test(group, seals_of_a_single_writer, 0, 4);
         tcase_add_test(group, a_single_writer_that_all_may_open);
         tcase_add_test(group, what_is_said);
@@ -1056,12 +1058,12 @@ add_seals(Suite *suite)
 static void
 add_attacks(Suite *suite)
 {
-    TCase *group = new_case(suite, "attacks", 60);
+    TCase *group = new_case(suite, "attacks");
 
     tcase_add_test(group, the_same_user_attacks_a_shared_segment);
     if (has_future_write())
         tcase_add_test(group, the_same_user_attacks_a_single_writer);
-    if (need(is_root(), "another user takes root")) {
+    if (skip_unless(is_root(), "another user takes root")) {
         tcase_add_test(group, nobody_attacks_a_shared_segment);
         if (has_future_write())
             tcase_add_test(group, nobody_attacks_a_single_writer);
@@ -1071,7 +1073,7 @@ add_attacks(Suite *suite)
 static void
 add_old_kernels(Suite *suite)
 {
-    TCase *group = new_case(suite, "old kernels", 60);
+    TCase *group = new_case(suite, "old kernels");
 
     if (has_future_write()) {
         tcase_add_loop_test(group, seals_that_are_forgotten, 0, 8);
@@ -1079,7 +1081,7 @@ add_old_kernels(Suite *suite)
         tcase_add_loop_test(group, sealing_that_fails, 0, 10);
         tcase_add_test(group, no_seal_for_a_single_writer);
     }
-    if (need(has_sandbox() && !under_valgrind(), "seccomp filters are not to be had")) {
+    if (skip_unless(has_sandbox() && !under_valgrind(), "seccomp filters are not to be had")) {
         tcase_add_test(group, memory_files_without_the_exec_flag);
         tcase_add_test(group, no_memory_files);
         tcase_add_loop_test(group, kernels_that_do_not_seal, 0, 2);
@@ -1089,7 +1091,7 @@ add_old_kernels(Suite *suite)
 static void
 add_peers(Suite *suite)
 {
-    TCase *group = new_case(suite, "untrusted peers", 60);
+    TCase *group = new_case(suite, "untrusted peers");
 
     tcase_add_loop_test(group, what_can_shrink, 0, 6);
     tcase_add_test(group, own_memory_files_cannot_shrink);

@@ -43,7 +43,6 @@ start_apart(void (*body)(struct stage *stage), struct stage *stage)
     need(unshare(CLONE_NEWPID) == 0);
     pid = fork();
     if (pid == 0) {
-        become_child();
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         need_number(1, getpid());
         body(stage);
@@ -53,12 +52,6 @@ start_apart(void (*body)(struct stage *stage), struct stage *stage)
     need(setns(home, CLONE_NEWPID) == 0);
     (void)close(home);
     return pid;
-}
-
-static void
-become_nobody(void)
-{
-    need(setresgid(NOBODY, NOBODY, NOBODY) == 0 && setresuid(NOBODY, NOBODY, NOBODY) == 0);
 }
 
 /** How processes are started that share the lock. */
@@ -85,7 +78,7 @@ start_ready(enum home home, void (*body)(struct stage *stage), struct stage *sta
 static void
 hold_for_ever(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     need(mapseg_result_owes_unlock(mapseg_lock(seg)));
     atomic_fetch_add(&stage->ready, 1);
@@ -97,7 +90,7 @@ hold_for_ever(struct stage *stage)
 static void
 add_many(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     atomic_fetch_add(&stage->ready, 1);
     await(&stage->go, 1);
@@ -113,10 +106,10 @@ add_many(struct stage *stage)
 static void
 need_kept(mapseg *seg)
 {
-    int64_t end = now() + PATIENCE;
+    int64_t end = now_ns() + PATIENCE;
 
     need_result(MAPSEG_TIMED_OUT, mapseg_lock_for(seg, PATIENCE));
-    while (now() < end + PATIENCE / 4) {
+    while (now_ns() < end + PATIENCE / 4) {
         need_result(MAPSEG_WOULD_BLOCK, mapseg_try_lock(seg));
         need_result(MAPSEG_TIMED_OUT, mapseg_lock_for(seg, 100 * MICROSECOND));
     }
@@ -137,8 +130,8 @@ make_record(const struct place *place)
 {
     mapseg *seg;
 
-    make_segment(place, DATA_BYTES, 0);
-    seg = attached_to(place->key);
+    leave_persistent(place->key, DATA_BYTES, 0);
+    seg = attached(place->key, MAPSEG_READ_WRITE);
     record_init(data_of(seg));
     mapseg_free(seg);
     return map_header(place->path);
@@ -147,7 +140,7 @@ make_record(const struct place *place)
 static void
 need_count(const struct place *place, uint64_t count)
 {
-    mapseg *seg = attached_to(place->key);
+    mapseg *seg = attached(place->key, MAPSEG_READ_WRITE);
 
     need_number(count, ((struct record *)data_of(seg))->count);
     mapseg_free(seg);
@@ -176,7 +169,7 @@ START_TEST(namespaces_exclude_each_other)
     finish(one);
     finish(other);
     need_count(&stage->place, 2 * ADDITIONS);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -184,7 +177,7 @@ END_TEST
 static void
 wait_for_the_dead(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     need_result(MAPSEG_NOT_LOCKED, mapseg_unlock(seg));
     need_kept(seg);
@@ -202,7 +195,7 @@ START_TEST(death_is_told_in_another_namespace)
     pid_t owner;
     pid_t waiter;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     header = map_header(stage->place.path);
     owner = start_ready(homes[_i].one, hold_for_ever, stage);
     waiter = start_ready(homes[_i].other, wait_for_the_dead, stage);
@@ -212,7 +205,7 @@ START_TEST(death_is_told_in_another_namespace)
     finish(waiter);
     need_number(1, recoveries_of(header));
     need_number(0, lock_word(header));
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -223,10 +216,10 @@ START_TEST(stopped_owner_in_another_namespace_is_not_robbed)
     pid_t owner;
     mapseg *seg;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     header = map_header(stage->place.path);
     owner = start_ready(APART, hold_lock, stage);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     need(kill(owner, SIGSTOP) == 0);
     need_kept(seg);
     need_number(0, recoveries_of(header));
@@ -236,7 +229,7 @@ START_TEST(stopped_owner_in_another_namespace_is_not_robbed)
     need_result(MAPSEG_OK, mapseg_unlock(seg));
     finish(owner);
     mapseg_free(seg);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -255,15 +248,15 @@ START_TEST(owner_dies_with_its_namespace)
     pid_t first;
     mapseg *seg;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     first = start_ready(APART, keep_an_owner, stage);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     need_result(MAPSEG_WOULD_BLOCK, mapseg_try_lock(seg));
     /* Reaped when all of the namespace is gone. */
     kill_and_reap(first);
     need_told(seg);
     mapseg_free(seg);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -288,7 +281,7 @@ be_another(struct stage *stage)
 
     need_number(stage->number, getpid());
     need_number(stage->number, syscall(SYS_gettid));
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     atomic_fetch_add(&stage->ready, 1);
     if (atomic_load(&stage->pid) != 0) {
         /* Does not mistake the dead one's lock for its own. */
@@ -314,7 +307,7 @@ use_a_number_twice(struct stage *stage)
     second = start_ready(HERE, be_another, stage);
     need_number(first, second);
     if (!itself) {
-        seg = attached_to(stage->place.key);
+        seg = attached(stage->place.key, MAPSEG_READ_WRITE);
         need_told(seg);
         mapseg_free(seg);
     }
@@ -327,13 +320,13 @@ START_TEST(number_of_a_dead_owner_is_used_again)
     struct stage *stage = new_stage();
     struct mapseg_header *header;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     header = map_header(stage->place.path);
     atomic_store(&stage->pid, _i);
     finish(start_apart(use_a_number_twice, stage));
     need_number(1, recoveries_of(header));
     need_number(0, lock_word(header));
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -355,7 +348,7 @@ static mapseg *
 attached_with_others(const struct place *place)
 {
     mapseg_options options = shared_options();
-    mapseg *seg = handle_of(place->key);
+    mapseg *seg = handle_for(place->key);
 
     need_result(MAPSEG_OK, mapseg_attach_with(seg, MAPSEG_READ_WRITE, &options));
     return seg;
@@ -365,7 +358,7 @@ static void
 create_for_both(struct stage *stage)
 {
     mapseg_options options = shared_options();
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
 
     if (stage->number != 0)
         become_nobody();
@@ -466,7 +459,7 @@ START_TEST(two_users_share_the_lock)
     finish(other);
     need_number(2, recoveries_of(header));
     need_number(0, lock_word(header));
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -489,7 +482,7 @@ START_TEST(last_one_out_may_not_remove_anothers_name)
 {
     struct stage *stage = new_stage();
     mapseg_options options = shared_options();
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
     pid_t other;
 
     options.flags &= ~(uint32_t)MAPSEG_PERSISTENT;
@@ -497,15 +490,15 @@ START_TEST(last_one_out_may_not_remove_anothers_name)
     other = start_ready(HERE, leave_as_nobody, stage);
     need_result(MAPSEG_IN_USE, mapseg_reclaim(seg));
     mapseg_free(seg);
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     atomic_store(&stage->go, 1);
     finish(other);
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     need_number(MAPSEG_USE_STALE, use_of(stage->place.key));
-    seg = handle_of(stage->place.key);
+    seg = handle_for(stage->place.key);
     need_result(MAPSEG_OK, mapseg_reclaim(seg));
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -523,7 +516,7 @@ become_another_program(void *argument)
 static void
 exec_with_the_lock(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     pthread_t thread;
 
     need_result(MAPSEG_OK, mapseg_lock(seg));
@@ -551,15 +544,15 @@ START_TEST(exec_with_the_lock_is_a_death)
     pid_t pid;
     int status;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     stage->number = _i;
     pid = start_ready(HERE, exec_with_the_lock, stage);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     await_told(seg);
     need_number(0, waitpid(pid, &status, WNOHANG));
     kill_and_reap(pid);
     mapseg_free(seg);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -571,7 +564,7 @@ hold_beside_a_program(struct stage *stage)
     static char time[] = "1000";
     char *arguments[] = {sleep, time, NULL};
     char *environment[] = {NULL};
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     pid_t pid;
 
     need_result(MAPSEG_OK, mapseg_lock(seg));
@@ -591,17 +584,17 @@ START_TEST(program_that_was_started_keeps_no_lock)
     int status;
 
     need(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     owner = start_ready(HERE, hold_beside_a_program, stage);
     child = atomic_load(&stage->pid);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     need_kept(seg);
     kill_and_reap(owner);
     need_told(seg);
     need_number(0, waitpid(child, &status, WNOHANG));
     kill_and_reap(child);
     mapseg_free(seg);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -623,7 +616,7 @@ end_process(void *argument)
 static void
 end_with_the_lock(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     pthread_t thread;
     int zero = 0;
 
@@ -658,15 +651,15 @@ START_TEST(every_ending_with_the_lock_is_told)
     mapseg *seg;
     int status;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
-    seg = attached_to(stage->place.key);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     need_result(MAPSEG_OK, mapseg_lock(seg));
     need_result(MAPSEG_OK, mapseg_unlock(seg));
     mapseg_free(seg);
     stage->number = _i;
-    status = reap(start(end_with_the_lock, stage));
-    need_number(_i == 4 ? SIGUSR1 : 0, status);
-    seg = attached_to(stage->place.key);
+    status = end_of(start(end_with_the_lock, stage));
+    need_number(_i == 4 ? 128 + SIGUSR1 : 0, status);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     if (_i == 3) {
         need_result(MAPSEG_OK, mapseg_try_lock(seg));
         need_result(MAPSEG_OK, mapseg_unlock(seg));
@@ -674,7 +667,7 @@ START_TEST(every_ending_with_the_lock_is_told)
         need_told(seg);
     }
     mapseg_free(seg);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -723,7 +716,7 @@ be_grandparent(struct stage *stage)
 {
     pid_t pid;
 
-    inherited = attached_to(stage->place.key);
+    inherited = attached(stage->place.key, MAPSEG_READ_WRITE);
     need_result(MAPSEG_OK, mapseg_lock(inherited));
     pid = fork();
     if (pid == 0)
@@ -753,7 +746,7 @@ START_TEST(grandchild_is_told_of_its_grandparent)
     while (waitpid(-1, &status, 0) > 0)
         ;
     need_attached(0, stage->place.key);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -811,7 +804,7 @@ nap_of_try(int tries)
 static void
 lose_a_thread(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     struct finding owner = {.seg = seg};
     struct finding heir = {.seg = seg};
 
@@ -848,11 +841,11 @@ START_TEST(lock_of_a_thread_that_ended)
     mapseg *seg;
     pid_t pid;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     header = map_header(stage->place.path);
     stage->number = _i;
     pid = start_ready(_i == 0 ? HERE : APART, lose_a_thread, stage);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     need_kept(seg);
     need_number(0, recoveries_of(header));
     atomic_store(&stage->go, 1);
@@ -861,7 +854,7 @@ START_TEST(lock_of_a_thread_that_ended)
     need_result(MAPSEG_OK, mapseg_consistent(seg));
     need_result(MAPSEG_OK, mapseg_unlock(seg));
     mapseg_free(seg);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -884,7 +877,7 @@ end_first_thread(struct stage *stage)
 {
     pthread_t thread;
 
-    inherited = attached_to(stage->place.key);
+    inherited = attached(stage->place.key, MAPSEG_READ_WRITE);
     need_result(MAPSEG_OK, mapseg_lock(inherited));
     need(pthread_create(&thread, NULL, outlive_the_first, stage) == 0);
     pthread_exit(NULL);
@@ -896,16 +889,16 @@ START_TEST(lock_of_a_first_thread_that_ended)
     mapseg *seg;
     pid_t pid;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     pid = start_ready(HERE, end_first_thread, stage);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     need_kept(seg);
     atomic_store(&stage->go, 1);
     finish(pid);
     need_result(MAPSEG_OK, mapseg_try_lock(seg));
     need_result(MAPSEG_OK, mapseg_unlock(seg));
     mapseg_free(seg);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -914,7 +907,7 @@ END_TEST
 static void
 add_namespaces(Suite *suite)
 {
-    TCase *tcase = suite_case(suite, "namespaces");
+    TCase *tcase = new_case(suite, "namespaces");
 
     tcase_add_loop_test(tcase, namespaces_exclude_each_other, 0, HOMES);
     tcase_add_loop_test(tcase, death_is_told_in_another_namespace, 0, HOMES);
@@ -927,7 +920,7 @@ add_namespaces(Suite *suite)
 static void
 add_users(Suite *suite)
 {
-    TCase *tcase = suite_case(suite, "users");
+    TCase *tcase = new_case(suite, "users");
 
     tcase_add_loop_test(tcase, two_users_share_the_lock, 0, 2);
     tcase_add_test(tcase, last_one_out_may_not_remove_anothers_name);
@@ -936,7 +929,7 @@ add_users(Suite *suite)
 static void
 add_endings(Suite *suite)
 {
-    TCase *tcase = suite_case(suite, "endings");
+    TCase *tcase = new_case(suite, "endings");
 
     tcase_add_loop_test(tcase, exec_with_the_lock_is_a_death, 0, 2);
     tcase_add_test(tcase, program_that_was_started_keeps_no_lock);
@@ -962,27 +955,14 @@ has_namespaces(void)
 int
 main(void)
 {
-    Suite *suite = suite_create("places");
+    Suite *suite = new_suite("places");
     bool namespaces = has_namespaces();
     bool users = geteuid() == 0;
-    SRunner *runner;
-    int failures;
 
-    suite_begin("places");
-    if (namespaces)
+    if (skip_unless(namespaces, "PID namespaces, which cannot be made here"))
         add_namespaces(suite);
-    else
-        (void)puts("left out: PID namespaces, which cannot be made here");
-    if (users)
+    if (skip_unless(users, "two users, which only root can be"))
         add_users(suite);
-    else
-        (void)puts("left out: two users, which only root can be");
     add_endings(suite);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    if (suite_end(failures) != EXIT_SUCCESS)
-        return EXIT_FAILURE;
-    return namespaces && users ? EXIT_SUCCESS : 77;
+    return run_suite(suite);
 }

@@ -22,9 +22,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define MILLISECOND INT64_C(1000000)
-#define SECOND INT64_C(1000000000)
-
 #define SIZE 10000
 
 static mapseg *
@@ -34,16 +31,16 @@ memory_segment(uint32_t flags)
     mapseg *seg = handle_for("memfd:");
 
     options.flags = flags;
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
     return seg;
 }
 
 static void
 publish(mapseg *seg, const char *text)
 {
-    expect(MAPSEG_OK, seg, mapseg_write_begin(seg));
+    need_call(MAPSEG_OK, seg, mapseg_write_begin(seg));
     strcpy(mapseg_data(seg), text);
-    expect(MAPSEG_OK, seg, mapseg_write_end(seg));
+    need_call(MAPSEG_OK, seg, mapseg_write_end(seg));
 }
 
 /* ------------------------------------------------------- sandboxed readers -- */
@@ -239,7 +236,7 @@ read_in_sandbox(int channel, void *argument)
     if (mapseg_wait(seg, version, &now, 50 * MILLISECOND) != MAPSEG_TIMED_OUT || now != version)
         return 5;
     say(channel, 'w');
-    if (mapseg_wait(seg, version, &now, PATIENCE * SECOND) != MAPSEG_OK || now <= version)
+    if (mapseg_wait(seg, version, &now, HANG) != MAPSEG_OK || now <= version)
         return 6;
     if (!reads(seg, "the second", &version) || version != now || !reads_in_place(seg, "the second"))
         return 7;
@@ -262,7 +259,7 @@ read_in_sandbox(int channel, void *argument)
 static void
 wait_until_asleep(pid_t pid)
 {
-    int64_t deadline = now_ns() + PATIENCE * SECOND;
+    int64_t deadline = now_ns() + HANG;
     char path[64], state = '?';
 
     snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
@@ -273,7 +270,7 @@ wait_until_asleep(pid_t pid)
         if (fscanf(file, "%*d %*[^)]) %c", &state) != 1)
             state = '?';
         fclose(file);
-        sleep_ms(5);
+        nap(5 * MILLISECOND);
     }
 }
 
@@ -362,7 +359,7 @@ START_TEST(a_writer_in_a_sandbox)
     send_descriptor(reader.ends[0], fd);
     ck_assert_int_eq(end_peer(&peer), 0);
     close(fd);
-    expect(MAPSEG_OK, seg, mapseg_lock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_lock(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -446,13 +443,13 @@ START_TEST(a_writer_that_may_not_reach_into_processes)
     mapseg *seg;
 
     unique_key(key);
-    leave_persistent(key, SIZE);
+    leave_persistent(key, SIZE, 0);
     seg = attached(key, MAPSEG_READ_WRITE);
     publish(seg, "before");
     mapseg_free(seg);
     ck_assert_int_eq(in_child(write_without_reach, key), 0);
     seg = handle_for(key);
-    expect(MAPSEG_OK, seg, mapseg_remove(seg));
+    need_call(MAPSEG_OK, seg, mapseg_remove(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -507,11 +504,11 @@ START_TEST(names_without_proc)
     peer = start_peer(obedient_peer, key);
     ck_assert_int_eq(hear(peer.channel), 'a');
     tell(&peer, 'l');
-    expect(MAPSEG_WOULD_BLOCK, seg, mapseg_try_lock(seg));
+    need_call(MAPSEG_WOULD_BLOCK, seg, mapseg_try_lock(seg));
     kill_peer(&peer);
-    expect(MAPSEG_OWNER_DIED, seg, mapseg_lock_for(seg, PATIENCE * SECOND));
-    expect(MAPSEG_OK, seg, mapseg_consistent(seg));
-    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
+    need_call(MAPSEG_OWNER_DIED, seg, mapseg_lock_for(seg, HANG));
+    need_call(MAPSEG_OK, seg, mapseg_consistent(seg));
+    need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
     mapseg_free(seg);
     ck_assert(!exists(path));
     ck_assert_int_eq(count_without_proc(), before);
@@ -561,16 +558,16 @@ START_TEST(a_descriptor_to_write_without_proc)
     fd = exported_fd(seg, MAPSEG_READ_WRITE);
     ck_assert_msg(fd >= 0, "%s", mapseg_error_string(seg));
     ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
-    expect(MAPSEG_OK, taker, mapseg_attach_fd(taker, fd, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, taker, mapseg_attach_fd(taker, fd, MAPSEG_READ_WRITE));
     ck_assert_str_eq(mapseg_data(taker), "without");
-    expect(MAPSEG_OK, taker, mapseg_lock(taker));
-    expect(MAPSEG_WOULD_BLOCK, seg, mapseg_try_lock(seg));
-    expect(MAPSEG_OK, taker, mapseg_unlock(taker));
-    expect(MAPSEG_OK, seg, mapseg_lock(seg));
-    expect(MAPSEG_WOULD_BLOCK, taker, mapseg_try_lock(taker));
-    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
+    need_call(MAPSEG_OK, taker, mapseg_lock(taker));
+    need_call(MAPSEG_WOULD_BLOCK, seg, mapseg_try_lock(seg));
+    need_call(MAPSEG_OK, taker, mapseg_unlock(taker));
+    need_call(MAPSEG_OK, seg, mapseg_lock(seg));
+    need_call(MAPSEG_WOULD_BLOCK, taker, mapseg_try_lock(taker));
+    need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
     mapseg_free(taker);
-    expect(MAPSEG_OK, seg, mapseg_lock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_lock(seg));
     mapseg_free(seg);
     ck_assert_int_eq(count_without_proc(), before);
     give_proc_back();
@@ -635,18 +632,18 @@ send_without_proc(struct receiver *receiver, uint32_t flags)
     seg = memory_segment(flags);
     publish(seg, "without");
     before = count_without_proc();
-    expect(MAPSEG_OK, seg, mapseg_send(seg, receiver->ends[0], receiver->access));
+    need_call(MAPSEG_OK, seg, mapseg_send(seg, receiver->ends[0], receiver->access));
     ck_assert_int_eq(count_without_proc(), before);
     ck_assert_int_eq(hear(peer.channel), 'l');
     if (receiver->access == MAPSEG_READ_WRITE)
-        expect(MAPSEG_WOULD_BLOCK, seg, mapseg_try_lock(seg));
+        need_call(MAPSEG_WOULD_BLOCK, seg, mapseg_try_lock(seg));
     say(peer.channel, 'u');
     ck_assert_int_eq(hear(peer.channel), 'y');
     ck_assert_int_eq(end_peer(&peer), 0);
     ck_assert_str_eq(mapseg_data(seg),
                      receiver->access == MAPSEG_READ_WRITE ? "written over there" : "without");
-    expect(MAPSEG_OK, seg, mapseg_lock_for(seg, PATIENCE * SECOND));
-    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_lock_for(seg, HANG));
+    need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
     close(receiver->ends[0]);
     close(receiver->ends[1]);
     mapseg_free(seg);
@@ -684,10 +681,10 @@ START_TEST(a_single_writer_exported_without_proc)
     ck_assert_msg(fd >= 0, "%s", mapseg_error_string(seg));
     ck_assert_ptr_eq(mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), MAP_FAILED);
     ck_assert_int_eq(pwrite(fd, "!", 1, 5000), -1);
-    expect(MAPSEG_OK, reader, mapseg_attach_fd(reader, fd, MAPSEG_READ_ONLY));
-    expect(MAPSEG_OK, reader, mapseg_read(reader, 0, text, sizeof text, NULL));
+    need_call(MAPSEG_OK, reader, mapseg_attach_fd(reader, fd, MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, reader, mapseg_read(reader, 0, text, sizeof text, NULL));
     ck_assert_str_eq(text, "without");
-    expect(MAPSEG_OK, seg, mapseg_lock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_lock(seg));
     mapseg_free(reader);
     mapseg_free(seg);
     give_proc_back();
@@ -709,7 +706,7 @@ START_TEST(a_shared_segment_to_read_without_proc)
     ck_assert_int_eq(fd, -1);
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_NOT_SUPPORTED);
     ck_assert_ptr_nonnull(strstr(mapseg_error_string(seg), "/proc"));
-    expect(MAPSEG_NOT_SUPPORTED, seg, mapseg_send(seg, ends[0], MAPSEG_READ_ONLY));
+    need_call(MAPSEG_NOT_SUPPORTED, seg, mapseg_send(seg, ends[0], MAPSEG_READ_ONLY));
     ck_assert(is_one_line(mapseg_error_string(seg)));
     ck_assert_int_eq(recv(ends[1], &byte, 1, MSG_DONTWAIT), -1);
     ck_assert_int_eq(count_without_proc(), before);
@@ -758,8 +755,8 @@ START_TEST(forks_without_proc)
         _exit(mapseg_result_owes_unlock(mapseg_lock(seg)) ? 2 : 0);
     }
     ck_assert_int_eq(end_of(child), 0);
-    expect(MAPSEG_OK, seg, mapseg_lock(seg));
-    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_lock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
     ck_assert_str_eq(mapseg_data(seg), "without");
     mapseg_free(seg);
     give_proc_back();
@@ -771,7 +768,7 @@ END_TEST
 static void
 add_sandboxes(Suite *suite)
 {
-    TCase *group = new_case(suite, "sandboxes", 60);
+    TCase *group = new_case(suite, "sandboxes");
 
     tcase_add_loop_test(group, a_reader_in_a_sandbox, 0, 4);
     tcase_add_test(group, a_writer_in_a_sandbox);
@@ -787,7 +784,7 @@ add_sandboxes(Suite *suite)
 static void
 add_without_proc(Suite *suite)
 {
-    TCase *group = new_case(suite, "without /proc", 60);
+    TCase *group = new_case(suite, "without /proc");
 
     tcase_add_test(group, names_without_proc);
     tcase_add_loop_test(group, the_loss_is_named, 0, 2);
@@ -805,9 +802,9 @@ main(void)
 {
     Suite *suite = new_suite("sandbox");
 
-    if (need(has_sandbox() && !under_valgrind(), "seccomp filters are not to be had"))
+    if (skip_unless(has_sandbox() && !under_valgrind(), "seccomp filters are not to be had"))
         add_sandboxes(suite);
-    if (need(can_unmount(), "to take /proc away takes root and a mount namespace"))
+    if (skip_unless(can_unmount(), "to take /proc away takes root and a mount namespace"))
         add_without_proc(suite);
     return run_suite(suite);
 }

@@ -6,7 +6,7 @@
  * service; but each call ends once its time is over, no process crashes, nothing outside of the
  * mapping is touched, and no other file.
  */
-#include "process.h"
+#include "support.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -41,42 +41,6 @@
 #define PATIENCE SECOND
 
 /* --------------------------------------------------------- the place -- */
-
-/** A /dev/shm that nobody else sees, of that size. */
-static bool
-mount_shm(const char *options)
-{
-    char data[80];
-
-    (void)snprintf(data, sizeof(data), "mode=1777,%s", options);
-    return unshare(CLONE_NEWNS) == 0 &&
-           mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
-           mount("mapsegtest", SHM, "tmpfs", 0, data) == 0;
-}
-
-static void
-use_own_shm(const char *options)
-{
-    if (!mount_shm(options))
-        broken(__FILE__, __LINE__, "mount: %s", strerror(errno));
-}
-
-static bool
-can_mount(void)
-{
-    int status = -1;
-    pid_t pid = fork();
-
-    if (pid == 0)
-        _exit(mount_shm("size=1m") ? 0 : 1);
-    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
-}
-
-static void
-become_nobody(void)
-{
-    need(setgid(NOBODY) == 0 && setuid(NOBODY) == 0);
-}
 
 /* ----------------------------------------------------- calls in time -- */
 
@@ -376,7 +340,7 @@ list_all(void)
     mapseg_list *list = NULL;
 
     if (in_time_result(0, mapseg_list_new(&list)) != MAPSEG_OK)
-        broken(__FILE__, __LINE__, "no list");
+        broken("no list");
     /* To the reader most of them are closed. */
     need(my_number == READER || mapseg_list_count(list) >= 6);
     mapseg_list_free(list);
@@ -451,11 +415,11 @@ bear_child(mapseg *seg)
 static void
 make_own(void)
 {
-    char key[160];
+    char key[KEY_BYTES + 32];
     mapseg *seg;
 
     (void)snprintf(key, sizeof(key), "%s-own%d", arena->place.key, my_number);
-    seg = handle_of(key);
+    seg = handle_for(key);
     need_result(MAPSEG_OK, in_time_result(0, mapseg_create(seg, 100, MAPSEG_READ_WRITE)));
     need_result(MAPSEG_OK, in_time_result(0, mapseg_detach(seg)));
     mapseg_free(seg);
@@ -549,7 +513,7 @@ live(struct stage *stage)
     watch_hangs();
     if (my_number == READER)
         become_nobody();
-    seg = arena->fd >= 0 ? mapseg_new() : handle_of(arena->place.key);
+    seg = arena->fd >= 0 ? mapseg_new() : handle_for(arena->place.key);
     need(seg != NULL);
     while (goes_on()) {
         if (mapseg_is_attached(seg))
@@ -841,13 +805,13 @@ check_witness(const char *path, const struct witness before[FILES], size_t expec
         const struct stat *is = &after[i].status;
 
         if (strcmp(before[i].name, after[i].name) != 0)
-            broken(__FILE__, __LINE__, "%s was there, %s is", before[i].name, after[i].name);
+            broken("%s was there, %s is", before[i].name, after[i].name);
         if (was->st_ino != is->st_ino || was->st_mode != is->st_mode ||
             was->st_nlink != is->st_nlink || was->st_size != is->st_size ||
             was->st_uid != is->st_uid || before[i].digest != after[i].digest ||
             (!S_ISDIR(was->st_mode) &&
              memcmp(&was->st_mtim, &is->st_mtim, sizeof(was->st_mtim)) != 0))
-            broken(__FILE__, __LINE__, "%s was touched", before[i].name);
+            broken("%s was touched", before[i].name);
     }
     need_number(expected, found);
 }
@@ -869,7 +833,7 @@ put_bystanders(void)
         need(fd >= 0 && write(fd, path, sizeof(path)) == (ssize_t)sizeof(path));
         (void)close(fd);
         (void)snprintf(key, sizeof(key), "shm:segment%d", i);
-        seg = created_at(key, 3000, MAPSEG_PERSISTENT);
+        seg = created_as(key, 3000, MAPSEG_PERSISTENT);
         memset(mapseg_data(seg), i, 3000);
         mapseg_free(seg);
     }
@@ -906,13 +870,13 @@ set_arena(bool nameless)
     mapseg_options options = MAPSEG_OPTIONS_INIT;
     mapseg *seg;
 
-    arena = share(sizeof(*arena));
+    arena = shared_memory(sizeof(*arena));
     arena->fd = -1;
     arena->read_fd = -1;
     new_place(&arena->place);
     options.flags = MAPSEG_PERSISTENT;
     options.mode = 0644;
-    seg = handle_of(nameless ? "memfd:" : arena->place.key);
+    seg = handle_for(nameless ? "memfd:" : arena->place.key);
     need_result(MAPSEG_OK, mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
     if (nameless) {
         arena->fd = exported_fd(seg, MAPSEG_READ_WRITE);
@@ -953,15 +917,14 @@ all_has_happened(void)
 static void
 let_them_fight(const pid_t *pids, size_t processes)
 {
-    int64_t begun = now();
+    int64_t begun = now_ns();
 
-    while (now() < begun + hostile_time() || (now() < begun + HANG && !all_has_happened())) {
+    while (now_ns() < begun + hostile_time() || (now_ns() < begun + HANG && !all_has_happened())) {
         for (size_t i = 0; i < processes; i++) {
             int status = 0;
 
             if (waitpid(pids[i], &status, WNOHANG) != 0)
-                broken(__FILE__, __LINE__, "process %zu ended with wait status 0x%x", i,
-                       (unsigned)status);
+                broken("process %zu ended with wait status 0x%x", i, (unsigned)status);
         }
         nap(10 * MILLISECOND);
     }
@@ -977,7 +940,7 @@ static void
 check_recovery(void)
 {
     struct mapseg_header *header = map_arena();
-    mapseg *seg = arena->fd >= 0 ? mapseg_new() : handle_of(arena->place.key);
+    mapseg *seg = arena->fd >= 0 ? mapseg_new() : handle_for(arena->place.key);
     uint64_t version = 1;
     char byte;
 
@@ -1003,7 +966,7 @@ START_TEST(header_is_scribbled_on)
     pid_t pids[1 + VICTIMS + SCRIBBLERS];
     size_t processes = 0, outside_count, inside_count;
 
-    use_own_shm("size=16m");
+    use_tiny_shm("size=16m");
     put_bystanders();
     set_arena(_i == 1);
     outside_count = take_witness(SHM, outside);
@@ -1033,7 +996,7 @@ END_TEST
 static void
 attach_and_wait(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     atomic_store(&stage->ready, 1);
     await(&stage->go, 1);
@@ -1050,13 +1013,13 @@ START_TEST(word_names_another_who_lives)
     uint32_t slot;
     pid_t pid;
 
-    make_segment(&stage->place, 100, 0);
+    leave_persistent(stage->place.key, 100, 0);
     header = map_header(stage->place.path);
     pid = start(attach_and_wait, stage);
     await(&stage->ready, 1);
     slot = slot_in_maps(pid, stage->place.path);
     need(slot != 0);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     watch_hangs();
     for (int i = 0; i < 2; i++) {
         mapseg_result result;
@@ -1079,7 +1042,7 @@ START_TEST(word_names_another_who_lives)
     mapseg_free(seg);
     atomic_store(&stage->go, 1);
     finish(pid);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -1094,9 +1057,9 @@ START_TEST(word_names_nobody)
     uint32_t slot;
     mapseg *seg;
 
-    make_segment(&stage->place, 100, 0);
+    leave_persistent(stage->place.key, 100, 0);
     header = map_header(stage->place.path);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     slot = slot_in_maps(getpid(), stage->place.path);
     watch_hangs();
     for (uint32_t i = 0; i < 4 * sizeof(owners) / sizeof(*owners); i++) {
@@ -1125,7 +1088,7 @@ START_TEST(word_names_nobody)
     }
     set_lock_word(header, 0);
     mapseg_free(seg);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -1214,14 +1177,14 @@ START_TEST(every_byte_is_held)
     mapseg *seg;
     pid_t pid;
 
-    use_own_shm("size=2m");
-    make_segment(&stage->place, 100, 0);
+    use_tiny_shm("size=2m");
+    leave_persistent(stage->place.key, 100, 0);
     need(chmod(stage->place.path, 0644) == 0);
     inode = inode_of(stage->place.path);
     held.count = MAPSEG_NAME_BYTE + 1;
     held.to_read = _i == 1;
     pid = start_to_hold(stage);
-    seg = handle_of(stage->place.key);
+    seg = handle_for(stage->place.key);
     watch_hangs();
     need_result(MAPSEG_TIMED_OUT, attach_for(seg, MAPSEG_READ_WRITE, 200 * MILLISECOND));
     need(*mapseg_error_string(seg) != '\0');
@@ -1250,12 +1213,12 @@ START_TEST(every_slot_is_held)
     mapseg *seg;
     pid_t pid;
 
-    use_own_shm("size=2m");
-    make_segment(&stage->place, 100, 0);
+    use_tiny_shm("size=2m");
+    leave_persistent(stage->place.key, 100, 0);
     held.first = MAPSEG_FIRST_SLOT;
     held.count = MAPSEG_LAST_SLOT;
     pid = start_to_hold(stage);
-    seg = handle_of(stage->place.key);
+    seg = handle_for(stage->place.key);
     watch_hangs();
     need_result(MAPSEG_TIMED_OUT, attach_for(seg, MAPSEG_READ_WRITE, 200 * MILLISECOND));
     need_result(MAPSEG_IN_USE, in_time_result(PATIENCE, mapseg_reclaim(seg)));
@@ -1276,9 +1239,9 @@ START_TEST(every_other_byte_is_held)
     char byte;
     pid_t pid;
 
-    use_own_shm("size=2m");
+    use_tiny_shm("size=2m");
     /* Without children, or the peer would be attached too. */
-    seg = created_at(stage->place.key, 100, MAPSEG_NO_FORK);
+    seg = created_as(stage->place.key, 100, MAPSEG_NO_FORK);
     header = map_header(stage->place.path);
     slot = slot_in_maps(getpid(), stage->place.path);
     need(slot != 0);
@@ -1296,7 +1259,7 @@ START_TEST(every_other_byte_is_held)
                 in_time_result(50 * MILLISECOND, mapseg_lock_for(seg, 50 * MILLISECOND)));
     need_result(MAPSEG_WOULD_BLOCK, in_time_result(0, mapseg_try_lock(seg)));
     need_result(MAPSEG_OK, in_time_result(PATIENCE, mapseg_read(seg, 0, &byte, 1, NULL)));
-    late = handle_of(stage->place.key);
+    late = handle_for(stage->place.key);
     need_result(MAPSEG_TIMED_OUT, attach_for(late, MAPSEG_READ_WRITE, 100 * MILLISECOND));
     kill_and_reap(pid);
     need_result(MAPSEG_OWNER_DIED, in_time_result(0, mapseg_lock_for(seg, HANG)));
@@ -1305,10 +1268,10 @@ START_TEST(every_other_byte_is_held)
     pid = start_to_hold(stage);
     /* Not the last one out as far as it can tell. */
     need_result(MAPSEG_OK, in_time_result(0, mapseg_detach(seg)));
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     kill_and_reap(pid);
     need_result(MAPSEG_OK, in_time_result(PATIENCE, mapseg_reclaim(late)));
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
     mapseg_free(late);
     mapseg_free(seg);
 }
@@ -1335,11 +1298,11 @@ START_TEST(file_is_leased)
     mapseg *seg;
     pid_t pid;
 
-    use_own_shm("size=2m");
-    make_segment(&stage->place, 100, 0);
+    use_tiny_shm("size=2m");
+    leave_persistent(stage->place.key, 100, 0);
     pid = start(lease, stage);
     await(&stage->ready, 1);
-    seg = handle_of(stage->place.key);
+    seg = handle_for(stage->place.key);
     watch_hangs();
     need_result(MAPSEG_TIMED_OUT, attach_for(seg, MAPSEG_READ_WRITE, 100 * MILLISECOND));
     need_result(MAPSEG_TIMED_OUT, attach_for(seg, MAPSEG_READ_ONLY, 100 * MILLISECOND));
@@ -1379,7 +1342,7 @@ steal_wakes(struct stage *stage)
 static void
 hold_a_while(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     for (int i = 1; i <= 10; i++) {
         await(&stage->go, i);
@@ -1397,14 +1360,14 @@ START_TEST(wakes_are_stolen)
     mapseg *seg;
     pid_t thieves[6], holder;
 
-    use_own_shm("size=2m");
-    make_segment(&stage->place, 100, 0);
+    use_tiny_shm("size=2m");
+    leave_persistent(stage->place.key, 100, 0);
     need(chmod(stage->place.path, 0644) == 0);
     for (int i = 0; i < 6; i++)
         thieves[i] = start(steal_wakes, stage);
     await(&stage->ready, 6);
     holder = start(hold_a_while, stage);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     for (int i = 1; i <= 10; i++) {
         atomic_store(&stage->go, i);
         await(&stage->told[0], i);
@@ -1415,7 +1378,7 @@ START_TEST(wakes_are_stolen)
     for (int i = 0; i < 6; i++)
         kill_and_reap(thieves[i]);
     mapseg_free(seg);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -1495,7 +1458,7 @@ static void (*const habits[])(mapseg *seg) = {
 static void
 follow_habit(struct stage *stage)
 {
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
 
     atomic_store(&stage->ready, 1);
     for (;;)
@@ -1552,11 +1515,11 @@ START_TEST(stopped_at_any_moment)
     mapseg *seg;
     pid_t pid;
 
-    use_own_shm("size=4m");
+    use_tiny_shm("size=4m");
     stage->number = _i;
     pid = start(follow_habit, stage);
     await(&stage->ready, 1);
-    seg = handle_of(stage->place.key);
+    seg = handle_for(stage->place.key);
     watch_hangs();
     for (int i = 0; i < 12; i++) {
         nap(next_random(&random) % 3000 * MICROSECOND);
@@ -1570,14 +1533,14 @@ START_TEST(stopped_at_any_moment)
     need(mapseg_is_attached(seg));
     need_result(MAPSEG_OK, in_time_result(0, mapseg_lock_for(seg, HANG)));
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
 static void
 write_and_stop(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     need_result(MAPSEG_OK, mapseg_write_begin(seg));
     atomic_store(&stage->ready, 1);
@@ -1596,10 +1559,10 @@ START_TEST(writer_is_stopped)
     char byte;
     pid_t pid;
 
-    make_segment(&stage->place, 100, 0);
+    leave_persistent(stage->place.key, 100, 0);
     pid = start(write_and_stop, stage);
     need(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     watch_hangs();
     need_result(MAPSEG_TIMED_OUT,
                 in_time_result(30 * MILLISECOND, mapseg_lock_for(seg, 30 * MILLISECOND)));
@@ -1622,7 +1585,7 @@ START_TEST(writer_is_stopped)
     need_result(MAPSEG_OK, in_time_result(0, mapseg_write_end(seg)));
     need_result(MAPSEG_OK, in_time_result(PATIENCE, mapseg_read(seg, 0, &byte, 1, &version)));
     mapseg_free(seg);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -1679,9 +1642,9 @@ START_TEST(thousand_descriptors_are_sent)
     static const int types[] = {SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM};
     struct rlimit limit, all;
     struct mapseg_message message;
-    mapseg *sender = created_at("memfd:", 1000, 0);
+    mapseg *sender = created("memfd:", 1000);
     mapseg *receiver = mapseg_new();
-    unsigned descriptors, mappings;
+    int descriptors, mappings;
     int ends[2];
     int fd = exported_fd(sender, MAPSEG_READ_WRITE);
 
@@ -1758,7 +1721,7 @@ fill_with_names(void)
 }
 
 static unsigned
-count_names(void)
+count_all_names(void)
 {
     DIR *directory = opendir(SHM);
     unsigned names = 0;
@@ -1774,7 +1737,7 @@ count_names(void)
 static void
 use_reserved(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     unsigned char *copy = malloc(mapseg_size(seg));
     uint64_t version = 0;
 
@@ -1798,16 +1761,16 @@ START_TEST(place_is_filled)
     unsigned names;
     mapseg *seg;
 
-    use_own_shm(_i == 0 ? "size=2m" : "size=2m,nr_inodes=50");
-    make_segment(&stage->place, 300000, 0);
+    use_tiny_shm(_i == 0 ? "size=2m" : "size=2m,nr_inodes=50");
+    leave_persistent(stage->place.key, 300000, 0);
     new_place(&late);
     if (_i == 0)
         fill_up();
     else
         fill_with_names();
-    names = count_names();
+    names = count_all_names();
     need(statvfs(SHM, &before) == 0);
-    seg = handle_of(late.key);
+    seg = handle_for(late.key);
     watch_hangs();
     for (size_t size = 1; size < (1 << 22); size *= 8)
         need_result(MAPSEG_OUT_OF_RESOURCES,
@@ -1815,19 +1778,19 @@ START_TEST(place_is_filled)
     need_result(
         MAPSEG_OUT_OF_RESOURCES,
         in_time_result(PATIENCE, mapseg_create_or_attach(seg, 10, MAPSEG_READ_WRITE, NULL)));
-    need(!name_exists(late.path));
+    need(!exists(late.path));
     need(statvfs(SHM, &after) == 0);
     need_number(before.f_bfree, after.f_bfree);
     need_number(before.f_ffree, after.f_ffree);
-    need_number(names, count_names());
+    need_number(names, count_all_names());
     mapseg_free(seg);
 
     finish(start(use_reserved, stage));
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     look_at(seg);
     finish(start(use_reserved, stage));
     mapseg_free(seg);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -1857,10 +1820,10 @@ START_TEST(holes_are_punched)
     mapseg *seg;
     pid_t pid;
 
-    use_own_shm("size=2m");
-    make_segment(&stage->place, DATA_BYTES, 0);
+    use_tiny_shm("size=2m");
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     pid = start(punch_again_and_again, stage);
-    seg = handle_of(stage->place.key);
+    seg = handle_for(stage->place.key);
     watch_hangs();
     await(&stage->ready, 1);
     need_result(MAPSEG_NOT_A_SEGMENT, attach_for(seg, MAPSEG_READ_WRITE, 50 * MILLISECOND));
@@ -1868,7 +1831,7 @@ START_TEST(holes_are_punched)
     finish(pid);
 
     need(unlink(stage->place.path) == 0);
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     need_result(MAPSEG_OK, attach_for(seg, MAPSEG_READ_WRITE, HANG));
     memset(mapseg_data(seg), 0x33, DATA_BYTES);
     atomic_store(&stage->go, 0);
@@ -1905,9 +1868,9 @@ attached_to_hole(struct stage *stage)
     mapseg *seg;
     int fd;
 
-    use_own_shm("size=2m");
-    make_segment(&stage->place, DATA_BYTES, 0);
-    seg = attached_to(stage->place.key);
+    use_tiny_shm("size=2m");
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     /* So that it has touched the lock before, and thinks that it may again. */
     need_result(MAPSEG_OK, mapseg_lock(seg));
     need_result(MAPSEG_OK, mapseg_unlock(seg));
@@ -1948,7 +1911,7 @@ START_TEST(hole_in_a_full_place_is_left)
 {
     struct stage *stage = new_stage();
     mapseg *seg = attached_to_hole(stage);
-    mapseg *late = handle_of(stage->place.key);
+    mapseg *late = handle_for(stage->place.key);
 
     export(seg);
     need_result(MAPSEG_NOT_A_SEGMENT, attach_for(late, MAPSEG_READ_WRITE, 50 * MILLISECOND));
@@ -2061,7 +2024,7 @@ static void (*const cautious[])(mapseg *seg) = {read_and_leave, lock_and_leave, 
 static void
 be_cautious(struct stage *stage)
 {
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
 
     watch_hangs();
     while (atomic_load(&stage->go) == 0)
@@ -2078,8 +2041,8 @@ START_TEST(file_comes_and_goes)
     struct stage *stage = new_stage();
     pid_t peer, victim;
 
-    use_own_shm("size=2m");
-    make_segment(&stage->place, DATA_BYTES, 0);
+    use_tiny_shm("size=2m");
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     stage->number = _i;
     peer = start(shorten_again_and_again, stage);
     victim = start(be_cautious, stage);
@@ -2094,25 +2057,25 @@ END_TEST
 static void
 add_cases(Suite *suite)
 {
-    TCase *tcase = suite_case(suite, "scribblers");
+    TCase *tcase = new_case(suite, "scribblers");
 
     tcase_set_timeout(tcase, (double)(hostile_time() / SECOND) + TEST_TIMEOUT);
     tcase_add_loop_test(tcase, header_is_scribbled_on, 0, 2);
     tcase_add_test(tcase, word_names_another_who_lives);
     tcase_add_test(tcase, word_names_nobody);
 
-    tcase = suite_case(suite, "holders");
+    tcase = new_case(suite, "holders");
     tcase_add_loop_test(tcase, every_byte_is_held, 0, 2);
     tcase_add_test(tcase, every_slot_is_held);
     tcase_add_test(tcase, every_other_byte_is_held);
     tcase_add_test(tcase, file_is_leased);
     tcase_add_test(tcase, wakes_are_stolen);
 
-    tcase = suite_case(suite, "stopped");
+    tcase = new_case(suite, "stopped");
     tcase_add_loop_test(tcase, stopped_at_any_moment, 0, HABITS);
     tcase_add_test(tcase, writer_is_stopped);
 
-    tcase = suite_case(suite, "floods");
+    tcase = new_case(suite, "floods");
     tcase_add_loop_test(tcase, thousand_descriptors_are_sent, 0, 6);
     tcase_add_loop_test(tcase, place_is_filled, 0, 2);
     tcase_add_test(tcase, holes_are_punched);
@@ -2126,20 +2089,10 @@ int
 main(void)
 {
     Suite *suite;
-    SRunner *runner;
-    int failures;
 
-    if (geteuid() != 0 || !can_mount()) {
-        printf("SKIP: a private /dev/shm needs root\n");
-        return 77;
-    }
-    suite_begin("hostile");
-    suite = suite_create("hostile");
+    if (!skip_unless(is_root() && can_unmount(), "a private /dev/shm needs root"))
+        return EXIT_SKIPPED;
+    suite = new_suite("hostile");
     add_cases(suite);
-    runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_FORK);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return suite_end(failures);
+    return run_suite(suite);
 }

@@ -95,7 +95,7 @@ static struct msi_os_operations real;
 static void
 enter_attached(struct scene *in)
 {
-    victim = attached_to(in->stage.place.key);
+    victim = attached(in->stage.place.key, MAPSEG_READ_WRITE);
     atomic_store(&in->slot, victim->lock.slot);
 }
 
@@ -111,7 +111,7 @@ enter_used(struct scene *in)
 static void
 enter_warm(struct scene *in)
 {
-    mapseg *other = created_at("memfd:", DATA_BYTES, 0);
+    mapseg *other = created("memfd:", DATA_BYTES);
 
     /* Knows this thread, and leaves the word to whoever has it. */
     need_result(MAPSEG_OK, mapseg_lock(other));
@@ -122,7 +122,7 @@ enter_warm(struct scene *in)
 static void
 enter_with_key(struct scene *in)
 {
-    victim = handle_of(in->stage.place.key);
+    victim = handle_for(in->stage.place.key);
 }
 
 static void
@@ -427,7 +427,7 @@ static void
 enter_memfd(struct scene *in)
 {
     (void)in;
-    victim = handle_of("memfd:");
+    victim = handle_for("memfd:");
 }
 
 /* ------------------------------------------------------------- the scenery -- */
@@ -435,7 +435,7 @@ enter_memfd(struct scene *in)
 static void
 witness_segment(struct scene *in)
 {
-    in->witness = created_at(in->stage.place.key, DATA_BYTES,
+    in->witness = created_as(in->stage.place.key, DATA_BYTES,
                              in->operation->flags | (uint32_t)MAPSEG_NO_FORK);
     ((struct pair *)data_of(in->witness))->mark = UNKEPT;
     in->header = map_header(in->stage.place.path);
@@ -469,14 +469,14 @@ witness_of_a_death(struct scene *in)
 static void
 abandon_segment(struct stage *stage)
 {
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
 
     ((struct pair *)data_of(seg))->mark = UNKEPT;
 }
 
 /** Crash debris: nobody is attached. */
 static void
-leave_debris(struct scene *in)
+leave_half_used(struct scene *in)
 {
     finish(start(abandon_segment, &in->stage));
     in->header = map_header(in->stage.place.path);
@@ -531,7 +531,7 @@ be_heir(struct stage *stage)
 
         while (atomic_load(&in->heir_call) < round)
             nap(50 * MICROSECOND);
-        seg = attached_to(in->stage.place.key);
+        seg = attached(in->stage.place.key, MAPSEG_READ_WRITE);
         pair = mapseg_data(seg);
         result = mapseg_lock(seg);
         need(mapseg_result_owes_unlock(result));
@@ -549,13 +549,13 @@ be_heir(struct stage *stage)
 static void
 put_heir_to_sleep(struct scene *in)
 {
-    int64_t deadline = now() + HANG;
+    int64_t deadline = now_ns() + HANG;
 
     if (!in->operation->heir)
         return;
     atomic_fetch_add(&in->heir_call, 1);
     while ((lock_word(in->header) & MAPSEG_LOCK_SLEEPERS) == 0 || !is_asleep(in->heir)) {
-        need(now() < deadline);
+        need(now_ns() < deadline);
         nap(20 * MICROSECOND);
     }
 }
@@ -575,11 +575,11 @@ died_inside(const struct scene *in)
 static mapseg_result
 lock_after(mapseg *seg, bool wait)
 {
-    int64_t begun = now();
+    int64_t begun = now_ns();
     mapseg_result result = wait ? mapseg_lock_for(seg, HANG) : mapseg_try_lock(seg);
 
-    if (now() - begun > longest)
-        longest = now() - begun;
+    if (now_ns() - begun > longest)
+        longest = now_ns() - begun;
     need(result == MAPSEG_OK || result == MAPSEG_OWNER_DIED);
     return result;
 }
@@ -609,7 +609,7 @@ static void
 check_name(struct scene *in)
 {
     need_number(in->inode, inode_of(in->stage.place.path));
-    mapseg_free(attached_to(in->stage.place.key));
+    mapseg_free(attached(in->stage.place.key, MAPSEG_READ_WRITE));
     need_number(in->inode, inode_of(in->stage.place.path));
 }
 
@@ -619,7 +619,7 @@ end_witness(struct scene *in)
 {
     mapseg_free(in->witness);
     in->witness = NULL;
-    need(!name_exists(in->stage.place.path));
+    need(!exists(in->stage.place.path));
 }
 
 static bool
@@ -673,16 +673,16 @@ check_heir(struct scene *in)
     uint32_t owner = in->word & MAPSEG_LOCK_OWNER;
     bool held = owner != 0 && owner == atomic_load(&in->slot);
     bool marked = !held && (in->word & MAPSEG_LOCK_DIED) != 0;
-    int64_t begun = now();
+    int64_t begun = now_ns();
 
     need(held || !died_inside(in));
     witness_lets_go(in);
     while (atomic_load(&in->heir_done) != atomic_load(&in->heir_call)) {
-        need(now() - begun < HANG);
+        need(now_ns() - begun < HANG);
         nap(20 * MICROSECOND);
     }
-    if (now() - begun > longest)
-        longest = now() - begun;
+    if (now_ns() - begun > longest)
+        longest = now_ns() - begun;
     /* A mark without an owner may have been met by the heir before. */
     need(marked || atomic_load(&in->heir_told) == held);
     check_lock(in, in->witness, false);
@@ -700,30 +700,30 @@ check_debris(struct scene *in)
     need(held || !died_inside(in));
     need_number(in->inode, inode_of(in->stage.place.path));
     need_number(MAPSEG_USE_STALE, use_of(in->stage.place.key));
-    seg = attached_to(in->stage.place.key);
+    seg = attached(in->stage.place.key, MAPSEG_READ_WRITE);
     check_lock(in, seg, held);
     mapseg_free(seg);
-    need(!name_exists(in->stage.place.path));
+    need(!exists(in->stage.place.path));
 }
 
 /** The last one out has removed the segment or left it whole. */
 static void
 check_left(struct scene *in)
 {
-    if (name_exists(in->stage.place.path)) {
+    if (exists(in->stage.place.path)) {
         check_debris(in);
         return;
     }
     need(!died_inside(in));
-    mapseg_free(created_at(in->stage.place.key, DATA_BYTES, 0));
-    need(!name_exists(in->stage.place.path));
+    mapseg_free(created(in->stage.place.key, DATA_BYTES));
+    need(!exists(in->stage.place.path));
 }
 
 /** A segment of that name is whole or not there. */
 static void
 look_at_name(struct stage *stage)
 {
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
     mapseg_result result = mapseg_attach(seg, MAPSEG_READ_WRITE);
 
     if (result == MAPSEG_OK) {
@@ -739,7 +739,7 @@ look_at_name(struct stage *stage)
 static void
 look_at_filled(struct stage *stage)
 {
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
     mapseg_result result = mapseg_attach(seg, MAPSEG_READ_ONLY);
 
     if (result == MAPSEG_OK) {
@@ -757,21 +757,21 @@ static void
 check_made(struct scene *in)
 {
     look_at_name(&in->stage);
-    need(!name_exists(in->stage.place.path));
-    mapseg_free(created_at(in->stage.place.key, DATA_BYTES, 0));
-    need(!name_exists(in->stage.place.path));
+    need(!exists(in->stage.place.path));
+    mapseg_free(created(in->stage.place.key, DATA_BYTES));
+    need(!exists(in->stage.place.path));
 }
 
 /** The name of an unfinished file is found and cleared. */
 static void
 check_old_made(struct scene *in)
 {
-    mapseg *seg = handle_of(private_key);
+    mapseg *seg = handle_for(private_key);
 
     check_made(in);
-    if (name_exists(private_path))
+    if (exists(private_path))
         need_result(MAPSEG_OK, mapseg_reclaim(seg));
-    need(!name_exists(private_path));
+    need(!exists(private_path));
     mapseg_free(seg);
 }
 
@@ -812,10 +812,10 @@ check_made_anew(struct scene *in)
 
     if (inode == in->inode)
         need_number(UNKEPT, mark_of(in->stage.place.path));
-    seg = created_at(in->stage.place.key, DATA_BYTES, (uint32_t)MAPSEG_RECLAIM);
+    seg = created_as(in->stage.place.key, DATA_BYTES, (uint32_t)MAPSEG_RECLAIM);
     need(inode_of(in->stage.place.path) != in->inode);
     mapseg_free(seg);
-    need(!name_exists(in->stage.place.path));
+    need(!exists(in->stage.place.path));
 }
 
 /** The name is gone or it is not; who is attached does not mind, and a new
@@ -824,7 +824,7 @@ static void
 check_removed(struct scene *in)
 {
     uint64_t inode = inode_of(in->stage.place.path);
-    mapseg *seg = handle_of(in->stage.place.key);
+    mapseg *seg = handle_for(in->stage.place.key);
 
     need(inode == in->inode || inode == 0);
     need_result(inode == 0 ? MAPSEG_NOT_FOUND : MAPSEG_OK, mapseg_remove(seg));
@@ -832,21 +832,21 @@ check_removed(struct scene *in)
     check_lock(in, in->witness, false);
     mapseg_free(in->witness);
     in->witness = NULL;
-    need(name_exists(in->stage.place.path));
+    need(exists(in->stage.place.path));
     mapseg_free(seg);
-    need(!name_exists(in->stage.place.path));
+    need(!exists(in->stage.place.path));
 }
 
 /** Waits for all children, which the victim may have left to us. */
 static void
 reap_children(void)
 {
-    int64_t deadline = now() + HANG;
+    int64_t deadline = now_ns() + HANG;
     int status;
     pid_t pid;
 
     while ((pid = waitpid(-1, &status, WNOHANG)) != -1) {
-        need(now() < deadline);
+        need(now_ns() < deadline);
         need(pid == 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 0));
         nap(20 * MICROSECOND);
     }
@@ -983,7 +983,7 @@ static void
 kill_along(const struct operation *operation)
 {
     struct path path = {NULL, 0, 0};
-    int64_t begun = now();
+    int64_t begun = now_ns();
     int deaths = 0;
     int calls = 0;
 
@@ -999,7 +999,7 @@ kill_along(const struct operation *operation)
     (void)printf("%-38s %5d points, %4d deaths, %2d behind calls, lock after %lld us at most, "
                  "%lld ms\n",
                  operation->name, path.count, deaths, calls, (long long)(longest / MICROSECOND),
-                 (long long)((now() - begun) / MILLISECOND));
+                 (long long)((now_ns() - begun) / MILLISECOND));
     (void)fflush(stdout);
     free(path.points);
 }
@@ -1093,7 +1093,7 @@ static const struct operation operations[] = {
      .act = act_attach,
      .check = check_haunted},
     {.name = "attach to debris",
-     .set = leave_debris,
+     .set = leave_half_used,
      .enter = enter_with_key,
      .act = act_attach,
      .check = check_debris},
@@ -1109,12 +1109,12 @@ static const struct operation operations[] = {
      .act = act_detach,
      .check = check_heir},
     {.name = "detach as the last one",
-     .set = leave_debris,
+     .set = leave_half_used,
      .enter = enter_used,
      .act = act_detach,
      .check = check_left},
     {.name = "detach as the last one, with the lock",
-     .set = leave_debris,
+     .set = leave_half_used,
      .enter = enter_locked,
      .act = act_detach,
      .check = check_left},
@@ -1148,7 +1148,7 @@ static const struct operation operations[] = {
      .act = act_create,
      .check = check_nothing},
     {.name = "create over debris",
-     .set = leave_debris,
+     .set = leave_half_used,
      .enter = enter_with_key,
      .act = act_create_anew,
      .check = check_made_anew},
@@ -1163,7 +1163,7 @@ static const struct operation operations[] = {
      .act = act_remove,
      .check = check_removed},
     {.name = "reclaim",
-     .set = leave_debris,
+     .set = leave_half_used,
      .enter = enter_with_key,
      .act = act_reclaim,
      .check = check_left},
@@ -1193,7 +1193,7 @@ START_TEST(death_at_every_step)
     /* Grandchildren that lose their parent become ours. */
     need(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
     real = msi_os;
-    scene = share(sizeof(*scene));
+    scene = shared_memory(sizeof(*scene));
     if (operation->heir)
         scene->heir = start(be_heir, &scene->stage);
     kill_along(operation);
@@ -1210,26 +1210,17 @@ main(void)
     const char *refused = stepping_refused();
     Suite *suite;
     TCase *tcase;
-    SRunner *runner;
-    int failures;
 
-    if (refused != NULL) {
-        (void)printf("skipped: %s\n", refused);
-        return 77;
-    }
-    suite = suite_create("steps");
+    if (!skip_unless(refused == NULL, refused))
+        return EXIT_SKIPPED;
+    suite = new_suite("steps");
     tcase = tcase_create("steps");
     private_number = (uint64_t)getpid() << 32 | 0x5eed;
     (void)snprintf(private_key, sizeof(private_key), "shm:.mapseg-%016" PRIx64, private_number);
     (void)snprintf(private_path, sizeof(private_path), "/dev/shm/.mapseg-%016" PRIx64,
                    private_number);
-    suite_begin("steps");
     tcase_set_timeout(tcase, wants_all() ? 2 * WALK_TIMEOUT : WALK_TIMEOUT);
     tcase_add_loop_test(tcase, death_at_every_step, 0, OPERATIONS);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return suite_end(failures);
+    return run_suite(suite);
 }

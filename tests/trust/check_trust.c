@@ -25,7 +25,6 @@
 #include <unistd.h>
 
 #define ROOT 0
-#define NOBODY 65534
 #define THIRD_USER 65533
 
 #define DATA_BYTES 6000
@@ -48,7 +47,7 @@ static struct {
     uid_t other; /* somebody else, and not root */
 } scene;
 
-enum place { PLACE_SHM, PLACE_PLAIN, PLACE_FILE, PLACE_RUNTIME, PLACES };
+enum place_kind { PLACE_SHM, PLACE_PLAIN, PLACE_FILE, PLACE_RUNTIME, PLACES };
 
 static const char *const place_names[] = {"shm", "plain", "file", "runtime"};
 
@@ -106,7 +105,7 @@ use_runtime_directory(const char *name)
 
 /** A file system of our own with nothing at the key yet. */
 static void
-set_scene(enum place place, uid_t user)
+set_scene(enum place_kind place, uid_t user)
 {
     char name[KEY_BYTES];
 
@@ -169,7 +168,7 @@ put_segment(const char *path, mode_t mode, uid_t owner)
     snprintf(key, sizeof key, "file:%s", path);
     seg = handle_for(key);
     options.flags = MAPSEG_PERSISTENT | MAPSEG_ALLOW_SHARED_DIRECTORY;
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
     memset(mapseg_data(seg), OWN_BYTE, DATA_BYTES);
     mapseg_free(seg);
     give(path, mode, owner);
@@ -473,7 +472,7 @@ static struct sleeper
 start_sleeper(enum opener opener)
 {
     struct sleeper sleeper = {-1, shared_memory(sizeof(int))};
-    int64_t deadline = now_ns() + PATIENCE * INT64_C(1000000000);
+    int64_t deadline = now_ns() + HANG;
 
     if (opener == NO_OPENER)
         return sleeper;
@@ -488,7 +487,7 @@ start_sleeper(enum opener opener)
     }
     while (__atomic_load_n(sleeper.opened, __ATOMIC_SEQ_CST) != -1 || !sleeps(sleeper.pid)) {
         ck_assert(now_ns() < deadline);
-        sleep_ms(1);
+        nap(1 * MILLISECOND);
     }
     return sleeper;
 }
@@ -497,18 +496,18 @@ start_sleeper(enum opener opener)
 static void
 end_sleeper(const struct sleeper *sleeper)
 {
-    int64_t deadline = now_ns() + PATIENCE * INT64_C(1000000000);
+    int64_t deadline = now_ns() + HANG;
     int fd;
 
     if (sleeper->pid == -1)
         return;
-    sleep_ms(20);
+    nap(20 * MILLISECOND);
     ck_assert_msg(__atomic_load_n(sleeper->opened, __ATOMIC_SEQ_CST) == -1, "the FIFO was opened");
     fd = open(scene.path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
     ck_assert_int_ge(fd, 0);
     while (__atomic_load_n(sleeper->opened, __ATOMIC_SEQ_CST) != 1) {
         ck_assert(now_ns() < deadline);
-        sleep_ms(1);
+        nap(1 * MILLISECOND);
     }
     close(fd);
     ck_assert_int_eq(kill(sleeper->pid, SIGKILL), 0);
@@ -599,7 +598,7 @@ check_description(void *argument)
 
     become_user();
     seg = handle_of_scene();
-    expect(answers->info, seg, mapseg_info_new(seg, &information));
+    need_call(answers->info, seg, mapseg_info_new(seg, &information));
     if (answers->info == MAPSEG_OK) {
         ck_assert_ptr_nonnull(information);
         ck_assert_msg(information->verdict == answers->attach, "the verdict is %s: %s",
@@ -671,7 +670,7 @@ check_plant(const struct plant *plant)
 
 START_TEST(squatter_is_met_by_root)
 {
-    enum place place = (enum place)(_i % PLACES);
+    enum place_kind place = (enum place_kind)(_i % PLACES);
 
     set_scene(place, ROOT);
     printf("%s at a %s key\n", plants[_i / PLACES].name, place_names[place]);
@@ -682,7 +681,7 @@ END_TEST
 /* A runtime directory has no other users. */
 START_TEST(squatter_is_met_by_a_user)
 {
-    enum place place = (enum place)(_i % PLACE_RUNTIME);
+    enum place_kind place = (enum place_kind)(_i % PLACE_RUNTIME);
 
     set_scene(place, NOBODY);
     printf("%s at a user's %s key\n", plants[_i / PLACE_RUNTIME].name, place_names[place]);
@@ -698,11 +697,11 @@ START_TEST(segment_that_is_sound)
     mapseg_info *information = NULL;
     mapseg *seg;
 
-    set_scene((enum place)_i, ROOT);
+    set_scene((enum place_kind)_i, ROOT);
     put_segment(scene.path, 0600, ROOT);
     seg = handle_of_scene();
-    expect(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
-    expect(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
+    need_call(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
     ck_assert_int_eq(information->verdict, MAPSEG_OK);
     ck_assert_str_eq(information->verdict_text, "");
     mapseg_info_free(information);
@@ -889,7 +888,7 @@ START_TEST(name_swapped_under_attach)
         ck_assert_int_eq(swap.moment, AFTER_THE_OPEN);
         ck_assert_uint_eq(inode_at(mapseg_const_data(seg)), inode);
         ck_assert(is_own_segment(seg));
-        expect(MAPSEG_OK, seg, mapseg_detach(seg));
+        need_call(MAPSEG_OK, seg, mapseg_detach(seg));
     } else {
         ck_assert_msg(result == substitutes[substitute].attach, "%s: %s: %s",
                       substitutes[substitute].name, mapseg_result_name(result),
@@ -987,7 +986,7 @@ attach_to_whatever(mapseg *seg, uint64_t inode)
     if (result == MAPSEG_OK) {
         ck_assert_uint_eq(inode_at(mapseg_const_data(seg)), inode);
         ck_assert_msg(is_own_segment(seg), "this is not the data of the segment");
-        expect(MAPSEG_OK, seg, mapseg_detach(seg));
+        need_call(MAPSEG_OK, seg, mapseg_detach(seg));
     } else {
         ck_assert_msg(result == MAPSEG_UNTRUSTED || result == MAPSEG_NOT_A_SEGMENT ||
                           result == MAPSEG_TIMED_OUT,
@@ -1016,7 +1015,7 @@ START_TEST(name_swapped_all_the_time)
     swapper = start_peer(keep_swapping, stop);
     ck_assert_int_eq(hear(swapper.channel), 'a');
     while (passed < seconds_of_swapping() * 1000000000 ||
-           (passed < PATIENCE * INT64_C(1000000000) && (accepted == 0 || refused == 0))) {
+           (passed < HANG && (accepted == 0 || refused == 0))) {
         if (attach_to_whatever(seg, status.st_ino) == MAPSEG_OK)
             accepted++;
         else
@@ -1096,7 +1095,7 @@ check_verdict(mapseg *seg, mapseg_result verdict, const char *words)
 {
     mapseg_info *information = NULL;
 
-    expect(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
+    need_call(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
     ck_assert_msg(information->verdict == verdict, "%s: %s",
                   mapseg_result_name(information->verdict), information->verdict_text);
     if (verdict != MAPSEG_OK)
@@ -1116,39 +1115,39 @@ START_TEST(directory_that_others_may_change)
 
     set_directory(_i / WAYS, (enum way)(_i % WAYS));
     seg = handle_for(scene.key);
-    expect(expected, seg, mapseg_create(seg, DATA_BYTES, MAPSEG_READ_WRITE));
+    need_call(expected, seg, mapseg_create(seg, DATA_BYTES, MAPSEG_READ_WRITE));
     if (!shared)
-        expect(MAPSEG_OK, seg, mapseg_detach(seg));
+        need_call(MAPSEG_OK, seg, mapseg_detach(seg));
     ck_assert(!exists(scene.path));
     options.flags = MAPSEG_ALLOW_SHARED_DIRECTORY;
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
-    expect(MAPSEG_OK, seg, mapseg_detach(seg));
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_detach(seg));
     ck_assert(!exists(scene.path));
     put_segment(scene.path, 0600, ROOT);
 
-    expect(expected, seg, attach_with(seg, 0));
+    need_call(expected, seg, attach_with(seg, 0));
     if (shared)
         ck_assert_msg(strstr(mapseg_error_string(seg), words) != NULL, "%s",
                       mapseg_error_string(seg));
     (void)mapseg_detach(seg);
     check_verdict(seg, expected, words);
-    expect(expected, seg, attach_with(seg, RELAXING & ~(uint32_t)MAPSEG_ALLOW_SHARED_DIRECTORY));
+    need_call(expected, seg, attach_with(seg, RELAXING & ~(uint32_t)MAPSEG_ALLOW_SHARED_DIRECTORY));
     (void)mapseg_detach(seg);
-    expect(MAPSEG_OK, seg, attach_with(seg, MAPSEG_ALLOW_SHARED_DIRECTORY));
+    need_call(MAPSEG_OK, seg, attach_with(seg, MAPSEG_ALLOW_SHARED_DIRECTORY));
     ck_assert(is_own_segment(seg));
-    expect(MAPSEG_OK, seg, mapseg_detach(seg));
+    need_call(MAPSEG_OK, seg, mapseg_detach(seg));
 
-    expect(expected, seg, replace_with(seg, 0));
+    need_call(expected, seg, replace_with(seg, 0));
     (void)mapseg_detach(seg);
-    expect(MAPSEG_OK, seg, replace_with(seg, MAPSEG_ALLOW_SHARED_DIRECTORY));
-    expect(MAPSEG_OK, seg, mapseg_detach(seg));
+    need_call(MAPSEG_OK, seg, replace_with(seg, MAPSEG_ALLOW_SHARED_DIRECTORY));
+    need_call(MAPSEG_OK, seg, mapseg_detach(seg));
     ck_assert(exists(scene.path));
-    expect(expected, seg, mapseg_reclaim(seg));
+    need_call(expected, seg, mapseg_reclaim(seg));
     if (shared)
-        expect(MAPSEG_UNTRUSTED, seg, mapseg_remove(seg));
+        need_call(MAPSEG_UNTRUSTED, seg, mapseg_remove(seg));
     ck_assert(exists(scene.path) == shared);
     if (shared)
-        expect(MAPSEG_OK, seg, mapseg_remove_with(seg, &options));
+        need_call(MAPSEG_OK, seg, mapseg_remove_with(seg, &options));
     ck_assert(!exists(scene.path));
     mapseg_free(seg);
 }
@@ -1162,12 +1161,12 @@ START_TEST(link_of_another_on_the_way)
     set_directory(DIRECTORIES - 1, BY_A_LINK);
     put_segment(scene.path, 0600, ROOT);
     seg = handle_for(scene.key);
-    expect(MAPSEG_OK, seg, attach_with(seg, 0));
-    expect(MAPSEG_OK, seg, mapseg_detach(seg));
+    need_call(MAPSEG_OK, seg, attach_with(seg, 0));
+    need_call(MAPSEG_OK, seg, mapseg_detach(seg));
     ck_assert_int_eq(lchown("/dev/shm/to-it", NOBODY, NOBODY), 0);
-    expect(MAPSEG_UNTRUSTED, seg, attach_with(seg, 0));
+    need_call(MAPSEG_UNTRUSTED, seg, attach_with(seg, 0));
     check_verdict(seg, MAPSEG_UNTRUSTED, "MAPSEG_ALLOW_SHARED_DIRECTORY");
-    expect(MAPSEG_OK, seg, attach_with(seg, MAPSEG_ALLOW_SHARED_DIRECTORY));
+    need_call(MAPSEG_OK, seg, attach_with(seg, MAPSEG_ALLOW_SHARED_DIRECTORY));
     mapseg_free(seg);
 }
 END_TEST
@@ -1197,7 +1196,7 @@ START_TEST(flag_relaxes_its_own_refusal)
     const int refusal = _i / PLACES;
     uint32_t needed = refusals[refusal].flag;
 
-    set_scene((enum place)(_i % PLACES), ROOT);
+    set_scene((enum place_kind)(_i % PLACES), ROOT);
     for (unsigned set = 0; set < 16; set++) {
         mapseg *seg = handle_of_scene();
         mapseg_result expected;
@@ -1208,13 +1207,13 @@ START_TEST(flag_relaxes_its_own_refusal)
         expected = (flags & needed) == needed ? MAPSEG_OK : MAPSEG_UNTRUSTED;
         refusals[refusal].put();
         check_verdict(seg, MAPSEG_UNTRUSTED, refusals[refusal].words);
-        expect(expected, seg, attach_with(seg, flags));
+        need_call(expected, seg, attach_with(seg, flags));
         if (expected == MAPSEG_OK)
             ck_assert(is_own_segment(seg));
         else
             ck_assert(strstr(mapseg_error_string(seg), refusals[refusal].words) != NULL);
         (void)mapseg_detach(seg);
-        expect(expected, seg, replace_with(seg, flags));
+        need_call(expected, seg, replace_with(seg, flags));
         mapseg_free(seg);
         ck_assert_int_eq(unlink(scene.path), 0);
         (void)unlink(scene.target);
@@ -1249,12 +1248,12 @@ START_TEST(no_flag_relaxes_the_rest)
         struct witness witness;
         mapseg *seg;
 
-        set_scene((enum place)_i, ROOT);
+        set_scene((enum place_kind)_i, ROOT);
         others[i].put();
         seg = handle_of_scene();
         begin_witness(&witness);
-        expect(others[i].expected, seg, attach_with(seg, all));
-        expect(others[i].expected, seg, replace_with(seg, all));
+        need_call(others[i].expected, seg, attach_with(seg, all));
+        need_call(others[i].expected, seg, replace_with(seg, all));
         end_witness(&witness, "with all flags");
         mapseg_free(seg);
     }
@@ -1270,7 +1269,7 @@ use_roots(void *argument)
     (void)argument;
     become_nobody();
     seg = handle_for(scene.key);
-    expect(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
     ck_assert(is_own_segment(seg));
     mapseg_free(seg);
     return 0;
@@ -1298,8 +1297,8 @@ check_safety(const char *key, uint32_t mode, uint32_t flags, bool can_shrink,
 
     options.mode = mode;
     options.flags = flags;
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, 100, MAPSEG_READ_WRITE, &options));
-    expect(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, 100, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
     ck_assert_msg(information->can_shrink == can_shrink, "%s %04o: can_shrink", key, mode);
     ck_assert_msg(information->writers == writers, "%s %04o: writers %d", key, mode,
                   (int)information->writers);
@@ -1350,8 +1349,8 @@ START_TEST(safety_is_told_apart)
 
         options.mode = modes[i];
         options.flags = flags[i];
-        expect(MAPSEG_OK, seg, mapseg_create_with(seg, 100, MAPSEG_READ_WRITE, &options));
-        expect(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
+        need_call(MAPSEG_OK, seg, mapseg_create_with(seg, 100, MAPSEG_READ_WRITE, &options));
+        need_call(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
         snprintf(texts[i], sizeof texts[i], "%s", information->safety_text);
         printf("%s\n", texts[i]);
         mapseg_info_free(information);
@@ -1383,24 +1382,24 @@ START_TEST(untrusted_peer_needs_seals)
     path_of(path, key);
     seg = handle_for(key);
     take_footprint(&before, NULL);
-    expect(MAPSEG_UNTRUSTED, seg, create_for_untrusted(seg, 0));
+    need_call(MAPSEG_UNTRUSTED, seg, create_for_untrusted(seg, 0));
     ck_assert_msg(strstr(mapseg_error_string(seg), "memfd") != NULL, "%s",
                   mapseg_error_string(seg));
     ck_assert(!exists(path));
     check_footprint(&before, NULL);
-    leave_persistent(key, 100);
-    expect(MAPSEG_UNTRUSTED, seg, attach_with(seg, MAPSEG_UNTRUSTED_PEER));
+    leave_persistent(key, 100, 0);
+    need_call(MAPSEG_UNTRUSTED, seg, attach_with(seg, MAPSEG_UNTRUSTED_PEER));
     ck_assert_msg(strstr(mapseg_error_string(seg), "MAPSEG_GUARDED") != NULL, "%s",
                   mapseg_error_string(seg));
-    expect(MAPSEG_UNTRUSTED, seg, attach_with(seg, MAPSEG_UNTRUSTED_PEER | RELAXING));
-    expect(MAPSEG_OK, seg, attach_with(seg, MAPSEG_UNTRUSTED_PEER | MAPSEG_GUARDED));
-    expect(MAPSEG_OK, seg, mapseg_detach(seg));
-    expect(MAPSEG_OK, seg, mapseg_remove(seg));
-    expect(MAPSEG_OK, seg, create_for_untrusted(seg, MAPSEG_GUARDED));
+    need_call(MAPSEG_UNTRUSTED, seg, attach_with(seg, MAPSEG_UNTRUSTED_PEER | RELAXING));
+    need_call(MAPSEG_OK, seg, attach_with(seg, MAPSEG_UNTRUSTED_PEER | MAPSEG_GUARDED));
+    need_call(MAPSEG_OK, seg, mapseg_detach(seg));
+    need_call(MAPSEG_OK, seg, mapseg_remove(seg));
+    need_call(MAPSEG_OK, seg, create_for_untrusted(seg, MAPSEG_GUARDED));
     mapseg_free(seg);
 
     seg = handle_for("memfd:");
-    expect(MAPSEG_OK, seg, create_for_untrusted(seg, 0));
+    need_call(MAPSEG_OK, seg, create_for_untrusted(seg, 0));
     mapseg_free(seg);
 }
 END_TEST
@@ -1419,21 +1418,21 @@ START_TEST(descriptor_without_seals)
     ck_assert_int_ge(fd, 0);
     options.flags = MAPSEG_UNTRUSTED_PEER;
     take_footprint(&before, NULL);
-    expect(MAPSEG_UNTRUSTED, seg, mapseg_attach_fd_with(seg, fd, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_UNTRUSTED, seg, mapseg_attach_fd_with(seg, fd, MAPSEG_READ_WRITE, &options));
     ck_assert(is_one_line(mapseg_error_string(seg)));
     check_footprint(&before, NULL);
     options.flags |= MAPSEG_GUARDED;
-    expect(MAPSEG_OK, seg, mapseg_attach_fd_with(seg, fd, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_attach_fd_with(seg, fd, MAPSEG_READ_WRITE, &options));
     mapseg_free(seg);
     mapseg_free(source);
 
     source = handle_for("memfd:");
-    expect(MAPSEG_OK, source, mapseg_create(source, 100, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, source, mapseg_create(source, 100, MAPSEG_READ_WRITE));
     fd = exported_fd(source, MAPSEG_READ_WRITE);
     ck_assert_int_ge(fd, 0);
     options.flags = MAPSEG_UNTRUSTED_PEER;
     seg = mapseg_new();
-    expect(MAPSEG_OK, seg, mapseg_attach_fd_with(seg, fd, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_attach_fd_with(seg, fd, MAPSEG_READ_WRITE, &options));
     mapseg_free(seg);
     mapseg_free(source);
 }
@@ -1442,29 +1441,29 @@ END_TEST
 static void
 add_hostile_cases(Suite *suite)
 {
-    TCase *test_case = new_case(suite, "squatters", 60);
+    TCase *test_case = new_case(suite, "squatters");
 
-    with_devices = need(can_make_devices(true), "root may not make devices here");
+    with_devices = skip_unless(can_make_devices(true), "root may not make devices here");
     tcase_add_loop_test(test_case, segment_that_is_sound, 0, PLACES);
     tcase_add_loop_test(test_case, squatter_is_met_by_root, 0, PLANTS * PLACES);
     tcase_add_loop_test(test_case, squatter_is_met_by_a_user, 0, PLANTS * PLACE_RUNTIME);
     tcase_add_loop_test(test_case, runtime_directory_of_others, 0, 7);
     tcase_add_test(test_case, runtime_directory_is_a_link);
 
-    test_case = new_case(suite, "swaps", 60);
+    test_case = new_case(suite, "swaps");
     tcase_add_loop_test(test_case, name_swapped_under_attach, 0, SUBSTITUTES * MOMENTS);
     tcase_add_loop_test(test_case, name_swapped_under_a_removal, 0,
                         SUBSTITUTES * MOMENTS * REMOVALS);
     tcase_add_test(test_case, name_swapped_all_the_time);
 
-    test_case = new_case(suite, "flags", 60);
+    test_case = new_case(suite, "flags");
     tcase_add_loop_test(test_case, directory_that_others_may_change, 0, DIRECTORIES * WAYS);
     tcase_add_test(test_case, link_of_another_on_the_way);
     tcase_add_loop_test(test_case, flag_relaxes_its_own_refusal, 0, REFUSALS * PLACES);
     tcase_add_loop_test(test_case, no_flag_relaxes_the_rest, 0, PLACES);
     tcase_add_loop_test(test_case, file_of_root_is_trusted, 0, 2);
 
-    test_case = new_case(suite, "safety", 60);
+    test_case = new_case(suite, "safety");
     tcase_add_test(test_case, safety_of_each_kind);
 }
 
@@ -1472,13 +1471,14 @@ int
 main(void)
 {
     Suite *suite = new_suite("trust");
-    TCase *test_case = new_case(suite, "peers", 60);
+    TCase *test_case = new_case(suite, "peers");
 
     tcase_add_test(test_case, safety_is_told_apart);
     tcase_add_test(test_case, untrusted_peer_needs_seals);
     tcase_add_test(test_case, descriptor_without_seals);
-    if (need(is_root() && can_mount(), "only root can leave files of other users in a private "
-                                       "place"))
+    if (skip_unless(is_root() && can_mount(),
+                    "only root can leave files of other users in a private "
+                    "place"))
         add_hostile_cases(suite);
     return run_suite(suite);
 }

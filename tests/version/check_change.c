@@ -162,7 +162,7 @@ is_readable(int fd, int milliseconds)
     return ready == 1;
 }
 
-#define check_readable(fd) ck_assert_msg(is_readable(fd, PATIENCE * 1000), "not readable")
+#define check_readable(fd) ck_assert_msg(is_readable(fd, HANG_MS), "not readable")
 /// Neither now nor in a while: nothing is on its way.
 #define check_quiet(fd) ck_assert_msg(!is_readable(fd, 100), "readable, without a change")
 
@@ -185,13 +185,13 @@ give_out(mapseg *seg, int way)
 
     switch (way % 3) {
     case 0:
-        expect(MAPSEG_OK, seg, mapseg_read(seg, 0, &count, sizeof count, &version));
+        need_call(MAPSEG_OK, seg, mapseg_read(seg, 0, &count, sizeof count, &version));
         break;
     case 1:
-        expect(MAPSEG_OK, seg, mapseg_read_begin(seg, &version));
+        need_call(MAPSEG_OK, seg, mapseg_read_begin(seg, &version));
         break;
     default:
-        expect(MAPSEG_OK, seg, mapseg_wait(seg, NO_VERSION, &version, 0));
+        need_call(MAPSEG_OK, seg, mapseg_wait(seg, NO_VERSION, &version, 0));
     }
     ck_assert_uint_eq(version % 2, 0);
     return version;
@@ -243,7 +243,7 @@ note_threads(void)
     if (under_sanitizer() && pthread_create(&thread, NULL, note_thread, &number) == 0) {
         pthread_join(thread, NULL);
         while (tgkill(getpid(), number, 0) == 0)
-            sleep_ms(1);
+            nap(1 * MILLISECOND);
     }
     threads_before = count_threads();
 }
@@ -252,12 +252,12 @@ note_threads(void)
 static bool
 has_more_threads(int count)
 {
-    int64_t deadline = now_ns() + PATIENCE * INT64_C(1000000000);
+    int64_t deadline = now_ns() + HANG;
 
     while (count_threads() != threads_before + count) {
         if (now_ns() > deadline)
             return false;
-        sleep_ms(1);
+        nap(1 * MILLISECOND);
     }
     return true;
 }
@@ -321,7 +321,7 @@ START_TEST(a_new_segment_has_a_version)
     set_up(&scene);
     fd = change_fd(scene.seg);
     check_readable(fd);
-    expect(MAPSEG_OK, scene.seg, mapseg_wait(scene.seg, NO_VERSION, &version, 0));
+    need_call(MAPSEG_OK, scene.seg, mapseg_wait(scene.seg, NO_VERSION, &version, 0));
     ck_assert_uint_eq(version, 0);
     check_quiet(fd);
     tear_down(&scene);
@@ -341,11 +341,11 @@ START_TEST(waiting_for_a_known_version_is_an_answer)
     fd = change_fd(scene.seg);
     /* What was given out before does not count. */
     check_readable(fd);
-    expect(MAPSEG_TIMED_OUT, scene.seg, mapseg_wait(scene.seg, known, &version, 0));
+    need_call(MAPSEG_TIMED_OUT, scene.seg, mapseg_wait(scene.seg, known, &version, 0));
     check_quiet(fd);
     tell(&scene.writer, 'w');
     check_readable(fd);
-    expect(MAPSEG_OK, scene.seg, mapseg_wait(scene.seg, known, &version, 0));
+    need_call(MAPSEG_OK, scene.seg, mapseg_wait(scene.seg, known, &version, 0));
     ck_assert_uint_eq(version, known + 2);
     check_quiet(fd);
     tear_down(&scene);
@@ -363,7 +363,7 @@ START_TEST(own_changes_count)
     check_readable(fd);
     (void)give_out(scene.seg, 1);
     check_quiet(fd);
-    expect(MAPSEG_OK, scene.seg, mapseg_write(scene.seg, 100, "x", 1));
+    need_call(MAPSEG_OK, scene.seg, mapseg_write(scene.seg, 100, "x", 1));
     check_readable(fd);
     tear_down(&scene);
 }
@@ -384,11 +384,11 @@ START_TEST(quiet_within_a_change)
     check_readable(fd);
     (void)give_out(scene.seg, 0);
 
-    expect(MAPSEG_OK, scene.seg, mapseg_write_begin(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_read(scene.seg, 0, &count, sizeof count, &version));
+    need_call(MAPSEG_OK, scene.seg, mapseg_write_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_read(scene.seg, 0, &count, sizeof count, &version));
     ck_assert_uint_eq(version % 2, 1);
     check_quiet(fd);
-    expect(MAPSEG_OK, scene.seg, mapseg_write_end(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_write_end(scene.seg));
     check_readable(fd);
     (void)give_out(scene.seg, 0);
     check_quiet(fd);
@@ -408,9 +408,9 @@ START_TEST(other_calls_give_nothing_out)
     version = give_out(scene.seg, 0);
     tell(&scene.writer, 'w');
     check_readable(fd);
-    expect(MAPSEG_OK, scene.seg, mapseg_lock(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_unlock(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_info_new(scene.seg, &information));
+    need_call(MAPSEG_OK, scene.seg, mapseg_lock(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_unlock(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_info_new(scene.seg, &information));
     mapseg_info_free(information);
     ck_assert(mapseg_read_retry(scene.seg, version));
     ck_assert(is_readable(fd, 0));
@@ -487,10 +487,10 @@ START_TEST(lost_file_is_readable_for_good)
     ck_assert_int_eq(truncate(scene.path, 0), 0);
     check_readable(fd);
     for (int i = 0; i < 3; i++) {
-        expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_wait(scene.seg, NO_VERSION, &version, 0));
+        need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_wait(scene.seg, NO_VERSION, &version, 0));
         ck_assert(is_readable(fd, 20));
     }
-    expect(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
     (void)unlink(scene.path);
     tear_down(&scene);
 }
@@ -512,10 +512,10 @@ follow(mapseg *seg, int fd, uint64_t count)
             /* Another change has begun since. */
             if (result == MAPSEG_TIMED_OUT)
                 continue;
-            expect(MAPSEG_OK, seg, result);
+            need_call(MAPSEG_OK, seg, result);
             seen = version / 2;
         } else {
-            expect(MAPSEG_OK, seg, mapseg_read(seg, 0, &seen, sizeof seen, &version));
+            need_call(MAPSEG_OK, seg, mapseg_read(seg, 0, &seen, sizeof seen, &version));
         }
         /* Told twice of one: the descriptor was readable without a reason. */
         ck_assert_msg(last == NO_VERSION || version > last, "version %" PRIu64 " after %" PRIu64,
@@ -616,7 +616,7 @@ START_TEST(threads_of_one_handle_give_out)
     tell(&scene.writer, 'r');
     for (int i = 0; i < 3; i++)
         while (atomic_load(&givers[i].last) != 2 * WRITES)
-            sleep_ms(1);
+            nap(1 * MILLISECOND);
     atomic_store(&stop, true);
     for (int i = 0; i < 3; i++) {
         ck_assert_int_eq(pthread_join(givers[i].thread, NULL), 0);
@@ -685,7 +685,7 @@ START_TEST(epoll_of_two_segments)
         int i = round % 2;
 
         tell(&scenes[i].writer, 'w');
-        ck_assert_int_eq(epoll_wait(set, found, 4, PATIENCE * 1000), 1);
+        ck_assert_int_eq(epoll_wait(set, found, 4, HANG_MS), 1);
         ck_assert_uint_eq(found[0].data.u32, (uint32_t)i);
         /* Level-triggered it says so again, edge-triggered not. */
         ck_assert_int_eq(epoll_wait(set, found, 4, 0), i == 0 ? 1 : 0);
@@ -726,9 +726,9 @@ START_TEST(detached_handles_have_none)
     ck_assert_int_eq(notify_fd(seg), -1);
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_NOT_ATTACHED);
     ck_assert(is_one_line(mapseg_error_string(seg)));
-    expect(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
     (void)change_fd(seg);
-    expect(MAPSEG_OK, seg, mapseg_detach(seg));
+    need_call(MAPSEG_OK, seg, mapseg_detach(seg));
     ck_assert_int_eq(notify_fd(seg), -1);
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_NOT_ATTACHED);
     mapseg_free(seg);
@@ -780,13 +780,13 @@ START_TEST(detach_takes_thread_and_descriptor_along)
         fd = i % 2 ? quiet_fd(scene.seg) : change_fd(scene.seg);
         ck_assert(has_more_threads(1));
         if (i % 4 == 0)
-            sleep_ms(2);
+            nap(2 * MILLISECOND);
         start = now_ns();
-        expect(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
+        need_call(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
         longest = now_ns() - start > longest ? now_ns() - start : longest;
         ck_assert(has_more_threads(0));
         ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
-        expect(MAPSEG_OK, scene.seg, mapseg_attach(scene.seg, MAPSEG_READ_WRITE));
+        need_call(MAPSEG_OK, scene.seg, mapseg_attach(scene.seg, MAPSEG_READ_WRITE));
         check_footprint(&before, NULL);
     }
     printf("# the longest of 100 detachings took %" PRId64 " us\n", longest / 1000);
@@ -809,8 +809,8 @@ START_TEST(detach_while_others_write)
             check_readable(fd);
         if (i % 3 == 1)
             ignored(mapseg_wait(scene.seg, NO_VERSION, NULL, 1000000));
-        expect(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
-        expect(MAPSEG_OK, scene.seg, mapseg_attach(scene.seg, access_of(i)));
+        need_call(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
+        need_call(MAPSEG_OK, scene.seg, mapseg_attach(scene.seg, access_of(i)));
     }
     ck_assert_int_eq(hear(scene.writer.channel), 'y');
     ck_assert(has_more_threads(0));
@@ -842,7 +842,7 @@ START_TEST(threads_that_ask_first_get_the_same)
     set_up(&scene);
     /* The writer keeps the segment. */
     tell(&scene.writer, 'w');
-    before = count_open_descriptors();
+    before = count_descriptors();
     for (int round = 0; round < 200; round++) {
         struct asker askers[2];
         pthread_barrier_t barrier;
@@ -858,10 +858,10 @@ START_TEST(threads_that_ask_first_get_the_same)
         pthread_barrier_destroy(&barrier);
         ck_assert_int_ge(askers[0].fd, 0);
         ck_assert_int_eq(askers[0].fd, askers[1].fd);
-        ck_assert_int_eq(count_open_descriptors(), before + 1);
+        ck_assert_int_eq(count_descriptors(), before + 1);
         ck_assert(has_more_threads(1));
-        expect(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
-        expect(MAPSEG_OK, scene.seg, mapseg_attach(scene.seg, MAPSEG_READ_WRITE));
+        need_call(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
+        need_call(MAPSEG_OK, scene.seg, mapseg_attach(scene.seg, MAPSEG_READ_WRITE));
     }
     tear_down(&scene);
 }
@@ -926,8 +926,8 @@ START_TEST(signals_pass_the_thread_by)
 
     set_up(&scene);
     if (_i == 1) {
-        expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
-        expect(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
+        need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+        need_call(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
     }
     ck_assert_int_eq(sigaction(SIGUSR1, &action, NULL), 0);
     fd = quiet_fd(scene.seg);
@@ -943,7 +943,7 @@ START_TEST(signals_pass_the_thread_by)
     sigaddset(&usr1, SIGUSR1);
     ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, &usr1, NULL), 0);
     ck_assert_int_eq(kill(getpid(), SIGUSR1), 0);
-    sleep_ms(50);
+    nap(50 * MILLISECOND);
     ck_assert_int_eq(signals, 0);
     ck_assert_int_eq(pthread_sigmask(SIG_UNBLOCK, &usr1, NULL), 0);
     ck_assert_int_eq(signals, 1);
@@ -971,11 +971,11 @@ ask_again(void *argument)
     if (fcntl(inheritance->fd, F_GETFD) != -1)
         return 1;
     fd = notify_fd(inheritance->seg);
-    if (fd < 0 || !has_more_threads(1) || !is_readable(fd, PATIENCE * 1000) ||
+    if (fd < 0 || !has_more_threads(1) || !is_readable(fd, HANG_MS) ||
         mapseg_read(inheritance->seg, 0, &count, sizeof count, NULL) != MAPSEG_OK ||
         is_readable(fd, 100))
         return 2;
-    if (!write_once(inheritance->seg) || !is_readable(fd, PATIENCE * 1000))
+    if (!write_once(inheritance->seg) || !is_readable(fd, HANG_MS))
         return 3;
     mapseg_free(inheritance->seg);
     return has_more_threads(0) && fcntl(fd, F_GETFD) == -1 ? WELL : 4;
@@ -1021,8 +1021,8 @@ START_TEST(child_leaves_at_once)
     unique_key(key);
     inheritance.seg = handle_for(key);
     options.flags = _i == 0 ? 0 : MAPSEG_NO_FORK;
-    expect(MAPSEG_OK, inheritance.seg,
-           mapseg_create_with(inheritance.seg, SIZE, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, inheritance.seg,
+              mapseg_create_with(inheritance.seg, SIZE, MAPSEG_READ_WRITE, &options));
     inheritance.fd = quiet_fd(inheritance.seg);
     for (int i = 0; i < 20; i++)
         ck_assert_int_eq(in_child(free_at_once, &inheritance), WELL);
@@ -1078,7 +1078,7 @@ START_TEST(fork_while_another_thread_asks)
     void *failed;
 
     unique_key(key);
-    leave_persistent(key, SIZE);
+    leave_persistent(key, SIZE, 0);
     inheritance.seg = attached(key, MAPSEG_READ_WRITE);
     ck_assert_int_eq(pthread_create(&thread, NULL, ask_always, inheritance.seg), 0);
     for (int i = 0; i < 600; i++)
@@ -1086,7 +1086,7 @@ START_TEST(fork_while_another_thread_asks)
     atomic_store(&stop_asking, true);
     ck_assert_int_eq(pthread_join(thread, &failed), 0);
     ck_assert_ptr_null(failed);
-    expect(MAPSEG_OK, inheritance.seg, mapseg_remove(inheritance.seg));
+    need_call(MAPSEG_OK, inheritance.seg, mapseg_remove(inheritance.seg));
     mapseg_free(inheritance.seg);
 }
 END_TEST
@@ -1100,18 +1100,18 @@ START_TEST(reader_of_a_sealed_file)
     uint64_t count;
     int given, fd;
 
-    expect(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
     given = exported_fd(seg, MAPSEG_READ_ONLY);
     ck_assert_msg(given >= 0, "%s", mapseg_error_string(seg));
     snprintf(key, sizeof key, "memfd:%d", given);
     reader = attached(key, MAPSEG_READ_ONLY);
     close(given);
-    expect(MAPSEG_PERMISSION_DENIED, reader, mapseg_lock(reader));
+    need_call(MAPSEG_PERMISSION_DENIED, reader, mapseg_lock(reader));
     fd = quiet_fd(reader);
     for (uint64_t i = 1; i <= 50; i++) {
         ck_assert(write_once(seg));
         check_readable(fd);
-        expect(MAPSEG_OK, reader, mapseg_read(reader, 0, &count, sizeof count, NULL));
+        need_call(MAPSEG_OK, reader, mapseg_read(reader, 0, &count, sizeof count, NULL));
         ck_assert_uint_eq(count, i);
         ck_assert(!is_readable(fd, i % 10 == 0 ? 50 : 0));
     }
@@ -1152,7 +1152,7 @@ END_TEST
 static void
 add_meaning(Suite *suite)
 {
-    TCase *group = new_case(suite, "meaning", 120);
+    TCase *group = new_case(suite, "meaning");
 
     tcase_add_test(group, tells_of_each_change_once);
     tcase_add_test(group, changes_add_up);
@@ -1169,7 +1169,7 @@ add_meaning(Suite *suite)
 static void
 add_streams(Suite *suite)
 {
-    TCase *group = new_case(suite, "streams", 120);
+    TCase *group = new_case(suite, "streams");
 
     tcase_add_test(group, no_change_is_missed);
     tcase_add_test(group, several_writers_and_readers);
@@ -1181,7 +1181,7 @@ add_streams(Suite *suite)
 static void
 add_life(Suite *suite)
 {
-    TCase *group = new_case(suite, "life", 120);
+    TCase *group = new_case(suite, "life");
 
     tcase_add_checked_fixture(group, note_threads, NULL);
     tcase_add_test(group, one_descriptor_for_a_handle);
@@ -1191,7 +1191,8 @@ add_life(Suite *suite)
     tcase_add_test(group, detach_while_others_write);
     tcase_add_test(group, threads_that_ask_first_get_the_same);
     tcase_add_loop_test(group, signals_pass_the_thread_by, 0, 2);
-    if (need(!under_race_detector(), "a race detector lets no child of threads start a thread"))
+    if (skip_unless(!under_race_detector(),
+                    "a race detector lets no child of threads start a thread"))
         tcase_add_test(group, child_asks_again);
     tcase_add_loop_test(group, child_leaves_at_once, 0, 2);
     tcase_add_test(group, fork_while_another_thread_asks);

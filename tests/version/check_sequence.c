@@ -61,7 +61,7 @@ need_free(mapseg *seg)
 START_TEST(versions_begin_at_zero_and_grow)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     struct mapseg_header *header = map_header(stage->place.path);
     mapseg_info *information;
     uint64_t version = 1;
@@ -88,7 +88,7 @@ END_TEST
 START_TEST(lock_alone_is_no_change)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     need_result(MAPSEG_OK, mapseg_lock(seg));
     need_number(0, version_read(seg));
@@ -102,8 +102,8 @@ END_TEST
 START_TEST(change_under_a_lock_that_is_held)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
     struct mapseg_header *header = map_header(stage->place.path);
 
     need_result(MAPSEG_OK, mapseg_lock_for(seg, SHORT));
@@ -124,8 +124,8 @@ END_TEST
 START_TEST(change_within_a_change)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
     struct mapseg_header *header = map_header(stage->place.path);
     uint64_t number = 5;
 
@@ -152,8 +152,8 @@ END_TEST
 START_TEST(end_without_the_lock_changes_nothing)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
     struct mapseg_header *header = map_header(stage->place.path);
     struct mapseg_header before = *header;
 
@@ -176,8 +176,8 @@ END_TEST
 START_TEST(unlock_publishes_the_change)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     for (uint64_t round = 1; round <= 3; round++) {
         need_result(MAPSEG_OK, mapseg_write_begin(seg));
@@ -195,8 +195,8 @@ END_TEST
 START_TEST(consistent_within_a_change_shows_nothing)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     need_result(MAPSEG_OK, mapseg_write_begin(seg));
     payload_fill(mapseg_data(seg), 0, DATA_BYTES / 2, 2);
@@ -215,8 +215,8 @@ END_TEST
 START_TEST(detach_abandons_the_change)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     for (int round = 0; round < 3; round++) {
         need_result(MAPSEG_OK, mapseg_write_begin(seg));
@@ -226,7 +226,7 @@ START_TEST(detach_abandons_the_change)
             need_result(MAPSEG_OK, mapseg_attach(seg, MAPSEG_READ_WRITE));
         } else {
             mapseg_free(seg);
-            seg = attached_to(stage->place.key);
+            seg = attached(stage->place.key, MAPSEG_READ_WRITE);
         }
         need_unreadable(other, MAPSEG_OWNER_DIED);
         repair(round == 2 ? seg : other);
@@ -242,8 +242,8 @@ END_TEST
 START_TEST(plain_lock_released_by_detach_hurts_no_reader)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     make_change(seg);
     need_result(MAPSEG_OK, mapseg_lock(seg));
@@ -289,7 +289,7 @@ run_thread(void *(*body)(void *argument), void *argument)
 START_TEST(writer_alone_reads_its_own_work)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     uint64_t version = 0;
     uint64_t number = 5;
 
@@ -313,7 +313,7 @@ START_TEST(read_only_handle_changes_nothing)
 {
     struct stage *stage = new_show(DATA_BYTES);
     mapseg *seg = reader_at(&stage->place, READER_READ_ONLY);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
     struct mapseg_header *header = map_header(stage->place.path);
     uint64_t number = 5;
 
@@ -383,7 +383,7 @@ START_TEST(ranges_outside_the_data)
         {0, SIZE_MAX, MAPSEG_INVALID_ARGUMENT},
     };
     struct stage *stage = new_show(1000);
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     struct mapseg_header *header = map_header(stage->place.path);
     char copy[1000] = {0};
 
@@ -416,7 +416,7 @@ END_TEST
 START_TEST(bytes_are_copied_exactly)
 {
     struct stage *stage = new_show(1000);
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     unsigned char truth[1000] = {0};
     unsigned char copy[1000];
     uint32_t random = 88172645;
@@ -447,7 +447,7 @@ END_TEST
 START_TEST(handles_that_are_not_attached)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
     uint64_t version = 77;
     char byte = 0;
 
@@ -473,8 +473,8 @@ END_TEST
 START_TEST(reading_in_place)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
     uint64_t version = 1;
 
     need_result(MAPSEG_OK, mapseg_read_begin(other, &version));
@@ -534,7 +534,6 @@ fork_child(void (*body)(struct stage *stage, mapseg *seg), struct stage *stage, 
     pid_t child = fork();
 
     if (child == 0) {
-        become_child();
         body(stage, seg);
         _exit(0);
     }
@@ -545,8 +544,8 @@ fork_child(void (*body)(struct stage *stage, mapseg *seg), struct stage *stage, 
 START_TEST(fork_within_a_change)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
     pid_t child;
 
     need_result(MAPSEG_OK, mapseg_write_begin(seg));
@@ -593,7 +592,7 @@ START_TEST(readers_are_told_of_a_dead_writer)
 {
     struct stage *stage = new_show(DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     pid_t readers[READER_KINDS];
 
     make_change(seg);
@@ -659,8 +658,8 @@ START_TEST(repair_shows_nothing_before_its_end)
     uint64_t next;
 
     let_writer_die(stage);
-    seg = attached_to(stage->place.key);
-    other = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    other = attached(stage->place.key, MAPSEG_READ_WRITE);
     need_result(MAPSEG_OWNER_DIED, mapseg_write_begin(seg));
     need(version_of(header) % 2 == 1);
     next = payload_next_version(seg);
@@ -687,7 +686,7 @@ START_TEST(end_without_repair_leaves_it_to_the_next)
     mapseg *seg;
 
     let_writer_die(stage);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     for (int round = 0; round < 8; round++) {
         if (round % 2 == 0)
             need_result(MAPSEG_OWNER_DIED, mapseg_write_begin(seg));
@@ -714,7 +713,7 @@ START_TEST(repair_under_the_lock)
 {
     struct stage *stage = new_show(DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     uint64_t version;
 
     make_change(seg);
@@ -744,8 +743,8 @@ START_TEST(repair_begun_under_the_lock)
 {
     struct stage *stage = new_show(DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
-    mapseg *seg = attached_to(stage->place.key);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     let_writer_die(stage);
     need_result(MAPSEG_OWNER_DIED, mapseg_lock(seg));
@@ -767,8 +766,8 @@ END_TEST
 START_TEST(repair_by_writing_ranges)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
     uint64_t number = 5;
 
     let_writer_die(stage);
@@ -790,8 +789,8 @@ END_TEST
 START_TEST(write_under_a_lock_that_is_held)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
     uint64_t number = 5;
 
     need_result(MAPSEG_OK, mapseg_lock(seg));
@@ -813,8 +812,8 @@ START_TEST(write_leaves_a_dead_writers_data_alone)
 {
     struct stage *stage = new_show(DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
-    mapseg *seg = attached_to(stage->place.key);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
     unsigned char before[DATA_BYTES];
     uint64_t number = 12345;
 
@@ -840,7 +839,7 @@ END_TEST
 static void
 lock_for_good(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     need(mapseg_result_owes_unlock(mapseg_lock(seg)));
     atomic_fetch_add(&stage->ready, 1);
@@ -851,7 +850,7 @@ lock_for_good(struct stage *stage)
 START_TEST(owner_who_dies_outside_a_change_hurts_no_reader)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     uint64_t number = 5;
     pid_t owner;
 
@@ -874,7 +873,7 @@ END_TEST
 static void
 repair_and_hang(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     need_result(MAPSEG_OWNER_DIED, mapseg_write_begin(seg));
     payload_fill(mapseg_data(seg), 0, DATA_BYTES / 8, 77);
@@ -890,7 +889,7 @@ START_TEST(repair_that_dies_is_repaired)
 {
     struct stage *stage = new_show(DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     uint64_t before;
 
     let_writer_die(stage);
@@ -938,8 +937,7 @@ watch_versions(struct stage *stage)
         wait = !wait;
         need_result(MAPSEG_OK, mapseg_read_for(seg, 0, copy, sizeof(copy), &version, HANG));
         if (version % 2 != 0 || version < last || !payload_is(copy, sizeof(copy), version))
-            broken(__FILE__, __LINE__, "%" PRIx64 " with data of %" PRIx64 " after %" PRIx64,
-                   version, copy[0], last);
+            broken("%" PRIx64 " with data of %" PRIx64 " after %" PRIx64, version, copy[0], last);
         last = version;
     }
     need_number((int64_t)need_whole(seg), (int64_t)version_read(seg));
@@ -957,7 +955,7 @@ START_TEST(low_half_overflows)
 
     start_all(watch_versions, stage, readers);
     await(&stage->ready, count_kinds());
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     for (uint64_t round = 0; round < EDGE_ROUNDS; round++) {
         need_result(MAPSEG_OK, mapseg_write_begin(seg));
         set_version(header, round << 32 | UINT64_C(0xfffffff9));
@@ -984,7 +982,7 @@ START_TEST(writer_dies_at_the_edge)
                                      UINT64_C(0x7ffffffffffffffe), UINT64_C(0x5fffffffe)};
     struct stage *stage = new_show(DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     for (size_t i = 0; i < sizeof(edges) / sizeof(*edges); i++) {
         set_version(header, edges[i]);
@@ -1007,7 +1005,7 @@ START_TEST(odd_version_of_nobody)
 {
     struct stage *stage = new_show(DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     uint64_t version = 77;
     mapseg_result result;
 
@@ -1202,7 +1200,7 @@ add_changes(TCase *tcase)
     tcase_add_test(tcase, plain_lock_released_by_detach_hurts_no_reader);
     tcase_add_test(tcase, writer_alone_reads_its_own_work);
     tcase_add_test(tcase, read_only_handle_changes_nothing);
-    if (have_strangers())
+    if (is_root())
         tcase_add_test(tcase, stranger_changes_nothing);
     tcase_add_test(tcase, ranges_outside_the_data);
     tcase_add_test(tcase, bytes_are_copied_exactly);
@@ -1237,13 +1235,10 @@ add_others(TCase *tcase)
 int
 main(void)
 {
-    Suite *suite = suite_create("sequence");
-    TCase *memory = suite_case(suite, "in memory");
-    TCase *named = suite_case(suite, "named");
-    SRunner *runner;
-    int failures;
+    Suite *suite = new_suite("sequence");
+    TCase *memory = new_case(suite, "in memory");
+    TCase *named = new_case(suite, "named");
 
-    suite_begin("sequence");
     tcase_add_checked_fixture(memory, use_memory_files, NULL);
     for (int i = 0; i < 2; i++) {
         add_changes(i == 0 ? memory : named);
@@ -1254,9 +1249,5 @@ main(void)
     for (int i = 0; i < SHRINK_WAYS * READER_KINDS; i++)
         if (i % READER_KINDS < count_kinds())
             tcase_add_loop_test(named, file_shrinks, i, i + 1);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return suite_end(failures);
+    return run_suite(suite);
 }
