@@ -324,17 +324,37 @@ internals_libraries = tests/support/libsupport.a lib/libmapseg-core.la $(CHECK_L
 # What several suites use.
 check_LIBRARIES += tests/support/libsupport.a
 tests_support_libsupport_a_SOURCES = \
+	tests/support/assertions.c \
+	tests/support/assertions.h \
 	tests/support/calls.h \
+	tests/support/footprints.c \
+	tests/support/footprints.h \
+	tests/support/headers.c \
+	tests/support/headers.h \
 	tests/support/locking.c \
 	tests/support/locking.h \
+	tests/support/mounts.c \
+	tests/support/mounts.h \
 	tests/support/payload.h \
-	tests/support/process.c \
-	tests/support/process.h \
+	tests/support/peers.c \
+	tests/support/peers.h \
+	tests/support/places.c \
+	tests/support/places.h \
+	tests/support/processes.c \
+	tests/support/processes.h \
+	tests/support/random.h \
 	tests/support/record.h \
 	tests/support/sandbox.c \
 	tests/support/sandbox.h \
-	tests/support/support.c \
+	tests/support/segments.c \
+	tests/support/segments.h \
+	tests/support/skips.c \
+	tests/support/skips.h \
+	tests/support/suites.c \
+	tests/support/suites.h \
 	tests/support/support.h \
+	tests/support/times.c \
+	tests/support/times.h \
 	tests/support/versions.c \
 	tests/support/versions.h
 

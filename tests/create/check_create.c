@@ -25,11 +25,11 @@ START_TEST(empty_key_is_a_key_error)
 {
     mapseg *seg = mapseg_new();
 
-    expect(MAPSEG_KEY_ERROR, seg, mapseg_create(seg, 10, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_KEY_ERROR, seg, mapseg_create(seg, 10, MAPSEG_READ_WRITE));
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_KEY_ERROR);
     ck_assert(is_one_line(mapseg_error_string(seg)));
-    expect(MAPSEG_KEY_ERROR, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
-    expect(MAPSEG_KEY_ERROR, seg, mapseg_create_or_attach(seg, 10, MAPSEG_READ_WRITE, NULL));
+    need_call(MAPSEG_KEY_ERROR, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_KEY_ERROR, seg, mapseg_create_or_attach(seg, 10, MAPSEG_READ_WRITE, NULL));
     ck_assert(!mapseg_is_attached(seg));
     mapseg_free(seg);
 }
@@ -39,8 +39,8 @@ START_TEST(key_error_wins_over_size_error)
 {
     mapseg *seg = mapseg_new();
 
-    expect(MAPSEG_KEY_ERROR, seg, mapseg_create(seg, 0, MAPSEG_READ_WRITE));
-    expect(MAPSEG_KEY_ERROR, seg, mapseg_create(seg, SIZE_MAX, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_KEY_ERROR, seg, mapseg_create(seg, 0, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_KEY_ERROR, seg, mapseg_create(seg, SIZE_MAX, MAPSEG_READ_WRITE));
     mapseg_free(seg);
 }
 END_TEST
@@ -49,7 +49,7 @@ START_TEST(size_0_is_an_invalid_size)
 {
     mapseg *seg = handle_for(key);
 
-    expect(MAPSEG_INVALID_SIZE, seg, mapseg_create(seg, 0, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_INVALID_SIZE, seg, mapseg_create(seg, 0, MAPSEG_READ_WRITE));
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_INVALID_SIZE);
     ck_assert(is_one_line(mapseg_error_string(seg)));
     ck_assert(!exists(path));
@@ -61,7 +61,7 @@ START_TEST(size_is_checked_before_existence)
 {
     mapseg *seg = created(key, 10), *other = handle_for(key);
 
-    expect(MAPSEG_INVALID_SIZE, other, mapseg_create(other, 0, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_INVALID_SIZE, other, mapseg_create(other, 0, MAPSEG_READ_WRITE));
     mapseg_free(other);
     mapseg_free(seg);
 }
@@ -109,7 +109,7 @@ START_TEST(create_attaches_with_the_access_asked_for)
 {
     mapseg *seg = handle_for(key), *writer;
 
-    expect(MAPSEG_OK, seg, mapseg_create(seg, 10, MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, 10, MAPSEG_READ_ONLY));
     ck_assert(mapseg_is_attached(seg));
     ck_assert_ptr_null(mapseg_data(seg));
     ck_assert_ptr_nonnull(mapseg_const_data(seg));
@@ -130,7 +130,7 @@ START_TEST(create_while_attached)
     uint64_t inode = inode_at(data);
 
     strcpy(data, "hello");
-    expect(MAPSEG_ALREADY_EXISTS, seg, mapseg_create(seg, 20, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_ALREADY_EXISTS, seg, mapseg_create(seg, 20, MAPSEG_READ_WRITE));
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_ALREADY_EXISTS);
     ck_assert(is_one_line(mapseg_error_string(seg)));
     ck_assert(mapseg_is_attached(seg));
@@ -138,9 +138,9 @@ START_TEST(create_while_attached)
     ck_assert_uint_eq(mapseg_size(seg), 10);
     ck_assert_str_eq(data, "hello");
     ck_assert_uint_eq(inode_at(data), inode);
-    expect(MAPSEG_OK, seg, mapseg_lock(seg));
-    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
-    expect(MAPSEG_OK, seg, mapseg_detach(seg));
+    need_call(MAPSEG_OK, seg, mapseg_lock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_detach(seg));
     ck_assert(!exists(path));
     mapseg_free(seg);
 }
@@ -151,11 +151,11 @@ START_TEST(create_on_an_existing_one)
     mapseg *seg = created(key, 10), *other = handle_for(key);
 
     strcpy(mapseg_data(seg), "hello");
-    expect(MAPSEG_ALREADY_EXISTS, other, mapseg_create(other, 20, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_ALREADY_EXISTS, other, mapseg_create(other, 20, MAPSEG_READ_WRITE));
     ck_assert_int_eq(mapseg_error(other), MAPSEG_ALREADY_EXISTS);
     ck_assert(!mapseg_is_attached(other));
     ck_assert_ptr_null(mapseg_const_data(other));
-    expect(MAPSEG_OK, other, mapseg_attach(other, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, other, mapseg_attach(other, MAPSEG_READ_WRITE));
     ck_assert_int_eq(mapseg_error(other), MAPSEG_OK);
     ck_assert_uint_eq(mapseg_size(other), 10);
     ck_assert_str_eq(mapseg_data(other), "hello");
@@ -170,13 +170,13 @@ START_TEST(attach_where_nothing_is)
 {
     mapseg *seg = handle_for(key);
 
-    expect(MAPSEG_NOT_FOUND, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_NOT_FOUND, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_NOT_FOUND);
     ck_assert(is_one_line(mapseg_error_string(seg)));
     ck_assert_ptr_nonnull(strstr(mapseg_error_string(seg), key + 4));
     ck_assert(!mapseg_is_attached(seg));
     ck_assert(!exists(path));
-    expect(MAPSEG_NOT_FOUND, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
+    need_call(MAPSEG_NOT_FOUND, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
     ck_assert(!exists(path));
     mapseg_free(seg);
 }
@@ -187,12 +187,12 @@ START_TEST(attach_while_attached)
     mapseg *seg = created(key, 10);
     void *data = mapseg_data(seg);
 
-    expect(MAPSEG_ALREADY_ATTACHED, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_ALREADY_ATTACHED, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_OK);
     ck_assert(is_one_line(mapseg_error_string(seg)));
     ck_assert_ptr_eq(mapseg_data(seg), data);
-    expect(MAPSEG_ALREADY_EXISTS, seg, mapseg_create(seg, 10, MAPSEG_READ_WRITE));
-    expect(MAPSEG_ALREADY_ATTACHED, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
+    need_call(MAPSEG_ALREADY_EXISTS, seg, mapseg_create(seg, 10, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_ALREADY_ATTACHED, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_ALREADY_EXISTS);
     ck_assert_ptr_eq(mapseg_data(seg), data);
     mapseg_free(seg);
@@ -231,7 +231,7 @@ write_to_created(void *argument)
     mapseg *seg = handle_for(key);
 
     (void)argument;
-    expect(MAPSEG_OK, seg, mapseg_create(seg, 10, MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, 10, MAPSEG_READ_ONLY));
     return write_through((void *)(uintptr_t)mapseg_const_data(seg));
 }
 
@@ -256,11 +256,11 @@ START_TEST(write_to_read_only_memory_is_a_segmentation_fault)
     ck_assert_str_eq(mapseg_const_data(reader), "x");
     mapseg_free(reader);
     mapseg_free(seg);
-    wait_until_deserted(path);
+    await_deserted(path);
     ck_assert_int_eq(in_child(write_to_created, NULL), 128 + SIGSEGV);
     seg = handle_for(key);
-    wait_until_deserted(path);
-    expect(MAPSEG_OK, seg, mapseg_reclaim(seg));
+    await_deserted(path);
+    need_call(MAPSEG_OK, seg, mapseg_reclaim(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -271,17 +271,17 @@ START_TEST(detach_when_not_attached)
 {
     mapseg *seg = mapseg_new();
 
-    expect(MAPSEG_NOT_ATTACHED, seg, mapseg_detach(seg));
+    need_call(MAPSEG_NOT_ATTACHED, seg, mapseg_detach(seg));
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_OK);
     ck_assert(is_one_line(mapseg_error_string(seg)));
-    expect(MAPSEG_OK, seg, mapseg_set_native_key(seg, key));
-    expect(MAPSEG_NOT_FOUND, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
-    expect(MAPSEG_NOT_ATTACHED, seg, mapseg_detach(seg));
+    need_call(MAPSEG_OK, seg, mapseg_set_native_key(seg, key));
+    need_call(MAPSEG_NOT_FOUND, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_NOT_ATTACHED, seg, mapseg_detach(seg));
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_NOT_FOUND);
-    expect(MAPSEG_OK, seg, mapseg_create(seg, 10, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, 10, MAPSEG_READ_WRITE));
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_OK);
-    expect(MAPSEG_OK, seg, mapseg_detach(seg));
-    expect(MAPSEG_NOT_ATTACHED, seg, mapseg_detach(seg));
+    need_call(MAPSEG_OK, seg, mapseg_detach(seg));
+    need_call(MAPSEG_NOT_ATTACHED, seg, mapseg_detach(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -293,10 +293,10 @@ START_TEST(nothing_to_see_when_detached)
 
     ck_assert_ptr_nonnull(data);
     ck_assert_ptr_eq(mapseg_const_data(seg), data);
-    expect(MAPSEG_OK, seg, mapseg_lock(seg));
-    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_lock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
     ck_assert_ptr_eq(mapseg_data(seg), data);
-    expect(MAPSEG_OK, seg, mapseg_detach(seg));
+    need_call(MAPSEG_OK, seg, mapseg_detach(seg));
     ck_assert(!mapseg_is_attached(seg));
     ck_assert_ptr_null(mapseg_data(seg));
     ck_assert_ptr_null(mapseg_const_data(seg));
@@ -313,10 +313,10 @@ START_TEST(detach_and_attach_again)
 
     take_footprint(&before, path);
     for (int i = 0; i < 100; i++) {
-        expect(MAPSEG_OK, seg,
-               mapseg_attach(seg, i % 2 == 0 ? MAPSEG_READ_WRITE : MAPSEG_READ_ONLY));
+        need_call(MAPSEG_OK, seg,
+                  mapseg_attach(seg, i % 2 == 0 ? MAPSEG_READ_WRITE : MAPSEG_READ_ONLY));
         ck_assert_uint_eq(mapseg_size(seg), 10);
-        expect(MAPSEG_OK, seg, mapseg_detach(seg));
+        need_call(MAPSEG_OK, seg, mapseg_detach(seg));
         check_footprint(&before, path);
     }
     mapseg_free(seg);
@@ -349,11 +349,11 @@ START_TEST(removed_while_attached)
     strcpy(mapseg_data(seg), "hello");
     mapseg_free(seg);
     ck_assert_str_eq(mapseg_data(other), "hello");
-    expect(MAPSEG_OK, other, mapseg_lock(other));
-    expect(MAPSEG_OK, other, mapseg_unlock(other));
+    need_call(MAPSEG_OK, other, mapseg_lock(other));
+    need_call(MAPSEG_OK, other, mapseg_unlock(other));
     mapseg_free(other);
     seg = handle_for(key);
-    expect(MAPSEG_NOT_FOUND, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_NOT_FOUND, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
     mapseg_free(seg);
 }
 END_TEST
@@ -388,9 +388,9 @@ START_TEST(many_handles_at_once)
     for (int i = 1; i < MANY; i++)
         segs[i] = attached(key, i % 3 == 0 ? MAPSEG_READ_ONLY : MAPSEG_READ_WRITE);
     for (int i = 0; i < MANY; i++) {
-        expect(MAPSEG_OK, segs[i], mapseg_try_lock(segs[i]));
-        expect(MAPSEG_WOULD_BLOCK, segs[(i + 1) % MANY], mapseg_try_lock(segs[(i + 1) % MANY]));
-        expect(MAPSEG_OK, segs[i], mapseg_unlock(segs[i]));
+        need_call(MAPSEG_OK, segs[i], mapseg_try_lock(segs[i]));
+        need_call(MAPSEG_WOULD_BLOCK, segs[(i + 1) % MANY], mapseg_try_lock(segs[(i + 1) % MANY]));
+        need_call(MAPSEG_OK, segs[i], mapseg_unlock(segs[i]));
     }
     for (int i = 0; i < MANY; i++) {
         ck_assert(exists(path));
@@ -406,7 +406,7 @@ int
 main(void)
 {
     Suite *suite = new_suite("create");
-    TCase *group = new_case(suite, "create", 120);
+    TCase *group = new_case(suite, "create");
 
     tcase_add_checked_fixture(group, choose_key, NULL);
     tcase_add_test(group, empty_key_is_a_key_error);

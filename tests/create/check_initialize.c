@@ -108,7 +108,7 @@ START_TEST(data_is_filled)
     take_footprint(&before, NULL);
     seg = handle_for(kinds[_i].memory ? "memfd:" : key);
     options.flags = kinds[_i].flags;
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, kinds[_i].access, &options));
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, kinds[_i].access, &options));
     ck_assert_int_eq(plan.calls, 1);
     ck_assert_uint_eq(plan.size, SIZE);
     ck_assert(plan.was_zero);
@@ -132,19 +132,19 @@ START_TEST(others_find_it_filled)
     set_key();
     seg = handle_for(key);
     other = handle_for(key);
-    expect(MAPSEG_OK, seg,
-           mapseg_create_or_attach_with(seg, SIZE, MAPSEG_READ_WRITE, &options, &made));
+    need_call(MAPSEG_OK, seg,
+              mapseg_create_or_attach_with(seg, SIZE, MAPSEG_READ_WRITE, &options, &made));
     ck_assert(made);
-    expect(MAPSEG_OK, other,
-           mapseg_create_or_attach_with(other, SIZE, MAPSEG_READ_WRITE, &options, &made));
+    need_call(MAPSEG_OK, other,
+              mapseg_create_or_attach_with(other, SIZE, MAPSEG_READ_WRITE, &options, &made));
     ck_assert(!made);
     ck_assert_int_eq(plan.calls, 1);
     check_filled(other);
-    expect(MAPSEG_OK, other, mapseg_read(other, SIZE - 1, &byte, 1, &version));
+    need_call(MAPSEG_OK, other, mapseg_read(other, SIZE - 1, &byte, 1, &version));
     ck_assert_uint_eq(byte, FILL);
     ck_assert_uint_eq(version, 0);
-    expect(MAPSEG_OK, other, mapseg_try_lock(other));
-    expect(MAPSEG_OK, other, mapseg_unlock(other));
+    need_call(MAPSEG_OK, other, mapseg_try_lock(other));
+    need_call(MAPSEG_OK, other, mapseg_unlock(other));
     mapseg_free(other);
     mapseg_free(seg);
 }
@@ -157,10 +157,10 @@ use_others(void *data, size_t size, void *argument)
     mapseg *other = created(argument, size);
 
     ck_assert(!exists(path));
-    expect(MAPSEG_OK, other, mapseg_lock(other));
+    need_call(MAPSEG_OK, other, mapseg_lock(other));
     memset(mapseg_data(other), FILL, size);
-    expect(MAPSEG_OK, other, mapseg_unlock(other));
-    expect(MAPSEG_OK, other, mapseg_read(other, 0, data, size, NULL));
+    need_call(MAPSEG_OK, other, mapseg_unlock(other));
+    need_call(MAPSEG_OK, other, mapseg_read(other, 0, data, size, NULL));
     mapseg_free(other);
     return MAPSEG_OK;
 }
@@ -175,7 +175,7 @@ START_TEST(initializer_uses_other_handles)
     set_key();
     unique_key(other);
     seg = handle_for(key);
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
     check_filled(seg);
     mapseg_free(seg);
 }
@@ -201,20 +201,20 @@ START_TEST(refusal_leaves_nothing)
     set_key();
     seg = handle_for(key);
     take_footprint(&before, NULL);
-    expect(refusals[_i], seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
-    expect(refusals[_i], seg, mapseg_error(seg));
+    need_call(refusals[_i], seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
+    need_call(refusals[_i], seg, mapseg_error(seg));
     ck_assert(is_one_line(mapseg_error_string(seg)));
     ck_assert_ptr_nonnull(strstr(mapseg_error_string(seg), "initialiser"));
     ck_assert(!mapseg_is_attached(seg) && !exists(path));
     check_footprint(&before, NULL);
-    expect(refusals[_i], seg,
-           mapseg_create_or_attach_with(seg, SIZE, MAPSEG_READ_WRITE, &options, &made));
+    need_call(refusals[_i], seg,
+              mapseg_create_or_attach_with(seg, SIZE, MAPSEG_READ_WRITE, &options, &made));
     ck_assert(!made);
     ck_assert_int_eq(plan.calls, 2);
     check_footprint(&before, NULL);
     plan.result = MAPSEG_OK;
-    expect(MAPSEG_OK, seg,
-           mapseg_create_or_attach_with(seg, SIZE, MAPSEG_READ_WRITE, &options, &made));
+    need_call(MAPSEG_OK, seg,
+              mapseg_create_or_attach_with(seg, SIZE, MAPSEG_READ_WRITE, &options, &made));
     ck_assert(made);
     mapseg_free(seg);
 }
@@ -233,11 +233,11 @@ START_TEST(refusal_leaves_the_older_segment)
     take_file_state(&state, path);
     seg = handle_for(key);
     options.flags = MAPSEG_RECLAIM;
-    expect(MAPSEG_INVALID_ARGUMENT, seg,
-           mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_INVALID_ARGUMENT, seg,
+              mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
     check_file_state(&state, path);
     plan.result = MAPSEG_OK;
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
     check_filled(seg);
     mapseg_free(seg);
 }
@@ -280,8 +280,8 @@ START_TEST(death_leaves_nothing)
     ck_assert(!exists(path));
     /* While the first one fills, another one is faster. */
     seg = handle_for(key);
-    expect(MAPSEG_NOT_FOUND, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_NOT_FOUND, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
     check_filled(seg);
     kill_peer(&peer);
     mapseg_free(seg);
@@ -378,7 +378,7 @@ create_on_command(void *argument)
     mapseg_options options = filled_by(fill_on_command, argument);
     mapseg *seg = handle_for(key);
 
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
     return seg;
 }
 
@@ -388,14 +388,14 @@ count_what_is_left(void *descriptors)
 {
     if (count_mappings("/dev/shm") != 0)
         return 2;
-    return count_open_descriptors() == *(int *)descriptors ? 0 : 3;
+    return count_descriptors() == *(int *)descriptors ? 0 : 3;
 }
 
 /// No lock is held meanwhile: another thread forks, and its child has nothing of the segment.
 START_TEST(fork_beside_an_initializer)
 {
     struct pause moment = {false, false};
-    int descriptors = count_open_descriptors();
+    int descriptors = count_descriptors();
     pthread_t thread;
     void *seg;
 
@@ -427,22 +427,22 @@ START_TEST(smaller_segment_is_refused)
     other = handle_for(key);
     take_footprint(&before, path);
     options.minimum_size = 1001;
-    expect(MAPSEG_INVALID_SIZE, other, mapseg_attach_with(other, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_INVALID_SIZE, other, mapseg_attach_with(other, MAPSEG_READ_WRITE, &options));
     ck_assert_ptr_nonnull(strstr(mapseg_error_string(other), "1000 bytes"));
     ck_assert_ptr_nonnull(strstr(mapseg_error_string(other), "1001"));
-    expect(MAPSEG_INVALID_SIZE, other,
-           mapseg_create_or_attach(other, 1001, MAPSEG_READ_WRITE, &made));
+    need_call(MAPSEG_INVALID_SIZE, other,
+              mapseg_create_or_attach(other, 1001, MAPSEG_READ_WRITE, &made));
     ck_assert(!made);
     check_footprint(&before, path);
     options.minimum_size = 1000;
-    expect(MAPSEG_OK, other, mapseg_attach_with(other, MAPSEG_READ_WRITE, &options));
-    expect(MAPSEG_OK, other, mapseg_detach(other));
-    expect(MAPSEG_OK, other, mapseg_create_or_attach(other, 1000, MAPSEG_READ_WRITE, &made));
-    expect(MAPSEG_OK, other, mapseg_detach(other));
+    need_call(MAPSEG_OK, other, mapseg_attach_with(other, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, other, mapseg_detach(other));
+    need_call(MAPSEG_OK, other, mapseg_create_or_attach(other, 1000, MAPSEG_READ_WRITE, &made));
+    need_call(MAPSEG_OK, other, mapseg_detach(other));
     /* A program that can do with less says so. */
     options.minimum_size = 1;
-    expect(MAPSEG_OK, other,
-           mapseg_create_or_attach_with(other, 5000, MAPSEG_READ_WRITE, &options, &made));
+    need_call(MAPSEG_OK, other,
+              mapseg_create_or_attach_with(other, 5000, MAPSEG_READ_WRITE, &options, &made));
     ck_assert(!made);
     ck_assert_uint_eq(mapseg_size(other), 1000);
     mapseg_free(other);
@@ -458,10 +458,10 @@ START_TEST(smaller_segment_of_a_descriptor_is_refused)
     int fd = exported_fd(seg, MAPSEG_READ_ONLY);
 
     options.minimum_size = 2000;
-    expect(MAPSEG_INVALID_SIZE, other,
-           mapseg_attach_fd_with(other, fd, MAPSEG_READ_ONLY, &options));
+    need_call(MAPSEG_INVALID_SIZE, other,
+              mapseg_attach_fd_with(other, fd, MAPSEG_READ_ONLY, &options));
     options.minimum_size = 1000;
-    expect(MAPSEG_OK, other, mapseg_attach_fd_with(other, fd, MAPSEG_READ_ONLY, &options));
+    need_call(MAPSEG_OK, other, mapseg_attach_fd_with(other, fd, MAPSEG_READ_ONLY, &options));
     mapseg_free(other);
     mapseg_free(seg);
 }
@@ -480,22 +480,22 @@ START_TEST(options_count_for_both)
     seg = handle_for(key);
     other = handle_for(key);
     options.mode = 07000;
-    expect(MAPSEG_INVALID_ARGUMENT, seg,
-           mapseg_create_or_attach_with(seg, SIZE, MAPSEG_READ_WRITE, &options, &made));
+    need_call(MAPSEG_INVALID_ARGUMENT, seg,
+              mapseg_create_or_attach_with(seg, SIZE, MAPSEG_READ_WRITE, &options, &made));
     ck_assert(!made && !exists(path));
     options.mode = 0;
     options.flags = MAPSEG_PERSISTENT | MAPSEG_REQUIRE_TAG;
     options.user_tag = 7;
-    expect(MAPSEG_OK, seg,
-           mapseg_create_or_attach_with(seg, SIZE, MAPSEG_READ_WRITE, &options, &made));
+    need_call(MAPSEG_OK, seg,
+              mapseg_create_or_attach_with(seg, SIZE, MAPSEG_READ_WRITE, &options, &made));
     ck_assert(made);
     options.user_tag = 8;
-    expect(MAPSEG_WRONG_TAG, other,
-           mapseg_create_or_attach_with(other, SIZE, MAPSEG_READ_WRITE, &options, NULL));
+    need_call(MAPSEG_WRONG_TAG, other,
+              mapseg_create_or_attach_with(other, SIZE, MAPSEG_READ_WRITE, &options, NULL));
     mapseg_free(other);
-    expect(MAPSEG_OK, seg, mapseg_detach(seg));
+    need_call(MAPSEG_OK, seg, mapseg_detach(seg));
     ck_assert(exists(path));
-    expect(MAPSEG_OK, seg, mapseg_remove(seg));
+    need_call(MAPSEG_OK, seg, mapseg_remove(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -510,16 +510,16 @@ START_TEST(demanded_id_is_attached_to_alone)
     set_key();
     other = handle_for(key);
     options.flags = MAPSEG_REQUIRE_ID;
-    expect(MAPSEG_NOT_FOUND, other,
-           mapseg_create_or_attach_with(other, SIZE, MAPSEG_READ_WRITE, &options, &made));
+    need_call(MAPSEG_NOT_FOUND, other,
+              mapseg_create_or_attach_with(other, SIZE, MAPSEG_READ_WRITE, &options, &made));
     ck_assert(!made && !exists(path));
     seg = created(key, SIZE);
     options.timeout_ns = -1;
-    expect(MAPSEG_NOT_FOUND, other,
-           mapseg_create_or_attach_with(other, SIZE, MAPSEG_READ_WRITE, &options, &made));
-    expect(MAPSEG_OK, other, mapseg_set_native_key(other, "memfd:"));
-    expect(MAPSEG_KEY_ERROR, other,
-           mapseg_create_or_attach_with(other, SIZE, MAPSEG_READ_WRITE, &options, &made));
+    need_call(MAPSEG_NOT_FOUND, other,
+              mapseg_create_or_attach_with(other, SIZE, MAPSEG_READ_WRITE, &options, &made));
+    need_call(MAPSEG_OK, other, mapseg_set_native_key(other, "memfd:"));
+    need_call(MAPSEG_KEY_ERROR, other,
+              mapseg_create_or_attach_with(other, SIZE, MAPSEG_READ_WRITE, &options, &made));
     ck_assert(!made);
     mapseg_free(other);
     mapseg_free(seg);
@@ -536,14 +536,15 @@ START_TEST(reclaiming_asks_for_no_id)
     leave_debris(key, 100, 'd');
     seg = handle_for(key);
     options.flags = MAPSEG_RECLAIM | MAPSEG_REQUIRE_ID;
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
     mapseg_free(seg);
-    leave_persistent(key, 100);
+    leave_persistent(key, 100, 0);
     seg = handle_for(key);
     options.flags = MAPSEG_RECLAIM | MAPSEG_STALE_ONLY;
-    expect(MAPSEG_MEANT_TO_STAY, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_MEANT_TO_STAY, seg,
+              mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
     ck_assert(exists(path));
-    expect(MAPSEG_OK, seg, mapseg_remove(seg));
+    need_call(MAPSEG_OK, seg, mapseg_remove(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -583,16 +584,16 @@ START_TEST(no_time_is_no_wait)
     msi_os.nap = count_nap;
     seg = handle_for(key);
     options.timeout_ns = 0;
-    expect(MAPSEG_TIMED_OUT, seg, mapseg_attach_with(seg, MAPSEG_READ_WRITE, &options));
-    expect(MAPSEG_TIMED_OUT, seg,
-           mapseg_create_or_attach_with(seg, 100, MAPSEG_READ_WRITE, &options, NULL));
+    need_call(MAPSEG_TIMED_OUT, seg, mapseg_attach_with(seg, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_TIMED_OUT, seg,
+              mapseg_create_or_attach_with(seg, 100, MAPSEG_READ_WRITE, &options, NULL));
     ck_assert_int_eq(naps, 0);
     options.timeout_ns = 1000000;
-    expect(MAPSEG_TIMED_OUT, seg, mapseg_attach_with(seg, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_TIMED_OUT, seg, mapseg_attach_with(seg, MAPSEG_READ_WRITE, &options));
     ck_assert_int_gt(naps, 0);
     close(fd);
     options.timeout_ns = 0;
-    expect(MAPSEG_OK, seg, mapseg_attach_with(seg, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_attach_with(seg, MAPSEG_READ_WRITE, &options));
     msi_os = healthy;
     mapseg_free(seg);
 }
@@ -602,7 +603,7 @@ int
 main(void)
 {
     Suite *suite = new_suite("initialize");
-    TCase *group = new_case(suite, "initialiser", TEST_PATIENCE);
+    TCase *group = new_long_case(suite, "initialiser", TEST_TIMEOUT);
 
     tcase_add_loop_test(group, data_is_filled, 0, sizeof kinds / sizeof *kinds);
     tcase_add_test(group, others_find_it_filled);
@@ -612,7 +613,7 @@ main(void)
     tcase_add_test(group, death_leaves_nothing);
     tcase_add_test(group, losers_find_it_filled);
     tcase_add_test(group, fork_beside_an_initializer);
-    group = new_case(suite, "demands", TEST_PATIENCE);
+    group = new_long_case(suite, "demands", TEST_TIMEOUT);
     tcase_add_test(group, smaller_segment_is_refused);
     tcase_add_test(group, smaller_segment_of_a_descriptor_is_refused);
     tcase_add_test(group, options_count_for_both);

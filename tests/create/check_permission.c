@@ -22,17 +22,17 @@ use_read_only_file(void *argument)
     mapseg *seg = handle_for(key);
 
     (void)argument;
-    leave_persistent(key, DATA_BYTES);
+    leave_persistent(key, DATA_BYTES, 0);
     ck_assert_int_eq(chmod(path, 0400), 0);
     take_file_state(&state, path);
     take_footprint(&before, path);
     check_refused(MAPSEG_READ_WRITE, MAPSEG_PERMISSION_DENIED, MAPSEG_PERMISSION_DENIED);
-    expect(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
     ck_assert_uint_eq(mapseg_size(seg), DATA_BYTES);
-    expect(MAPSEG_PERMISSION_DENIED, seg, mapseg_lock(seg));
+    need_call(MAPSEG_PERMISSION_DENIED, seg, mapseg_lock(seg));
     ck_assert(is_one_line(mapseg_error_string(seg)));
-    expect(MAPSEG_PERMISSION_DENIED, seg, mapseg_try_lock(seg));
-    expect(MAPSEG_OK, seg, mapseg_detach(seg));
+    need_call(MAPSEG_PERMISSION_DENIED, seg, mapseg_try_lock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_detach(seg));
     check_footprint(&before, path);
     check_file_state(&state, path);
     mapseg_free(seg);
@@ -50,7 +50,7 @@ static int
 use_closed_file(void *argument)
 {
     (void)argument;
-    leave_persistent(key, DATA_BYTES);
+    leave_persistent(key, DATA_BYTES, 0);
     ck_assert_int_eq(chmod(path, 0), 0);
     check_refused(MAPSEG_READ_WRITE, MAPSEG_PERMISSION_DENIED, MAPSEG_PERMISSION_DENIED);
     check_refused(MAPSEG_READ_ONLY, MAPSEG_PERMISSION_DENIED, MAPSEG_PERMISSION_DENIED);
@@ -114,7 +114,7 @@ leave_as_nobody(void *argument)
     become_nobody();
     options.flags = MAPSEG_PERSISTENT;
     options.mode = *(uint32_t *)argument;
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
     mapseg_free(seg);
     return 0;
 }
@@ -150,7 +150,7 @@ START_TEST(file_of_another_user)
     check_described(MAPSEG_UNTRUSTED, MAPSEG_UNTRUSTED);
     ck_assert_int_eq(in_child(refuse_nobodys, NULL), 0);
     options.flags = MAPSEG_ALLOW_OTHER_OWNER;
-    expect(MAPSEG_OK, seg, mapseg_attach_with(seg, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_attach_with(seg, MAPSEG_READ_WRITE, &options));
     ck_assert_uint_eq(mapseg_size(seg), DATA_BYTES);
     mapseg_free(seg);
     remove_segment();
@@ -164,10 +164,10 @@ use_roots(void *argument)
 
     (void)argument;
     become_nobody();
-    expect(MAPSEG_PERMISSION_DENIED, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
-    expect(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
+    need_call(MAPSEG_PERMISSION_DENIED, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
     ck_assert_uint_eq(mapseg_size(seg), DATA_BYTES);
-    expect(MAPSEG_PERMISSION_DENIED, seg, mapseg_lock(seg));
+    need_call(MAPSEG_PERMISSION_DENIED, seg, mapseg_lock(seg));
     mapseg_free(seg);
     return 0;
 }
@@ -186,7 +186,7 @@ refuse_roots(void *argument)
 /// Root could interfere anyway: its files are as good as one's own.
 START_TEST(file_of_root)
 {
-    leave_persistent(key, DATA_BYTES);
+    leave_persistent(key, DATA_BYTES, 0);
     ck_assert_int_eq(in_child(refuse_roots, NULL), 0);
     ck_assert_int_eq(chmod(path, 0644), 0);
     ck_assert_int_eq(in_child(use_roots, NULL), 0);
@@ -201,17 +201,17 @@ START_TEST(file_that_others_may_write)
     mapseg_options options = MAPSEG_OPTIONS_INIT;
     mapseg *seg = handle_for(key);
 
-    leave_persistent(key, DATA_BYTES);
+    leave_persistent(key, DATA_BYTES, 0);
     ck_assert_int_eq(chmod(path, modes[_i]), 0);
     check_untrusted();
     check_described(MAPSEG_UNTRUSTED, MAPSEG_UNTRUSTED);
     options.flags = MAPSEG_ALLOW_OTHER_OWNER;
-    expect(MAPSEG_UNTRUSTED, seg, mapseg_attach_with(seg, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_UNTRUSTED, seg, mapseg_attach_with(seg, MAPSEG_READ_WRITE, &options));
     options.flags = MAPSEG_ALLOW_SHARED_WRITE;
-    expect(MAPSEG_OK, seg, mapseg_attach_with(seg, MAPSEG_READ_WRITE, &options));
-    expect(MAPSEG_OK, seg, mapseg_detach(seg));
+    need_call(MAPSEG_OK, seg, mapseg_attach_with(seg, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_detach(seg));
     /* To remove it is no risk. */
-    expect(MAPSEG_OK, seg, mapseg_remove(seg));
+    need_call(MAPSEG_OK, seg, mapseg_remove(seg));
     ck_assert(!exists(path));
     mapseg_free(seg);
 }
@@ -223,13 +223,13 @@ int
 main(void)
 {
     Suite *suite = new_suite("permission");
-    TCase *group = new_case(suite, "permission", 120);
+    TCase *group = new_case(suite, "permission");
 
     tcase_add_checked_fixture(group, choose_key, NULL);
     tcase_add_test(group, read_only_file);
     tcase_add_test(group, file_without_permission);
     tcase_add_test(group, directory_without_permission);
-    if (need(is_root(), "file_of_another_user: only root can be two users")) {
+    if (skip_unless(is_root(), "file_of_another_user: only root can be two users")) {
         tcase_add_test(group, file_of_another_user);
         tcase_add_test(group, file_of_root);
     }

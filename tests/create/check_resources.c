@@ -107,7 +107,7 @@ create_below_the_limit(void *native_key)
 
     if (setrlimit(RLIMIT_FSIZE, &limit) != 0)
         return 1;
-    expect(MAPSEG_OK, seg, mapseg_create(seg, FILE_LIMIT - 65536, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, FILE_LIMIT - 65536, MAPSEG_READ_WRITE));
     mapseg_free(seg);
     return 0;
 }
@@ -155,8 +155,8 @@ create_more_than_is_left(void *native_key)
     }
     if (all < left + (UINT64_C(64) << 20))
         return 0;
-    expect(MAPSEG_OUT_OF_RESOURCES, seg,
-           mapseg_create(seg, (size_t)(left + (all - left) / 2), MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OUT_OF_RESOURCES, seg,
+              mapseg_create(seg, (size_t)(left + (all - left) / 2), MAPSEG_READ_WRITE));
     mapseg_free(seg);
     return 0;
 }
@@ -190,7 +190,7 @@ END_TEST
 START_TEST(file_system_without_inodes)
 {
     use_tiny_shm("size=1m,nr_inodes=2");
-    leave_persistent("shm:first", 10);
+    leave_persistent("shm:first", 10, 0);
     check_size(key, 10, MAPSEG_OUT_OF_RESOURCES, MAPSEG_OUT_OF_RESOURCES);
     ck_assert(!exists(path));
     ck_assert_int_eq(unlink("/dev/shm/first"), 0);
@@ -207,24 +207,24 @@ START_TEST(full_file_system_is_out_of_resources)
     use_tiny_shm("size=1m");
     ck_assert_int_eq(statvfs("/dev/shm", &before), 0);
     take_footprint(&footprint, path);
-    expect(MAPSEG_OUT_OF_RESOURCES, seg, mapseg_create(seg, 2 << 20, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OUT_OF_RESOURCES, seg, mapseg_create(seg, 2 << 20, MAPSEG_READ_WRITE));
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_OUT_OF_RESOURCES);
     ck_assert(is_one_line(mapseg_error_string(seg)));
     ck_assert(!mapseg_is_attached(seg));
     /* The data would fit, but not with its header. */
-    expect(MAPSEG_OUT_OF_RESOURCES, seg, mapseg_create(seg, 1 << 20, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OUT_OF_RESOURCES, seg, mapseg_create(seg, 1 << 20, MAPSEG_READ_WRITE));
     check_footprint(&footprint, path);
     ck_assert_int_eq(count_names(""), 0);
     ck_assert_int_eq(statvfs("/dev/shm", &after), 0);
     ck_assert_uint_eq(after.f_bfree, before.f_bfree);
     ck_assert_uint_eq(after.f_ffree, before.f_ffree);
 
-    expect(MAPSEG_OK, seg, mapseg_create(seg, (1 << 20) - 65536, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, (1 << 20) - 65536, MAPSEG_READ_WRITE));
     small = handle_for("shm:second");
-    expect(MAPSEG_OUT_OF_RESOURCES, small, mapseg_create(small, 65536, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OUT_OF_RESOURCES, small, mapseg_create(small, 65536, MAPSEG_READ_WRITE));
     memset(mapseg_data(seg), 1, (1 << 20) - 65536);
     mapseg_free(seg);
-    expect(MAPSEG_OK, small, mapseg_create(small, 65536, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, small, mapseg_create(small, 65536, MAPSEG_READ_WRITE));
     mapseg_free(small);
     ck_assert_int_eq(count_names(""), 0);
 }
@@ -245,8 +245,8 @@ START_TEST(reserved_memory_is_there_when_touched)
         continue;
     ck_assert_uint_eq(free_blocks(), 0);
     memset(mapseg_data(seg), 1, 512 << 10);
-    expect(MAPSEG_OK, seg, mapseg_lock(seg));
-    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_lock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
     free(block);
     close(fd);
     mapseg_free(seg);
@@ -261,7 +261,7 @@ START_TEST(lazy_segments_reserve_nothing)
 
     use_tiny_shm("size=1m");
     options.flags = MAPSEG_LAZY;
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, 16 << 20, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, 16 << 20, MAPSEG_READ_WRITE, &options));
     ck_assert_uint_eq(mapseg_size(seg), 16 << 20);
     ck_assert_uint_ge(free_blocks() * 4096, 512 << 10);
     *((char *)data_of(seg) + (8 << 20)) = 1;
@@ -284,7 +284,7 @@ START_TEST(use_too_much_memory)
         if (result == MAPSEG_OK)
             memset(mapseg_data(seg), 1, size);
         else
-            expect(MAPSEG_OUT_OF_RESOURCES, seg, result);
+            need_call(MAPSEG_OUT_OF_RESOURCES, seg, result);
         mapseg_free(seg);
         ck_assert(!exists(path));
         size *= 2;
@@ -305,10 +305,10 @@ START_TEST(no_descriptors_left)
         holder = handle_for(key);
         take_footprint(&before, path);
         ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-        limit.rlim_cur = (rlim_t)count_open_descriptors() + (rlim_t)room;
+        limit.rlim_cur = (rlim_t)count_descriptors() + (rlim_t)room;
         ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
         if (mapseg_create(seg, 10, MAPSEG_READ_WRITE) == MAPSEG_OK)
-            expect(MAPSEG_OK, seg, mapseg_detach(seg));
+            need_call(MAPSEG_OK, seg, mapseg_detach(seg));
         else
             check_refusal(seg, mapseg_error(seg), MAPSEG_OUT_OF_RESOURCES, MAPSEG_OUT_OF_RESOURCES);
         limit.rlim_cur = limit.rlim_max;
@@ -333,7 +333,7 @@ START_TEST(no_descriptors_left_to_attach)
         limit.rlim_cur = (rlim_t)before.descriptors + room;
         ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
         if (mapseg_attach(seg, MAPSEG_READ_WRITE) == MAPSEG_OK)
-            expect(MAPSEG_OK, seg, mapseg_detach(seg));
+            need_call(MAPSEG_OK, seg, mapseg_detach(seg));
         else
             check_refusal(seg, mapseg_error(seg), MAPSEG_OUT_OF_RESOURCES, MAPSEG_OUT_OF_RESOURCES);
         limit.rlim_cur = limit.rlim_max;
@@ -357,7 +357,7 @@ START_TEST(attach_too_much)
     struct footprint before;
 
     ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    limit.rlim_cur = (rlim_t)count_open_descriptors() + 20;
+    limit.rlim_cur = (rlim_t)count_descriptors() + 20;
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
     for (count = 0; count < MOST && result == MAPSEG_OK; count++) {
         int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -367,14 +367,14 @@ START_TEST(attach_too_much)
         segs[count] = handle_for(key);
         result = mapseg_attach(segs[count], MAPSEG_READ_WRITE);
     }
-    expect(MAPSEG_OUT_OF_RESOURCES, segs[count - 1], result);
+    need_call(MAPSEG_OUT_OF_RESOURCES, segs[count - 1], result);
     ck_assert(is_one_line(mapseg_error_string(segs[count - 1])));
     ck_assert(!mapseg_is_attached(segs[count - 1]));
     while (opened > 0)
         close(fds[--opened]);
     take_footprint(&before, path);
-    expect(MAPSEG_OK, segs[count - 1], mapseg_attach(segs[count - 1], MAPSEG_READ_WRITE));
-    expect(MAPSEG_OK, segs[count - 1], mapseg_detach(segs[count - 1]));
+    need_call(MAPSEG_OK, segs[count - 1], mapseg_attach(segs[count - 1], MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, segs[count - 1], mapseg_detach(segs[count - 1]));
     check_footprint(&before, path);
     while (count > 0)
         mapseg_free(segs[--count]);
@@ -437,7 +437,7 @@ END_TEST
 static TCase *
 new_group(Suite *suite, const char *name)
 {
-    TCase *group = new_case(suite, name, 120);
+    TCase *group = new_case(suite, name);
 
     tcase_add_checked_fixture(group, choose_key, NULL);
     return group;
@@ -467,7 +467,7 @@ add_full_file_systems(Suite *suite)
 {
     TCase *group = new_group(suite, "full file systems");
 
-    if (!need(can_mount(), "full file systems: no private mounts here"))
+    if (!skip_unless(can_mount(), "full file systems: no private mounts here"))
         return;
     tcase_add_test(group, full_file_system_leaves_nothing_behind);
     tcase_add_test(group, file_system_without_inodes);

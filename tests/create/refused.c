@@ -126,7 +126,7 @@ check_described(mapseg_result verdict, mapseg_result or_this)
     struct footprint before;
 
     take_footprint(&before, path);
-    expect(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
+    need_call(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
     ck_assert_ptr_nonnull(information);
     ck_assert_msg(information->verdict == verdict || information->verdict == or_this, "%s: %s",
                   mapseg_result_name(information->verdict), information->verdict_text);

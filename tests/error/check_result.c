@@ -103,7 +103,7 @@ int
 main(void)
 {
     Suite *suite = new_suite("result");
-    TCase *group = new_case(suite, "result", 90);
+    TCase *group = new_case(suite, "result");
 
     tcase_add_test(group, codes_are_those_of_qt);
     tcase_add_test(group, every_result_has_a_name);

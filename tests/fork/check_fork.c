@@ -38,7 +38,7 @@ use_copy(struct stage *stage, mapseg *seg)
 START_TEST(child_is_an_attachment_of_its_own)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     const void *data = mapseg_const_data(seg);
     uint32_t slot = slot_in_maps(getpid(), stage->place.path);
     pid_t child;
@@ -56,9 +56,9 @@ START_TEST(child_is_an_attachment_of_its_own)
     atomic_store(&stage->go, 1);
     finish(child);
     need_attached_through(1, seg);
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -68,20 +68,20 @@ leave_last(struct stage *stage, mapseg *seg)
     atomic_store(&stage->ready, 1);
     await(&stage->go, 1);
     need_attached_through(1, seg);
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     need_result(MAPSEG_OK, mapseg_detach(seg));
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 
 START_TEST(child_may_be_the_last_one_out)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     pid_t child = fork_child(leave_last, stage, seg);
 
     await(&stage->ready, 1);
     need_result(MAPSEG_OK, mapseg_detach(seg));
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     atomic_store(&stage->go, 1);
     finish(child);
     mapseg_free(seg);
@@ -102,8 +102,8 @@ try_read_only_copy(struct stage *stage, mapseg *seg)
 START_TEST(read_only_copy)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
-    mapseg *reader = handle_of(stage->place.key);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
+    mapseg *reader = handle_for(stage->place.key);
 
     strcpy(mapseg_data(seg), "read me");
     need_result(MAPSEG_OK, mapseg_attach(reader, MAPSEG_READ_ONLY));
@@ -111,7 +111,7 @@ START_TEST(read_only_copy)
     need_attached_through(2, seg);
     mapseg_free(reader);
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -142,7 +142,7 @@ have_grandchild(struct stage *stage, mapseg *seg)
 START_TEST(fork_of_a_fork)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
 
     need(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
     finish(fork_child(have_grandchild, stage, seg));
@@ -151,7 +151,7 @@ START_TEST(fork_of_a_fork)
     finish(atomic_load(&stage->pid));
     need_attached_through(1, seg);
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -165,12 +165,11 @@ START_TEST(every_handle_is_copied)
 
     for (int i = 0; i < HANDLES; i++) {
         stages[i] = new_stage();
-        segs[i] = created_at(stages[i]->place.key, DATA_BYTES, 0);
+        segs[i] = created(stages[i]->place.key, DATA_BYTES);
     }
     child = fork();
     need(child >= 0);
     if (child == 0) {
-        become_child();
         for (int i = 0; i < HANDLES; i++) {
             need(mapseg_is_attached(segs[i]));
             need_attached_through(2, segs[i]);
@@ -184,7 +183,7 @@ START_TEST(every_handle_is_copied)
         need_attached_through(1, segs[i]);
         need_result(MAPSEG_OK, mapseg_lock(segs[i]));
         mapseg_free(segs[i]);
-        need(!name_exists(stages[i]->place.path));
+        need(!exists(stages[i]->place.path));
     }
 }
 END_TEST
@@ -222,7 +221,7 @@ become_daemon(struct stage *stage)
 
     atomic_fetch_add(&stage->told[ROUND], 1);
     atomic_store(&stage->told[LEAVING], 0);
-    seg = created_at(stage->place.key, DATA_BYTES, 0);
+    seg = created(stage->place.key, DATA_BYTES);
     atomic_store(&stage->pid, fork_child(live_on, stage, seg));
     if (stage->number % 2 == 0)
         _exit(0);
@@ -233,7 +232,7 @@ become_daemon(struct stage *stage)
 static void
 try_to_reclaim(struct stage *stage)
 {
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
 
     while (atomic_load(&stage->go) < 2) {
         int round = atomic_load(&stage->told[ROUND]);
@@ -261,7 +260,7 @@ START_TEST(daemons_have_no_gap)
         atomic_store(&stage->go, 0);
         atomic_store(&stage->ready, 0);
         parent = start(become_daemon, stage);
-        (void)reap(parent);
+        (void)end_of(parent);
         await(&stage->ready, 1);
         atomic_store(&stage->go, 1);
         finish(atomic_load(&stage->pid));
@@ -303,7 +302,7 @@ count_then_die_with_lock(struct stage *stage, mapseg *seg)
 START_TEST(memory_files_across_fork)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at("memfd:", DATA_BYTES, 0);
+    mapseg *seg = created("memfd:", DATA_BYTES);
     pid_t child;
 
     record_init(data_of(seg));
@@ -363,13 +362,13 @@ START_TEST(no_fork_leaves_children_out)
 {
     struct stage *stage = new_stage();
     mapseg_options options = MAPSEG_OPTIONS_INIT;
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
 
     options.flags = MAPSEG_NO_FORK;
     if (_i == 0) {
         need_result(MAPSEG_OK, mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
     } else {
-        make_segment(&stage->place, DATA_BYTES, 0);
+        leave_persistent(stage->place.key, DATA_BYTES, 0);
         need_result(MAPSEG_OK, mapseg_attach_with(seg, MAPSEG_READ_WRITE, &options));
     }
     need_result(MAPSEG_OK, mapseg_lock(seg));
@@ -389,7 +388,6 @@ END_TEST
 static void
 be_without_handlers(mapseg *seg)
 {
-    become_child();
     need(!mapseg_is_attached(seg));
     need(mapseg_const_data(seg) != NULL);
     need(strcmp(mapseg_const_data(seg), "still here") == 0);
@@ -406,7 +404,7 @@ be_without_handlers(mapseg *seg)
 START_TEST(child_without_handlers)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
     uint32_t word;
     pid_t child = -1;
@@ -428,13 +426,13 @@ START_TEST(child_without_handlers)
     need(child > 0);
     finish(child);
     need(mapseg_is_attached(seg));
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     need_attached_through(1, seg);
     need_number(word, lock_word(header));
     need_result(MAPSEG_ALREADY_LOCKED, mapseg_lock(seg));
     need_result(MAPSEG_OK, mapseg_unlock(seg));
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -442,7 +440,7 @@ END_TEST
 static void
 fork_as_nobody(struct stage *stage)
 {
-    mapseg *seg = created_at(stage->number == 0 ? "memfd:" : stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->number == 0 ? "memfd:" : stage->place.key, DATA_BYTES);
 
     strcpy(mapseg_data(seg), "still here");
     need(setresgid(NOBODY, NOBODY, NOBODY) == 0 && setresuid(NOBODY, NOBODY, NOBODY) == 0);
@@ -460,8 +458,8 @@ START_TEST(fork_after_dropping_privileges)
 
     stage->number = _i;
     finish(start(fork_as_nobody, stage));
-    if (name_exists(stage->place.path)) {
-        mapseg *seg = handle_of(stage->place.key);
+    if (exists(stage->place.path)) {
+        mapseg *seg = handle_for(stage->place.key);
 
         need_number(MAPSEG_USE_STALE, use_of(stage->place.key));
         need_result(MAPSEG_OK, mapseg_reclaim(seg));
@@ -475,7 +473,7 @@ END_TEST
 static void
 add_attachments(Suite *suite)
 {
-    TCase *tcase = suite_case(suite, "attachments");
+    TCase *tcase = new_case(suite, "attachments");
 
     tcase_add_loop_test(tcase, child_is_an_attachment_of_its_own, 0, 3);
     tcase_add_test(tcase, child_may_be_the_last_one_out);
@@ -489,7 +487,7 @@ add_attachments(Suite *suite)
 static void
 add_left_out(Suite *suite)
 {
-    TCase *tcase = suite_case(suite, "left out");
+    TCase *tcase = new_case(suite, "left out");
 
     tcase_add_loop_test(tcase, no_fork_leaves_children_out, 0, 2);
     tcase_add_loop_test(tcase, child_without_handlers, 0, 2);
@@ -503,16 +501,9 @@ int
 main(void)
 {
     Suite *suite;
-    SRunner *runner;
-    int failures;
 
-    suite = suite_create("fork");
-    suite_begin("fork");
+    suite = new_suite("fork");
     add_attachments(suite);
     add_left_out(suite);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return suite_end(failures);
+    return run_suite(suite);
 }

@@ -452,7 +452,7 @@ interrupt_everywhere(const struct operation *operation, int number)
     int end = WELL;
 
     unique_key(key);
-    leave_persistent(key, 100);
+    leave_persistent(key, 100, 0);
     install_hooks();
     for (nth = 1; end == WELL; nth++) {
         plan.number = number;
@@ -463,7 +463,7 @@ interrupt_everywhere(const struct operation *operation, int number)
     }
     msi_os = healthy;
     seg = handle_for(key);
-    expect(MAPSEG_OK, seg, mapseg_remove(seg));
+    need_call(MAPSEG_OK, seg, mapseg_remove(seg));
     mapseg_free(seg);
     return nth - 2;
 }
@@ -533,8 +533,8 @@ watch_a_change(void)
     seg = created(key, 100);
     one.fd = notify_fd(seg);
     ck_assert_int_ge(one.fd, 0);
-    expect(MAPSEG_OK, seg, mapseg_write(seg, 0, "new", 3));
-    ck_assert_int_eq(poll(&one, 1, PATIENCE * 1000), 1);
+    need_call(MAPSEG_OK, seg, mapseg_write(seg, 0, "new", 3));
+    ck_assert_int_eq(poll(&one, 1, HANG_MS), 1);
     (void)signal(SIGALRM, fork_and_return);
     healthy = msi_os;
     is_test = true;
@@ -606,7 +606,7 @@ START_TEST(timer_forks_beside_calls)
     char another[KEY_BYTES];
 
     unique_key(key);
-    leave_persistent(key, 100);
+    leave_persistent(key, 100, 0);
     seg = handle_for(key);
     unique_key(another);
     bystander = created(another, 100);
@@ -615,17 +615,17 @@ START_TEST(timer_forks_beside_calls)
     while (forks < 200) {
         mapseg_info *information;
 
-        expect(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
-        expect(MAPSEG_OK, seg, mapseg_lock(seg));
-        expect(MAPSEG_OK, seg, mapseg_unlock(seg));
-        expect(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
+        need_call(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
+        need_call(MAPSEG_OK, seg, mapseg_lock(seg));
+        need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
+        need_call(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
         mapseg_info_free(information);
-        expect(MAPSEG_OK, seg, mapseg_detach(seg));
+        need_call(MAPSEG_OK, seg, mapseg_detach(seg));
     }
     (void)signal(SIGALRM, SIG_IGN);
     ck_assert_int_eq(bad_forks, 0);
     mapseg_free(bystander);
-    expect(MAPSEG_OK, seg, mapseg_remove(seg));
+    need_call(MAPSEG_OK, seg, mapseg_remove(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -634,10 +634,11 @@ int
 main(void)
 {
     Suite *suite = new_suite("handler");
-    TCase *group = new_case(suite, "fork", 10 * PATIENCE);
+    TCase *group = new_long_case(suite, "fork", 1200);
 
     /* The child calls more than a handler may. It can: no signal is raised within malloc. */
-    if (need(!under_race_detector(), "a race detector reports what the handler's child calls")) {
+    if (skip_unless(!under_race_detector(),
+                    "a race detector reports what the handler's child calls")) {
         tcase_add_loop_test(group, signal_waits, 0, OPERATIONS);
         tcase_add_loop_test(group, fault_does_not_wait, 0, OPERATIONS);
         tcase_add_test(group, child_returns_into_attach);

@@ -19,17 +19,17 @@ compare_counts(struct stage *stage, mapseg *seg)
 {
     need_number(stage->told[0] - 1, count_descriptors());
     need(mapseg_is_attached(seg));
-    need(count_shared_mappings() < (unsigned)stage->told[1]);
+    need(count_shared_mappings() < stage->told[1]);
 }
 
 START_TEST(forks_leak_nothing)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
-    mapseg *out = handle_of("memfd:");
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
+    mapseg *out = handle_for("memfd:");
     mapseg_options options = MAPSEG_OPTIONS_INIT;
-    unsigned descriptors;
-    unsigned mappings;
+    int descriptors;
+    int mappings;
 
     options.flags = MAPSEG_NO_FORK;
     need_result(MAPSEG_OK, mapseg_create_with(out, DATA_BYTES, MAPSEG_READ_WRITE, &options));
@@ -47,7 +47,7 @@ START_TEST(forks_leak_nothing)
     need_attached_through(1, out);
     mapseg_free(out);
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -65,15 +65,15 @@ beget(struct stage *stage, mapseg *seg)
 START_TEST(generations_leak_nothing)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
 
-    stage->told[0] = (int)count_descriptors();
-    stage->told[1] = (int)count_shared_mappings();
+    stage->told[0] = count_descriptors();
+    stage->told[1] = count_shared_mappings();
     finish(fork_child(beget, stage, seg));
     need_number(31, stage->ready);
     need_attached_through(1, seg);
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -85,10 +85,10 @@ extern char **environ;
 START_TEST(spawned_programs_get_nothing)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
-    mapseg *memory = handle_of("memfd:");
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
+    mapseg *memory = handle_for("memfd:");
     char *arguments[] = {(char[]){"check_leaks"}, (char[]){REPORT_OPEN}, stage->place.path, NULL};
-    unsigned descriptors;
+    int descriptors;
 
     need_result(MAPSEG_OK, mapseg_create(memory, DATA_BYTES, MAPSEG_READ_WRITE));
     need_result(MAPSEG_OK, mapseg_lock(seg));
@@ -114,7 +114,7 @@ START_TEST(spawned_programs_get_nothing)
     need_attached_through(1, seg);
     mapseg_free(memory);
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -125,13 +125,13 @@ static void
 fail_to_fork(struct stage *stage)
 {
     struct rlimit none = {0, 0};
-    unsigned descriptors;
-    unsigned mappings;
+    int descriptors;
+    int mappings;
     mapseg *seg;
 
     if (geteuid() == 0)
         need(setresgid(NOBODY, NOBODY, NOBODY) == 0 && setresuid(NOBODY, NOBODY, NOBODY) == 0);
-    seg = created_at(stage->place.key, DATA_BYTES, 0);
+    seg = created(stage->place.key, DATA_BYTES);
     need(setrlimit(RLIMIT_NPROC, &none) == 0);
     need_result(MAPSEG_OK, mapseg_lock(seg));
     need(fork() == -1 && errno == EAGAIN);
@@ -146,7 +146,7 @@ fail_to_fork(struct stage *stage)
     need_result(MAPSEG_ALREADY_LOCKED, mapseg_lock(seg));
     need_result(MAPSEG_OK, mapseg_unlock(seg));
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 
 START_TEST(failing_fork_leaves_nothing)
@@ -161,7 +161,7 @@ static void
 fork_without_descriptors(struct stage *stage)
 {
     struct rlimit limit;
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     int fd = dup(STDERR_FILENO);
 
     strcpy(mapseg_data(seg), "still here");
@@ -174,7 +174,7 @@ fork_without_descriptors(struct stage *stage)
     need(setrlimit(RLIMIT_NOFILE, &limit) == 0);
     need_attached_through(1, seg);
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 
 START_TEST(fork_without_a_descriptor_to_spare)
@@ -188,7 +188,7 @@ END_TEST
 static void
 add_leaks(Suite *suite)
 {
-    TCase *tcase = suite_case(suite, "leaks");
+    TCase *tcase = new_case(suite, "leaks");
 
     tcase_add_test(tcase, forks_leak_nothing);
     tcase_add_test(tcase, generations_leak_nothing);
@@ -201,17 +201,10 @@ int
 main(int argc, char **argv)
 {
     Suite *suite;
-    SRunner *runner;
-    int failures;
 
     if (argc == 3 && strcmp(argv[1], REPORT_OPEN) == 0)
         return count_open(argv[2]);
-    suite = suite_create("leaks");
-    suite_begin("leaks");
+    suite = new_suite("leaks");
     add_leaks(suite);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return suite_end(failures);
+    return run_suite(suite);
 }

@@ -28,7 +28,7 @@ wait_for_parents_lock(struct stage *stage, mapseg *seg)
 START_TEST(lock_at_the_fork_stays_the_parents)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
     uint32_t word;
     pid_t child;
@@ -52,7 +52,7 @@ END_TEST
 START_TEST(child_that_leaves_does_not_release)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
     uint32_t word;
 
@@ -83,7 +83,7 @@ hold_in_thread(void *argument)
 START_TEST(fork_while_another_thread_holds)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     void *arguments[2] = {stage, seg};
     pthread_t thread;
     pid_t child;
@@ -103,7 +103,7 @@ END_TEST
 START_TEST(killed_child_leaves_its_lock_to_the_parent)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
 
     for (int round = 0; round < 5; round++) {
         pid_t child;
@@ -119,7 +119,7 @@ START_TEST(killed_child_leaves_its_lock_to_the_parent)
         need_attached_through(1, seg);
     }
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -127,7 +127,7 @@ END_TEST
 static void
 hold_over_fork(struct stage *stage)
 {
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
 
     need_result(MAPSEG_OK, mapseg_lock(seg));
     stage->number = MAPSEG_OWNER_DIED;
@@ -151,7 +151,7 @@ START_TEST(killed_parent_leaves_its_lock_to_the_child)
     finish(atomic_load(&stage->pid));
     /* The child has ended without detaching: debris. */
     need_number(MAPSEG_USE_STALE, use_of(stage->place.key));
-    seg = handle_of(stage->place.key);
+    seg = handle_for(stage->place.key);
     need_result(MAPSEG_OK, mapseg_reclaim(seg));
     mapseg_free(seg);
 }
@@ -162,7 +162,7 @@ END_TEST
 static void
 add_locks(Suite *suite)
 {
-    TCase *tcase = suite_case(suite, "locks");
+    TCase *tcase = new_case(suite, "locks");
 
     tcase_add_test(tcase, lock_at_the_fork_stays_the_parents);
     tcase_add_test(tcase, child_that_leaves_does_not_release);
@@ -175,15 +175,8 @@ int
 main(void)
 {
     Suite *suite;
-    SRunner *runner;
-    int failures;
 
-    suite = suite_create("locked");
-    suite_begin("locked");
+    suite = new_suite("locked");
     add_locks(suite);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return suite_end(failures);
+    return run_suite(suite);
 }

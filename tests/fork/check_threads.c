@@ -24,7 +24,7 @@ attach_in_thread(void *argument)
     struct busy *busy = argument;
 
     while (atomic_load(&busy->stage->go) == 0) {
-        mapseg *seg = attached_to(busy->place->key);
+        mapseg *seg = attached(busy->place->key, MAPSEG_READ_WRITE);
 
         need_result(MAPSEG_OK, mapseg_lock(seg));
         need(record_add(data_of(seg)));
@@ -73,10 +73,10 @@ START_TEST(forks_among_busy_threads)
     mapseg *other;
 
     new_place(&second);
-    make_segment(&second, DATA_BYTES, 0);
-    other = attached_to(second.key);
+    leave_persistent(second.key, DATA_BYTES, 0);
+    other = attached(second.key, MAPSEG_READ_WRITE);
     record_init(data_of(other));
-    busy.steady = created_at(stage->place.key, DATA_BYTES, 0);
+    busy.steady = created(stage->place.key, DATA_BYTES);
     record_init(data_of(busy.steady));
     for (int i = 0; i < 4; i++)
         need(pthread_create(&threads[i], NULL, i < 2 ? attach_in_thread : lock_in_thread, &busy) ==
@@ -92,8 +92,8 @@ START_TEST(forks_among_busy_threads)
     need_attached_through(1, other);
     mapseg_free(busy.steady);
     mapseg_free(other);
-    need(!name_exists(stage->place.path));
-    remove_segment(&second);
+    need(!exists(stage->place.path));
+    remove_persistent(second.key);
 }
 END_TEST
 
@@ -114,7 +114,7 @@ START_TEST(threads_fork_at_once)
     struct busy busy = {.stage = stage};
     pthread_t threads[3];
 
-    busy.steady = created_at(stage->place.key, DATA_BYTES, 0);
+    busy.steady = created(stage->place.key, DATA_BYTES);
     record_init(data_of(busy.steady));
     for (int i = 0; i < 3; i++)
         need(pthread_create(&threads[i], NULL, fork_in_thread, &busy) == 0);
@@ -123,7 +123,7 @@ START_TEST(threads_fork_at_once)
     need_number(3 * 20 * (FORKS / 2), ((struct record *)data_of(busy.steady))->count);
     need_attached_through(1, busy.steady);
     mapseg_free(busy.steady);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -188,16 +188,15 @@ START_TEST(lingering_children_keep_nothing)
 
     for (int i = 0; i < 2; i++) {
         new_place(&flux.places[i]);
-        flux.segs[i] = handle_of(flux.places[i].key);
+        flux.segs[i] = handle_for(flux.places[i].key);
     }
-    make_segment(&flux.places[0], DATA_BYTES, 0);
+    leave_persistent(flux.places[0].key, DATA_BYTES, 0);
     need(pthread_create(&threads[0], NULL, attach_again_and_again, &flux) == 0);
     need(pthread_create(&threads[1], NULL, create_again_and_again, &flux) == 0);
     for (int i = 0; i < LINGERERS; i++) {
         children[i] = fork();
         need(children[i] >= 0);
         if (children[i] == 0) {
-            become_child();
             linger(stage, flux.segs);
             _exit(0);
         }
@@ -209,7 +208,7 @@ START_TEST(lingering_children_keep_nothing)
         need(pthread_join(threads[i], NULL) == 0);
     /* All have detached, none has ended: no attachment is there. */
     need_attached(0, flux.places[0].key);
-    need(!name_exists(flux.places[1].path));
+    need(!exists(flux.places[1].path));
     need_result(MAPSEG_OK, mapseg_attach(flux.segs[0], MAPSEG_READ_WRITE));
     need_attached_through(1, flux.segs[0]);
     need_result(MAPSEG_OK, mapseg_detach(flux.segs[0]));
@@ -227,7 +226,7 @@ END_TEST
 static void
 add_threads(Suite *suite)
 {
-    TCase *tcase = suite_case(suite, "threads");
+    TCase *tcase = new_case(suite, "threads");
 
     tcase_add_test(tcase, forks_among_busy_threads);
     tcase_add_test(tcase, threads_fork_at_once);
@@ -238,15 +237,8 @@ int
 main(void)
 {
     Suite *suite;
-    SRunner *runner;
-    int failures;
 
-    suite = suite_create("threads");
-    suite_begin("threads");
+    suite = new_suite("threads");
     add_threads(suite);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return suite_end(failures);
+    return run_suite(suite);
 }

@@ -15,7 +15,6 @@ fork_child(child_body *body, struct stage *stage, mapseg *seg)
     pid_t pid = fork();
 
     if (pid == 0) {
-        become_child();
         body(stage, seg);
         _exit(0);
     }

@@ -66,7 +66,7 @@ START_TEST(what_is_lost_reads_as_zeros)
 
     set_up(&scene, 0);
     data = mapseg_data(scene.seg);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     check_data(scene.seg, SIZE);
     tell(&scene.peer, cuts[_i].word);
     /* The header page too has to be survived, by a call of the library. */
@@ -75,18 +75,18 @@ START_TEST(what_is_lost_reads_as_zeros)
     check_data(scene.seg, cuts[_i].whole);
     memset(data + SIZE / 2, 0x77, SIZE / 2);
     ck_assert_int_eq(data[SIZE - 1], 0x77);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     ck_assert_int_eq(mapseg_error(scene.seg), MAPSEG_FILE_SHRUNK);
     ck_assert(is_one_line(mapseg_error_string(scene.seg)));
 
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_begin(scene.seg));
-    expect(MAPSEG_INVALID_ARGUMENT, scene.seg, mapseg_guard_end(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_INVALID_ARGUMENT, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
     (void)unlink(scene.path);
-    expect(MAPSEG_OK, scene.seg, mapseg_create(scene.seg, SIZE, MAPSEG_READ_WRITE));
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_create(scene.seg, SIZE, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     check_data(scene.seg, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -97,10 +97,10 @@ START_TEST(what_nobody_touched_is_reported)
     struct scene scene;
 
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     tell(&scene.peer, words[_i]);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_begin(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -111,11 +111,11 @@ START_TEST(file_made_whole_again_is_reported)
     struct scene scene;
 
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     tell(&scene.peer, 'm');
     check_data(scene.seg, SIZE / 2);
     tell(&scene.peer, 'r');
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -130,7 +130,7 @@ START_TEST(read_only_data_stays_read_only)
     reader = attached(scene.key, MAPSEG_READ_ONLY);
     data = mapseg_const_data(reader);
     check_rights(data, "r--s");
-    expect(MAPSEG_OK, reader, mapseg_guard_begin(reader));
+    need_call(MAPSEG_OK, reader, mapseg_guard_begin(reader));
     tell(&scene.peer, '0');
     check_data(reader, 0);
     check_rights(data, "r--p");
@@ -138,8 +138,8 @@ START_TEST(read_only_data_stays_read_only)
     /* The lock lies in a page of its own here, which can be written. */
     if (mapseg_result_owes_unlock(mapseg_lock(reader)))
         (void)mapseg_unlock(reader);
-    expect(MAPSEG_FILE_SHRUNK, reader, mapseg_guard_end(reader));
-    expect(MAPSEG_OK, reader, mapseg_detach(reader));
+    need_call(MAPSEG_FILE_SHRUNK, reader, mapseg_guard_end(reader));
+    need_call(MAPSEG_OK, reader, mapseg_detach(reader));
     mapseg_free(reader);
     tear_down(&scene);
 }
@@ -153,14 +153,14 @@ START_TEST(only_the_rest_is_replaced)
     set_up(&scene, 0);
     data = mapseg_data(scene.seg);
     check_rights(data, "rw-s");
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     tell(&scene.peer, 'm');
     ck_assert_int_eq(data[SIZE / 2 + 3 * PAGE + 5], 0);
     check_rights(data + SIZE / 2 + 3 * PAGE - 1, "rw-s");
     check_rights(data + SIZE / 2 + 3 * PAGE, "rw-p");
     check_rights(data + SIZE - 1, "rw-p");
     ck_assert(!mapping_at(data + SIZE - 1).not_copied);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -172,13 +172,13 @@ START_TEST(replaced_memory_is_kept_out_of_children_too)
 
     set_up(&scene, MAPSEG_NO_FORK);
     data = mapseg_data(scene.seg);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     tell(&scene.peer, 'h');
     ck_assert_int_eq(data[PAGE], 0);
     check_rights(data + PAGE, "rw-p");
     ck_assert(mapping_at(data + PAGE).not_copied);
     ck_assert(mapping_at(data + SIZE - 1).not_copied);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -190,11 +190,11 @@ START_TEST(system_calls_say_efault)
 
     set_up(&scene, 0);
     ck_assert_int_eq(pipe(ends), 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     tell(&scene.peer, 'h');
     ck_assert_int_eq(write(ends[1], mapseg_const_data(scene.seg), 100), -1);
     ck_assert_int_eq(errno, EFAULT);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     close(ends[0]);
     close(ends[1]);
     tear_down(&scene);
@@ -249,13 +249,13 @@ START_TEST(sections_nest)
 
     set_up(&scene, 0);
     for (int i = 0; i < 3; i++)
-        expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+        need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     for (int i = 0; i < 2; i++)
-        expect(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
+        need_call(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
     tell(&scene.peer, 'm');
     check_data(scene.seg, SIZE / 2);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
-    expect(MAPSEG_INVALID_ARGUMENT, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_INVALID_ARGUMENT, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -265,14 +265,14 @@ START_TEST(inner_end_tells_too)
     struct scene scene;
 
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     tell(&scene.peer, 'h');
     check_data(scene.seg, 0);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     check_data(scene.seg, 0);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
-    expect(MAPSEG_INVALID_ARGUMENT, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_INVALID_ARGUMENT, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -284,19 +284,19 @@ START_TEST(results_of_misuse)
 
     unique_key(key);
     seg = handle_for(key);
-    expect(MAPSEG_NOT_ATTACHED, seg, mapseg_guard_begin(seg));
-    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
+    need_call(MAPSEG_NOT_ATTACHED, seg, mapseg_guard_begin(seg));
+    need_call(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
     ck_assert(is_one_line(mapseg_error_string(seg)));
-    expect(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
-    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
-    expect(MAPSEG_OK, seg, mapseg_guard_begin(seg));
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
+    need_call(MAPSEG_OK, seg, mapseg_guard_begin(seg));
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_OK);
-    expect(MAPSEG_OK, seg, mapseg_detach(seg));
-    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
-    expect(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
-    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
-    expect(MAPSEG_OK, seg, mapseg_guard_begin(seg));
-    expect(MAPSEG_OK, seg, mapseg_guard_end(seg));
+    need_call(MAPSEG_OK, seg, mapseg_detach(seg));
+    need_call(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
+    need_call(MAPSEG_OK, seg, mapseg_guard_begin(seg));
+    need_call(MAPSEG_OK, seg, mapseg_guard_end(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -313,18 +313,18 @@ START_TEST(sections_on_many_handles)
     for (int i = 0; i < MANY; i++)
         attach_scene(&scenes[i], 0);
     for (int i = 0; i < MANY; i++)
-        expect(MAPSEG_OK, scenes[i].seg, mapseg_guard_begin(scenes[i].seg));
+        need_call(MAPSEG_OK, scenes[i].seg, mapseg_guard_begin(scenes[i].seg));
     tell(&scenes[7].peer, 'h');
     tell(&scenes[2].peer, 'm');
-    expect(MAPSEG_OK, scenes[0].seg, mapseg_guard_end(scenes[0].seg));
-    expect(MAPSEG_OK, scenes[8].seg, mapseg_guard_end(scenes[8].seg));
+    need_call(MAPSEG_OK, scenes[0].seg, mapseg_guard_end(scenes[0].seg));
+    need_call(MAPSEG_OK, scenes[8].seg, mapseg_guard_end(scenes[8].seg));
     for (int i = 0; i < MANY; i++)
         check_data(scenes[i].seg, i == 7 ? 0 : i == 2 ? SIZE / 2 : SIZE);
     for (int i = 1; i < MANY - 1; i++)
-        expect(i == 7 || i == 2 ? MAPSEG_FILE_SHRUNK : MAPSEG_OK, scenes[i].seg,
-               mapseg_guard_end(scenes[i].seg));
+        need_call(i == 7 || i == 2 ? MAPSEG_FILE_SHRUNK : MAPSEG_OK, scenes[i].seg,
+                  mapseg_guard_end(scenes[i].seg));
     for (int i = 0; i < MANY; i++)
-        expect(MAPSEG_INVALID_ARGUMENT, scenes[i].seg, mapseg_guard_end(scenes[i].seg));
+        need_call(MAPSEG_INVALID_ARGUMENT, scenes[i].seg, mapseg_guard_end(scenes[i].seg));
     for (int i = 0; i < MANY; i++)
         tear_down(&scenes[i]);
 }
@@ -337,14 +337,14 @@ START_TEST(two_handles_of_one_file)
 
     set_up(&scene, 0);
     other = attached(scene.key, MAPSEG_READ_ONLY);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
-    expect(MAPSEG_OK, other, mapseg_guard_begin(other));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, other, mapseg_guard_begin(other));
     tell(&scene.peer, 'm');
     check_data(scene.seg, SIZE / 2);
     check_data(other, SIZE / 2);
-    expect(MAPSEG_FILE_SHRUNK, other, mapseg_guard_end(other));
+    need_call(MAPSEG_FILE_SHRUNK, other, mapseg_guard_end(other));
     check_data(scene.seg, SIZE / 2);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     mapseg_free(other);
     tear_down(&scene);
 }
@@ -357,11 +357,11 @@ START_TEST(detach_ends_the_sections)
 
     handle(jump_with_info, NULL, 0);
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
-    expect(MAPSEG_INVALID_ARGUMENT, scene.seg, mapseg_guard_end(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_create(scene.seg, SIZE, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
+    need_call(MAPSEG_INVALID_ARGUMENT, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_create(scene.seg, SIZE, MAPSEG_READ_WRITE));
     data = mapseg_data(scene.seg);
     tell(&scene.peer, 'h');
     ck_assert(jumps_at(data));
@@ -376,12 +376,12 @@ START_TEST(lost_segment_can_be_left)
     struct scene scene;
 
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_lock(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_unlock(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_lock(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_unlock(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     tell(&scene.peer, '0');
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -391,7 +391,7 @@ END_TEST
 static void
 add_losses(Suite *suite)
 {
-    TCase *group = new_case(suite, "losses", 60);
+    TCase *group = new_case(suite, "losses");
 
     tcase_add_loop_test(group, what_is_lost_reads_as_zeros, 0, 3);
     tcase_add_loop_test(group, what_nobody_touched_is_reported, 0, 4);
@@ -400,15 +400,15 @@ add_losses(Suite *suite)
     tcase_add_test(group, only_the_rest_is_replaced);
     tcase_add_test(group, replaced_memory_is_kept_out_of_children_too);
     tcase_add_test(group, system_calls_say_efault);
-    if (need(is_root(), "only root can become an ordinary user") &&
-        need(!under_sanitizer(), "sanitizers keep programs from locking memory"))
+    if (skip_unless(is_root(), "only root can become an ordinary user") &&
+        skip_unless(!under_sanitizer(), "sanitizers keep programs from locking memory"))
         tcase_add_test(group, short_of_memory_it_goes_page_by_page);
 }
 
 static void
 add_sections(Suite *suite)
 {
-    TCase *group = new_case(suite, "sections", 60);
+    TCase *group = new_case(suite, "sections");
 
     tcase_add_test(group, sections_nest);
     tcase_add_test(group, inner_end_tells_too);

@@ -22,7 +22,7 @@ START_TEST(handler_with_info_gets_faults_elsewhere)
 
     handle(jump_with_info, NULL, _i == 0 ? 0 : SA_NODEFER);
     seg = guarded();
-    expect(MAPSEG_OK, seg, mapseg_guard_begin(seg));
+    need_call(MAPSEG_OK, seg, mapseg_guard_begin(seg));
     for (int i = 1; i <= 100; i++) {
         ck_assert(jumps_at(page + i));
         ck_assert_int_eq(calls, i);
@@ -33,7 +33,7 @@ START_TEST(handler_with_info_gets_faults_elsewhere)
         ck_assert(under_race_detector() || usr1_was_blocked);
         ck_assert(under_race_detector() || bus_was_blocked == (_i == 0));
         if (i == 50)
-            expect(MAPSEG_OK, seg, mapseg_guard_end(seg));
+            need_call(MAPSEG_OK, seg, mapseg_guard_end(seg));
     }
     mapseg_free(seg);
 }
@@ -67,9 +67,9 @@ START_TEST(outside_of_sections_the_program_gets_all)
     set_up(&scene, 0);
     other = attached(scene.key, MAPSEG_READ_WRITE);
     data = mapseg_data(scene.seg);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
-    expect(MAPSEG_OK, other, mapseg_guard_begin(other));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_OK, other, mapseg_guard_begin(other));
     tell(&scene.peer, 'h');
     ck_assert(jumps_at(data + PAGE));
     ck_assert_ptr_eq(called_for, data + PAGE);
@@ -78,7 +78,7 @@ START_TEST(outside_of_sections_the_program_gets_all)
     check_data(other, 0);
     ck_assert_int_eq(calls, 2);
     ck_assert(jumps_at(data + PAGE));
-    expect(MAPSEG_FILE_SHRUNK, other, mapseg_guard_end(other));
+    need_call(MAPSEG_FILE_SHRUNK, other, mapseg_guard_end(other));
     mapseg_free(other);
     tear_down(&scene);
 }
@@ -92,13 +92,13 @@ START_TEST(sections_go_on_after_a_jump)
 
     handle(jump_with_info, NULL, 0);
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     ck_assert(jumps_at(page));
     tell(&scene.peer, 'm');
     check_data(scene.seg, SIZE / 2);
     ck_assert(jumps_at(page));
     ck_assert_int_eq(calls, 2);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -110,7 +110,7 @@ START_TEST(sent_signals_reach_the_handler)
 
     handle(return_with_info, NULL, 0);
     seg = guarded();
-    expect(MAPSEG_OK, seg, mapseg_guard_begin(seg));
+    need_call(MAPSEG_OK, seg, mapseg_guard_begin(seg));
     ck_assert_int_eq(raise(SIGBUS), 0);
     ck_assert_int_eq(calls, 1);
     ck_assert_int_eq(called_code, SI_TKILL);
@@ -119,7 +119,7 @@ START_TEST(sent_signals_reach_the_handler)
     ck_assert_int_eq(called_code, SI_QUEUE);
     ck_assert_int_eq(called_value, 4711);
     ck_assert(had_context);
-    expect(MAPSEG_OK, seg, mapseg_guard_end(seg));
+    need_call(MAPSEG_OK, seg, mapseg_guard_end(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -140,7 +140,7 @@ START_TEST(later_handler_that_chains)
     struct scene scene;
 
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     memset(&action, 0, sizeof action);
     action.sa_flags = SA_SIGINFO;
     action.sa_sigaction = count_and_chain;
@@ -150,7 +150,7 @@ START_TEST(later_handler_that_chains)
     tell(&scene.peer, 'm');
     check_data(scene.seg, SIZE / 2);
     ck_assert_int_eq(calls, 1);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -360,10 +360,10 @@ START_TEST(ignored_signal_interrupts_no_read)
     ck_assert_int_ge(child, 0);
     if (child == 0) {
         for (int i = 0; i < 20; i++) {
-            sleep_ms(5);
+            nap(5 * MILLISECOND);
             kill(self, SIGBUS);
         }
-        sleep_ms(5);
+        nap(5 * MILLISECOND);
         _exit(write(ends[1], "x", 1) == 1 ? 0 : 1);
     }
     ck_assert_int_eq(read(ends[0], &byte, 1), 1);
@@ -421,15 +421,15 @@ use(mapseg *seg)
     uint64_t version;
     char bytes[100];
 
-    expect(MAPSEG_OK, seg, mapseg_lock(seg));
-    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
-    expect(MAPSEG_OK, seg, mapseg_write(seg, 10, "abc", 3));
-    expect(MAPSEG_OK, seg, mapseg_read(seg, 0, bytes, sizeof bytes, &version));
-    expect(MAPSEG_OK, seg, mapseg_read_begin(seg, &version));
+    need_call(MAPSEG_OK, seg, mapseg_lock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_write(seg, 10, "abc", 3));
+    need_call(MAPSEG_OK, seg, mapseg_read(seg, 0, bytes, sizeof bytes, &version));
+    need_call(MAPSEG_OK, seg, mapseg_read_begin(seg, &version));
     ck_assert(!mapseg_read_retry(seg, version));
-    expect(MAPSEG_TIMED_OUT, seg, mapseg_wait(seg, version, NULL, 1000000));
+    need_call(MAPSEG_TIMED_OUT, seg, mapseg_wait(seg, version, NULL, 1000000));
     ck_assert_int_ge(notify_fd(seg), 0);
-    expect(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
+    need_call(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
     mapseg_info_free(information);
 }
 
@@ -448,10 +448,10 @@ START_TEST(signals_are_left_alone)
     seg = created(key, SIZE);
     other = attached(key, MAPSEG_READ_ONLY);
     use(seg);
-    expect(MAPSEG_OK, other, mapseg_lock(other));
-    expect(MAPSEG_OK, other, mapseg_unlock(other));
+    need_call(MAPSEG_OK, other, mapseg_lock(other));
+    need_call(MAPSEG_OK, other, mapseg_unlock(other));
     mapseg_free(other);
-    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
+    need_call(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
     mapseg_free(seg);
     check_signals(&before);
 }
@@ -469,16 +469,16 @@ START_TEST(sealed_segment_needs_no_handler)
     pthread_sigmask(SIG_BLOCK, &bus, NULL);
     take_signals(&before);
     seg = handle_for("memfd:");
-    expect(MAPSEG_NOT_ATTACHED, seg, mapseg_guard_begin(seg));
-    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
-    expect(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_NOT_ATTACHED, seg, mapseg_guard_begin(seg));
+    need_call(MAPSEG_INVALID_ARGUMENT, seg, mapseg_guard_end(seg));
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
     take_footprint(&footprint, NULL);
     for (int i = 0; i < 100; i++)
-        expect(MAPSEG_OK, seg, mapseg_guard_begin(seg));
+        need_call(MAPSEG_OK, seg, mapseg_guard_begin(seg));
     memset(mapseg_data(seg), FILL, SIZE);
     check_data(seg, SIZE);
     for (int i = 0; i < 100; i++)
-        expect(MAPSEG_OK, seg, mapseg_guard_end(seg));
+        need_call(MAPSEG_OK, seg, mapseg_guard_end(seg));
     check_footprint(&footprint, NULL);
     use(seg);
     mapseg_free(seg);
@@ -514,7 +514,7 @@ END_TEST
 static void
 add_handlers(Suite *suite)
 {
-    TCase *group = new_case(suite, "handlers", 60);
+    TCase *group = new_case(suite, "handlers");
 
     tcase_add_loop_test(group, handler_with_info_gets_faults_elsewhere, 0, 2);
     tcase_add_test(group, classic_handler_gets_faults_elsewhere);
@@ -524,7 +524,7 @@ add_handlers(Suite *suite)
     tcase_add_test(group, later_handler_that_chains);
     tcase_add_loop_test(group, signal_does_what_it_did_before, 0,
                         (int)(sizeof fates / sizeof fates[0]));
-    if (need(can_trace(), "tracing is not allowed here"))
+    if (skip_unless(can_trace(), "tracing is not allowed here"))
         tcase_add_test(group, fatal_fault_keeps_its_place);
     tcase_add_test(group, ignored_signal_interrupts_no_read);
     tcase_add_test(group, signals_are_left_alone);

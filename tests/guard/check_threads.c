@@ -119,7 +119,7 @@ START_TEST(section_of_another_thread_is_none)
     handle(jump_with_info, NULL, 0);
     set_up(&scene, 0);
     worker.scene = &scene;
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     run(&worker, end_what_is_not_there);
     ck_assert_int_eq(worker.result, MAPSEG_INVALID_ARGUMENT);
     tell(&scene.peer, 'h');
@@ -128,7 +128,7 @@ START_TEST(section_of_another_thread_is_none)
     ck_assert_int_eq(calls, 1);
     check_data(scene.seg, 0);
     ck_assert_int_eq(calls, 1);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -209,7 +209,7 @@ START_TEST(child_goes_on_with_the_section)
     struct peer child;
 
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     child = start_peer(read_lost_data, scene.seg);
     ck_assert_int_eq(hear(child.channel), 'a');
     tell(&scene.peer, 'm');
@@ -217,7 +217,7 @@ START_TEST(child_goes_on_with_the_section)
     ck_assert_int_eq(end_peer(&child), WELL);
     /* The parent's memory is its own affair. */
     check_data(scene.seg, SIZE / 2);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -229,14 +229,14 @@ START_TEST(fork_after_a_loss)
     struct peer child;
 
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     tell(&scene.peer, 'm');
     check_data(scene.seg, SIZE / 2);
     child = start_peer(read_lost_data, scene.seg);
     ck_assert_int_eq(hear(child.channel), 'a');
     say(child.channel, 'g');
     ck_assert_int_eq(end_peer(&child), WELL);
-    expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -261,10 +261,10 @@ START_TEST(child_has_sections_of_its_own)
     struct scene scene;
 
     set_up(&scene, 0);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     ck_assert_int_eq(in_child(use_sections_of_its_own, scene.seg), WELL);
     check_data(scene.seg, SIZE);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -287,9 +287,9 @@ START_TEST(child_that_is_kept_out_has_none)
 
     handle(jump_with_info, NULL, 0);
     set_up(&scene, MAPSEG_NO_FORK);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
     ck_assert_int_eq(in_child(free_what_was_kept_out, scene.seg), WELL);
-    expect(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
     tear_down(&scene);
 }
 END_TEST
@@ -299,20 +299,20 @@ END_TEST
 static void
 add_threads(Suite *suite)
 {
-    TCase *group = new_case(suite, "threads", 120);
+    TCase *group = new_case(suite, "threads");
 
     tcase_add_test(group, thread_that_blocks_the_signal_is_guarded);
     tcase_add_test(group, sections_end_with_their_thread);
     tcase_add_test(group, section_of_another_thread_is_none);
     /* To it, they are written by the thread that met the fault. */
-    if (need(!under_race_detector(), "a race detector takes the guard's zeros for data"))
+    if (skip_unless(!under_race_detector(), "a race detector takes the guard's zeros for data"))
         tcase_add_test(group, threads_of_a_handle_lose_it_together);
 }
 
 static void
 add_children(Suite *suite)
 {
-    TCase *group = new_case(suite, "children", 60);
+    TCase *group = new_case(suite, "children");
 
     tcase_add_test(group, child_goes_on_with_the_section);
     tcase_add_test(group, fork_after_a_loss);

@@ -101,7 +101,7 @@ guarded(void)
 
     unique_key(key);
     seg = created(key, SIZE);
-    expect(MAPSEG_OK, seg, mapseg_guard_begin(seg));
-    expect(MAPSEG_OK, seg, mapseg_guard_end(seg));
+    need_call(MAPSEG_OK, seg, mapseg_guard_begin(seg));
+    need_call(MAPSEG_OK, seg, mapseg_guard_end(seg));
     return seg;
 }

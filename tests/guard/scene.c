@@ -45,8 +45,8 @@ attach_scene(struct scene *scene, uint32_t flags)
 
     scene->seg = handle_for(scene->key);
     options.flags = flags;
-    expect(MAPSEG_OK, scene->seg,
-           mapseg_create_with(scene->seg, SIZE, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, scene->seg,
+              mapseg_create_with(scene->seg, SIZE, MAPSEG_READ_WRITE, &options));
     memset(mapseg_data(scene->seg), FILL, SIZE);
 }
 

@@ -280,8 +280,8 @@ START_TEST(others_are_among_many)
     struct peer peer = start_deed(&deed);
     mapseg *first = handle_for(deed.key);
     mapseg *second = handle_for(deed.key);
-    expect(MAPSEG_OK, first, mapseg_attach_with(first, MAPSEG_READ_WRITE, &options));
-    expect(MAPSEG_OK, second, mapseg_attach_with(second, MAPSEG_READ_ONLY, &options));
+    need_call(MAPSEG_OK, first, mapseg_attach_with(first, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, second, mapseg_attach_with(second, MAPSEG_READ_ONLY, &options));
     struct seen seen = look_from_a_small_thread(deed.key, false);
     /* A slot that lies between two of the peer's is counted for itself. */
     ck_assert_uint_eq(seen.attached, MANY + 2);
@@ -351,12 +351,12 @@ static int
 test_and_await_fork(int fd, enum msi_range_kind kind, int64_t start, int64_t bytes,
                     struct msi_range *found)
 {
-    int64_t deadline = now_ns() + PATIENCE * INT64_C(1000000000);
+    int64_t deadline = now_ns() + HANG;
 
     if (is_looking)
         atomic_store(&has_begun, true);
     while (is_looking && !atomic_load(&has_forked) && now_ns() < deadline)
-        sleep_ms(1);
+        nap(1 * MILLISECOND);
     return healthy.test_range(fd, kind, start, bytes, found);
 }
 
@@ -367,7 +367,7 @@ look_by_info(void *argument)
     mapseg_info *information;
 
     is_looking = true;
-    expect(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
+    need_call(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
     mapseg_info_free(information);
     mapseg_free(seg);
     return NULL;
@@ -392,7 +392,7 @@ use_in_child(mapseg *seg, int descriptors)
 {
     mapseg_info *information;
 
-    if (count_open_descriptors() != descriptors)
+    if (count_descriptors() != descriptors)
         return 2;
     if (mapseg_info_new(seg, &information) != MAPSEG_OK)
         return 3;
@@ -410,19 +410,19 @@ START_TEST(fork_beside_a_look)
 
     unique_key(key);
     mapseg *seg = created(key, DATA_BYTES);
-    int descriptors = count_open_descriptors();
+    int descriptors = count_descriptors();
     healthy = msi_os;
     msi_os.test_range = test_and_await_fork;
     ck_assert_int_eq(pthread_create(&thread, NULL, _i == 0 ? look_by_info : look_by_list, key), 0);
     while (!atomic_load(&has_begun))
-        sleep_ms(1);
+        nap(1 * MILLISECOND);
     int64_t begun = now_ns();
     pid_t child = fork();
     ck_assert_int_ge(child, 0);
     if (child == 0)
         _exit(use_in_child(seg, descriptors));
     /* It ends before the look gives up waiting for it. */
-    ck_assert(now_ns() - begun < PATIENCE * INT64_C(1000000000));
+    ck_assert(now_ns() - begun < HANG);
     atomic_store(&has_forked, true);
     ck_assert_int_eq(end_of(child), 0);
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
@@ -477,8 +477,8 @@ check_blocked(const char *key)
     check_command(key);
     options.flags = MAPSEG_ALLOW_OTHER_OWNER;
     options.timeout_ns = 1;
-    expect(MAPSEG_TIMED_OUT, seg, mapseg_attach_with(seg, MAPSEG_READ_WRITE, &options));
-    expect(MAPSEG_IN_USE, seg, mapseg_reclaim(seg));
+    need_call(MAPSEG_TIMED_OUT, seg, mapseg_attach_with(seg, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_IN_USE, seg, mapseg_reclaim(seg));
     mapseg_free(seg);
 }
 
@@ -519,7 +519,7 @@ START_TEST(half_of_the_slots_are_held)
     mapseg_options options = MAPSEG_OPTIONS_INIT;
 
     options.flags = MAPSEG_ALLOW_OTHER_OWNER;
-    options.timeout_ns = PATIENCE * INT64_C(1000000000);
+    options.timeout_ns = HANG;
     deed.start = (off_t)MAPSEG_PRESENCE_BASE + MAPSEG_FIRST_SLOT + (_i % 2 == 0 ? 0 : 1 << 19);
     deed.bytes = 1 << 19;
     deed.owner = _i / 2 == 0 ? DESCRIPTION : PROCESS;
@@ -529,7 +529,7 @@ START_TEST(half_of_the_slots_are_held)
     ck_assert_int_eq(seen.use, MAPSEG_USE_LIVE);
     /* There is room in the other half, and who is there is counted. */
     mapseg *seg = handle_for(deed.key);
-    expect(MAPSEG_OK, seg, mapseg_attach_with(seg, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_attach_with(seg, MAPSEG_READ_WRITE, &options));
     seen = look_from_a_small_thread(deed.key, false);
     ck_assert_uint_eq(seen.attached, 2);
     mapseg_free(seg);
@@ -573,7 +573,7 @@ read_lock_often(int channel, void *argument)
 static struct seen
 await_readers(const char *key, uint32_t readers)
 {
-    int64_t deadline = now_ns() + PATIENCE * INT64_C(1000000000);
+    int64_t deadline = now_ns() + HANG;
     struct seen seen;
 
     do
@@ -601,7 +601,7 @@ START_TEST(shared_byte_is_held)
     ck_assert_uint_eq(seen.attached, seen.readers);
     ck_assert_int_eq(seen.use, MAPSEG_USE_LIVE);
     mapseg *seg = handle_for(deed.key);
-    expect(MAPSEG_IN_USE, seg, mapseg_reclaim(seg));
+    need_call(MAPSEG_IN_USE, seg, mapseg_reclaim(seg));
     /* Another reader, and one who writes, have their place all the same. */
     mapseg *other = attached(deed.key, MAPSEG_READ_WRITE);
     seen = await_readers(deed.key, _i == 0 ? HOSTILE_READERS : 1);
@@ -616,7 +616,7 @@ int
 main(void)
 {
     Suite *suite = new_suite("census");
-    TCase *group = new_case(suite, "counting", 3 * PATIENCE);
+    TCase *group = new_case(suite, "counting");
 
     tcase_add_loop_test(group, many_slots_are_held, 0, (int)ORDERS * OWNERS);
     tcase_add_test(group, others_are_among_many);

@@ -50,7 +50,7 @@ START_TEST(named_segment_is_described)
 
     options.flags = MAPSEG_FAIR;
     options.user_tag = 77;
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, 10000, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, 10000, MAPSEG_READ_WRITE, &options));
     clock_gettime(CLOCK_REALTIME, &now);
     information = look();
     ck_assert_str_eq(information->native_key, key);
@@ -102,7 +102,7 @@ START_TEST(memfd_is_described)
     mapseg *seg = handle_for("memfd:");
     mapseg_info *information;
 
-    expect(MAPSEG_OK, seg, mapseg_create(seg, 10000, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, 10000, MAPSEG_READ_WRITE));
     information = describe(seg);
     ck_assert_int_eq(information->type, MAPSEG_KEY_MEMFD);
     ck_assert_str_eq(information->path, "");
@@ -152,14 +152,14 @@ START_TEST(persistent_segment_is_described)
     mapseg_info *information;
     mapseg *seg;
 
-    leave_persistent(key, 10);
+    leave_persistent(key, 10, 0);
     check_use(MAPSEG_USE_PERSISTENT, 0, 0);
     information = look();
     ck_assert_uint_eq(information->header_flags, MAPSEG_HEADER_PERSISTENT);
     mapseg_info_free(information);
     seg = attached(key, MAPSEG_READ_WRITE);
     check_use(MAPSEG_USE_LIVE, 1, 0);
-    expect(MAPSEG_OK, seg, mapseg_remove(seg));
+    need_call(MAPSEG_OK, seg, mapseg_remove(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -170,7 +170,7 @@ START_TEST(damaged_segment_is_described)
     uint64_t wrong = 0;
     int fd;
 
-    leave_persistent(key, 10);
+    leave_persistent(key, 10, 0);
     fd = open(path, O_WRONLY | O_CLOEXEC);
     ck_assert_int_eq(pwrite(fd, &wrong, sizeof wrong, 72), sizeof wrong);
     close(fd);
@@ -210,7 +210,7 @@ START_TEST(half_made_segment_is_debris)
         ck_assert_int_ge(fd, 0);
         close(fd);
         seg = handle_for(native);
-        expect(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
+        need_call(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
         ck_assert_int_eq(information->use, files[i].ours ? MAPSEG_USE_STALE : MAPSEG_USE_DAMAGED);
         mapseg_info_free(information);
         ck_assert_int_eq(mapseg_list_new(&list), MAPSEG_OK);
@@ -219,7 +219,7 @@ START_TEST(half_made_segment_is_debris)
                 listed = mapseg_list_get(list, j)->use == MAPSEG_USE_STALE;
         mapseg_list_free(list);
         ck_assert(listed == files[i].ours);
-        expect(files[i].ours ? MAPSEG_OK : MAPSEG_NOT_A_SEGMENT, seg, mapseg_reclaim(seg));
+        need_call(files[i].ours ? MAPSEG_OK : MAPSEG_NOT_A_SEGMENT, seg, mapseg_reclaim(seg));
         ck_assert(exists(file_path) != files[i].ours);
         (void)unlink(file_path);
         mapseg_free(seg);
@@ -232,9 +232,9 @@ START_TEST(nothing_to_describe)
     mapseg *seg = handle_for(key), *keyless = mapseg_new(), *closed = handle_for("memfd:1000000");
     mapseg_info *information = NULL;
 
-    expect(MAPSEG_NOT_FOUND, seg, mapseg_info_new(seg, &information));
+    need_call(MAPSEG_NOT_FOUND, seg, mapseg_info_new(seg, &information));
     ck_assert(is_one_line(mapseg_error_string(seg)));
-    expect(MAPSEG_KEY_ERROR, keyless, mapseg_info_new(keyless, &information));
+    need_call(MAPSEG_KEY_ERROR, keyless, mapseg_info_new(keyless, &information));
     ck_assert_int_ne(mapseg_info_new(closed, &information), MAPSEG_OK);
     mapseg_free(seg);
     mapseg_free(keyless);
@@ -283,12 +283,12 @@ START_TEST(attachments_are_counted)
     mapseg_free(seg);
     check_use(MAPSEG_USE_LIVE, 1, 0);
     kill_peer(&peers[2]);
-    wait_until_deserted(path);
+    await_deserted(path);
     check_use(MAPSEG_USE_STALE, 0, 0);
     say(peers[1].channel, 'q');
     ck_assert_int_eq(end_peer(&peers[1]), 0);
     seg = handle_for(key);
-    expect(MAPSEG_OK, seg, mapseg_reclaim(seg));
+    need_call(MAPSEG_OK, seg, mapseg_reclaim(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -340,7 +340,7 @@ read_as_nobody(int channel, void *argument)
     become_nobody();
     if (hear(channel) != 'g')
         return 1;
-    expect(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
     say(channel, 'a');
     return hear(channel) == 'q' ? 0 : 2;
 }
@@ -393,26 +393,26 @@ START_TEST(state_of_the_lock_is_shown)
     const pid_t peer_pid = peer.pid;
 
     check_lock(MAPSEG_LOCK_STATE_FREE, false, 0);
-    expect(MAPSEG_OK, seg, mapseg_lock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_lock(seg));
     check_lock(MAPSEG_LOCK_STATE_HELD, false, getpid());
-    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
     check_lock(MAPSEG_LOCK_STATE_FREE, false, 0);
     call(&peer);
     tell(&peer, 'l');
     check_lock(MAPSEG_LOCK_STATE_HELD, false, peer_pid);
     kill_peer(&peer);
     check_lock(MAPSEG_LOCK_STATE_OWNER_DIED, false, peer_pid);
-    expect(MAPSEG_OWNER_DIED, seg, mapseg_lock(seg));
+    need_call(MAPSEG_OWNER_DIED, seg, mapseg_lock(seg));
     check_lock(MAPSEG_LOCK_STATE_HELD, true, getpid());
     information = look();
     ck_assert_uint_eq(information->recoveries, 1);
     mapseg_info_free(information);
-    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
     check_lock(MAPSEG_LOCK_STATE_INCONSISTENT, true, 0);
-    expect(MAPSEG_OWNER_DIED, seg, mapseg_lock(seg));
-    expect(MAPSEG_OK, seg, mapseg_consistent(seg));
+    need_call(MAPSEG_OWNER_DIED, seg, mapseg_lock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_consistent(seg));
     check_lock(MAPSEG_LOCK_STATE_HELD, false, getpid());
-    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
     check_lock(MAPSEG_LOCK_STATE_FREE, false, 0);
     mapseg_free(seg);
 }
@@ -427,7 +427,7 @@ START_TEST(looking_changes_nothing)
     struct file_state state;
     struct footprint before;
 
-    leave_persistent(key, 10);
+    leave_persistent(key, 10, 0);
     take_file_state(&state, path);
     take_footprint(&before, path);
     for (int i = 0; i < 10; i++) {
@@ -437,7 +437,7 @@ START_TEST(looking_changes_nothing)
     check_footprint(&before, path);
     check_file_state(&state, path);
     ck_assert(!mapseg_is_attached(looker));
-    expect(MAPSEG_OK, looker, mapseg_remove(looker));
+    need_call(MAPSEG_OK, looker, mapseg_remove(looker));
     mapseg_free(looker);
 
     seg = created(key, 10);
@@ -485,7 +485,7 @@ int
 main(void)
 {
     Suite *suite = new_suite("info");
-    TCase *group = new_case(suite, "info", 120);
+    TCase *group = new_case(suite, "info");
 
     tcase_add_checked_fixture(group, choose_key, NULL);
     tcase_add_test(group, named_segment_is_described);
@@ -495,7 +495,8 @@ main(void)
     tcase_add_test(group, attachments_are_counted_while_others_lock);
     tcase_add_test(group, half_made_segment_is_debris);
     tcase_add_test(group, persistent_segment_is_described);
-    if (need(is_root(), "readers_that_cannot_lock_are_told_apart: only root can be two users"))
+    if (skip_unless(is_root(),
+                    "readers_that_cannot_lock_are_told_apart: only root can be two users"))
         tcase_add_test(group, readers_that_cannot_lock_are_told_apart);
     tcase_add_test(group, state_of_the_lock_is_shown);
     tcase_add_test(group, looking_changes_nothing);

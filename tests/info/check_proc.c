@@ -559,7 +559,7 @@ int
 main(void)
 {
     Suite *suite = new_suite("proc");
-    TCase *test_case = new_case(suite, "texts", 60);
+    TCase *test_case = new_case(suite, "texts");
 
 #define EACH(test, table)                                                                          \
     tcase_add_loop_test(test_case, test, 0, (int)(sizeof(table) / sizeof *(table)))

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "process.h"
+#include "support.h"
 #include "record.h"
 
 #include <pthread.h>
@@ -51,7 +51,7 @@ add(void *argument)
 START_TEST(two_threads_of_one_handle)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     struct record *record = data_of(seg);
     struct adder adder = {.seg = seg, .rounds = 20000};
     pthread_t threads[3];
@@ -69,8 +69,8 @@ END_TEST
 START_TEST(two_handles_of_one_process)
 {
     struct stage *stage = new_stage();
-    mapseg *first = created_at(stage->place.key, DATA_BYTES, 0);
-    mapseg *second = attached_to(stage->place.key);
+    mapseg *first = created(stage->place.key, DATA_BYTES);
+    mapseg *second = attached(stage->place.key, MAPSEG_READ_WRITE);
     struct adder adders[2] = {{first, 20000}, {second, 20000}};
     struct record *record = data_of(first);
     pthread_t threads[2];
@@ -94,7 +94,7 @@ static void
 add_in_process(struct stage *stage)
 {
     int threads = 1 + atomic_fetch_add(&stage->pid, 1) % 2;
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     struct adder adder = {.seg = seg, .rounds = ADD_ROUNDS / threads};
     pthread_t second;
 
@@ -118,9 +118,9 @@ START_TEST(four_processes_count)
     mapseg *seg;
     struct record *record;
 
-    make_segment(&stage->place, DATA_BYTES, contention_flags[_i]);
+    leave_persistent(stage->place.key, DATA_BYTES, contention_flags[_i]);
     header = map_header(stage->place.path);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     record_init(data_of(seg));
     mapseg_free(seg);
     for (int i = 0; i < 4; i++)
@@ -129,14 +129,14 @@ START_TEST(four_processes_count)
     atomic_store(&stage->go, 1);
     for (int i = 0; i < 4; i++)
         finish(pids[i]);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     record = data_of(seg);
     need_number(4 * ADD_ROUNDS, record->count);
     need_number(~(uint64_t)(4 * ADD_ROUNDS), record->inverse);
     need_number(0, lock_word(header));
     need_number(0, recoveries_of(header));
     mapseg_free(seg);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -182,7 +182,7 @@ second_unlocker(void *argument)
 START_TEST(one_of_two_unlocks_frees)
 {
     struct stage *stage = new_stage();
-    struct duel duel = {.seg = created_at(stage->place.key, DATA_BYTES, 0)};
+    struct duel duel = {.seg = created(stage->place.key, DATA_BYTES)};
     struct mapseg_header *header = map_header(stage->place.path);
     pthread_t second;
 
@@ -212,19 +212,12 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("contention");
-    TCase *tcase = suite_case(suite, "contention");
-    SRunner *runner;
-    int failures;
+    Suite *suite = new_suite("contention");
+    TCase *tcase = new_case(suite, "contention");
 
-    suite_begin("contention");
     tcase_add_test(tcase, two_threads_of_one_handle);
     tcase_add_test(tcase, two_handles_of_one_process);
     tcase_add_loop_test(tcase, four_processes_count, 0, 2);
     tcase_add_test(tcase, one_of_two_unlocks_frees);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return suite_end(failures);
+    return run_suite(suite);
 }

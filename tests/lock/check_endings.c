@@ -31,7 +31,7 @@ become_another_program(void *argument)
 static void
 exec_with_the_lock(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     pthread_t thread;
 
     need_result(MAPSEG_OK, mapseg_lock(seg));
@@ -59,15 +59,15 @@ START_TEST(exec_with_the_lock_is_a_death)
     pid_t pid;
     int status;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     stage->number = _i;
     pid = start_ready(HERE, exec_with_the_lock, stage);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     await_told(seg);
     need_number(0, waitpid(pid, &status, WNOHANG));
     kill_and_reap(pid);
     mapseg_free(seg);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -79,7 +79,7 @@ hold_beside_a_program(struct stage *stage)
     static char time[] = "1000";
     char *arguments[] = {sleep, time, NULL};
     char *environment[] = {NULL};
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     pid_t pid;
 
     need_result(MAPSEG_OK, mapseg_lock(seg));
@@ -99,17 +99,17 @@ START_TEST(program_that_was_started_keeps_no_lock)
     int status;
 
     need(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     owner = start_ready(HERE, hold_beside_a_program, stage);
     child = atomic_load(&stage->pid);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     need_kept(seg);
     kill_and_reap(owner);
     need_told(seg);
     need_number(0, waitpid(child, &status, WNOHANG));
     kill_and_reap(child);
     mapseg_free(seg);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -131,7 +131,7 @@ end_process(void *argument)
 static void
 end_with_the_lock(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     pthread_t thread;
     int zero = 0;
 
@@ -166,15 +166,15 @@ START_TEST(every_ending_with_the_lock_is_told)
     mapseg *seg;
     int status;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
-    seg = attached_to(stage->place.key);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     need_result(MAPSEG_OK, mapseg_lock(seg));
     need_result(MAPSEG_OK, mapseg_unlock(seg));
     mapseg_free(seg);
     stage->number = _i;
-    status = reap(start(end_with_the_lock, stage));
-    need_number(_i == 4 ? SIGUSR1 : 0, status);
-    seg = attached_to(stage->place.key);
+    status = end_of(start(end_with_the_lock, stage));
+    need_number(_i == 4 ? 128 + SIGUSR1 : 0, status);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     if (_i == 3) {
         need_result(MAPSEG_OK, mapseg_try_lock(seg));
         need_result(MAPSEG_OK, mapseg_unlock(seg));
@@ -182,7 +182,7 @@ START_TEST(every_ending_with_the_lock_is_told)
         need_told(seg);
     }
     mapseg_free(seg);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -231,7 +231,7 @@ be_grandparent(struct stage *stage)
 {
     pid_t pid;
 
-    inherited = attached_to(stage->place.key);
+    inherited = attached(stage->place.key, MAPSEG_READ_WRITE);
     need_result(MAPSEG_OK, mapseg_lock(inherited));
     pid = fork();
     if (pid == 0)
@@ -261,7 +261,7 @@ START_TEST(grandchild_is_told_of_its_grandparent)
     while (waitpid(-1, &status, 0) > 0)
         ;
     need_attached(0, stage->place.key);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -319,7 +319,7 @@ nap_of_try(int tries)
 static void
 lose_a_thread(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     struct finding owner = {.seg = seg};
     struct finding heir = {.seg = seg};
 
@@ -356,11 +356,11 @@ START_TEST(lock_of_a_thread_that_ended)
     mapseg *seg;
     pid_t pid;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     header = map_header(stage->place.path);
     stage->number = _i;
     pid = start_ready(_i == 0 ? HERE : APART, lose_a_thread, stage);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     need_kept(seg);
     need_number(0, recoveries_of(header));
     atomic_store(&stage->go, 1);
@@ -369,7 +369,7 @@ START_TEST(lock_of_a_thread_that_ended)
     need_result(MAPSEG_OK, mapseg_consistent(seg));
     need_result(MAPSEG_OK, mapseg_unlock(seg));
     mapseg_free(seg);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -392,7 +392,7 @@ end_first_thread(struct stage *stage)
 {
     pthread_t thread;
 
-    inherited = attached_to(stage->place.key);
+    inherited = attached(stage->place.key, MAPSEG_READ_WRITE);
     need_result(MAPSEG_OK, mapseg_lock(inherited));
     need(pthread_create(&thread, NULL, outlive_the_first, stage) == 0);
     pthread_exit(NULL);
@@ -404,16 +404,16 @@ START_TEST(lock_of_a_first_thread_that_ended)
     mapseg *seg;
     pid_t pid;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     pid = start_ready(HERE, end_first_thread, stage);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     need_kept(seg);
     atomic_store(&stage->go, 1);
     finish(pid);
     need_result(MAPSEG_OK, mapseg_try_lock(seg));
     need_result(MAPSEG_OK, mapseg_unlock(seg));
     mapseg_free(seg);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -422,7 +422,7 @@ END_TEST
 static void
 add_endings(Suite *suite, bool namespaces)
 {
-    TCase *tcase = suite_case(suite, "endings");
+    TCase *tcase = new_case(suite, "endings");
 
     tcase_add_loop_test(tcase, exec_with_the_lock_is_a_death, 0, 2);
     tcase_add_test(tcase, program_that_was_started_keeps_no_lock);
@@ -439,18 +439,9 @@ add_endings(Suite *suite, bool namespaces)
 int
 main(void)
 {
-    Suite *suite = suite_create("endings");
+    Suite *suite = new_suite("endings");
     bool namespaces = has_namespaces();
-    SRunner *runner;
-    int failures;
 
-    suite_begin("endings");
     add_endings(suite, namespaces);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    if (suite_end(failures) != EXIT_SUCCESS)
-        return EXIT_FAILURE;
-    return namespaces ? EXIT_SUCCESS : 77;
+    return run_suite(suite);
 }

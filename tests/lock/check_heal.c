@@ -42,7 +42,7 @@ begin(void)
 static int
 open_segment(void)
 {
-    leave_persistent(key, DATA_BYTES);
+    leave_persistent(key, DATA_BYTES, 0);
     int fd = open(path, O_RDWR | O_CLOEXEC);
     ck_assert_int_ge(fd, 0);
     return fd;
@@ -204,7 +204,7 @@ come_and_go(enum way way, mapseg *seg)
     }
     ck_assert(result == MAPSEG_OK || result == MAPSEG_FILE_SHRUNK || result == MAPSEG_CORRUPT);
     if (result == MAPSEG_OK)
-        expect(MAPSEG_OK, seg, mapseg_detach(seg));
+        need_call(MAPSEG_OK, seg, mapseg_detach(seg));
 }
 
 /** Cut off before the word, before the counter, and behind the header. */
@@ -257,7 +257,7 @@ sleep_on_word(void *argument)
 
 /** Whether the thread sleeps, as the kernel says. */
 static bool
-is_asleep(int number)
+thread_is_asleep(int number)
 {
     char name[64];
     char text[256];
@@ -282,8 +282,8 @@ start_sleeper(void)
     ck_assert_ptr_ne(asleep_on, MAP_FAILED);
     asleep_on += offsetof(struct mapseg_header, lock) / sizeof *asleep_on;
     ck_assert_int_eq(pthread_create(&sleeper, NULL, sleep_on_word, NULL), 0);
-    while (!is_asleep(atomic_load(&sleeper_number)))
-        sleep_ms(1);
+    while (!thread_is_asleep(atomic_load(&sleeper_number)))
+        nap(1 * MILLISECOND);
 }
 
 static struct mapseg_header
@@ -334,12 +334,12 @@ START_TEST(healed_in_a_sealed_file)
     mapseg *other = handle_for(other_key);
     meet_owner(fd, MAPSEG_LOCK_SLEEPERS, -1, 0);
     owner.on_word = start_sleeper;
-    expect(MAPSEG_OK, other, mapseg_attach(other, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, other, mapseg_attach(other, MAPSEG_READ_WRITE));
     leave_owner();
     ck_assert_int_eq(pthread_join(sleeper, NULL), 0);
     ck_assert_uint_eq(header_of(fd).lock, MAPSEG_LOCK_DIED | MAPSEG_LOCK_SLEEPERS);
     ck_assert_uint_eq(header_of(fd).recoveries, 1);
-    expect(MAPSEG_OWNER_DIED, seg, mapseg_try_lock(seg));
+    need_call(MAPSEG_OWNER_DIED, seg, mapseg_try_lock(seg));
     mapseg_free(other);
     mapseg_free(seg);
     close(fd);
@@ -352,12 +352,12 @@ START_TEST(another_owner_is_left_alone)
     begin();
     int fd = open_segment();
     mapseg *first = attached(key, MAPSEG_READ_WRITE);
-    expect(MAPSEG_OK, first, mapseg_lock(first));
+    need_call(MAPSEG_OK, first, mapseg_lock(first));
     uint32_t word = header_of(fd).lock;
     mapseg *second = attached(key, MAPSEG_READ_WRITE);
     ck_assert_uint_eq(header_of(fd).lock, word);
     ck_assert_uint_eq(header_of(fd).recoveries, 0);
-    expect(MAPSEG_OK, first, mapseg_unlock(first));
+    need_call(MAPSEG_OK, first, mapseg_unlock(first));
     mapseg_free(second);
     mapseg_free(first);
     close(fd);
@@ -472,8 +472,8 @@ START_TEST(no_page_is_touched)
     if (!creates)
         meet_owner(fd, MAPSEG_LOCK_SLEEPERS, -1, 0);
     forbid_touching();
-    expect(MAPSEG_OK, seg,
-           creates ? mapseg_create(seg, DATA_BYTES, access) : mapseg_attach(seg, access));
+    need_call(MAPSEG_OK, seg,
+              creates ? mapseg_create(seg, DATA_BYTES, access) : mapseg_attach(seg, access));
     look_at(seg);
     if (!creates)
         owner.armed = true;
@@ -487,7 +487,7 @@ START_TEST(no_page_is_touched)
         ck_assert(mapseg_result_owes_unlock(mapseg_lock(seg)));
         allow_touching(false);
     }
-    expect(MAPSEG_OK, seg, mapseg_detach(seg));
+    need_call(MAPSEG_OK, seg, mapseg_detach(seg));
     leave_owner();
     if (!creates) {
         ck_assert_uint_eq(header_of(fd).recoveries, 2);
@@ -560,7 +560,7 @@ come_and_go_for_a_while(void *argument)
 START_TEST(race_with_a_hostile_owner)
 {
     begin();
-    leave_persistent(key, DATA_BYTES);
+    leave_persistent(key, DATA_BYTES, 0);
     struct peer peer = start_peer(race_as_owner, path);
     ck_assert_int_eq(hear(peer.channel), 'a');
     ck_assert_int_eq(in_child(come_and_go_for_a_while, key), 0);
@@ -573,7 +573,7 @@ int
 main(void)
 {
     Suite *suite = new_suite("heal");
-    TCase *group = new_case(suite, "healing", 2 * PATIENCE);
+    TCase *group = new_case(suite, "healing");
 
     tcase_add_loop_test(group, shortened_at_each_step, 0, (int)WAYS * LENGTHS);
     tcase_add_loop_test(group, healed_counted_and_woken, 0, 2 * WAYS);

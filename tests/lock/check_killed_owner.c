@@ -37,24 +37,24 @@ START_TEST(killed_holder_next_owner_is_told)
     struct peer holder;
     mapseg *seg, *other;
 
-    leave_persistent(key, 64);
+    leave_persistent(key, 64, 0);
     seg = attached(key, MAPSEG_READ_WRITE);
     other = attached(key, MAPSEG_READ_WRITE);
     holder = attached_peer();
     tell(&holder, 'l');
-    expect(MAPSEG_WOULD_BLOCK, seg, mapseg_try_lock(seg));
+    need_call(MAPSEG_WOULD_BLOCK, seg, mapseg_try_lock(seg));
     kill_peer(&holder);
 
-    expect(MAPSEG_OWNER_DIED, seg, mapseg_lock(seg));
+    need_call(MAPSEG_OWNER_DIED, seg, mapseg_lock(seg));
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_OWNER_DIED);
     ck_assert(is_one_line(mapseg_error_string(seg)));
-    expect(MAPSEG_WOULD_BLOCK, other, mapseg_try_lock(other));
-    expect(MAPSEG_OK, seg, mapseg_consistent(seg));
-    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
-    expect(MAPSEG_OK, other, mapseg_lock(other));
-    expect(MAPSEG_OK, other, mapseg_unlock(other));
+    need_call(MAPSEG_WOULD_BLOCK, other, mapseg_try_lock(other));
+    need_call(MAPSEG_OK, seg, mapseg_consistent(seg));
+    need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
+    need_call(MAPSEG_OK, other, mapseg_lock(other));
+    need_call(MAPSEG_OK, other, mapseg_unlock(other));
     mapseg_free(other);
-    expect(MAPSEG_OK, seg, mapseg_remove(seg));
+    need_call(MAPSEG_OK, seg, mapseg_remove(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -65,19 +65,19 @@ START_TEST(killed_holder_without_waiting)
     struct peer holder;
     mapseg *seg;
 
-    leave_persistent(key, 64);
+    leave_persistent(key, 64, 0);
     seg = attached(key, MAPSEG_READ_WRITE);
     holder = attached_peer();
     tell(&holder, 'l');
     kill_peer(&holder);
-    expect(MAPSEG_OWNER_DIED, seg, mapseg_try_lock(seg));
-    expect(MAPSEG_OK, seg, mapseg_consistent(seg));
-    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
+    need_call(MAPSEG_OWNER_DIED, seg, mapseg_try_lock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_consistent(seg));
+    need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
     holder = attached_peer();
     tell(&holder, 'l');
     kill_peer(&holder);
-    expect(MAPSEG_OWNER_DIED, seg, mapseg_lock_for(seg, 0));
-    expect(MAPSEG_OK, seg, mapseg_remove(seg));
+    need_call(MAPSEG_OWNER_DIED, seg, mapseg_lock_for(seg, 0));
+    need_call(MAPSEG_OK, seg, mapseg_remove(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -88,25 +88,25 @@ START_TEST(every_owner_is_told_until_one_repairs)
     struct peer holder;
     mapseg *seg;
 
-    leave_persistent(key, 64);
+    leave_persistent(key, 64, 0);
     holder = attached_peer();
     tell(&holder, 'l');
     kill_peer(&holder);
     for (int i = 0; i < 3; i++) {
         seg = attached(key, MAPSEG_READ_WRITE);
-        expect(MAPSEG_OWNER_DIED, seg, mapseg_lock(seg));
-        expect(MAPSEG_ALREADY_LOCKED, seg, mapseg_lock(seg));
+        need_call(MAPSEG_OWNER_DIED, seg, mapseg_lock(seg));
+        need_call(MAPSEG_ALREADY_LOCKED, seg, mapseg_lock(seg));
         if (i == 1)
-            expect(MAPSEG_OK, seg, mapseg_unlock(seg));
+            need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
         mapseg_free(seg);
     }
     seg = attached(key, MAPSEG_READ_WRITE);
-    expect(MAPSEG_NOT_LOCKED, seg, mapseg_consistent(seg));
-    expect(MAPSEG_OWNER_DIED, seg, mapseg_lock(seg));
-    expect(MAPSEG_OK, seg, mapseg_consistent(seg));
-    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
-    expect(MAPSEG_OK, seg, mapseg_lock(seg));
-    expect(MAPSEG_OK, seg, mapseg_remove(seg));
+    need_call(MAPSEG_NOT_LOCKED, seg, mapseg_consistent(seg));
+    need_call(MAPSEG_OWNER_DIED, seg, mapseg_lock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_consistent(seg));
+    need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_lock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_remove(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -139,14 +139,14 @@ START_TEST(waiters_go_on_when_the_holder_is_killed)
     int told = 0;
     mapseg *seg;
 
-    leave_persistent(key, 64);
+    leave_persistent(key, 64, 0);
     holder = attached_peer();
     tell(&holder, 'l');
     for (int i = 0; i < WAITERS; i++) {
         waiters[i] = start_peer(wait_for_lock, NULL);
         ck_assert_int_eq(hear(waiters[i].channel), 'a');
     }
-    sleep_ms(50);
+    nap(50 * MILLISECOND);
     kill_peer(&holder);
     for (int i = 0; i < WAITERS; i++) {
         int word = hear(waiters[i].channel);
@@ -157,7 +157,7 @@ START_TEST(waiters_go_on_when_the_holder_is_killed)
     }
     ck_assert_int_eq(told, 1);
     seg = handle_for(key);
-    expect(MAPSEG_OK, seg, mapseg_remove(seg));
+    need_call(MAPSEG_OK, seg, mapseg_remove(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -183,7 +183,7 @@ START_TEST(detach_does_not_wait_for_the_lock)
     struct peer holder;
     mapseg *seg;
 
-    leave_persistent(key, 64);
+    leave_persistent(key, 64, 0);
     seg = attached(key, MAPSEG_READ_WRITE);
     holder = attached_peer();
     tell(&holder, 'l');
@@ -193,7 +193,7 @@ START_TEST(detach_does_not_wait_for_the_lock)
     kill_peer(&holder);
     ck_assert_int_eq(in_child(detach_only, seg), 0);
     ck_assert_int_eq(in_child(free_only, seg), 0);
-    expect(MAPSEG_OK, seg, mapseg_remove(seg));
+    need_call(MAPSEG_OK, seg, mapseg_remove(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -204,7 +204,7 @@ int
 main(void)
 {
     Suite *suite = new_suite("killed owner");
-    TCase *group = new_case(suite, "killed owner", 120);
+    TCase *group = new_case(suite, "killed owner");
 
     tcase_add_checked_fixture(group, choose_key, NULL);
     tcase_add_test(group, killed_holder_next_owner_is_told);

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "process.h"
+#include "support.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -26,7 +26,7 @@ need_reason(mapseg_result expected, const mapseg *seg)
 START_TEST(held_word_is_the_own_slot)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
     mapseg_info *information;
 
@@ -60,8 +60,8 @@ END_TEST
 START_TEST(somebody_else_holds_it)
 {
     struct stage *stage = new_stage();
-    mapseg *owner = created_at(stage->place.key, DATA_BYTES, 0);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *owner = created(stage->place.key, DATA_BYTES);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
     int64_t began;
 
     need_result(MAPSEG_OK, mapseg_lock(owner));
@@ -69,9 +69,9 @@ START_TEST(somebody_else_holds_it)
     need_result(MAPSEG_WOULD_BLOCK, mapseg_error(other));
     need(mapseg_error_string(other)[0] != '\0');
     need_result(MAPSEG_TIMED_OUT, mapseg_lock_for(other, 0));
-    began = now();
+    began = now_ns();
     need_result(MAPSEG_TIMED_OUT, mapseg_lock_for(other, 200 * MILLISECOND));
-    need(now() - began >= 200 * MILLISECOND);
+    need(now_ns() - began >= 200 * MILLISECOND);
     need_result(MAPSEG_OK, mapseg_unlock(owner));
     need_result(MAPSEG_OK, mapseg_try_lock(other));
     need_result(MAPSEG_WOULD_BLOCK, mapseg_try_lock(owner));
@@ -109,8 +109,9 @@ static const int64_t endless[] = {-1, INT64_MIN, INT64_MAX, INT64_MAX / 2};
 START_TEST(endless_timeouts_wait_for_the_release)
 {
     struct stage *stage = new_stage();
-    mapseg *owner = created_at(stage->place.key, DATA_BYTES, 0);
-    struct wait wait = {.seg = attached_to(stage->place.key), .timeout_ns = endless[_i]};
+    mapseg *owner = created(stage->place.key, DATA_BYTES);
+    struct wait wait = {.seg = attached(stage->place.key, MAPSEG_READ_WRITE),
+                        .timeout_ns = endless[_i]};
     pthread_t thread;
 
     need_result(MAPSEG_OK, mapseg_lock(owner));
@@ -130,8 +131,8 @@ END_TEST
 START_TEST(second_lock_of_a_thread)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     need_result(MAPSEG_OK, mapseg_lock(seg));
     need_result(MAPSEG_ALREADY_LOCKED, mapseg_lock(seg));
@@ -156,7 +157,7 @@ END_TEST
 static void
 find_it_taken(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     need_result(MAPSEG_WOULD_BLOCK, mapseg_try_lock(seg));
     mapseg_free(seg);
@@ -166,8 +167,8 @@ find_it_taken(struct stage *stage)
 START_TEST(read_only_attachments_lock)
 {
     struct stage *stage = new_stage();
-    mapseg *owner = created_at(stage->place.key, DATA_BYTES, 0);
-    mapseg *reader = handle_of(stage->place.key);
+    mapseg *owner = created(stage->place.key, DATA_BYTES);
+    mapseg *reader = handle_for(stage->place.key);
 
     need_result(MAPSEG_OK, mapseg_attach(reader, MAPSEG_READ_ONLY));
     need_result(MAPSEG_OK, mapseg_lock(reader));
@@ -215,8 +216,8 @@ END_TEST
 START_TEST(failing_create_leaves_the_lock_alone)
 {
     struct stage *stage = new_stage();
-    mapseg *owner = created_at(stage->place.key, DATA_BYTES, 0);
-    mapseg *other = handle_of(stage->place.key);
+    mapseg *owner = created(stage->place.key, DATA_BYTES);
+    mapseg *other = handle_for(stage->place.key);
     struct mapseg_header *header = map_header(stage->place.path);
     uint32_t word;
 
@@ -242,8 +243,8 @@ END_TEST
 START_TEST(unlock_without_holding_changes_nothing)
 {
     struct stage *stage = new_stage();
-    mapseg *owner = created_at(stage->place.key, DATA_BYTES, 0);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *owner = created(stage->place.key, DATA_BYTES);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
     struct mapseg_header *header = map_header(stage->place.path);
     uint32_t word;
 
@@ -302,7 +303,7 @@ lock_within(mapseg *seg)
 START_TEST(inner_function_owes_nothing)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
 
     lock_and_unlock(seg, lock_within);
     need_result(MAPSEG_NOT_LOCKED, mapseg_unlock(seg));
@@ -333,8 +334,8 @@ change_within(mapseg *seg)
 START_TEST(inner_change_ends_with_the_lock)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
     uint64_t version;
     char byte;
 
@@ -378,8 +379,8 @@ run_thread(void *(*body)(void *argument), void *argument)
 START_TEST(any_thread_unlocks)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     need_result(MAPSEG_OK, mapseg_lock(seg));
     run_thread(unlock_in_thread, seg);
@@ -405,7 +406,7 @@ END_TEST
 static void
 add_taking(Suite *suite)
 {
-    TCase *tcase = suite_case(suite, "take");
+    TCase *tcase = new_case(suite, "take");
 
     tcase_add_test(tcase, held_word_is_the_own_slot);
     tcase_add_test(tcase, somebody_else_holds_it);
@@ -419,7 +420,7 @@ add_taking(Suite *suite)
 static void
 add_freeing(Suite *suite)
 {
-    TCase *tcase = suite_case(suite, "free");
+    TCase *tcase = new_case(suite, "free");
 
     tcase_add_test(tcase, unlock_without_holding_changes_nothing);
     tcase_add_test(tcase, which_results_owe_an_unlock);
@@ -431,16 +432,9 @@ add_freeing(Suite *suite)
 int
 main(void)
 {
-    Suite *suite = suite_create("lock");
-    SRunner *runner;
-    int failures;
+    Suite *suite = new_suite("lock");
 
-    suite_begin("lock");
     add_taking(suite);
     add_freeing(suite);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return suite_end(failures);
+    return run_suite(suite);
 }

@@ -6,7 +6,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "os/os.h"
-#include "process.h"
+#include "support.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -31,7 +31,7 @@ set_up(void)
 {
     real = msi_os;
     new_place(&place);
-    seg = created_at(place.key, DATA_BYTES, 0);
+    seg = created(place.key, DATA_BYTES);
     header = map_header(place.path);
 }
 
@@ -40,7 +40,7 @@ tear_down(void)
 {
     msi_os = real;
     mapseg_free(seg);
-    need(!name_exists(place.path));
+    need(!exists(place.path));
 }
 
 /* --------------------------------------------------------------- waking -- */
@@ -96,7 +96,7 @@ sleep_well(const uint32_t *word, uint32_t value, int64_t ns)
 
 START_TEST(who_gives_up_passes_the_wake_on)
 {
-    mapseg *other = attached_to(place.key);
+    mapseg *other = attached(place.key, MAPSEG_READ_WRITE);
 
     /* With a clock that only sleep moves, it has slept when it gives up. */
     msi_os.monotonic_ns = read_fake_clock;
@@ -127,7 +127,7 @@ sleep_until_changed(const uint32_t *word, uint32_t value, int64_t ns)
 
 START_TEST(who_has_slept_speaks_for_the_others)
 {
-    mapseg *other = attached_to(place.key);
+    mapseg *other = attached(place.key, MAPSEG_READ_WRITE);
     uint32_t own;
 
     msi_os.sleep_on = sleep_until_changed;
@@ -175,7 +175,7 @@ END_TEST
 
 START_TEST(an_owner_is_looked_at_often_enough)
 {
-    mapseg *owner = attached_to(place.key);
+    mapseg *owner = attached(place.key, MAPSEG_READ_WRITE);
     int64_t timeout = 10 * SECOND;
 
     fake_time = SECOND;
@@ -214,7 +214,7 @@ claim_haunted_slot(int fd, enum msi_range_kind kind, int64_t first, int64_t byte
 
 START_TEST(newcomer_heals_the_word_as_it_claims_its_slot)
 {
-    mapseg *other = handle_of(place.key);
+    mapseg *other = handle_for(place.key);
 
     msi_os.lock_range_ofd = claim_haunted_slot;
     msi_os.wake_one = count_wake;
@@ -241,7 +241,6 @@ START_TEST(fork_heals_the_word_that_names_the_childs_slot)
     pid = fork();
     need(pid >= 0);
     if (pid == 0) {
-        become_child();
         need_result(MAPSEG_NOT_LOCKED, mapseg_unlock(seg));
         need_result(MAPSEG_OWNER_DIED, mapseg_lock(seg));
         need_result(MAPSEG_OK, mapseg_unlock(seg));
@@ -365,7 +364,6 @@ START_TEST(fork_waits_for_a_take_over)
     pid = fork();
     need(pid >= 0);
     if (pid == 0) {
-        become_child();
         await(&stage->go, 1);
         _exit(0);
     }
@@ -410,7 +408,7 @@ no_access(int fd, int flags)
  *  through it. */
 START_TEST(own_byte_is_never_taken)
 {
-    mapseg *memory = handle_of("memfd:");
+    mapseg *memory = handle_for("memfd:");
     uint32_t own;
     struct mapseg_header *head;
 
@@ -438,12 +436,9 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("lock rules");
+    Suite *suite = new_suite("lock rules");
     TCase *tcase = tcase_create("rules");
-    SRunner *runner;
-    int failures;
 
-    suite_begin("rules");
     tcase_set_timeout(tcase, TEST_TIMEOUT);
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, release_wakes_one_if_somebody_sleeps);
@@ -459,9 +454,5 @@ main(void)
     tcase_add_test(tcase, take_over_without_a_descriptor_to_spare);
     tcase_add_test(tcase, own_byte_is_never_taken);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return suite_end(failures);
+    return run_suite(suite);
 }

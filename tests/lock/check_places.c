@@ -16,17 +16,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static void
-become_nobody(void)
-{
-    need(setresgid(NOBODY, NOBODY, NOBODY) == 0 && setresuid(NOBODY, NOBODY, NOBODY) == 0);
-}
-
 /** Counts under the lock. */
 static void
 add_many(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     atomic_fetch_add(&stage->ready, 1);
     await(&stage->go, 1);
@@ -61,7 +55,7 @@ START_TEST(namespaces_exclude_each_other)
     finish(one);
     finish(other);
     need_count(&stage->place, 2 * ADDITIONS);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -69,7 +63,7 @@ END_TEST
 static void
 wait_for_the_dead(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     need_result(MAPSEG_NOT_LOCKED, mapseg_unlock(seg));
     need_kept(seg);
@@ -87,7 +81,7 @@ START_TEST(death_is_told_in_another_namespace)
     pid_t owner;
     pid_t waiter;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     header = map_header(stage->place.path);
     owner = start_ready(homes[_i].one, hold_for_ever, stage);
     waiter = start_ready(homes[_i].other, wait_for_the_dead, stage);
@@ -97,7 +91,7 @@ START_TEST(death_is_told_in_another_namespace)
     finish(waiter);
     need_number(1, recoveries_of(header));
     need_number(0, lock_word(header));
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -108,10 +102,10 @@ START_TEST(stopped_owner_in_another_namespace_is_not_robbed)
     pid_t owner;
     mapseg *seg;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     header = map_header(stage->place.path);
     owner = start_ready(APART, hold_lock, stage);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     need(kill(owner, SIGSTOP) == 0);
     need_kept(seg);
     need_number(0, recoveries_of(header));
@@ -121,7 +115,7 @@ START_TEST(stopped_owner_in_another_namespace_is_not_robbed)
     need_result(MAPSEG_OK, mapseg_unlock(seg));
     finish(owner);
     mapseg_free(seg);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -140,15 +134,15 @@ START_TEST(owner_dies_with_its_namespace)
     pid_t first;
     mapseg *seg;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     first = start_ready(APART, keep_an_owner, stage);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     need_result(MAPSEG_WOULD_BLOCK, mapseg_try_lock(seg));
     /* Reaped when all of the namespace is gone. */
     kill_and_reap(first);
     need_told(seg);
     mapseg_free(seg);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -162,7 +156,7 @@ be_another(struct stage *stage)
 
     need_number(stage->number, getpid());
     need_number(stage->number, syscall(SYS_gettid));
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     atomic_fetch_add(&stage->ready, 1);
     if (atomic_load(&stage->pid) != 0) {
         /* Does not mistake the dead one's lock for its own. */
@@ -188,7 +182,7 @@ use_a_number_twice(struct stage *stage)
     second = start_ready(HERE, be_another, stage);
     need_number(first, second);
     if (!itself) {
-        seg = attached_to(stage->place.key);
+        seg = attached(stage->place.key, MAPSEG_READ_WRITE);
         need_told(seg);
         mapseg_free(seg);
     }
@@ -201,13 +195,13 @@ START_TEST(number_of_a_dead_owner_is_used_again)
     struct stage *stage = new_stage();
     struct mapseg_header *header;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     header = map_header(stage->place.path);
     atomic_store(&stage->pid, _i);
     finish(start_apart(use_a_number_twice, stage));
     need_number(1, recoveries_of(header));
     need_number(0, lock_word(header));
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -229,7 +223,7 @@ static mapseg *
 attached_with_others(const struct place *place)
 {
     mapseg_options options = shared_options();
-    mapseg *seg = handle_of(place->key);
+    mapseg *seg = handle_for(place->key);
 
     need_result(MAPSEG_OK, mapseg_attach_with(seg, MAPSEG_READ_WRITE, &options));
     return seg;
@@ -239,7 +233,7 @@ static void
 create_for_both(struct stage *stage)
 {
     mapseg_options options = shared_options();
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
 
     if (stage->number != 0)
         become_nobody();
@@ -340,7 +334,7 @@ START_TEST(two_users_share_the_lock)
     finish(other);
     need_number(2, recoveries_of(header));
     need_number(0, lock_word(header));
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -363,7 +357,7 @@ START_TEST(last_one_out_may_not_remove_anothers_name)
 {
     struct stage *stage = new_stage();
     mapseg_options options = shared_options();
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
     pid_t other;
 
     options.flags &= ~(uint32_t)MAPSEG_PERSISTENT;
@@ -371,15 +365,15 @@ START_TEST(last_one_out_may_not_remove_anothers_name)
     other = start_ready(HERE, leave_as_nobody, stage);
     need_result(MAPSEG_IN_USE, mapseg_reclaim(seg));
     mapseg_free(seg);
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     atomic_store(&stage->go, 1);
     finish(other);
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     need_number(MAPSEG_USE_STALE, use_of(stage->place.key));
-    seg = handle_of(stage->place.key);
+    seg = handle_for(stage->place.key);
     need_result(MAPSEG_OK, mapseg_reclaim(seg));
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -388,7 +382,7 @@ END_TEST
 static void
 add_namespaces(Suite *suite)
 {
-    TCase *tcase = suite_case(suite, "namespaces");
+    TCase *tcase = new_case(suite, "namespaces");
 
     tcase_add_loop_test(tcase, namespaces_exclude_each_other, 0, HOMES);
     tcase_add_loop_test(tcase, death_is_told_in_another_namespace, 0, HOMES);
@@ -400,7 +394,7 @@ add_namespaces(Suite *suite)
 static void
 add_users(Suite *suite)
 {
-    TCase *tcase = suite_case(suite, "users");
+    TCase *tcase = new_case(suite, "users");
 
     tcase_add_loop_test(tcase, two_users_share_the_lock, 0, 2);
     tcase_add_test(tcase, last_one_out_may_not_remove_anothers_name);
@@ -409,26 +403,13 @@ add_users(Suite *suite)
 int
 main(void)
 {
-    Suite *suite = suite_create("places");
+    Suite *suite = new_suite("places");
     bool namespaces = has_namespaces();
     bool users = geteuid() == 0;
-    SRunner *runner;
-    int failures;
 
-    suite_begin("places");
-    if (namespaces)
+    if (skip_unless(namespaces, "PID namespaces, which cannot be made here"))
         add_namespaces(suite);
-    else
-        (void)puts("left out: PID namespaces, which cannot be made here");
-    if (users)
+    if (skip_unless(users, "two users, which only root can be"))
         add_users(suite);
-    else
-        (void)puts("left out: two users, which only root can be");
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    if (suite_end(failures) != EXIT_SUCCESS)
-        return EXIT_FAILURE;
-    return namespaces && users ? EXIT_SUCCESS : 77;
+    return run_suite(suite);
 }

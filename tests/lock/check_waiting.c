@@ -18,7 +18,7 @@
 static void
 hold_and_detach(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     need_result(MAPSEG_OK, mapseg_lock(seg));
     atomic_fetch_add(&stage->ready, 1);
@@ -39,7 +39,7 @@ START_TEST(detach_releases_and_wakes)
     pid_t sleeper;
 
     stage->number = _i;
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     header = map_header(stage->place.path);
     holder = start(hold_and_detach, stage);
     await(&stage->ready, 1);
@@ -50,7 +50,7 @@ START_TEST(detach_releases_and_wakes)
     atomic_store(&stage->go, 2);
     finish(holder);
     need_number(0, lock_word(header));
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -64,14 +64,14 @@ START_TEST(sleepers_show_in_the_word)
     uint32_t slot;
     mapseg *seg;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     header = map_header(stage->place.path);
     holder = start_holder(stage);
     slot = lock_word(header);
     need_number(slot_in_maps(holder, stage->place.path), slot);
     sleeper = start_sleeper(wait_and_leave, stage, header);
     need_number(slot | MAPSEG_LOCK_SLEEPERS, lock_word(header));
-    seg = handle_of(stage->place.key);
+    seg = handle_for(stage->place.key);
     need_result(MAPSEG_OK, mapseg_info_new(seg, &information));
     need(information->lock_sleepers);
     need_number(slot, information->lock_slot);
@@ -81,7 +81,7 @@ START_TEST(sleepers_show_in_the_word)
     finish(holder);
     finish(sleeper);
     need_number(0, lock_word(header));
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -93,7 +93,7 @@ START_TEST(killed_sleepers_harm_nobody)
     struct mapseg_header *header;
     uint32_t random = 4711;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     header = map_header(stage->place.path);
     for (int round = 0; round < 40; round++) {
         pid_t holder;
@@ -114,13 +114,13 @@ START_TEST(killed_sleepers_harm_nobody)
             need(kill(sleepers[round % 3], SIGKILL) == 0);
         finish(holder);
         for (int i = 0; i < 3; i++) {
-            status = reap(sleepers[i]);
-            need(status == 0 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL));
+            status = end_of(sleepers[i]);
+            need(status == 0 || status == 128 + SIGKILL);
         }
         need(stage->told[MAPSEG_OK] + stage->told[MAPSEG_OWNER_DIED] >= 2);
         /* A sleeper that was killed inside leaves the lock to its finder. */
         if (lock_word(header) != 0) {
-            mapseg *seg = attached_to(stage->place.key);
+            mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
             need_result(MAPSEG_OWNER_DIED, mapseg_lock(seg));
             need_result(MAPSEG_OK, mapseg_consistent(seg));
@@ -130,7 +130,7 @@ START_TEST(killed_sleepers_harm_nobody)
         atomic_store(&stage->told[MAPSEG_OWNER_DIED], 0);
     }
     need_number(0, lock_word(header));
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -138,12 +138,12 @@ END_TEST
 static void
 wait_in_vain(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
-    int64_t began = now();
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    int64_t began = now_ns();
 
     atomic_fetch_add(&stage->ready, 1);
     need_result(MAPSEG_TIMED_OUT, mapseg_lock_for(seg, 1500 * MILLISECOND));
-    need(now() - began >= 1500 * MILLISECOND);
+    need(now_ns() - began >= 1500 * MILLISECOND);
     need_result(MAPSEG_WOULD_BLOCK, mapseg_try_lock(seg));
     mapseg_free(seg);
 }
@@ -157,7 +157,7 @@ START_TEST(stopped_owner_is_not_robbed)
     pid_t sleeper;
     uint32_t slot;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     header = map_header(stage->place.path);
     holder = start_holder(stage);
     slot = lock_word(header);
@@ -173,7 +173,7 @@ START_TEST(stopped_owner_is_not_robbed)
     finish(sleeper);
     need_number(1, stage->told[MAPSEG_OK]);
     need_number(0, recoveries_of(header));
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -205,15 +205,15 @@ ring(void)
 static void
 wait_under_signals(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     ring();
     /* If an interruption began a wait anew, it would never end. */
     while (alarms < ENOUGH_ALARMS) {
-        int64_t began = now();
+        int64_t began = now_ns();
 
         need_result(MAPSEG_TIMED_OUT, mapseg_lock_for(seg, 250 * MILLISECOND));
-        need(now() - began >= 250 * MILLISECOND);
+        need(now_ns() - began >= 250 * MILLISECOND);
     }
     atomic_fetch_add(&stage->ready, 1);
     need_result((mapseg_result)stage->number, mapseg_lock(seg));
@@ -232,7 +232,7 @@ START_TEST(signals_neither_shorten_nor_lengthen_the_wait)
     pid_t sleeper;
 
     stage->number = (int)under_signals[_i];
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     holder = start_holder(stage);
     sleeper = start(wait_under_signals, stage);
     await(&stage->ready, 2);
@@ -245,7 +245,7 @@ START_TEST(signals_neither_shorten_nor_lengthen_the_wait)
     else
         finish(holder);
     finish(sleeper);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -254,20 +254,13 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("waiting");
-    TCase *tcase = suite_case(suite, "waiting");
-    SRunner *runner;
-    int failures;
+    Suite *suite = new_suite("waiting");
+    TCase *tcase = new_case(suite, "waiting");
 
-    suite_begin("waiting");
     tcase_add_loop_test(tcase, detach_releases_and_wakes, 0, 2);
     tcase_add_test(tcase, sleepers_show_in_the_word);
     tcase_add_test(tcase, killed_sleepers_harm_nobody);
     tcase_add_test(tcase, stopped_owner_is_not_robbed);
     tcase_add_loop_test(tcase, signals_neither_shorten_nor_lengthen_the_wait, 0, 2);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return suite_end(failures);
+    return run_suite(suite);
 }

@@ -24,7 +24,7 @@ static const uint32_t no_slots[] = {
 START_TEST(no_slot_counts_as_dead)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
     int held = hold_bytes(stage->place.path, MAPSEG_NAME_BYTE, 3);
 
@@ -50,7 +50,7 @@ END_TEST
 START_TEST(slot_that_nobody_holds_is_dead)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
     uint32_t own = slot_in_maps(getpid(), stage->place.path);
     const uint32_t slots[] = {MAPSEG_FIRST_SLOT, MAPSEG_LAST_SLOT, own % MAPSEG_LAST_SLOT + 1};
@@ -75,7 +75,7 @@ END_TEST
 START_TEST(words_without_an_owner_are_free)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
     uint32_t own = slot_in_maps(getpid(), stage->place.path);
 
@@ -106,7 +106,7 @@ END_TEST
 START_TEST(own_slot_is_another_thread)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
     uint32_t own = slot_in_maps(getpid(), stage->place.path);
 
@@ -132,7 +132,7 @@ START_TEST(sleeper_survives_a_changing_word)
     pid_t holder;
     pid_t sleeper;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     header = map_header(stage->place.path);
     holder = start_holder(stage);
     sleeper = start_sleeper(wait_and_repair, stage, header);
@@ -141,7 +141,7 @@ START_TEST(sleeper_survives_a_changing_word)
     need_number(1, stage->told[MAPSEG_OWNER_DIED]);
     need_number(0, lock_word(header));
     kill_and_reap(holder);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -152,9 +152,9 @@ START_TEST(newcomer_heals_the_word_that_names_its_slot)
     uint32_t slot;
     mapseg *seg;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     header = map_header(stage->place.path);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     for (int round = 0; round < 50; round++) {
         slot = slot_in_maps(getpid(), stage->place.path);
         need_result(MAPSEG_OK, mapseg_detach(seg));
@@ -167,7 +167,7 @@ START_TEST(newcomer_heals_the_word_that_names_its_slot)
         need_result(MAPSEG_OK, mapseg_unlock(seg));
     }
     mapseg_free(seg);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -176,21 +176,14 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("word");
-    TCase *tcase = suite_case(suite, "word");
-    SRunner *runner;
-    int failures;
+    Suite *suite = new_suite("word");
+    TCase *tcase = new_case(suite, "word");
 
-    suite_begin("word");
     tcase_add_test(tcase, no_slot_counts_as_dead);
     tcase_add_test(tcase, slot_that_nobody_holds_is_dead);
     tcase_add_test(tcase, words_without_an_owner_are_free);
     tcase_add_test(tcase, own_slot_is_another_thread);
     tcase_add_test(tcase, sleeper_survives_a_changing_word);
     tcase_add_test(tcase, newcomer_heals_the_word_that_names_its_slot);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return suite_end(failures);
+    return run_suite(suite);
 }

@@ -36,7 +36,6 @@ start_apart(void (*body)(struct stage *stage), struct stage *stage)
     need(unshare(CLONE_NEWPID) == 0);
     pid = fork();
     if (pid == 0) {
-        become_child();
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         need_number(1, getpid());
         body(stage);
@@ -77,7 +76,7 @@ choose_next_number(pid_t number)
 void
 hold_for_ever(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     need(mapseg_result_owes_unlock(mapseg_lock(seg)));
     atomic_fetch_add(&stage->ready, 1);
@@ -88,10 +87,10 @@ hold_for_ever(struct stage *stage)
 void
 need_kept(mapseg *seg)
 {
-    int64_t end = now() + PATIENCE;
+    int64_t end = now_ns() + PATIENCE;
 
     need_result(MAPSEG_TIMED_OUT, mapseg_lock_for(seg, PATIENCE));
-    while (now() < end + PATIENCE / 4) {
+    while (now_ns() < end + PATIENCE / 4) {
         need_result(MAPSEG_WOULD_BLOCK, mapseg_try_lock(seg));
         need_result(MAPSEG_TIMED_OUT, mapseg_lock_for(seg, 100 * MICROSECOND));
     }
@@ -110,8 +109,8 @@ make_record(const struct place *place)
 {
     mapseg *seg;
 
-    make_segment(place, DATA_BYTES, 0);
-    seg = attached_to(place->key);
+    leave_persistent(place->key, DATA_BYTES, 0);
+    seg = attached(place->key, MAPSEG_READ_WRITE);
     record_init(data_of(seg));
     mapseg_free(seg);
     return map_header(place->path);
@@ -120,7 +119,7 @@ make_record(const struct place *place)
 void
 need_count(const struct place *place, uint64_t count)
 {
-    mapseg *seg = attached_to(place->key);
+    mapseg *seg = attached(place->key, MAPSEG_READ_WRITE);
 
     need_number(count, ((struct record *)data_of(seg))->count);
     mapseg_free(seg);

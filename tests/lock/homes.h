@@ -6,7 +6,7 @@
 #ifndef MAPSEG_TEST_HOMES_H
 #define MAPSEG_TEST_HOMES_H
 
-#include "process.h"
+#include "support.h"
 
 #define DATA_BYTES 4096
 #define ADDITIONS 20000

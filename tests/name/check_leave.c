@@ -20,10 +20,10 @@ START_TEST(last_one_out_removes)
         mapseg *other = attached(key, way < 2 ? MAPSEG_READ_WRITE : MAPSEG_READ_ONLY);
         mapseg *first = way % 2 == 0 ? creator : other, *last = way % 2 == 0 ? other : creator;
 
-        expect(MAPSEG_OK, first, mapseg_detach(first));
+        need_call(MAPSEG_OK, first, mapseg_detach(first));
         ck_assert(exists(path));
         check_attached(1);
-        expect(MAPSEG_OK, last, mapseg_detach(last));
+        need_call(MAPSEG_OK, last, mapseg_detach(last));
         check_gone();
         mapseg_free(creator);
         mapseg_free(other);
@@ -39,7 +39,7 @@ START_TEST(last_process_out_removes)
     call(&peer);
     check_attached(2);
     if (_i == 0)
-        expect(MAPSEG_OK, seg, mapseg_detach(seg));
+        need_call(MAPSEG_OK, seg, mapseg_detach(seg));
     ck_assert(exists(path));
     tell(&peer, 'd');
     ck_assert(exists(path) == (_i == 1));
@@ -192,9 +192,9 @@ leave_together(int channel, void *argument)
     for (int i = 0; i < D8_ROUNDS; i++) {
         mapseg *seg = handle_for(key);
 
-        expect(MAPSEG_OK, seg, mapseg_create_or_attach(seg, 64, MAPSEG_READ_WRITE, NULL));
+        need_call(MAPSEG_OK, seg, mapseg_create_or_attach(seg, 64, MAPSEG_READ_WRITE, NULL));
         meet(&leavers->attached[i], 2);
-        expect(MAPSEG_OK, seg, mapseg_detach(seg));
+        need_call(MAPSEG_OK, seg, mapseg_detach(seg));
         mapseg_free(seg);
         meet(&leavers->left[i], 2);
         if (exists(path))
@@ -234,7 +234,7 @@ START_TEST(last_one_out_removes_whatever_died_before)
     call(&creator);
     for (int i = 0; i < PEERS; i++)
         call(&peers[i]);
-    expect(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
     tell(&peers[1], 'l');
     kill_peer(&creator);
     kill_peer(&peers[0]);
@@ -242,7 +242,7 @@ START_TEST(last_one_out_removes_whatever_died_before)
     tell(&peers[2], 'd');
     kill_peer(&peers[3]);
     ck_assert(exists(path));
-    expect(MAPSEG_OK, seg, mapseg_detach(seg));
+    need_call(MAPSEG_OK, seg, mapseg_detach(seg));
     check_gone();
     dismiss(&peers[2]);
     mapseg_free(seg);
@@ -260,7 +260,7 @@ START_TEST(exit_without_detach_leaves_debris_that_can_be_entered)
     mapseg_free(seg);
     say(peer.channel, 'q');
     ck_assert_int_eq(end_peer(&peer), 0);
-    wait_until_deserted(path);
+    await_deserted(path);
     ck_assert(exists(path));
     seg = attached(key, MAPSEG_READ_WRITE);
     ck_assert_str_eq(mapseg_data(seg), "hello");
@@ -279,8 +279,8 @@ START_TEST(content_survives_a_crash_and_the_last_one_out_removes_it)
 
     leave_debris(key, 1000, 0x5a);
     seg = handle_for(key);
-    expect(MAPSEG_ALREADY_EXISTS, seg, mapseg_create(seg, 10, MAPSEG_READ_WRITE));
-    expect(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_ALREADY_EXISTS, seg, mapseg_create(seg, 10, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
     ck_assert_uint_eq(mapseg_size(seg), 1000);
     for (int i = 0; i < 1000; i++)
         ck_assert_int_eq(((unsigned char *)mapseg_data(seg))[i], 0x5a);
@@ -331,10 +331,10 @@ START_TEST(killed_at_any_moment)
         usleep((useconds_t)(i * 37 % 700));
         kill_peer(&peer);
         seg = handle_for(key);
-        expect(MAPSEG_OK, seg, mapseg_create_or_attach(seg, 64, MAPSEG_READ_WRITE, &is_new));
+        need_call(MAPSEG_OK, seg, mapseg_create_or_attach(seg, 64, MAPSEG_READ_WRITE, &is_new));
         ck_assert_uint_eq(mapseg_size(seg), 64);
         ck_assert(mapseg_result_owes_unlock(mapseg_lock(seg)));
-        expect(MAPSEG_OK, seg, mapseg_unlock(seg));
+        need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
         mapseg_free(seg);
         check_gone();
         ck_assert_int_eq(count_names(name), 0);
@@ -386,7 +386,7 @@ created_persistent(size_t size)
     mapseg *seg = handle_for(key);
 
     options.flags = MAPSEG_PERSISTENT;
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, size, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, size, MAPSEG_READ_WRITE, &options));
     return seg;
 }
 
@@ -404,8 +404,8 @@ START_TEST(persistent_segment_stays)
         ck_assert(exists(path));
     }
     seg = handle_for(key);
-    expect(MAPSEG_ALREADY_EXISTS, seg, mapseg_create(seg, 64, MAPSEG_READ_WRITE));
-    expect(MAPSEG_OK, seg, mapseg_remove(seg));
+    need_call(MAPSEG_ALREADY_EXISTS, seg, mapseg_create(seg, 64, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_remove(seg));
     check_gone();
     mapseg_free(seg);
 }
@@ -421,11 +421,11 @@ START_TEST(persistent_segment_survives_a_killed_process)
     mapseg_free(seg);
     kill_peer(&peer);
     seg = attached(key, MAPSEG_READ_WRITE);
-    expect(MAPSEG_OWNER_DIED, seg, mapseg_lock(seg));
+    need_call(MAPSEG_OWNER_DIED, seg, mapseg_lock(seg));
     mapseg_free(seg);
     ck_assert(exists(path));
     seg = handle_for(key);
-    expect(MAPSEG_OK, seg, mapseg_reclaim(seg));
+    need_call(MAPSEG_OK, seg, mapseg_reclaim(seg));
     check_gone();
     mapseg_free(seg);
 }
@@ -436,7 +436,7 @@ END_TEST
 static TCase *
 new_group(Suite *suite, const char *name)
 {
-    TCase *group = new_case(suite, name, 120);
+    TCase *group = new_case(suite, name);
 
     tcase_add_checked_fixture(group, choose_key, NULL);
     return group;

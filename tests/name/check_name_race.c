@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "process.h"
+#include "support.h"
 
 #include <sched.h>
 #include <string.h>
@@ -65,10 +65,10 @@ static void
 come_and_go(struct stage *stage)
 {
     uint32_t random = (uint32_t)getpid() * 2654435761u | 1;
-    mapseg *seg = handle_of(stage->place.key);
-    int64_t end = now() + STRESS_NS;
+    mapseg *seg = handle_for(stage->place.key);
+    int64_t end = now_ns() + STRESS_NS;
 
-    while (now() < end) {
+    while (now_ns() < end) {
         if (!come(seg, next_random(&random)))
             continue;
         atomic_fetch_add(&stage->ready, 1);
@@ -82,7 +82,7 @@ come_and_go(struct stage *stage)
 static void
 reclaim_all_the_time(struct stage *stage)
 {
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
 
     while (atomic_load(&stage->go) == 0) {
         mapseg_result result = mapseg_reclaim(seg);
@@ -111,7 +111,7 @@ START_TEST(attached_means_that_the_name_is_ours)
         finish(reclaimer);
     need_number(0, stage->wrong);
     need(stage->ready > 0);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -121,11 +121,11 @@ END_TEST
 static void
 create_and_destroy(struct stage *stage)
 {
-    mapseg *seg = handle_of(stage->place.key);
-    int64_t begun = now();
+    mapseg *seg = handle_for(stage->place.key);
+    int64_t begun = now_ns();
 
-    while (now() < begun + 3 * SECOND / 2 ||
-           (atomic_load(&stage->ready) == 0 && now() < begun + HANG)) {
+    while (now_ns() < begun + 3 * SECOND / 2 ||
+           (atomic_load(&stage->ready) == 0 && now_ns() < begun + HANG)) {
         mapseg_result result = mapseg_create(seg, DATA_BYTES, MAPSEG_READ_WRITE);
 
         if (result == MAPSEG_OK)
@@ -143,7 +143,7 @@ static void
 attach_and_detach(struct stage *stage)
 {
     mapseg_options options = MAPSEG_OPTIONS_INIT;
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
 
     options.timeout_ns = HANG;
     while (atomic_load(&stage->go) == 0) {
@@ -173,7 +173,7 @@ START_TEST(attach_races_destroy)
         finish(attachers[i]);
     need_number(0, stage->wrong);
     need(stage->ready > 0);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -184,7 +184,7 @@ static void
 come_and_go_for_ever(struct stage *stage)
 {
     uint32_t random = (uint32_t)getpid() * 2654435761u | 1;
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
 
     for (;;) {
         need_result(MAPSEG_OK, mapseg_attach(seg, MAPSEG_READ_WRITE));
@@ -199,14 +199,14 @@ come_and_go_for_ever(struct stage *stage)
 static void
 keep_then_leave(struct stage *stage)
 {
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
 
     atomic_fetch_add(&stage->ready, 1);
     await(&stage->go, 1);
     need(inode_of(stage->place.path) == inode_attached(seg));
     need_attached(1, stage->place.key);
     need_result(MAPSEG_OK, mapseg_detach(seg));
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
     mapseg_free(seg);
 }
 
@@ -240,18 +240,11 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("name race");
-    TCase *tcase = suite_case(suite, "name race");
-    SRunner *runner;
-    int failures;
+    Suite *suite = new_suite("name race");
+    TCase *tcase = new_case(suite, "name race");
 
-    suite_begin("race");
     tcase_add_loop_test(tcase, attached_means_that_the_name_is_ours, 0, 2);
     tcase_add_test(tcase, attach_races_destroy);
     tcase_add_test(tcase, last_detacher_removes_after_deaths);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return suite_end(failures);
+    return run_suite(suite);
 }

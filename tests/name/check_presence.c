@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "process.h"
+#include "support.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,7 +44,7 @@ stay_with_many(struct stage *stage)
     mapseg *segs[CROWD_HANDLES];
 
     for (int i = 0; i < CROWD_HANDLES; i++)
-        segs[i] = attached_to(stage->place.key);
+        segs[i] = attached(stage->place.key, MAPSEG_READ_WRITE);
     atomic_fetch_add(&stage->ready, 1);
     await(&stage->go, 1);
     for (int i = 0; i < CROWD_HANDLES; i++)
@@ -59,14 +59,14 @@ START_TEST(thousand_attachments)
     mapseg_info *information;
 
     need(raise_descriptor_limit());
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     need_attached(0, stage->place.key);
     for (int i = 0; i < CROWD; i++)
         pids[i] = start(stay_with_many, stage);
     await(&stage->ready, CROWD);
     need_attached(CROWD * CROWD_HANDLES, stage->place.key);
     for (int i = 0; i < MANY; i++)
-        segs[i] = attached_to(stage->place.key);
+        segs[i] = attached(stage->place.key, MAPSEG_READ_WRITE);
     need_attached(MANY + CROWD * CROWD_HANDLES, stage->place.key);
     need_result(MAPSEG_OK, mapseg_info_new(segs[0], &information));
     need_number(0, information->readers);
@@ -88,7 +88,7 @@ START_TEST(thousand_attachments)
     for (int i = 1; i < MANY; i += 2)
         mapseg_free(segs[i]);
     need_attached(0, stage->place.key);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -99,9 +99,9 @@ END_TEST
 static mapseg *
 attached_once_created(struct stage *stage)
 {
-    while (!name_exists(stage->place.path))
+    while (!exists(stage->place.path))
         nap(MILLISECOND / 5);
-    return attached_to(stage->place.key);
+    return attached(stage->place.key, MAPSEG_READ_WRITE);
 }
 
 /** Attaches and stays until it may go; then detaches. */
@@ -121,9 +121,9 @@ START_TEST(slot_shows_in_maps)
     struct stage *stage = new_stage();
     pid_t pid;
     uint32_t slot;
-    mapseg *reader = handle_of(stage->place.key);
+    mapseg *reader = handle_for(stage->place.key);
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     pid = start(stay, stage);
     await(&stage->ready, 1);
     slot = slot_in_maps(pid, stage->place.path);
@@ -137,7 +137,7 @@ START_TEST(slot_shows_in_maps)
     mapseg_free(reader);
     atomic_store(&stage->go, 1);
     finish(pid);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -146,7 +146,7 @@ END_TEST
 START_TEST(slot_is_a_locked_byte)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     uint32_t slot = slot_in_maps(getpid(), stage->place.path);
     int fd = open(stage->place.path, O_RDWR | O_CLOEXEC);
     struct flock byte = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 1};
@@ -169,7 +169,7 @@ START_TEST(killed_last_one_leaves_it_stale)
     struct stage *stage = new_stage();
     mapseg_options options = MAPSEG_OPTIONS_INIT;
     pid_t pid = start(stay, stage);
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
 
     memcpy(mapseg_data(seg), "debris", 7);
     await(&stage->ready, 1);
@@ -191,7 +191,7 @@ START_TEST(killed_last_one_leaves_it_stale)
         need(((const char *)data_of(seg))[0] == '\0');
     }
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -199,7 +199,7 @@ END_TEST
 static void
 read_as_nobody(struct stage *stage)
 {
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
 
     need(setresgid(NOBODY, NOBODY, NOBODY) == 0 && setresuid(NOBODY, NOBODY, NOBODY) == 0);
     await(&stage->go, 1);
@@ -217,7 +217,7 @@ START_TEST(reader_without_the_right_to_write)
 {
     struct stage *stage = new_stage();
     mapseg_options options = MAPSEG_OPTIONS_INIT;
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
     mapseg_info *information;
     pid_t readers[2];
 
@@ -234,7 +234,7 @@ START_TEST(reader_without_the_right_to_write)
     mapseg_info_free(information);
     /* The creator leaves while they read: the name must stay for them. */
     need_result(MAPSEG_OK, mapseg_detach(seg));
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     need_number(MAPSEG_USE_LIVE, use_of(stage->place.key));
     need_result(MAPSEG_IN_USE, mapseg_reclaim(seg));
     atomic_store(&stage->go, 2);
@@ -242,7 +242,7 @@ START_TEST(reader_without_the_right_to_write)
     finish(readers[1]);
     need_number(MAPSEG_USE_STALE, use_of(stage->place.key));
     need_result(MAPSEG_OK, mapseg_reclaim(seg));
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
     mapseg_free(seg);
 }
 END_TEST
@@ -309,7 +309,7 @@ static pid_t (*const strangers[])(void) = {raw_child, handlerless_child, spawned
 static void
 attach_and_have_child(struct stage *stage)
 {
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     pid_t child = strangers[stage->number]();
 
     need(child > 0);
@@ -340,7 +340,7 @@ START_TEST(children_without_handlers_keep_nothing_alive)
     need(kill(child, 0) == 0);
     need_attached(0, stage->place.key);
     need_number(MAPSEG_USE_STALE, use_of(stage->place.key));
-    seg = handle_of(stage->place.key);
+    seg = handle_for(stage->place.key);
     need_result(MAPSEG_OK, mapseg_reclaim(seg));
     mapseg_free(seg);
     kill_and_reap(child);
@@ -352,12 +352,9 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("presence");
-    TCase *tcase = suite_case(suite, "presence");
-    SRunner *runner;
-    int failures;
+    Suite *suite = new_suite("presence");
+    TCase *tcase = new_case(suite, "presence");
 
-    suite_begin("presence");
     tcase_add_test(tcase, thousand_attachments);
     tcase_add_test(tcase, slot_shows_in_maps);
     tcase_add_test(tcase, slot_is_a_locked_byte);
@@ -367,9 +364,5 @@ main(void)
     else
         (void)puts("not root: no reader of another user");
     tcase_add_loop_test(tcase, children_without_handlers_keep_nothing_alive, 0, 4);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return suite_end(failures);
+    return run_suite(suite);
 }

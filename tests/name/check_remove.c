@@ -24,12 +24,12 @@ START_TEST(remove_what_is_not_there)
 {
     mapseg *seg = handle_for(key), *keyless = mapseg_new();
 
-    expect(MAPSEG_NOT_FOUND, seg, mapseg_remove(seg));
+    need_call(MAPSEG_NOT_FOUND, seg, mapseg_remove(seg));
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_NOT_FOUND);
     ck_assert(is_one_line(mapseg_error_string(seg)));
-    expect(MAPSEG_NOT_FOUND, seg, mapseg_reclaim(seg));
-    expect(MAPSEG_KEY_ERROR, keyless, mapseg_remove(keyless));
-    expect(MAPSEG_KEY_ERROR, keyless, mapseg_reclaim(keyless));
+    need_call(MAPSEG_NOT_FOUND, seg, mapseg_reclaim(seg));
+    need_call(MAPSEG_KEY_ERROR, keyless, mapseg_remove(keyless));
+    need_call(MAPSEG_KEY_ERROR, keyless, mapseg_reclaim(keyless));
     mapseg_free(seg);
     mapseg_free(keyless);
 }
@@ -39,9 +39,9 @@ START_TEST(memfd_has_no_name_to_remove)
 {
     mapseg *seg = handle_for("memfd:");
 
-    expect(MAPSEG_OK, seg, mapseg_create(seg, 64, MAPSEG_READ_WRITE));
-    expect(MAPSEG_NOT_SUPPORTED, seg, mapseg_remove(seg));
-    expect(MAPSEG_NOT_SUPPORTED, seg, mapseg_reclaim(seg));
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, 64, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_NOT_SUPPORTED, seg, mapseg_remove(seg));
+    need_call(MAPSEG_NOT_SUPPORTED, seg, mapseg_reclaim(seg));
     ck_assert(mapseg_is_attached(seg));
     mapseg_free(seg);
 }
@@ -55,17 +55,17 @@ START_TEST(remove_while_attached)
 
     call(&peer);
     strcpy(mapseg_data(seg), "hello");
-    expect(MAPSEG_OK, remover, mapseg_remove(remover));
+    need_call(MAPSEG_OK, remover, mapseg_remove(remover));
     check_gone();
     ck_assert(mapseg_is_attached(seg));
     ck_assert_str_eq(mapseg_data(seg), "hello");
     tell(&peer, 'l');
-    expect(MAPSEG_WOULD_BLOCK, seg, mapseg_try_lock(seg));
+    need_call(MAPSEG_WOULD_BLOCK, seg, mapseg_try_lock(seg));
     tell(&peer, 'u');
-    expect(MAPSEG_OK, seg, mapseg_lock(seg));
-    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
-    expect(MAPSEG_NOT_FOUND, remover, mapseg_attach(remover, MAPSEG_READ_WRITE));
-    expect(MAPSEG_NOT_FOUND, remover, mapseg_remove(remover));
+    need_call(MAPSEG_OK, seg, mapseg_lock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
+    need_call(MAPSEG_NOT_FOUND, remover, mapseg_attach(remover, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_NOT_FOUND, remover, mapseg_remove(remover));
     tell(&peer, 'd');
     dismiss(&peer);
     mapseg_free(seg);
@@ -77,12 +77,12 @@ START_TEST(remove_through_the_attached_handle)
 {
     mapseg *seg = created(key, 64);
 
-    expect(MAPSEG_OK, seg, mapseg_remove(seg));
+    need_call(MAPSEG_OK, seg, mapseg_remove(seg));
     check_gone();
     ck_assert(mapseg_is_attached(seg));
     *(char *)data_of(seg) = 'x';
-    expect(MAPSEG_OK, seg, mapseg_lock(seg));
-    expect(MAPSEG_OK, seg, mapseg_detach(seg));
+    need_call(MAPSEG_OK, seg, mapseg_lock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_detach(seg));
     check_gone();
     mapseg_free(seg);
 }
@@ -97,7 +97,7 @@ START_TEST(old_segment_does_not_take_the_new_name_away)
 
     call(&peer);
     strcpy(mapseg_data(old), "old");
-    expect(MAPSEG_OK, old, mapseg_remove(old));
+    need_call(MAPSEG_OK, old, mapseg_remove(old));
     new = created(key, 128);
     inode = inode_of_name();
     strcpy(mapseg_data(new), "new");
@@ -106,9 +106,9 @@ START_TEST(old_segment_does_not_take_the_new_name_away)
     ck_assert_str_eq(mapseg_data(old), "old");
 
     /* Two locks for two segments. */
-    expect(MAPSEG_OK, old, mapseg_lock(old));
-    expect(MAPSEG_OK, new, mapseg_lock(new));
-    expect(MAPSEG_OK, new, mapseg_unlock(new));
+    need_call(MAPSEG_OK, old, mapseg_lock(old));
+    need_call(MAPSEG_OK, new, mapseg_lock(new));
+    need_call(MAPSEG_OK, new, mapseg_unlock(new));
 
     mapseg_free(old);
     ck_assert_uint_eq(inode_of_name(), inode);
@@ -131,18 +131,18 @@ START_TEST(removed_segment_lives_on_beside_its_successor)
     uint64_t inode;
 
     strcpy(mapseg_data(old), "old");
-    expect(MAPSEG_OK, new, mapseg_remove(new));
+    need_call(MAPSEG_OK, new, mapseg_remove(new));
     check_gone();
-    expect(MAPSEG_NOT_FOUND, new, mapseg_remove(new));
-    expect(MAPSEG_NOT_FOUND, new, mapseg_attach(new, MAPSEG_READ_WRITE));
-    expect(MAPSEG_OK, new, mapseg_create(new, 128, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_NOT_FOUND, new, mapseg_remove(new));
+    need_call(MAPSEG_NOT_FOUND, new, mapseg_attach(new, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, new, mapseg_create(new, 128, MAPSEG_READ_WRITE));
     inode = inode_of_name();
     check_attached(1);
     ck_assert_str_eq(mapseg_const_data(second_old), "old");
     ck_assert_int_eq(*(const char *)data_of(new), 0);
-    expect(MAPSEG_OK, old, mapseg_lock(old));
-    expect(MAPSEG_OK, new, mapseg_try_lock(new));
-    expect(MAPSEG_WOULD_BLOCK, second_old, mapseg_try_lock(second_old));
+    need_call(MAPSEG_OK, old, mapseg_lock(old));
+    need_call(MAPSEG_OK, new, mapseg_try_lock(new));
+    need_call(MAPSEG_WOULD_BLOCK, second_old, mapseg_try_lock(second_old));
     /* Neither of the old ones, nor the last of them, takes the new name. */
     mapseg_free(old);
     mapseg_free(second_old);
@@ -159,7 +159,7 @@ START_TEST(dying_old_ones_do_not_keep_the_new_one)
     mapseg *old = created(key, 64), *new;
 
     call(&peer);
-    expect(MAPSEG_OK, old, mapseg_remove(old));
+    need_call(MAPSEG_OK, old, mapseg_remove(old));
     new = created(key, 128);
     kill_peer(&peer);
     mapseg_free(new);
@@ -179,7 +179,7 @@ remove_and_create(int channel, void *argument)
         mapseg *seg = handle_for(key);
         mapseg_result result = mapseg_create_or_attach(seg, 64, MAPSEG_READ_WRITE, NULL);
 
-        expect(MAPSEG_OK, seg, result);
+        need_call(MAPSEG_OK, seg, result);
         ck_assert_uint_eq(mapseg_size(seg), 64);
         if (i % 2 == 0) {
             result = mapseg_remove(seg);
@@ -189,7 +189,7 @@ remove_and_create(int channel, void *argument)
         *(int *)data_of(seg) = i;
         if (i % 5 == 0)
             give_way();
-        expect(MAPSEG_OK, seg, mapseg_detach(seg));
+        need_call(MAPSEG_OK, seg, mapseg_detach(seg));
         mapseg_free(seg);
     }
     return 0;
@@ -228,13 +228,13 @@ START_TEST(reclaim_spares_the_living)
 
     call(&peer);
     take_footprint(&before, path);
-    expect(MAPSEG_IN_USE, other, mapseg_reclaim(other));
+    need_call(MAPSEG_IN_USE, other, mapseg_reclaim(other));
     ck_assert_int_eq(mapseg_error(other), MAPSEG_IN_USE);
     ck_assert(is_one_line(mapseg_error_string(other)));
-    expect(MAPSEG_IN_USE, seg, mapseg_reclaim(seg));
+    need_call(MAPSEG_IN_USE, seg, mapseg_reclaim(seg));
     check_footprint(&before, path);
     mapseg_free(seg);
-    expect(MAPSEG_IN_USE, other, mapseg_reclaim(other));
+    need_call(MAPSEG_IN_USE, other, mapseg_reclaim(other));
     ck_assert(exists(path));
     tell(&peer, 'd');
     check_gone();
@@ -253,12 +253,12 @@ START_TEST(reclaim_spares_the_stopped)
     mapseg_free(seg);
     ck_assert_int_eq(kill(peer.pid, SIGSTOP), 0);
     seg = handle_for(key);
-    expect(MAPSEG_IN_USE, seg, mapseg_reclaim(seg));
-    expect(MAPSEG_ALREADY_EXISTS, seg, create_with_reclaim(seg, 64));
+    need_call(MAPSEG_IN_USE, seg, mapseg_reclaim(seg));
+    need_call(MAPSEG_ALREADY_EXISTS, seg, create_with_reclaim(seg, 64));
     ck_assert(exists(path));
     kill_peer(&peer);
-    wait_until_deserted(path);
-    expect(MAPSEG_OK, seg, mapseg_reclaim(seg));
+    await_deserted(path);
+    need_call(MAPSEG_OK, seg, mapseg_reclaim(seg));
     check_gone();
     mapseg_free(seg);
 }
@@ -271,11 +271,11 @@ START_TEST(reclaim_clears_crash_debris)
 
     take_footprint(&before, NULL);
     leave_debris(key, 64, 1);
-    expect(MAPSEG_OK, seg, mapseg_reclaim(seg));
+    need_call(MAPSEG_OK, seg, mapseg_reclaim(seg));
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_OK);
     check_gone();
     check_footprint(&before, NULL);
-    expect(MAPSEG_NOT_FOUND, seg, mapseg_reclaim(seg));
+    need_call(MAPSEG_NOT_FOUND, seg, mapseg_reclaim(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -284,11 +284,11 @@ START_TEST(reclaim_clears_what_nobody_uses)
 {
     mapseg *seg = handle_for(key), *user;
 
-    leave_persistent(key, 64);
+    leave_persistent(key, 64, 0);
     user = attached(key, MAPSEG_READ_ONLY);
-    expect(MAPSEG_IN_USE, seg, mapseg_reclaim(seg));
+    need_call(MAPSEG_IN_USE, seg, mapseg_reclaim(seg));
     mapseg_free(user);
-    expect(MAPSEG_OK, seg, mapseg_reclaim(seg));
+    need_call(MAPSEG_OK, seg, mapseg_reclaim(seg));
     check_gone();
     mapseg_free(seg);
 }
@@ -303,11 +303,11 @@ read_as_nobody(int channel, void *argument)
     become_nobody();
     if (hear(channel) != 'g')
         return 1;
-    expect(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
     say(channel, 'a');
     if (hear(channel) != 'd')
         return 2;
-    expect(MAPSEG_OK, seg, mapseg_detach(seg));
+    need_call(MAPSEG_OK, seg, mapseg_detach(seg));
     mapseg_free(seg);
     say(channel, 'y');
     return 0;
@@ -324,13 +324,13 @@ START_TEST(reclaim_spares_readers_of_another_user)
     mapseg_free(seg);
     ck_assert(exists(path));
     seg = handle_for(key);
-    expect(MAPSEG_IN_USE, seg, mapseg_reclaim(seg));
-    expect(MAPSEG_ALREADY_EXISTS, seg, create_with_reclaim(seg, 64));
+    need_call(MAPSEG_IN_USE, seg, mapseg_reclaim(seg));
+    need_call(MAPSEG_ALREADY_EXISTS, seg, create_with_reclaim(seg, 64));
     tell(&reader, 'd');
     ck_assert_int_eq(end_peer(&reader), 0);
     /* It could not remove the name, so the segment is left stale. */
     ck_assert(exists(path));
-    expect(MAPSEG_OK, seg, mapseg_reclaim(seg));
+    need_call(MAPSEG_OK, seg, mapseg_reclaim(seg));
     check_gone();
     mapseg_free(seg);
 }
@@ -346,7 +346,7 @@ START_TEST(a_flag_clears_crash_debris)
 
     leave_debris(key, 1000, 0x5a);
     options.flags = MAPSEG_RECLAIM;
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, 2000, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, 2000, MAPSEG_READ_WRITE, &options));
     ck_assert_uint_eq(mapseg_size(seg), 2000);
     for (int i = 0; i < 2000; i++)
         ck_assert_int_eq(((unsigned char *)mapseg_data(seg))[i], 0);
@@ -364,14 +364,14 @@ START_TEST(create_replaces_what_nobody_uses)
         if (i == 0)
             leave_debris(key, 64, 0x5a);
         else
-            leave_persistent(key, 64);
+            leave_persistent(key, 64, 0);
         inode = inode_of_name();
-        expect(MAPSEG_OK, seg, create_with_reclaim(seg, 5000));
+        need_call(MAPSEG_OK, seg, create_with_reclaim(seg, 5000));
         ck_assert_uint_ne(inode_of_name(), inode);
         ck_assert_uint_eq(mapseg_size(seg), 5000);
         for (int j = 0; j < 5000; j++)
             ck_assert_int_eq(((char *)data_of(seg))[j], 0);
-        expect(MAPSEG_OK, seg, mapseg_detach(seg));
+        need_call(MAPSEG_OK, seg, mapseg_detach(seg));
         check_gone();
     }
     mapseg_free(seg);
@@ -392,12 +392,12 @@ START_TEST(reclaiming_create_spares_the_living)
         seg = attached(key, MAPSEG_READ_WRITE);
     }
     inode = inode_of_name();
-    expect(MAPSEG_ALREADY_EXISTS, other, create_with_reclaim(other, 20));
+    need_call(MAPSEG_ALREADY_EXISTS, other, create_with_reclaim(other, 20));
     ck_assert(!mapseg_is_attached(other));
-    expect(MAPSEG_ALREADY_EXISTS, seg, create_with_reclaim(seg, 20));
+    need_call(MAPSEG_ALREADY_EXISTS, seg, create_with_reclaim(seg, 20));
     ck_assert_uint_eq(inode_of_name(), inode);
     check_attached(1);
-    expect(MAPSEG_OK, other, mapseg_attach(other, MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, other, mapseg_attach(other, MAPSEG_READ_ONLY));
     ck_assert_uint_eq(mapseg_size(other), 64);
     ck_assert_int_eq(*(const unsigned char *)mapseg_const_data(other), 0x5a);
     mapseg_free(seg);
@@ -411,7 +411,7 @@ START_TEST(create_with_reclaim_where_nothing_is)
 {
     mapseg *seg = handle_for(key);
 
-    expect(MAPSEG_OK, seg, create_with_reclaim(seg, 64));
+    need_call(MAPSEG_OK, seg, create_with_reclaim(seg, 64));
     mapseg_free(seg);
     check_gone();
 }
@@ -423,12 +423,12 @@ START_TEST(failing_create_with_reclaim_reclaims_nothing)
     mapseg *seg = handle_for(key);
 
     use_tiny_shm("size=1m");
-    leave_persistent(key, 64);
-    expect(MAPSEG_OUT_OF_RESOURCES, seg, create_with_reclaim(seg, 16 << 20));
+    leave_persistent(key, 64, 0);
+    need_call(MAPSEG_OUT_OF_RESOURCES, seg, create_with_reclaim(seg, 16 << 20));
     ck_assert(exists(path));
-    expect(MAPSEG_INVALID_SIZE, seg, create_with_reclaim(seg, 0));
+    need_call(MAPSEG_INVALID_SIZE, seg, create_with_reclaim(seg, 0));
     ck_assert(exists(path));
-    expect(MAPSEG_OK, seg, mapseg_remove(seg));
+    need_call(MAPSEG_OK, seg, mapseg_remove(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -452,7 +452,7 @@ reclaim_and_attach(int channel, void *argument)
             give_way();
             ck_assert_uint_eq(inode_of_name(), inode_at(mapseg_data(seg)));
         } else {
-            expect(MAPSEG_ALREADY_EXISTS, seg, result);
+            need_call(MAPSEG_ALREADY_EXISTS, seg, result);
             give_way();
         }
         mapseg_free(seg);
@@ -481,7 +481,7 @@ END_TEST
 static TCase *
 new_group(Suite *suite, const char *name)
 {
-    TCase *group = new_case(suite, name, 120);
+    TCase *group = new_case(suite, name);
 
     tcase_add_checked_fixture(group, choose_key, NULL);
     return group;
@@ -511,13 +511,15 @@ add_reclaiming(Suite *suite)
     tcase_add_test(group, reclaim_spares_the_stopped);
     tcase_add_test(group, reclaim_clears_crash_debris);
     tcase_add_test(group, reclaim_clears_what_nobody_uses);
-    if (need(is_root(), "reclaim_spares_readers_of_another_user: only root can be two users"))
+    if (skip_unless(is_root(),
+                    "reclaim_spares_readers_of_another_user: only root can be two users"))
         tcase_add_test(group, reclaim_spares_readers_of_another_user);
     tcase_add_test(group, a_flag_clears_crash_debris);
     tcase_add_test(group, create_replaces_what_nobody_uses);
     tcase_add_loop_test(group, reclaiming_create_spares_the_living, 0, 2);
     tcase_add_test(group, create_with_reclaim_where_nothing_is);
-    if (need(can_mount(), "failing_create_with_reclaim_reclaims_nothing: no private mounts here"))
+    if (skip_unless(can_mount(),
+                    "failing_create_with_reclaim_reclaims_nothing: no private mounts here"))
         tcase_add_test(group, failing_create_with_reclaim_reclaims_nothing);
     tcase_add_test(group, create_with_reclaim_races_with_itself);
 }

@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "process.h"
+#include "support.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -26,26 +26,26 @@ START_TEST(attach_gives_up_on_a_stopped_remover)
 {
     struct stage *stage = new_stage();
     mapseg_options options = MAPSEG_OPTIONS_INIT;
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
     int64_t began;
     int range;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     range = lock_range_process(stage);
     options.timeout_ns = 1300 * MILLISECOND;
-    began = now();
+    began = now_ns();
     need_result(MAPSEG_TIMED_OUT, mapseg_attach_with(seg, MAPSEG_READ_WRITE, &options));
-    need(now() - began >= 1300 * MILLISECOND);
+    need(now_ns() - began >= 1300 * MILLISECOND);
     need(!mapseg_is_attached(seg));
     need(mapseg_error_string(seg)[0] != '\0');
-    began = now();
+    began = now_ns();
     need_result(MAPSEG_TIMED_OUT, mapseg_attach(seg, MAPSEG_READ_ONLY));
-    need(now() - began >= SECOND);
-    need(name_exists(stage->place.path));
+    need(now_ns() - began >= SECOND);
+    need(exists(stage->place.path));
     (void)close(range);
     need_result(MAPSEG_OK, mapseg_attach(seg, MAPSEG_READ_WRITE));
     mapseg_free(seg);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -54,7 +54,7 @@ static void
 attach_patiently(struct stage *stage)
 {
     mapseg_options options = MAPSEG_OPTIONS_INIT;
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
 
     options.timeout_ns = stage->number < 0 ? -1 : stage->number * SECOND;
     atomic_fetch_add(&stage->ready, 1);
@@ -72,7 +72,7 @@ START_TEST(attach_goes_on_when_the_remover_does)
     int range;
 
     stage->number = patience[_i];
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     range = lock_range_process(stage);
     pid = start(attach_patiently, stage);
     await(&stage->ready, 1);
@@ -86,7 +86,7 @@ START_TEST(attach_goes_on_when_the_remover_does)
                                .l_len = (off_t)MAPSEG_NAME_BYTE + 1}) == 0);
     finish(pid);
     (void)close(range);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -97,7 +97,7 @@ START_TEST(attach_sees_the_remover_finish)
     int range;
 
     stage->number = patience[_i];
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     range = lock_range_process(stage);
     atomic_store(&stage->go, 1);
     pid = start(attach_patiently, stage);
@@ -115,26 +115,26 @@ START_TEST(nobody_removes_under_a_remover)
 {
     struct stage *stage = new_stage();
     mapseg_options options = MAPSEG_OPTIONS_INIT;
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
     mapseg_result result;
     int range;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     range = lock_range_process(stage);
     result = mapseg_reclaim(seg);
     need(result == MAPSEG_IN_USE || result == MAPSEG_TIMED_OUT);
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     need_result(MAPSEG_TIMED_OUT, mapseg_remove(seg));
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     options.flags = MAPSEG_RECLAIM;
     options.timeout_ns = 100 * MILLISECOND;
     result = mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options);
     need(result == MAPSEG_ALREADY_EXISTS || result == MAPSEG_TIMED_OUT);
     need(!mapseg_is_attached(seg));
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     (void)close(range);
     need_result(MAPSEG_OK, mapseg_reclaim(seg));
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
     mapseg_free(seg);
 }
 END_TEST
@@ -142,25 +142,25 @@ END_TEST
 START_TEST(name_byte_keeps_the_name)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
-    mapseg *other = handle_of(stage->place.key);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
+    mapseg *other = handle_for(stage->place.key);
     int byte = hold_bytes(stage->place.path, MAPSEG_NAME_BYTE, 1);
     mapseg_result result;
 
     need_result(MAPSEG_TIMED_OUT, mapseg_remove(other));
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     need_result(MAPSEG_OK, mapseg_attach(other, MAPSEG_READ_WRITE));
     need_result(MAPSEG_OK, mapseg_detach(other));
     need_attached(1, stage->place.key);
     /* The last one out finds a remover at work and leaves the name to it. */
     need_result(MAPSEG_OK, mapseg_detach(seg));
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     result = mapseg_reclaim(seg);
     need(result == MAPSEG_IN_USE || result == MAPSEG_TIMED_OUT);
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     (void)close(byte);
     need_result(MAPSEG_OK, mapseg_remove(other));
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
     mapseg_free(other);
     mapseg_free(seg);
 }
@@ -171,20 +171,13 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("stopped remover");
-    TCase *tcase = suite_case(suite, "stopped remover");
-    SRunner *runner;
-    int failures;
+    Suite *suite = new_suite("stopped remover");
+    TCase *tcase = new_case(suite, "stopped remover");
 
-    suite_begin("stopped");
     tcase_add_test(tcase, attach_gives_up_on_a_stopped_remover);
     tcase_add_loop_test(tcase, attach_goes_on_when_the_remover_does, 0, 2);
     tcase_add_loop_test(tcase, attach_sees_the_remover_finish, 0, 2);
     tcase_add_test(tcase, nobody_removes_under_a_remover);
     tcase_add_test(tcase, name_byte_keeps_the_name);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return suite_end(failures);
+    return run_suite(suite);
 }

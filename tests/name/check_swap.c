@@ -22,7 +22,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define NOBODY 65534
 #define DATA_BYTES 100
 
 #define PRECIOUS "/dev/shm/precious"
@@ -75,7 +74,7 @@ put_and_die(void *key)
     mapseg *seg = handle_for(key);
 
     options.flags = MAPSEG_ALLOW_SHARED_DIRECTORY | MAPSEG_LAZY;
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
     memset(mapseg_data(seg), 0x5a, DATA_BYTES);
     raise(SIGKILL);
     return 1;
@@ -551,7 +550,7 @@ run_call(int call, enum precious precious, enum swap_kind kind, int at)
 
     set_hostile(calls[call].with_segment);
     if (calls[call].attached)
-        expect(MAPSEG_OK, seg, attach_trusting(seg));
+        need_call(MAPSEG_OK, seg, attach_trusting(seg));
     if (calls[call].run == open_anew)
         take_descriptors_away(seg);
     begin_witness(&witness);
@@ -669,10 +668,10 @@ int
 main(void)
 {
     Suite *suite = new_suite("swap");
-    TCase *test_case = new_case(suite, "swap", 60);
+    TCase *test_case = new_case(suite, "swap");
 
-    if (need(is_root() && can_mount(), "only root can give directories to other users in a "
-                                       "private place")) {
+    if (skip_unless(is_root() && can_mount(), "only root can give directories to other users in a "
+                                              "private place")) {
         tcase_add_loop_test(test_case, directory_becomes_a_link, 0, CALLS);
         tcase_add_loop_test(test_case, directory_becomes_a_link_all_the_time, 0, 3);
     }

@@ -30,7 +30,7 @@ created_memfd(const char *content)
 {
     mapseg *seg = handle_for("memfd:");
 
-    expect(MAPSEG_OK, seg, mapseg_create(seg, 1000, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, 1000, MAPSEG_READ_WRITE));
     strcpy(mapseg_data(seg), content);
     return seg;
 }
@@ -53,10 +53,10 @@ START_TEST(exported_descriptor_is_attached_by_number)
     ck_assert_ptr_ne(mapseg_data(other), mapseg_data(seg));
     strcpy(mapseg_data(other), "world");
     ck_assert_str_eq(mapseg_data(seg), "world");
-    expect(MAPSEG_OK, other, mapseg_lock(other));
-    expect(MAPSEG_WOULD_BLOCK, seg, mapseg_try_lock(seg));
+    need_call(MAPSEG_OK, other, mapseg_lock(other));
+    need_call(MAPSEG_WOULD_BLOCK, seg, mapseg_try_lock(seg));
     mapseg_free(other);
-    expect(MAPSEG_OK, seg, mapseg_lock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_lock(seg));
     /* The number stays the caller's. */
     ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
     check_footprint(&before, NULL);
@@ -150,7 +150,7 @@ START_TEST(descriptor_for_reading_only_reads)
     mapseg_free(reader);
     writer = handle_for(text);
     take_footprint(&before, NULL);
-    expect(MAPSEG_PERMISSION_DENIED, writer, mapseg_attach(writer, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_PERMISSION_DENIED, writer, mapseg_attach(writer, MAPSEG_READ_WRITE));
     ck_assert(is_one_line(mapseg_error_string(writer)));
     check_footprint(&before, NULL);
     mapseg_free(writer);
@@ -187,7 +187,7 @@ START_TEST(descriptor_of_a_named_segment)
     ck_assert_int_ge(fd, 0);
     snprintf(text, sizeof text, "memfd:%d", fd);
     other = handle_for(text);
-    expect(MAPSEG_OK, other, mapseg_attach(other, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, other, mapseg_attach(other, MAPSEG_READ_WRITE));
     strcpy(mapseg_data(other), "hello");
     ck_assert_str_eq(mapseg_data(seg), "hello");
     mapseg_free(seg);
@@ -196,8 +196,8 @@ START_TEST(descriptor_of_a_named_segment)
     ck_assert(exists(path));
     close(fd);
     seg = handle_for(key);
-    wait_until_deserted(path);
-    expect(MAPSEG_OK, seg, mapseg_reclaim(seg));
+    await_deserted(path);
+    need_call(MAPSEG_OK, seg, mapseg_reclaim(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -246,8 +246,8 @@ START_TEST(descriptors_that_are_no_segments)
     snprintf(text, sizeof text, "memfd:%d", fd);
     seg = handle_for(text);
     take_footprint(&before, NULL);
-    expect(_i == 4 ? MAPSEG_NOT_FOUND : MAPSEG_NOT_A_SEGMENT, seg,
-           mapseg_attach(seg, MAPSEG_READ_WRITE));
+    need_call(_i == 4 ? MAPSEG_NOT_FOUND : MAPSEG_NOT_A_SEGMENT, seg,
+              mapseg_attach(seg, MAPSEG_READ_WRITE));
     ck_assert(is_one_line(mapseg_error_string(seg)));
     ck_assert_int_ne(mapseg_create(seg, 10, MAPSEG_READ_WRITE), MAPSEG_OK);
     ck_assert(is_one_line(mapseg_error_string(seg)));
@@ -337,7 +337,7 @@ main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "--read") == 0)
         return read_inherited(argv[2]);
     suite = new_suite("descriptor keys");
-    group = new_case(suite, "descriptor keys", 120);
+    group = new_case(suite, "descriptor keys");
     tcase_add_checked_fixture(group, choose_key, NULL);
     tcase_add_test(group, exported_descriptor_is_attached_by_number);
     tcase_add_test(group, descriptor_is_attached_by_its_id);

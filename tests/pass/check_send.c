@@ -92,20 +92,20 @@ send_away(enum kind kind, const char *key, mapseg_access access, bool nobody)
     peer = start_peer(receive_and_obey, &receiver);
     seg = created(key, SIZE);
     strcpy(mapseg_data(seg), "over there");
-    before = count_open_descriptors();
-    expect(MAPSEG_OK, seg, mapseg_send(seg, receiver.ends[0], access));
-    ck_assert_int_eq(count_open_descriptors(), before);
+    before = count_descriptors();
+    need_call(MAPSEG_OK, seg, mapseg_send(seg, receiver.ends[0], access));
+    ck_assert_int_eq(count_descriptors(), before);
     hear_result(&peer, MAPSEG_OK);
     tell(&peer, 'r');
     check_attached(seg, 2);
     if (access == MAPSEG_READ_WRITE) {
         tell(&peer, 'l');
-        expect(MAPSEG_WOULD_BLOCK, seg, mapseg_try_lock(seg));
+        need_call(MAPSEG_WOULD_BLOCK, seg, mapseg_try_lock(seg));
         tell(&peer, 'w');
         tell(&peer, 'u');
         ck_assert_str_eq(mapseg_data(seg), "from the other side");
-        expect(MAPSEG_OK, seg, mapseg_lock(seg));
-        expect(MAPSEG_OK, seg, mapseg_unlock(seg));
+        need_call(MAPSEG_OK, seg, mapseg_lock(seg));
+        need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
     } else {
         say(peer.channel, 'w');
         ck_assert_int_eq(hear(peer.channel), 'n');
@@ -154,8 +154,8 @@ send_as_nobody(int channel, void *argument)
     close(ends[1]);
     become_nobody();
     seg = memory_segment("over there");
-    expect(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_WRITE));
-    expect(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_WRITE));
     close(ends[0]);
     say(channel, 's');
     (void)hear(channel);
@@ -177,15 +177,15 @@ START_TEST(root_receives_from_nobody)
     connect_ends((enum kind)_i, ends);
     peer = start_peer(send_as_nobody, ends);
     ck_assert_int_eq(hear(peer.channel), 's');
-    before = count_open_descriptors();
-    expect(MAPSEG_UNTRUSTED, seg, mapseg_receive(seg, ends[1], MAPSEG_READ_WRITE));
+    before = count_descriptors();
+    need_call(MAPSEG_UNTRUSTED, seg, mapseg_receive(seg, ends[1], MAPSEG_READ_WRITE));
     check_reason(seg, MAPSEG_UNTRUSTED);
-    ck_assert_int_eq(count_open_descriptors(), before);
+    ck_assert_int_eq(count_descriptors(), before);
     ck_assert(!mapseg_is_attached(seg));
     options.flags = MAPSEG_ALLOW_OTHER_OWNER;
-    expect(MAPSEG_OK, seg, mapseg_receive_with(seg, ends[1], MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_receive_with(seg, ends[1], MAPSEG_READ_WRITE, &options));
     check_text(seg, "over there");
-    expect(MAPSEG_OK, seg, mapseg_lock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_lock(seg));
     say(peer.channel, 'q');
     ck_assert_int_eq(end_peer(&peer), 0);
     mapseg_free(seg);
@@ -203,15 +203,15 @@ START_TEST(a_killed_receiver_is_gone_at_once)
     connect_ends((enum kind)(_i / 2), receiver.ends);
     peer = start_peer(receive_and_obey, &receiver);
     seg = memory_segment("over there");
-    expect(MAPSEG_OK, seg, mapseg_send(seg, receiver.ends[0], MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_send(seg, receiver.ends[0], MAPSEG_READ_WRITE));
     hear_result(&peer, MAPSEG_OK);
     tell(&peer, 'l');
     check_attached(seg, 2);
     kill_peer(&peer);
     check_attached(seg, 1);
-    expect(MAPSEG_OWNER_DIED, seg, mapseg_lock_for(seg, PATIENCE * SECOND));
-    expect(MAPSEG_OK, seg, mapseg_consistent(seg));
-    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
+    need_call(MAPSEG_OWNER_DIED, seg, mapseg_lock_for(seg, HANG));
+    need_call(MAPSEG_OK, seg, mapseg_consistent(seg));
+    need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
     close_ends(receiver.ends);
     mapseg_free(seg);
 }
@@ -221,19 +221,19 @@ START_TEST(several_on_one_connection)
 {
     enum { COUNT = 6 };
     mapseg *sent[COUNT], *received[COUNT];
-    int ends[2], before = count_open_descriptors();
+    int ends[2], before = count_descriptors();
     char text[32];
 
     connect_ends((enum kind)_i, ends);
     for (int i = 0; i < COUNT; i++) {
         snprintf(text, sizeof text, "number %d", i);
         sent[i] = memory_segment(text);
-        expect(MAPSEG_OK, sent[i], mapseg_send(sent[i], ends[0], (mapseg_access)(i % 2)));
+        need_call(MAPSEG_OK, sent[i], mapseg_send(sent[i], ends[0], (mapseg_access)(i % 2)));
     }
     for (int i = 0; i < COUNT; i++) {
         received[i] = mapseg_new();
-        expect(MAPSEG_OK, received[i],
-               mapseg_receive(received[i], ends[1], (mapseg_access)(i % 2)));
+        need_call(MAPSEG_OK, received[i],
+                  mapseg_receive(received[i], ends[1], (mapseg_access)(i % 2)));
         snprintf(text, sizeof text, "number %d", i);
         check_text(received[i], text);
     }
@@ -242,7 +242,7 @@ START_TEST(several_on_one_connection)
         mapseg_free(sent[i]);
     }
     close_ends(ends);
-    ck_assert_int_eq(count_open_descriptors(), before);
+    ck_assert_int_eq(count_descriptors(), before);
 }
 END_TEST
 
@@ -253,11 +253,11 @@ START_TEST(the_received_descriptor)
 {
     mapseg_access access = (mapseg_access)(_i % 2);
     mapseg *seg = memory_segment("sent"), *receiver = mapseg_new_with_key("of before");
-    int fd, own, ends[2], before = count_open_descriptors();
+    int fd, own, ends[2], before = count_descriptors();
 
     connect_ends((enum kind)(_i / 2), ends);
-    expect(MAPSEG_OK, seg, mapseg_send(seg, ends[0], access));
-    expect(MAPSEG_OK, receiver, mapseg_receive(receiver, ends[1], access));
+    need_call(MAPSEG_OK, seg, mapseg_send(seg, ends[0], access));
+    need_call(MAPSEG_OK, receiver, mapseg_receive(receiver, ends[1], access));
     check_text(receiver, "sent");
     fd = check_key(receiver, seg);
     ck_assert(is_close_on_exec(fd));
@@ -267,7 +267,7 @@ START_TEST(the_received_descriptor)
     close(own);
     mapseg_free(receiver);
     close_ends(ends);
-    ck_assert_int_eq(count_open_descriptors(), before);
+    ck_assert_int_eq(count_descriptors(), before);
     mapseg_free(seg);
 }
 END_TEST
@@ -293,8 +293,8 @@ START_TEST(close_on_exec_from_the_beginning)
     real = msi_os;
     msi_os.socket_receive = receive_and_look;
     connect_ends((enum kind)_i, ends);
-    expect(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_ONLY));
-    expect(MAPSEG_OK, receiver, mapseg_receive(receiver, ends[1], MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, receiver, mapseg_receive(receiver, ends[1], MAPSEG_READ_ONLY));
     ck_assert_int_eq(seen_close_on_exec, 1);
     mapseg_free(receiver);
     mapseg_free(seg);
@@ -310,16 +310,16 @@ START_TEST(no_more_than_was_granted)
     int ends[2], before;
 
     connect_ends((enum kind)_i, ends);
-    before = count_open_descriptors();
-    expect(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_ONLY));
-    expect(MAPSEG_PERMISSION_DENIED, receiver,
-           mapseg_receive(receiver, ends[1], MAPSEG_READ_WRITE));
+    before = count_descriptors();
+    need_call(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_ONLY));
+    need_call(MAPSEG_PERMISSION_DENIED, receiver,
+              mapseg_receive(receiver, ends[1], MAPSEG_READ_WRITE));
     check_reason(receiver, MAPSEG_PERMISSION_DENIED);
-    ck_assert_int_eq(count_open_descriptors(), before);
+    ck_assert_int_eq(count_descriptors(), before);
     ck_assert(!mapseg_is_attached(receiver));
     /* Less is fine. */
-    expect(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_WRITE));
-    expect(MAPSEG_OK, receiver, mapseg_receive(receiver, ends[1], MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, receiver, mapseg_receive(receiver, ends[1], MAPSEG_READ_ONLY));
     check_text(receiver, "granted");
     ck_assert_ptr_null(mapseg_data(receiver));
     mapseg_free(receiver);
@@ -336,27 +336,28 @@ START_TEST(after_a_refusal_the_next_can_come)
     int ends[2], before;
 
     connect_ends((enum kind)_i, ends);
-    before = count_open_descriptors();
-    expect(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_WRITE));
-    expect(MAPSEG_ALREADY_ATTACHED, receiver, mapseg_receive(receiver, ends[1], MAPSEG_READ_WRITE));
+    before = count_descriptors();
+    need_call(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_WRITE));
+    need_call(MAPSEG_ALREADY_ATTACHED, receiver,
+              mapseg_receive(receiver, ends[1], MAPSEG_READ_WRITE));
     check_text(receiver, "busy");
-    ck_assert_int_eq(count_open_descriptors(), before);
-    expect(MAPSEG_OK, receiver, mapseg_detach(receiver));
-    before = count_open_descriptors();
+    ck_assert_int_eq(count_descriptors(), before);
+    need_call(MAPSEG_OK, receiver, mapseg_detach(receiver));
+    before = count_descriptors();
 
     options.flags = MAPSEG_REQUIRE_TAG;
     options.user_tag = 5;
-    expect(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_WRITE));
-    expect(MAPSEG_WRONG_TAG, receiver,
-           mapseg_receive_with(receiver, ends[1], MAPSEG_READ_WRITE, &options));
-    ck_assert_int_eq(count_open_descriptors(), before);
+    need_call(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_WRITE));
+    need_call(MAPSEG_WRONG_TAG, receiver,
+              mapseg_receive_with(receiver, ends[1], MAPSEG_READ_WRITE, &options));
+    ck_assert_int_eq(count_descriptors(), before);
     options.size = 0;
-    expect(MAPSEG_INVALID_ARGUMENT, receiver,
-           mapseg_receive_with(receiver, ends[1], MAPSEG_READ_WRITE, &options));
-    ck_assert_int_eq(count_open_descriptors(), before);
+    need_call(MAPSEG_INVALID_ARGUMENT, receiver,
+              mapseg_receive_with(receiver, ends[1], MAPSEG_READ_WRITE, &options));
+    ck_assert_int_eq(count_descriptors(), before);
 
-    expect(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_WRITE));
-    expect(MAPSEG_OK, receiver, mapseg_receive(receiver, ends[1], MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, receiver, mapseg_receive(receiver, ends[1], MAPSEG_READ_WRITE));
     check_text(receiver, "next");
     mapseg_free(receiver);
     mapseg_free(seg);
@@ -371,11 +372,11 @@ START_TEST(nothing_is_sent_by_a_refusal)
     char byte;
 
     connect_ends((enum kind)_i, ends);
-    expect(MAPSEG_NOT_ATTACHED, reader, mapseg_send(reader, ends[0], MAPSEG_READ_ONLY));
-    expect(MAPSEG_OK, reader, mapseg_attach_fd(reader, fd, MAPSEG_READ_ONLY));
-    expect(MAPSEG_PERMISSION_DENIED, reader, mapseg_send(reader, ends[0], MAPSEG_READ_WRITE));
+    need_call(MAPSEG_NOT_ATTACHED, reader, mapseg_send(reader, ends[0], MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, reader, mapseg_attach_fd(reader, fd, MAPSEG_READ_ONLY));
+    need_call(MAPSEG_PERMISSION_DENIED, reader, mapseg_send(reader, ends[0], MAPSEG_READ_WRITE));
     check_reason(reader, MAPSEG_PERMISSION_DENIED);
-    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_send(seg, ends[0], MAPSEG_ACCESS_RESERVED));
+    need_call(MAPSEG_INVALID_ARGUMENT, seg, mapseg_send(seg, ends[0], MAPSEG_ACCESS_RESERVED));
     ck_assert_int_eq(recv(ends[1], &byte, 1, MSG_DONTWAIT), -1);
     ck_assert_int_eq(errno, EAGAIN);
     mapseg_free(reader);
@@ -407,7 +408,7 @@ START_TEST(child_forked_while_sending_keeps_nothing)
     real = msi_os;
     connect_ends(PACKETS, ends);
     msi_os.socket_send = fork_and_send;
-    expect(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_ONLY));
     msi_os = real;
     ck_assert_int_eq(forked_copies, 0);
     mapseg_free(seg);
@@ -426,7 +427,7 @@ fork_once(void)
     pid_t child = end_of_the_child < 0 ? fork() : -1;
 
     if (child == 0)
-        _exit(count_open_descriptors() == descriptors_before ? 0 : 1);
+        _exit(count_descriptors() == descriptors_before ? 0 : 1);
     if (child > 0)
         end_of_the_child = end_of(child);
 }
@@ -468,17 +469,17 @@ START_TEST(a_child_made_meanwhile_does_not_keep_it)
                                   letter.descriptors, 1),
                      1);
     burn(&letter);
-    descriptors_before = count_open_descriptors();
+    descriptors_before = count_descriptors();
     end_of_the_child = -1;
     real = msi_os;
     msi_os.socket_ready = fork_and_wait;
     msi_os.nap = fork_and_nap;
     options.timeout_ns = in_the_middle ? 50 * MILLISECOND : 0;
-    expect(MAPSEG_TIMED_OUT, receiver,
-           mapseg_receive_with(receiver, ends[1], MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_TIMED_OUT, receiver,
+              mapseg_receive_with(receiver, ends[1], MAPSEG_READ_WRITE, &options));
     msi_os = real;
     ck_assert_int_eq(end_of_the_child, 0);
-    ck_assert_int_eq(count_open_descriptors(), descriptors_before);
+    ck_assert_int_eq(count_descriptors(), descriptors_before);
     mapseg_free(receiver);
     mapseg_free(seg);
     close(holder);
@@ -492,27 +493,27 @@ int
 main(void)
 {
     Suite *suite = new_suite("send");
-    TCase *group = new_case(suite, "journeys", 60);
+    TCase *group = new_case(suite, "journeys");
 
     tcase_add_loop_test(group, a_segment_travels, 0, 2 * KINDS);
     tcase_add_loop_test(group, a_named_segment_travels, 0, 2);
-    if (need(is_root(), "another user takes root")) {
+    if (skip_unless(is_root(), "another user takes root")) {
         tcase_add_loop_test(group, root_sends_to_nobody, 0, 2 * KINDS);
         tcase_add_loop_test(group, root_receives_from_nobody, 0, KINDS);
     }
     tcase_add_loop_test(group, a_killed_receiver_is_gone_at_once, 0, 2 * KINDS);
     tcase_add_loop_test(group, several_on_one_connection, 0, KINDS);
 
-    group = new_case(suite, "descriptors", 60);
+    group = new_case(suite, "descriptors");
     tcase_add_loop_test(group, the_received_descriptor, 0, 2 * KINDS);
     tcase_add_loop_test(group, close_on_exec_from_the_beginning, 0, KINDS);
 
-    group = new_case(suite, "refusals", 60);
+    group = new_case(suite, "refusals");
     tcase_add_loop_test(group, no_more_than_was_granted, 0, KINDS);
     tcase_add_loop_test(group, after_a_refusal_the_next_can_come, 0, KINDS);
     tcase_add_loop_test(group, nothing_is_sent_by_a_refusal, 0, KINDS);
 
-    group = new_case(suite, "forks", 60);
+    group = new_case(suite, "forks");
     tcase_add_test(group, child_forked_while_sending_keeps_nothing);
     tcase_add_loop_test(group, a_child_made_meanwhile_does_not_keep_it, 0, 2);
     return run_suite(suite);

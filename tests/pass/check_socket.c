@@ -33,11 +33,11 @@ START_TEST(the_other_end_is_closed)
         refuse("the end", ONE(MAPSEG_NOT_FOUND), receiver, ends[1], MAPSEG_READ_ONLY);
     /* SIGPIPE would end this process. A datagram socket loses its connection by the first. */
     for (int i = 0; i < (_i == DATAGRAMS ? 1 : 2); i++) {
-        int before = count_open_descriptors();
+        int before = count_descriptors();
 
-        expect(MAPSEG_NOT_FOUND, seg, mapseg_send(seg, ends[1], MAPSEG_READ_ONLY));
+        need_call(MAPSEG_NOT_FOUND, seg, mapseg_send(seg, ends[1], MAPSEG_READ_ONLY));
         check_reason(seg, MAPSEG_NOT_FOUND);
-        ck_assert_int_eq(count_open_descriptors(), before);
+        ck_assert_int_eq(count_descriptors(), before);
     }
     close(ends[1]);
     check_usable((enum kind)_i, receiver, seg);
@@ -53,10 +53,10 @@ START_TEST(the_end_follows_a_segment)
     int ends[2];
 
     connect_ends((enum kind)_i, ends);
-    expect(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_ONLY));
     close(ends[0]);
     mapseg_free(seg);
-    expect(MAPSEG_OK, receiver, mapseg_receive(receiver, ends[1], MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, receiver, mapseg_receive(receiver, ends[1], MAPSEG_READ_ONLY));
     check_text(receiver, "last");
     check_attached(receiver, 1);
     close(ends[1]);
@@ -75,8 +75,8 @@ START_TEST(a_socket_that_does_not_block)
     set_non_blocking(ends[1]);
     for (int i = 0; i < 3; i++)
         refuse("nothing yet", ONE(MAPSEG_WOULD_BLOCK), receiver, ends[1], MAPSEG_READ_ONLY);
-    expect(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_ONLY));
-    expect(MAPSEG_OK, receiver, mapseg_receive(receiver, ends[1], MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, receiver, mapseg_receive(receiver, ends[1], MAPSEG_READ_ONLY));
     check_text(receiver, "soon");
     mapseg_free(receiver);
     mapseg_free(seg);
@@ -93,8 +93,8 @@ START_TEST(a_socket_with_a_timeout)
     connect_ends((enum kind)_i, ends);
     ck_assert_int_eq(setsockopt(ends[1], SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout), 0);
     refuse("nothing yet", ONE(MAPSEG_WOULD_BLOCK), receiver, ends[1], MAPSEG_READ_ONLY);
-    expect(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_ONLY));
-    expect(MAPSEG_OK, receiver, mapseg_receive(receiver, ends[1], MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, receiver, mapseg_receive(receiver, ends[1], MAPSEG_READ_ONLY));
     mapseg_free(receiver);
     mapseg_free(seg);
     close_ends(ends);
@@ -106,7 +106,7 @@ START_TEST(half_a_message_on_a_socket_that_does_not_block)
 {
     mapseg_options options = MAPSEG_OPTIONS_INIT;
     mapseg *seg = memory_segment("half"), *receiver = mapseg_new_with_key("as it was");
-    int ends[2], before = count_open_descriptors();
+    int ends[2], before = count_descriptors();
     struct letter letter;
 
     connect_ends(STREAM, ends);
@@ -116,10 +116,10 @@ START_TEST(half_a_message_on_a_socket_that_does_not_block)
     post(ends[0], &letter);
     burn(&letter);
     options.timeout_ns = 50 * MILLISECOND;
-    expect(MAPSEG_TIMED_OUT, receiver,
-           mapseg_receive_with(receiver, ends[1], MAPSEG_READ_ONLY, &options));
+    need_call(MAPSEG_TIMED_OUT, receiver,
+              mapseg_receive_with(receiver, ends[1], MAPSEG_READ_ONLY, &options));
     close_ends(ends);
-    ck_assert_int_eq(count_open_descriptors(), before);
+    ck_assert_int_eq(count_descriptors(), before);
     check_usable(STREAM, receiver, seg);
     mapseg_free(receiver);
     mapseg_free(seg);
@@ -137,22 +137,22 @@ START_TEST(a_full_socket)
     ck_assert_int_eq(setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof room), 0);
     set_non_blocking(ends[0]);
     set_non_blocking(ends[1]);
-    before = count_open_descriptors();
+    before = count_descriptors();
     while ((result = mapseg_send(seg, ends[0], MAPSEG_READ_ONLY)) == MAPSEG_OK && sent < 10000)
         sent++;
     ck_assert_int_eq(result, MAPSEG_WOULD_BLOCK);
     check_reason(seg, MAPSEG_WOULD_BLOCK);
     ck_assert_int_ge(sent, 2);
-    expect(MAPSEG_WOULD_BLOCK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_ONLY));
-    ck_assert_int_eq(count_open_descriptors(), before);
+    need_call(MAPSEG_WOULD_BLOCK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_ONLY));
+    ck_assert_int_eq(count_descriptors(), before);
     for (int i = 0; i < sent; i++) {
-        expect(MAPSEG_OK, receiver, mapseg_receive(receiver, ends[1], MAPSEG_READ_ONLY));
+        need_call(MAPSEG_OK, receiver, mapseg_receive(receiver, ends[1], MAPSEG_READ_ONLY));
         check_text(receiver, "many");
-        expect(MAPSEG_OK, receiver, mapseg_detach(receiver));
+        need_call(MAPSEG_OK, receiver, mapseg_detach(receiver));
     }
-    expect(MAPSEG_WOULD_BLOCK, receiver, mapseg_receive(receiver, ends[1], MAPSEG_READ_ONLY));
-    expect(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_ONLY));
-    expect(MAPSEG_OK, receiver, mapseg_receive(receiver, ends[1], MAPSEG_READ_ONLY));
+    need_call(MAPSEG_WOULD_BLOCK, receiver, mapseg_receive(receiver, ends[1], MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, receiver, mapseg_receive(receiver, ends[1], MAPSEG_READ_ONLY));
     mapseg_free(receiver);
     mapseg_free(seg);
     close_ends(ends);
@@ -166,13 +166,13 @@ static void
 receive_with_option(enum kind kind, int option)
 {
     mapseg *seg = memory_segment("sent"), *receiver = mapseg_new_with_key("as it was");
-    int on = 1, ends[2], before = count_open_descriptors();
+    int on = 1, ends[2], before = count_descriptors();
     struct letter letter;
 
     connect_ends(kind, ends);
     ck_assert_int_eq(setsockopt(ends[1], SOL_SOCKET, option, &on, sizeof on), 0);
-    expect(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_ONLY));
-    expect(MAPSEG_OK, receiver, mapseg_receive(receiver, ends[1], MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, receiver, mapseg_receive(receiver, ends[1], MAPSEG_READ_ONLY));
     check_text(receiver, "sent");
     mapseg_free(receiver);
 
@@ -183,7 +183,7 @@ receive_with_option(enum kind kind, int option)
     burn(&letter);
     refuse("many descriptors", FOREIGN, receiver, ends[1], MAPSEG_READ_ONLY);
     close_ends(ends);
-    ck_assert_int_eq(count_open_descriptors(), before);
+    ck_assert_int_eq(count_descriptors(), before);
     mapseg_free(receiver);
     mapseg_free(seg);
 }
@@ -236,14 +236,14 @@ static void
 check_no_socket(int fd)
 {
     mapseg *seg = memory_segment("here"), *receiver = mapseg_new_with_key("as it was");
-    int before = count_open_descriptors();
+    int before = count_descriptors();
 
-    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_send(seg, fd, MAPSEG_READ_ONLY));
+    need_call(MAPSEG_INVALID_ARGUMENT, seg, mapseg_send(seg, fd, MAPSEG_READ_ONLY));
     check_reason(seg, MAPSEG_INVALID_ARGUMENT);
-    expect(MAPSEG_INVALID_ARGUMENT, receiver, mapseg_receive(receiver, fd, MAPSEG_READ_ONLY));
+    need_call(MAPSEG_INVALID_ARGUMENT, receiver, mapseg_receive(receiver, fd, MAPSEG_READ_ONLY));
     check_reason(receiver, MAPSEG_INVALID_ARGUMENT);
     ck_assert_str_eq(mapseg_key(receiver), "as it was");
-    ck_assert_int_eq(count_open_descriptors(), before);
+    ck_assert_int_eq(count_descriptors(), before);
     mapseg_free(receiver);
     mapseg_free(seg);
 }
@@ -273,11 +273,11 @@ START_TEST(a_socket_that_is_not_connected)
     static const int types[] = {SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM};
     mapseg *seg = memory_segment("here"), *receiver = mapseg_new_with_key("as it was");
     int fd = socket(AF_UNIX, types[_i] | SOCK_CLOEXEC, 0);
-    int before = count_open_descriptors();
+    int before = count_descriptors();
 
-    expect(MAPSEG_INVALID_ARGUMENT, seg, mapseg_send(seg, fd, MAPSEG_READ_ONLY));
+    need_call(MAPSEG_INVALID_ARGUMENT, seg, mapseg_send(seg, fd, MAPSEG_READ_ONLY));
     check_reason(seg, MAPSEG_INVALID_ARGUMENT);
-    ck_assert_int_eq(count_open_descriptors(), before);
+    ck_assert_int_eq(count_descriptors(), before);
     /* Datagrams can be received without a connection. */
     if (types[_i] != SOCK_DGRAM)
         refuse("not connected", ONE(MAPSEG_INVALID_ARGUMENT), receiver, fd, MAPSEG_READ_ONLY);
@@ -317,12 +317,12 @@ static mapseg_result
 receive_with_room(enum kind kind, mapseg *seg, int room)
 {
     mapseg *receiver = mapseg_new_with_key("as it was");
-    int ends[2], before = count_open_descriptors();
+    int ends[2], before = count_descriptors();
     mapseg_result result;
     rlim_t limit;
 
     connect_ends(kind, ends);
-    expect(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_send(seg, ends[0], MAPSEG_READ_WRITE));
     limit = limit_descriptors((rlim_t)(lowest_free_descriptor() + room));
     result = mapseg_receive(receiver, ends[1], MAPSEG_READ_WRITE);
     (void)limit_descriptors(limit);
@@ -334,7 +334,7 @@ receive_with_room(enum kind kind, mapseg *seg, int room)
     }
     mapseg_free(receiver);
     close_ends(ends);
-    ck_assert_int_eq(count_open_descriptors(), before);
+    ck_assert_int_eq(count_descriptors(), before);
     return result;
 }
 
@@ -363,13 +363,13 @@ START_TEST(no_descriptor_left_to_send)
     char byte;
 
     connect_ends((enum kind)_i, ends);
-    before = count_open_descriptors();
+    before = count_descriptors();
     limit = limit_descriptors((rlim_t)lowest_free_descriptor());
-    expect(MAPSEG_OUT_OF_RESOURCES, seg, mapseg_send(seg, ends[0], MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OUT_OF_RESOURCES, seg, mapseg_send(seg, ends[0], MAPSEG_READ_ONLY));
     (void)limit_descriptors(limit);
     check_reason(seg, MAPSEG_OUT_OF_RESOURCES);
     ck_assert_int_eq(recv(ends[1], &byte, 1, MSG_DONTWAIT), -1);
-    ck_assert_int_eq(count_open_descriptors(), before);
+    ck_assert_int_eq(count_descriptors(), before);
     mapseg_free(seg);
     close_ends(ends);
 }
@@ -385,7 +385,7 @@ START_TEST(a_flood_into_little_room)
     rlim_t limit;
 
     connect_ends((enum kind)_i, ends);
-    before = count_open_descriptors();
+    before = count_descriptors();
     write_letter(&letter, seg, MAPSEG_READ_WRITE);
     give_descriptors(&letter, 250);
     post(ends[0], &letter);
@@ -394,7 +394,7 @@ START_TEST(a_flood_into_little_room)
     result = mapseg_receive(receiver, ends[1], MAPSEG_READ_WRITE);
     (void)limit_descriptors(limit);
     check_one_of("flood", FOREIGN | ONE(MAPSEG_OUT_OF_RESOURCES), receiver, result);
-    ck_assert_int_eq(count_open_descriptors(), before);
+    ck_assert_int_eq(count_descriptors(), before);
     mapseg_free(receiver);
     mapseg_free(seg);
     close_ends(ends);
@@ -407,27 +407,27 @@ int
 main(void)
 {
     Suite *suite = new_suite("socket");
-    TCase *group = new_case(suite, "closed", 60);
+    TCase *group = new_case(suite, "closed");
 
     tcase_add_loop_test(group, the_other_end_is_closed, 0, KINDS);
     tcase_add_loop_test(group, the_end_follows_a_segment, 0, KINDS);
 
-    group = new_case(suite, "waiting", 60);
+    group = new_case(suite, "waiting");
     tcase_add_loop_test(group, a_socket_that_does_not_block, 0, KINDS);
     tcase_add_loop_test(group, a_socket_with_a_timeout, 0, KINDS);
     tcase_add_test(group, half_a_message_on_a_socket_that_does_not_block);
     tcase_add_loop_test(group, a_full_socket, 0, KINDS);
 
-    group = new_case(suite, "options", 60);
+    group = new_case(suite, "options");
     tcase_add_loop_test(group, a_socket_that_tells_credentials, 0, KINDS);
-    if (need(has_process_descriptors(), "the kernel has no SO_PASSPIDFD"))
+    if (skip_unless(has_process_descriptors(), "the kernel has no SO_PASSPIDFD"))
         tcase_add_loop_test(group, a_socket_that_gives_process_descriptors, 0, KINDS);
 
-    group = new_case(suite, "no connection", 60);
+    group = new_case(suite, "no connection");
     tcase_add_test(group, what_is_no_unix_socket);
     tcase_add_loop_test(group, a_socket_that_is_not_connected, 0, 3);
 
-    group = new_case(suite, "no descriptors left", 60);
+    group = new_case(suite, "no descriptors left");
     tcase_add_loop_test(group, no_descriptor_left, 0, KINDS);
     tcase_add_loop_test(group, no_descriptor_left_to_send, 0, KINDS);
     tcase_add_loop_test(group, a_flood_into_little_room, 0, KINDS);

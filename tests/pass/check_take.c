@@ -48,17 +48,17 @@ START_TEST(descriptor_becomes_the_handles)
 {
     char variable[MAPSEG_ENVIRONMENT_BYTES];
     mapseg *seg = created("memfd:", SIZE), *child;
-    int before = count_open_descriptors();
+    int before = count_descriptors();
     int fd = inherit(seg, (mapseg_access)_i, variable);
 
     child = handle_of_variable(variable);
-    expect(MAPSEG_OK, child, mapseg_attach_with(child, (mapseg_access)_i, &taking));
+    need_call(MAPSEG_OK, child, mapseg_attach_with(child, (mapseg_access)_i, &taking));
     ck_assert(!is_open(fd) || fcntl(fd, F_GETFD) == FD_CLOEXEC);
     ck_assert_str_eq(mapseg_native_key(child), strchr(variable, '=') + 1);
     ck_assert_uint_eq(mapseg_size(child), SIZE);
-    expect(MAPSEG_OK, child, mapseg_detach(child));
+    need_call(MAPSEG_OK, child, mapseg_detach(child));
     ck_assert(!is_open(fd));
-    ck_assert_int_eq(count_open_descriptors(), before);
+    ck_assert_int_eq(count_descriptors(), before);
     mapseg_free(child);
     mapseg_free(seg);
 }
@@ -70,16 +70,17 @@ START_TEST(refusal_leaves_the_descriptor)
     char variable[MAPSEG_ENVIRONMENT_BYTES], wrong[80];
     mapseg *seg = created("memfd:", SIZE), *child;
     int fd = inherit(seg, MAPSEG_READ_ONLY, variable);
-    int before = count_open_descriptors();
+    int before = count_descriptors();
 
     child = handle_of_variable(variable);
-    expect(MAPSEG_PERMISSION_DENIED, child, mapseg_attach_with(child, MAPSEG_READ_WRITE, &taking));
+    need_call(MAPSEG_PERMISSION_DENIED, child,
+              mapseg_attach_with(child, MAPSEG_READ_WRITE, &taking));
     ck_assert_int_eq(fcntl(fd, F_GETFD), 0);
     snprintf(wrong, sizeof wrong, "memfd:%d?id=%032d", fd, 7);
     ck_assert_int_eq(mapseg_set_native_key(child, wrong), MAPSEG_OK);
-    expect(MAPSEG_NOT_FOUND, child, mapseg_attach_with(child, MAPSEG_READ_ONLY, &taking));
+    need_call(MAPSEG_NOT_FOUND, child, mapseg_attach_with(child, MAPSEG_READ_ONLY, &taking));
     ck_assert_int_eq(fcntl(fd, F_GETFD), 0);
-    ck_assert_int_eq(count_open_descriptors(), before);
+    ck_assert_int_eq(count_descriptors(), before);
     mapseg_free(child);
     ck_assert(is_open(fd));
     close(fd);
@@ -95,7 +96,7 @@ START_TEST(without_the_flag_it_stays)
     int fd = inherit(seg, MAPSEG_READ_WRITE, variable);
 
     child = handle_of_variable(variable);
-    expect(MAPSEG_OK, child, mapseg_attach(child, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, child, mapseg_attach(child, MAPSEG_READ_WRITE));
     mapseg_free(child);
     ck_assert_int_eq(fcntl(fd, F_GETFD), 0);
     close(fd);
@@ -112,7 +113,7 @@ START_TEST(names_are_attached_as_ever)
     unique_key(key);
     seg = created(key, SIZE);
     other = handle_for(key);
-    expect(MAPSEG_OK, other, mapseg_attach_with(other, MAPSEG_READ_WRITE, &taking));
+    need_call(MAPSEG_OK, other, mapseg_attach_with(other, MAPSEG_READ_WRITE, &taking));
     mapseg_free(other);
     mapseg_free(seg);
 }
@@ -122,7 +123,7 @@ int
 main(void)
 {
     Suite *suite = new_suite("take");
-    TCase *group = new_case(suite, "descriptor", TEST_PATIENCE);
+    TCase *group = new_long_case(suite, "descriptor", TEST_TIMEOUT);
 
     tcase_add_loop_test(group, descriptor_becomes_the_handles, MAPSEG_READ_ONLY,
                         MAPSEG_READ_WRITE + 1);

@@ -34,7 +34,7 @@ created_with(const char *key, uint32_t flags, uint32_t mode)
 
     options.flags = flags;
     options.mode = mode;
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
     return seg;
 }
 

@@ -14,7 +14,7 @@ memory_segment(const char *text)
 {
     mapseg *seg = handle_for("memfd:");
 
-    expect(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
     strcpy(mapseg_data(seg), text);
     return seg;
 }
@@ -47,7 +47,7 @@ check_key(mapseg *seg, mapseg *source)
 void
 check_attached(mapseg *seg, uint32_t expected)
 {
-    int64_t deadline = now_ns() + PATIENCE * SECOND;
+    int64_t deadline = now_ns() + HANG;
     uint32_t found;
 
     do {
@@ -57,7 +57,7 @@ check_attached(mapseg *seg, uint32_t expected)
         mapseg_info_free(information);
         if (found == expected)
             return;
-        sleep_ms(1);
+        nap(1 * MILLISECOND);
     } while (now_ns() < deadline);
     ck_abort_msg("%u are attached instead of %u", found, expected);
 }

@@ -9,9 +9,6 @@
 
 #include "support.h"
 
-#define MILLISECOND INT64_C(1000000)
-#define SECOND INT64_C(1000000000)
-
 /** Bytes of data. */
 #define SIZE 10000
 

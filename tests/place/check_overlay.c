@@ -10,7 +10,7 @@
  * SPDX-License-Identifier: MIT
  */
 
-#include "process.h"
+#include "support.h"
 
 #include <check.h>
 #include <errno.h>
@@ -106,7 +106,7 @@ has_layers(enum layers layers)
 static struct stage *
 stage_over(enum layers layers)
 {
-    struct stage *stage = share(sizeof(*stage));
+    struct stage *stage = shared_memory(sizeof(*stage));
 
     need(make_layers(layers));
     need(lay_over(layers));
@@ -116,12 +116,6 @@ stage_over(enum layers layers)
 }
 
 /* ------------------------------------------------------------- processes -- */
-
-static void
-become_nobody(void)
-{
-    need(setresgid(NOBODY, NOBODY, NOBODY) == 0 && setresuid(NOBODY, NOBODY, NOBODY) == 0);
-}
 
 static void
 stay(void)
@@ -146,7 +140,7 @@ kind_of(mapseg *seg)
 static void
 create_and_stay(struct stage *stage)
 {
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
 
     need_number(MAPSEG_PRESENCE_DESCRIPTOR, kind_of(seg));
     atomic_fetch_add(&stage->ready, 1);
@@ -156,7 +150,7 @@ create_and_stay(struct stage *stage)
 static void
 attach_and_stay(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     need_number(MAPSEG_PRESENCE_DESCRIPTOR, kind_of(seg));
     atomic_fetch_add(&stage->ready, 1);
@@ -166,7 +160,7 @@ attach_and_stay(struct stage *stage)
 static void
 hold_and_stay(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     need(mapseg_result_owes_unlock(mapseg_lock(seg)));
     atomic_fetch_add(&stage->ready, 1);
@@ -176,7 +170,7 @@ hold_and_stay(struct stage *stage)
 static void
 read_as_nobody(struct stage *stage)
 {
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
 
     become_nobody();
     need_result(MAPSEG_OK, mapseg_attach(seg, MAPSEG_READ_ONLY));
@@ -202,8 +196,8 @@ start_ready(void (*body)(struct stage *stage), struct stage *stage)
 static void
 need_seen(uint32_t attached, uint32_t readers, const char *key)
 {
-    int64_t deadline = now() + HANG;
-    mapseg *seg = handle_of(key);
+    int64_t deadline = now_ns() + HANG;
+    mapseg *seg = handle_for(key);
     mapseg_info *information;
     bool right;
 
@@ -211,9 +205,9 @@ need_seen(uint32_t attached, uint32_t readers, const char *key)
         need_result(MAPSEG_OK, mapseg_info_new(seg, &information));
         right = information->attached == attached && information->readers == readers &&
                 !information->attached_is_minimum;
-        if (!right && now() > deadline)
-            broken(__FILE__, __LINE__, "%u attached and %u readers, not %u and %u",
-                   information->attached, information->readers, attached, readers);
+        if (!right && now_ns() > deadline)
+            broken("%u attached and %u readers, not %u and %u", information->attached,
+                   information->readers, attached, readers);
         mapseg_info_free(information);
     } while (!right);
     mapseg_free(seg);
@@ -234,7 +228,7 @@ START_TEST(all_are_counted)
     need_seen(2, 0, stage->place.key);
     kill_and_reap(creator);
     need_seen(1, 0, stage->place.key);
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     kill_and_reap(third);
     need_seen(0, 0, stage->place.key);
     need_number(MAPSEG_USE_STALE, use_of(stage->place.key));
@@ -245,7 +239,7 @@ START_TEST(readers_are_counted)
 {
     struct stage *stage = stage_over((enum layers)_i);
     mapseg_options options = MAPSEG_OPTIONS_INIT;
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
     pid_t readers[READERS];
 
     options.mode = 0644;
@@ -260,7 +254,7 @@ START_TEST(readers_are_counted)
         need_seen((uint32_t)(2 * (READERS - i) - 1), (uint32_t)(READERS - 1 - i), stage->place.key);
     }
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -269,7 +263,7 @@ START_TEST(reader_keeps_the_name)
 {
     struct stage *stage = stage_over((enum layers)_i);
     mapseg_options options = MAPSEG_OPTIONS_INIT;
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
     pid_t reader;
 
     options.mode = 0644;
@@ -278,7 +272,7 @@ START_TEST(reader_keeps_the_name)
     reader = start_ready(read_as_nobody, stage);
     need_seen(2, 1, stage->place.key);
     need_result(MAPSEG_OK, mapseg_detach(seg));
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     need_result(MAPSEG_IN_USE, mapseg_reclaim(seg));
     need_seen(1, 1, stage->place.key);
     kill_and_reap(reader);
@@ -290,33 +284,33 @@ END_TEST
 START_TEST(last_one_out_removes)
 {
     struct stage *stage = stage_over((enum layers)_i);
-    mapseg *first = created_at(stage->place.key, DATA_BYTES, 0);
-    mapseg *second = attached_to(stage->place.key);
-    mapseg *third = handle_of(stage->place.key);
+    mapseg *first = created(stage->place.key, DATA_BYTES);
+    mapseg *second = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *third = handle_for(stage->place.key);
 
     need_result(MAPSEG_OK, mapseg_attach(third, MAPSEG_READ_ONLY));
     need_seen(3, 0, stage->place.key);
     mapseg_free(first);
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     mapseg_free(third);
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     need_seen(1, 0, stage->place.key);
     mapseg_free(second);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
 START_TEST(killed_creator_leaves_it_stale)
 {
     struct stage *stage = stage_over((enum layers)_i);
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
     pid_t creator = start_ready(create_and_stay, stage);
 
     need_result(MAPSEG_IN_USE, mapseg_reclaim(seg));
     kill_and_reap(creator);
     need_number(MAPSEG_USE_STALE, use_of(stage->place.key));
     need_result(MAPSEG_OK, mapseg_reclaim(seg));
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
     mapseg_free(seg);
 }
 END_TEST
@@ -329,9 +323,9 @@ START_TEST(living_owner_is_not_robbed)
     mapseg *seg;
     pid_t owner;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     owner = start_ready(hold_and_stay, stage);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     need_result(MAPSEG_TIMED_OUT, mapseg_lock_for(seg, PATIENCE));
     need_result(MAPSEG_WOULD_BLOCK, mapseg_try_lock(seg));
     need_number(MAPSEG_LOCK_STATE_HELD, lock_state_of(stage->place.key));
@@ -348,7 +342,7 @@ END_TEST
 static void
 count_under_the_lock(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     volatile uint64_t *counter = mapseg_data(seg);
 
     await(&stage->go, 1);
@@ -366,13 +360,13 @@ START_TEST(forty_count_to_the_right_sum)
     pid_t counters[COUNTERS];
     mapseg *seg;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     for (int i = 0; i < COUNTERS; i++)
         counters[i] = start(count_under_the_lock, stage);
     atomic_store(&stage->go, 1);
     for (int i = 0; i < COUNTERS; i++)
         finish(counters[i]);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     need_number(COUNTERS * ROUNDS, *(const uint64_t *)mapseg_const_data(seg));
     need_number(0, recoveries_of(map_header(stage->place.path)));
     mapseg_free(seg);
@@ -385,8 +379,8 @@ END_TEST
 static void
 create_and_fork(struct stage *stage)
 {
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
-    unsigned before = count_descriptors();
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
+    int before = count_descriptors();
     pid_t child = fork();
 
     need(child >= 0);
@@ -417,7 +411,7 @@ START_TEST(child_of_a_parent_that_ends_at_once)
 
     await(&stage->ready, 1);
     finish(parent);
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     need_seen(1, 0, stage->place.key);
     atomic_store(&stage->go, 1);
     await_gone(stage->place.path);
@@ -435,24 +429,23 @@ START_TEST(child_and_parent_are_each_present)
     need_seen(2, 0, stage->place.key);
     atomic_store(&stage->go, 1);
     need_seen(1, 0, stage->place.key);
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     atomic_store(&stage->go, 2);
     finish(parent);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
 START_TEST(lock_held_at_a_fork_stays_the_parents)
 {
     struct stage *stage = stage_over((enum layers)_i);
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     pid_t child;
 
     need_result(MAPSEG_OK, mapseg_lock(seg));
     child = fork();
     need(child >= 0);
     if (child == 0) {
-        become_child();
         need_result(MAPSEG_NOT_LOCKED, mapseg_unlock(seg));
         need_result(MAPSEG_WOULD_BLOCK, mapseg_try_lock(seg));
         mapseg_free(seg);
@@ -469,7 +462,7 @@ END_TEST
 static void
 fork_and_exec(struct stage *stage)
 {
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
 
     need_result(MAPSEG_OK, mapseg_lock(seg));
     (void)execl("/bin/sleep", "sleep", "60", (char *)NULL);
@@ -479,7 +472,7 @@ fork_and_exec(struct stage *stage)
 START_TEST(presence_ends_with_an_exec)
 {
     struct stage *stage = stage_over((enum layers)_i);
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
     int channel[2];
     char byte;
     pid_t pid;
@@ -504,14 +497,14 @@ END_TEST
 static struct stage *
 stage_below(enum layers layers)
 {
-    struct stage *stage = share(sizeof(*stage));
+    struct stage *stage = shared_memory(sizeof(*stage));
     mapseg_options options = MAPSEG_OPTIONS_INIT;
     mapseg *seg;
 
     need(make_layers(layers));
     (void)snprintf(stage->place.key, sizeof(stage->place.key), "file:%s/segment",
                    low_directories[layers]);
-    seg = handle_of(stage->place.key);
+    seg = handle_for(stage->place.key);
     options.mode = 0644;
     options.flags = MAPSEG_PERSISTENT;
     need_result(MAPSEG_OK, mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
@@ -526,7 +519,7 @@ stage_below(enum layers layers)
 START_TEST(segment_of_the_lower_layer)
 {
     struct stage *stage = stage_below((enum layers)_i);
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
     mapseg *stranger;
     pid_t owner = start_ready(hold_and_stay, stage);
     char text[4];
@@ -539,7 +532,7 @@ START_TEST(segment_of_the_lower_layer)
     need_result(MAPSEG_OK, mapseg_read(seg, 0, text, sizeof(text), NULL));
     need(strcmp(text, "low") == 0);
     need_seen(1, 0, stage->place.key);
-    stranger = handle_of(stage->place.key);
+    stranger = handle_for(stage->place.key);
     need_result(MAPSEG_IN_USE, mapseg_reclaim(stranger));
     mapseg_free(stranger);
     mapseg_free(seg);
@@ -550,7 +543,7 @@ END_TEST
 static void
 read_through_a_copy(struct stage *stage)
 {
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
     uint64_t version;
     char text[4];
 
@@ -574,7 +567,7 @@ START_TEST(reader_of_the_lower_layer)
     mapseg *seg;
 
     need_seen(1, 1, stage->place.key);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     need_seen(2, 1, stage->place.key);
     need_result(MAPSEG_OK, mapseg_write(seg, 0, "up!", 4));
     atomic_store(&stage->go, 1);
@@ -597,7 +590,7 @@ close_all(void)
 static void
 lose_presence(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     int log[8];
     char text[4];
 
@@ -628,7 +621,7 @@ START_TEST(daemon_that_closes_all_descriptors)
     stage->number = 1;
     finish(start(lose_presence, stage));
     need_number(MAPSEG_LOCK_STATE_HELD, lock_state_of(stage->place.key));
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     kill_and_reap(owner);
 }
 END_TEST
@@ -643,9 +636,9 @@ attach_beside_a_lost_one(struct stage *stage)
 
     /* First once, so that the numbers are the same both times. */
     close_all();
-    lost = attached_to(stage->place.key);
+    lost = attached(stage->place.key, MAPSEG_READ_WRITE);
     close_all();
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     need_result(MAPSEG_OK, mapseg_lock(seg));
     mapseg_free(lost);
     need_seen(1, 0, stage->place.key);
@@ -663,10 +656,10 @@ fork_beside_a_lost_one(struct stage *stage)
     pid_t child;
 
     close_all();
-    lost = attached_to(stage->place.key);
+    lost = attached(stage->place.key, MAPSEG_READ_WRITE);
     close_all();
     need(open("/dev/null", O_RDONLY | O_CLOEXEC) == 3);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     child = fork();
     need(child >= 0);
     mapseg_free(lost);
@@ -687,7 +680,7 @@ export_beside_a_lost_one(struct stage *stage)
     int exported[2];
 
     close_all();
-    lost = attached_to(stage->place.key);
+    lost = attached(stage->place.key, MAPSEG_READ_WRITE);
     close_all();
     exported[0] = exported_fd(lost, MAPSEG_READ_WRITE);
     exported[1] = exported_fd(lost, MAPSEG_READ_ONLY);
@@ -710,12 +703,10 @@ END_TEST
 
 /* ---------------------------------------------------------------- suite -- */
 
-static bool left_out;
-
 static void
 add_overlays(Suite *suite, int first, int end)
 {
-    TCase *tcase = suite_case(suite, "overlay");
+    TCase *tcase = new_case(suite, "overlay");
 
     tcase_add_loop_test(tcase, all_are_counted, first, end);
     tcase_add_loop_test(tcase, readers_are_counted, first, end);
@@ -735,36 +726,17 @@ add_overlays(Suite *suite, int first, int end)
         tcase_add_loop_test(tcase, numbers_of_a_lost_attachment, 0, 3);
 }
 
-static void
-skip(const char *what)
-{
-    (void)printf("SKIP: %s\n", what);
-    left_out = true;
-}
-
 int
 main(void)
 {
-    Suite *suite = suite_create("overlay");
-    SRunner *runner;
-    int failures;
-    int status;
+    Suite *suite = new_suite("overlay");
 
-    suite_begin("overlay");
-    if (geteuid() != 0)
-        skip("mounting an overlay needs root");
-    else if (!has_layers(ON_TMPFS))
-        skip("no overlayfs can be mounted over a tmpfs here");
-    else
+    if (!skip_unless(is_root(), "mounting an overlay needs root"))
+        return run_suite(suite);
+    if (skip_unless(has_layers(ON_TMPFS), "no overlayfs can be mounted over a tmpfs here"))
         add_overlays(suite, ON_TMPFS, ON_TMPFS + 1);
-    if (geteuid() == 0 && !has_layers(ON_BOTH))
-        skip("no overlayfs over an ext4 on a loop device (mkfs.ext4, /dev/loop*) to be had here");
-    else if (geteuid() == 0)
+    if (skip_unless(has_layers(ON_BOTH),
+                    "no overlayfs over an ext4 on a loop device (mkfs.ext4, /dev/loop*)"))
         add_overlays(suite, ON_EXT4, LAYERS);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    status = suite_end(failures);
-    return status == EXIT_SUCCESS && left_out ? 77 : status;
+    return run_suite(suite);
 }

@@ -14,8 +14,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define MILLISECOND INT64_C(1000000)
-
 /* ------------------------------------------------------- sandboxed readers -- */
 
 static const struct sandbox_rule rules[] = {
@@ -209,7 +207,7 @@ read_in_sandbox(int channel, void *argument)
     if (mapseg_wait(seg, version, &now, 50 * MILLISECOND) != MAPSEG_TIMED_OUT || now != version)
         return 5;
     say(channel, 'w');
-    if (mapseg_wait(seg, version, &now, PATIENCE * SECOND) != MAPSEG_OK || now <= version)
+    if (mapseg_wait(seg, version, &now, HANG) != MAPSEG_OK || now <= version)
         return 6;
     if (!reads(seg, "the second", &version) || version != now || !reads_in_place(seg, "the second"))
         return 7;
@@ -232,7 +230,7 @@ read_in_sandbox(int channel, void *argument)
 static void
 wait_until_asleep(pid_t pid)
 {
-    int64_t deadline = now_ns() + PATIENCE * SECOND;
+    int64_t deadline = now_ns() + HANG;
     char path[64], state = '?';
 
     snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
@@ -243,7 +241,7 @@ wait_until_asleep(pid_t pid)
         if (fscanf(file, "%*d %*[^)]) %c", &state) != 1)
             state = '?';
         fclose(file);
-        sleep_ms(5);
+        nap(5 * MILLISECOND);
     }
 }
 
@@ -332,7 +330,7 @@ START_TEST(a_writer_in_a_sandbox)
     send_descriptor(reader.ends[0], fd);
     ck_assert_int_eq(end_peer(&peer), 0);
     close(fd);
-    expect(MAPSEG_OK, seg, mapseg_lock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_lock(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -416,13 +414,13 @@ START_TEST(a_writer_that_may_not_reach_into_processes)
     mapseg *seg;
 
     unique_key(key);
-    leave_persistent(key, SIZE);
+    leave_persistent(key, SIZE, 0);
     seg = attached(key, MAPSEG_READ_WRITE);
     publish(seg, "before");
     mapseg_free(seg);
     ck_assert_int_eq(in_child(write_without_reach, key), 0);
     seg = handle_for(key);
-    expect(MAPSEG_OK, seg, mapseg_remove(seg));
+    need_call(MAPSEG_OK, seg, mapseg_remove(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -432,7 +430,7 @@ END_TEST
 static void
 add_sandboxes(Suite *suite)
 {
-    TCase *group = new_case(suite, "sandboxes", 60);
+    TCase *group = new_case(suite, "sandboxes");
 
     tcase_add_loop_test(group, a_reader_in_a_sandbox, 0, 4);
     tcase_add_test(group, a_writer_in_a_sandbox);
@@ -450,7 +448,7 @@ main(void)
 {
     Suite *suite = new_suite("sandbox");
 
-    if (need(has_sandbox() && !under_valgrind(), "seccomp filters are not to be had"))
+    if (skip_unless(has_sandbox() && !under_valgrind(), "seccomp filters are not to be had"))
         add_sandboxes(suite);
     return run_suite(suite);
 }

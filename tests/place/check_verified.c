@@ -6,7 +6,7 @@
  */
 
 #include "os/os.h"
-#include "process.h"
+#include "support.h"
 
 #include <check.h>
 #include <errno.h>
@@ -85,14 +85,14 @@ START_TEST(nothing_is_left_without_presence)
 {
     struct place place;
     mapseg *seg;
-    unsigned descriptors;
-    unsigned mappings;
+    int descriptors;
+    int mappings;
 
     new_place(&place);
-    make_segment(&place, DATA_BYTES, 0);
-    seg = handle_of(place.key);
+    leave_persistent(place.key, DATA_BYTES, 0);
+    seg = handle_for(place.key);
     if (_i % 2 != 0)
-        remove_segment(&place);
+        remove_persistent(place.key);
     descriptors = count_descriptors();
     mappings = count_shared_mappings();
     forget_locks(INT32_MAX);
@@ -110,9 +110,9 @@ START_TEST(nothing_is_left_without_presence)
     need_number(descriptors, count_descriptors());
     need_number(mappings, count_shared_mappings());
     if (_i % 2 != 0)
-        need(!name_exists(place.path));
+        need(!exists(place.path));
     else
-        remove_segment(&place);
+        remove_persistent(place.key);
     mapseg_free(seg);
 }
 END_TEST
@@ -121,11 +121,11 @@ END_TEST
 START_TEST(descriptor_takes_the_place_of_a_page)
 {
     struct place place;
-    unsigned descriptors;
+    int descriptors;
     mapseg *seg;
 
     new_place(&place);
-    seg = handle_of(place.key);
+    seg = handle_for(place.key);
     descriptors = count_descriptors();
     forget_locks(1);
     need_result(MAPSEG_OK, mapseg_create(seg, DATA_BYTES, MAPSEG_READ_WRITE));
@@ -135,24 +135,17 @@ START_TEST(descriptor_takes_the_place_of_a_page)
     mapseg_free(seg);
     msi_os = healthy;
     need_number(descriptors, count_descriptors());
-    need(!name_exists(place.path));
+    need(!exists(place.path));
 }
 END_TEST
 
 int
 main(void)
 {
-    Suite *suite = suite_create("verified");
-    TCase *tcase = suite_case(suite, "presence");
-    SRunner *runner;
-    int failures;
+    Suite *suite = new_suite("verified");
+    TCase *tcase = new_case(suite, "presence");
 
-    suite_begin("verified");
     tcase_add_loop_test(tcase, nothing_is_left_without_presence, 0, 4);
     tcase_add_test(tcase, descriptor_takes_the_place_of_a_page);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return suite_end(failures);
+    return run_suite(suite);
 }

@@ -14,14 +14,14 @@ memory_segment(uint32_t flags)
     mapseg *seg = handle_for("memfd:");
 
     options.flags = flags;
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
     return seg;
 }
 
 void
 publish(mapseg *seg, const char *text)
 {
-    expect(MAPSEG_OK, seg, mapseg_write_begin(seg));
+    need_call(MAPSEG_OK, seg, mapseg_write_begin(seg));
     strcpy(mapseg_data(seg), text);
-    expect(MAPSEG_OK, seg, mapseg_write_end(seg));
+    need_call(MAPSEG_OK, seg, mapseg_write_end(seg));
 }

@@ -8,8 +8,6 @@
 
 #include "support.h"
 
-#define SECOND INT64_C(1000000000)
-
 #define SIZE 10000
 
 mapseg *memory_segment(uint32_t flags);

@@ -409,7 +409,7 @@ make_segment(void)
 {
     unique_key(key);
     path_of(path, key);
-    leave_persistent(key, SIZE);
+    leave_persistent(key, SIZE, 0);
 }
 
 static void
@@ -417,7 +417,7 @@ remove_segment(void)
 {
     mapseg *seg = handle_for(key);
 
-    expect(MAPSEG_OK, seg, mapseg_remove(seg));
+    need_call(MAPSEG_OK, seg, mapseg_remove(seg));
     mapseg_free(seg);
 }
 
@@ -457,7 +457,7 @@ cancel_receiver(void *unused)
         pthread_create(&thread, NULL, receive_in_vain, &actor) != 0)
         return SET_UP;
     /* It waits by now, or is cancelled on its way there: it comes to the same. */
-    sleep_ms(5);
+    nap(5 * MILLISECOND);
     if (pthread_cancel(thread) != 0 || pthread_join(thread, &end) != 0 || end != PTHREAD_CANCELED)
         return BROKEN_OFF;
     if (mapseg_send(sender, actor.channel[0], MAPSEG_READ_WRITE) != MAPSEG_OK ||
@@ -609,10 +609,10 @@ START_TEST(waiting_goes_on)
     writer = attached(key, MAPSEG_READ_WRITE);
     ck_assert_int_eq(pthread_create(&thread, NULL, wait_and_end, &run), 0);
     while (!atomic_load(&run.is_over))
-        sleep_ms(1);
-    sleep_ms(20); /* mostly it sleeps then; if not, the test sees less */
+        nap(1 * MILLISECOND);
+    nap(20 * MILLISECOND); /* mostly it sleeps then; if not, the test sees less */
     ck_assert_int_eq(pthread_cancel(thread), 0);
-    expect(MAPSEG_OK, writer, mapseg_write(writer, 0, "x", 1));
+    need_call(MAPSEG_OK, writer, mapseg_write(writer, 0, "x", 1));
     ck_assert_int_eq(pthread_join(thread, &end), 0);
     ck_assert(atomic_load(&run.is_well));
     ck_assert(end == PTHREAD_CANCELED);
@@ -626,7 +626,7 @@ int
 main(void)
 {
     Suite *suite = new_suite("cancel");
-    TCase *group = new_case(suite, "cancel", 3 * PATIENCE);
+    TCase *group = new_case(suite, "cancel");
 
     tcase_add_loop_test(group, call_is_no_cancellation_point, 0, OPERATIONS);
     tcase_add_test(group, receiver_can_be_ended);

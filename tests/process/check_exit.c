@@ -120,10 +120,10 @@ read_when_late(void *argument)
         _exit(3);
     atomic_store(&has_read, true);
     while (!atomic_load(&now_late))
-        sleep_ms(1);
+        nap(1 * MILLISECOND);
     atomic_store(&notes->read, first_byte());
     atomic_store(&has_read, true);
-    sleep_ms(PATIENCE * 1000L);
+    nap(HANG);
     return argument;
 }
 
@@ -135,7 +135,7 @@ let_others_read(void *cookie, const char *bytes, size_t count)
     atomic_store(&has_read, false);
     atomic_store(&now_late, true);
     while (!atomic_load(&has_read))
-        sleep_ms(1);
+        nap(1 * MILLISECOND);
     atomic_store(&notes->reached, 1);
     return (ssize_t)count;
 }
@@ -154,7 +154,7 @@ end_beside_a_section(void *pipe_end)
     if (pthread_create(&thread, NULL, read_when_late, NULL) != 0)
         _exit(3);
     while (!atomic_load(&has_read))
-        sleep_ms(1);
+        nap(1 * MILLISECOND);
     exit(0);
 }
 
@@ -249,7 +249,7 @@ fail_for_ever(void *argument)
         (void)mapseg_unlock(seg);
         if (pthread_create(&thread, &detached, fail_once, NULL) == 0)
             while (atomic_load(&failures) == before)
-                sleep_ms(1);
+                nap(1 * MILLISECOND);
     }
     return argument;
 }
@@ -262,7 +262,7 @@ await_more_failures(void *cookie, const char *bytes, size_t count)
     (void)cookie;
     (void)bytes;
     while (atomic_load(&failures) < before + 10)
-        sleep_ms(1);
+        nap(1 * MILLISECOND);
     atomic_store(&notes->reached, 1);
     return (ssize_t)count;
 }
@@ -278,7 +278,7 @@ end_beside_failures(void *argument)
     if (pthread_create(&thread, NULL, fail_for_ever, NULL) != 0)
         _exit(3);
     while (atomic_load(&failures) < 10)
-        sleep_ms(1);
+        nap(1 * MILLISECOND);
     (void)mapseg_unlock(seg);
     exit(0);
 }
@@ -349,8 +349,8 @@ int
 main(void)
 {
     Suite *suite = new_suite("exit");
-    TCase *process = new_case(suite, "process", 2 * PATIENCE);
-    TCase *thread = new_case(suite, "thread", 2 * PATIENCE);
+    TCase *process = new_case(suite, "process");
+    TCase *thread = new_case(suite, "thread");
 
     tcase_add_test(process, section_outlasts_exit);
     tcase_add_test(process, output_is_not_lost_beside_a_section);

@@ -35,13 +35,13 @@ set_arena(bool nameless)
     mapseg_options options = MAPSEG_OPTIONS_INIT;
     mapseg *seg;
 
-    arena = share(sizeof(*arena));
+    arena = shared_memory(sizeof(*arena));
     arena->fd = -1;
     arena->read_fd = -1;
     new_place(&arena->place);
     options.flags = MAPSEG_PERSISTENT;
     options.mode = 0644;
-    seg = handle_of(nameless ? "memfd:" : arena->place.key);
+    seg = handle_for(nameless ? "memfd:" : arena->place.key);
     need_result(MAPSEG_OK, mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
     if (nameless) {
         arena->fd = exported_fd(seg, MAPSEG_READ_WRITE);

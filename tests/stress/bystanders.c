@@ -77,13 +77,13 @@ check_witness(const char *path, const struct witness before[FILES], size_t expec
         const struct stat *is = &after[i].status;
 
         if (strcmp(before[i].name, after[i].name) != 0)
-            broken(__FILE__, __LINE__, "%s was there, %s is", before[i].name, after[i].name);
+            broken("%s was there, %s is", before[i].name, after[i].name);
         if (was->st_ino != is->st_ino || was->st_mode != is->st_mode ||
             was->st_nlink != is->st_nlink || was->st_size != is->st_size ||
             was->st_uid != is->st_uid || before[i].digest != after[i].digest ||
             (!S_ISDIR(was->st_mode) &&
              memcmp(&was->st_mtim, &is->st_mtim, sizeof(was->st_mtim)) != 0))
-            broken(__FILE__, __LINE__, "%s was touched", before[i].name);
+            broken("%s was touched", before[i].name);
     }
     need_number(expected, found);
 }
@@ -105,7 +105,7 @@ put_bystanders(void)
         need(fd >= 0 && write(fd, path, sizeof(path)) == (ssize_t)sizeof(path));
         (void)close(fd);
         (void)snprintf(key, sizeof(key), "shm:segment%d", i);
-        seg = created_at(key, 3000, MAPSEG_PERSISTENT);
+        seg = created_as(key, 3000, MAPSEG_PERSISTENT);
         memset(mapseg_data(seg), i, 3000);
         mapseg_free(seg);
     }

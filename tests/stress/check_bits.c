@@ -1,6 +1,6 @@
 /* check_bits.c - a 64-bit and a 32-bit program share one segment. */
 
-#include "process.h"
+#include "support.h"
 #include "record.h"
 #include "versions.h"
 
@@ -24,7 +24,7 @@
 extern char **environ;
 
 /** A running peer32. */
-struct peer {
+struct peer32 {
     pid_t pid;
     FILE *to;
     FILE *from;
@@ -49,10 +49,10 @@ peer_program(void)
 static int shared_descriptor = -1;
 
 /** Starts a peer; NULL: there is none, or it does not run here. */
-static struct peer *
-start_peer(void)
+static struct peer32 *
+start_peer32(void)
 {
-    struct peer *peer = calloc(1, sizeof(*peer));
+    struct peer32 *peer = calloc(1, sizeof(*peer));
     char *arguments[] = {(char[]){"peer32"}, NULL};
     posix_spawn_file_actions_t actions;
     int to[2];
@@ -76,10 +76,11 @@ start_peer(void)
 }
 
 /** Tells the peer what to do, and does not wait for it. */
-static void tell(struct peer *peer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void tell_peer32(struct peer32 *peer, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 static void
-tell(struct peer *peer, const char *format, ...)
+tell_peer32(struct peer32 *peer, const char *format, ...)
 {
     va_list arguments;
 
@@ -91,7 +92,7 @@ tell(struct peer *peer, const char *format, ...)
 
 /** The peer's next answer. */
 static const char *
-hear(struct peer *peer)
+hear_peer32(struct peer32 *peer)
 {
     if (fgets(peer->answer, sizeof(peer->answer), peer->from) == NULL)
         return "(nothing: it is gone)";
@@ -100,24 +101,24 @@ hear(struct peer *peer)
 }
 
 static void
-need_answer_at(int line, struct peer *peer, const char *expected)
+need_answer_at(int line, struct peer32 *peer, const char *expected)
 {
-    const char *answer = hear(peer);
+    const char *answer = hear_peer32(peer);
 
     if (strcmp(answer, expected) != 0)
-        broken(__FILE__, line, "the peer says '%s', not '%s'", answer, expected);
+        broken_at(__FILE__, line, "the peer says '%s', not '%s'", answer, expected);
 }
 
 #define need_answer(peer, expected) need_answer_at(__LINE__, peer, expected)
 
 /** Tells, and hears what is expected. */
-#define need_said(peer, expected, ...) (tell(peer, __VA_ARGS__), need_answer(peer, expected))
+#define need_said(peer, expected, ...) (tell_peer32(peer, __VA_ARGS__), need_answer(peer, expected))
 
 /** A peer whose handle has the stage's key. */
-static struct peer *
+static struct peer32 *
 peer_at(const struct stage *stage)
 {
-    struct peer *peer = start_peer();
+    struct peer32 *peer = start_peer32();
 
     need(peer != NULL);
     need_said(peer, "32", "bits");
@@ -130,7 +131,7 @@ peer_at(const struct stage *stage)
 
 /** Closes the peer's input and sees it end well. */
 static void
-end_peer(struct peer *peer)
+end_peer32(struct peer32 *peer)
 {
     (void)fclose(peer->to);
     finish(peer->pid);
@@ -139,7 +140,7 @@ end_peer(struct peer *peer)
 }
 
 static void
-kill_peer(struct peer *peer)
+kill_peer32(struct peer32 *peer)
 {
     kill_and_reap(peer->pid);
     (void)fclose(peer->to);
@@ -171,7 +172,7 @@ is_filled(mapseg *seg, uint8_t seed)
 
 /** What peer32's describe says, of this side. */
 static void
-describe(mapseg *seg, char *text, size_t bytes)
+describe_here(mapseg *seg, char *text, size_t bytes)
 {
     mapseg_info *information;
     int length;
@@ -188,26 +189,26 @@ describe(mapseg *seg, char *text, size_t bytes)
 
 /** Both sides see the same of the segment, attachments included. */
 static void
-need_same_description(mapseg *seg, struct peer *peer)
+need_same_description(mapseg *seg, struct peer32 *peer)
 {
-    int64_t deadline = now() + HANG;
+    int64_t deadline = now_ns() + HANG;
     char text[200];
 
     do {
-        describe(seg, text, sizeof(text));
-        tell(peer, "describe");
-        if (strcmp(hear(peer), text) == 0)
+        describe_here(seg, text, sizeof(text));
+        tell_peer32(peer, "describe");
+        if (strcmp(hear_peer32(peer), text) == 0)
             return;
-    } while (now() < deadline);
-    broken(__FILE__, __LINE__, "'%s' here is '%s' there", text, peer->answer);
+    } while (now_ns() < deadline);
+    broken("'%s' here is '%s' there", text, peer->answer);
 }
 
 START_TEST(data_made_here_is_read_there)
 {
     struct stage *stage = new_stage();
-    struct peer *peer = peer_at(stage);
+    struct peer32 *peer = peer_at(stage);
     mapseg_options options = MAPSEG_OPTIONS_INIT;
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
 
     options.user_tag = UINT64_C(0xfedcba9876543210);
     need_result(MAPSEG_OK, mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
@@ -220,16 +221,16 @@ START_TEST(data_made_here_is_read_there)
     need(is_filled(seg, 5));
     need_same_description(seg, peer);
     mapseg_free(seg);
-    end_peer(peer);
-    need(!name_exists(stage->place.path));
+    end_peer32(peer);
+    need(!exists(stage->place.path));
 }
 END_TEST
 
 START_TEST(data_made_there_is_read_here)
 {
     struct stage *stage = new_stage();
-    struct peer *peer = peer_at(stage);
-    mapseg *seg = handle_of(stage->place.key);
+    struct peer32 *peer = peer_at(stage);
+    mapseg *seg = handle_for(stage->place.key);
 
     need_said(peer, "MAPSEG_OK", "create %d", DATA_BYTES);
     need_said(peer, "70001", "fill 9");
@@ -239,10 +240,10 @@ START_TEST(data_made_there_is_read_here)
     need_same_description(seg, peer);
     need_said(peer, "MAPSEG_ALREADY_EXISTS", "create 1");
     need_said(peer, "MAPSEG_OK", "detach");
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
-    end_peer(peer);
+    need(!exists(stage->place.path));
+    end_peer32(peer);
 }
 END_TEST
 
@@ -250,7 +251,7 @@ START_TEST(plain_keys_meet)
 {
     char longest[201];
     const char *const keys[] = {"a", "a key, with \xc3\xbcmlaut", "/x/../y", longest};
-    struct peer *peer = start_peer();
+    struct peer32 *peer = start_peer32();
     mapseg *seg = mapseg_new();
 
     need(peer != NULL && seg != NULL);
@@ -261,7 +262,7 @@ START_TEST(plain_keys_meet)
         need_said(peer, mapseg_native_key(seg), "plain %s", keys[i]);
     }
     mapseg_free(seg);
-    end_peer(peer);
+    end_peer32(peer);
 }
 END_TEST
 
@@ -269,9 +270,9 @@ END_TEST
 START_TEST(too_large_for_one_of_them)
 {
     struct stage *stage = new_stage();
-    struct peer *peer = peer_at(stage);
+    struct peer32 *peer = peer_at(stage);
     mapseg_options options = MAPSEG_OPTIONS_INIT;
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
     mapseg_result result;
 
     options.flags = MAPSEG_LAZY;
@@ -283,9 +284,9 @@ START_TEST(too_large_for_one_of_them)
         need_said(peer, "0", "size");
         need_attached(1, stage->place.key);
     }
-    end_peer(peer);
+    end_peer32(peer);
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
@@ -306,15 +307,15 @@ count_up(mapseg *seg)
 START_TEST(both_count)
 {
     struct stage *stage = new_stage();
-    struct peer *peers[2] = {peer_at(stage), peer_at(stage)};
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    struct peer32 *peers[2] = {peer_at(stage), peer_at(stage)};
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
 
     record_init(data_of(seg));
     for (int i = 0; i < 2; i++)
         need_said(peers[i], "MAPSEG_OK", "attach");
-    tell(peers[0], "count %d", ROUNDS);
-    tell(peers[1], "fork %d", ROUNDS);
+    tell_peer32(peers[0], "count %d", ROUNDS);
+    tell_peer32(peers[1], "fork %d", ROUNDS);
     count_up(seg);
     need_answer(peers[0], "yes");
     need_answer(peers[1], "yes");
@@ -322,7 +323,7 @@ START_TEST(both_count)
     need_number(0, lock_word(header));
     need_number(0, recoveries_of(header));
     for (int i = 0; i < 2; i++)
-        end_peer(peers[i]);
+        end_peer32(peers[i]);
     mapseg_free(seg);
 }
 END_TEST
@@ -330,26 +331,26 @@ END_TEST
 START_TEST(each_waits_for_the_other)
 {
     struct stage *stage = new_stage();
-    struct peer *peer = peer_at(stage);
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    struct peer32 *peer = peer_at(stage);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
 
     need_said(peer, "MAPSEG_OK", "attach");
     need_result(MAPSEG_OK, mapseg_lock(seg));
     need_said(peer, "MAPSEG_WOULD_BLOCK", "try_lock");
     need_said(peer, "MAPSEG_NOT_LOCKED", "unlock");
-    tell(peer, "lock");
+    tell_peer32(peer, "lock");
     await_word(header, MAPSEG_LOCK_SLEEPERS);
     need_result(MAPSEG_OK, mapseg_unlock(seg));
     need_answer(peer, "MAPSEG_OK");
     need_number(slot_in_maps(peer->pid, stage->place.path), lock_word(header) & MAPSEG_LOCK_OWNER);
     need_result(MAPSEG_WOULD_BLOCK, mapseg_try_lock(seg));
     need_result(MAPSEG_NOT_LOCKED, mapseg_unlock(seg));
-    tell(peer, "unlock");
+    tell_peer32(peer, "unlock");
     need_result(MAPSEG_OK, mapseg_lock(seg));
     need_answer(peer, "MAPSEG_OK");
     need_result(MAPSEG_OK, mapseg_unlock(seg));
-    end_peer(peer);
+    end_peer32(peer);
     mapseg_free(seg);
 }
 END_TEST
@@ -366,18 +367,18 @@ lock_in_thread(void *argument)
 START_TEST(owner_dies_there)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
 
     for (int round = 1; round <= 5; round++) {
-        struct peer *peer = peer_at(stage);
+        struct peer32 *peer = peer_at(stage);
         pthread_t thread;
 
         need_said(peer, "MAPSEG_OK", "attach");
         need_said(peer, "MAPSEG_OK", "lock");
         need(pthread_create(&thread, NULL, lock_in_thread, seg) == 0);
         await_word(header, MAPSEG_LOCK_SLEEPERS);
-        kill_peer(peer);
+        kill_peer32(peer);
         need(pthread_join(thread, NULL) == 0);
         need_number(round, recoveries_of(header));
         need_number(0, lock_word(header));
@@ -390,7 +391,7 @@ END_TEST
 static void
 hold(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     need(mapseg_result_owes_unlock(mapseg_lock(seg)));
     atomic_fetch_add(&stage->ready, 1);
@@ -401,17 +402,17 @@ hold(struct stage *stage)
 START_TEST(owner_dies_here)
 {
     struct stage *stage = new_stage();
-    struct peer *peer = peer_at(stage);
+    struct peer32 *peer = peer_at(stage);
     struct mapseg_header *header;
 
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     header = map_header(stage->place.path);
     need_said(peer, "MAPSEG_OK", "attach");
     for (int round = 1; round <= 5; round++) {
         pid_t holder = start(hold, stage);
 
         await(&stage->ready, round);
-        tell(peer, "lock");
+        tell_peer32(peer, "lock");
         await_word(header, MAPSEG_LOCK_SLEEPERS);
         kill_and_reap(holder);
         need_answer(peer, "MAPSEG_OWNER_DIED");
@@ -420,8 +421,8 @@ START_TEST(owner_dies_here)
         need_said(peer, "MAPSEG_OK", "unlock");
         need_number(0, lock_word(header));
     }
-    end_peer(peer);
-    remove_segment(&stage->place);
+    end_peer32(peer);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -430,8 +431,8 @@ END_TEST
 START_TEST(both_are_counted)
 {
     struct stage *stage = new_stage();
-    struct peer *peers[2] = {peer_at(stage), peer_at(stage)};
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    struct peer32 *peers[2] = {peer_at(stage), peer_at(stage)};
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
     uint32_t slots[2];
 
     for (int i = 0; i < 2; i++) {
@@ -441,15 +442,15 @@ START_TEST(both_are_counted)
         need(slots[i] >= MAPSEG_FIRST_SLOT && slots[i] <= MAPSEG_LAST_SLOT);
     }
     need(slots[0] != slots[1]);
-    kill_peer(peers[0]);
+    kill_peer32(peers[0]);
     need_attached(2, stage->place.key);
     need_result(MAPSEG_OK, mapseg_detach(seg));
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     need_result(MAPSEG_IN_USE, mapseg_reclaim(seg));
     need_said(peers[1], "MAPSEG_OK", "detach");
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
     need_said(peers[1], "MAPSEG_OK", "create 100");
-    kill_peer(peers[1]);
+    kill_peer32(peers[1]);
     need_number(MAPSEG_USE_STALE, use_of(stage->place.key));
     need_result(MAPSEG_OK, mapseg_reclaim(seg));
     mapseg_free(seg);
@@ -474,7 +475,7 @@ show_for_peers(void)
 
 /** One answer that has a number in it. */
 static void
-need_number_said(struct peer *peer, const char *prefix, uint64_t number)
+need_number_said(struct peer32 *peer, const char *prefix, uint64_t number)
 {
     char text[64];
 
@@ -485,18 +486,18 @@ need_number_said(struct peer *peer, const char *prefix, uint64_t number)
 START_TEST(versions_are_the_same)
 {
     struct stage *stage = show_for_peers();
-    struct peer *peer = peer_at(stage);
-    mapseg *seg = attached_to(stage->place.key);
+    struct peer32 *peer = peer_at(stage);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     need_said(peer, "MAPSEG_OK", "attach");
     for (uint64_t round = 0; round < 10; round++) {
         need_said(peer, "yes", "change 1");
         need_number((int64_t)(4 * round + 2), (int64_t)need_whole(seg));
         make_change(seg);
-        tell(peer, "read");
+        tell_peer32(peer, "read");
         need_number_said(peer, "", 4 * round + 4);
     }
-    end_peer(peer);
+    end_peer32(peer);
     mapseg_free(seg);
     end_show(stage);
 }
@@ -507,13 +508,13 @@ END_TEST
 
 /** One writer and one reader of each kind go over the end of the low half. */
 static void
-go_over_the_edge(struct peer *const peers[2], mapseg *seg, uint64_t first)
+go_over_the_edge(struct peer32 *const peers[2], mapseg *seg, uint64_t first)
 {
     uint64_t end = first + 4 * EDGE_CHANGES;
     uint64_t last = 0;
 
-    tell(peers[0], "watch %" PRIu64, end);
-    tell(peers[1], "change %d", EDGE_CHANGES);
+    tell_peer32(peers[0], "watch %" PRIu64, end);
+    tell_peer32(peers[1], "change %d", EDGE_CHANGES);
     for (int i = 0; i < EDGE_CHANGES; i++) {
         uint64_t version;
 
@@ -530,8 +531,8 @@ go_over_the_edge(struct peer *const peers[2], mapseg *seg, uint64_t first)
 START_TEST(versions_go_over_the_low_half)
 {
     struct stage *stage = show_for_peers();
-    struct peer *peers[2] = {peer_at(stage), peer_at(stage)};
-    mapseg *seg = attached_to(stage->place.key);
+    struct peer32 *peers[2] = {peer_at(stage), peer_at(stage)};
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     struct mapseg_header *header = map_header(stage->place.path);
 
     for (int i = 0; i < 2; i++)
@@ -544,7 +545,7 @@ START_TEST(versions_go_over_the_low_half)
         go_over_the_edge(peers, seg, first);
     }
     for (int i = 0; i < 2; i++)
-        end_peer(peers[i]);
+        end_peer32(peers[i]);
     mapseg_free(seg);
     end_show(stage);
 }
@@ -555,8 +556,8 @@ START_TEST(each_waits_for_the_other_to_change)
     static const uint64_t firsts[] = {0, UINT64_C(0xfffffffe), UINT64_C(0x7fffffffe),
                                       UINT64_C(0x123456789abcdef0)};
     struct stage *stage = show_for_peers();
-    struct peer *peer = peer_at(stage);
-    mapseg *seg = attached_to(stage->place.key);
+    struct peer32 *peer = peer_at(stage);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     struct mapseg_header *header = map_header(stage->place.path);
 
     need_said(peer, "MAPSEG_OK", "attach");
@@ -564,21 +565,21 @@ START_TEST(each_waits_for_the_other_to_change)
         uint64_t version = 1;
 
         set_version(header, firsts[i]);
-        tell(peer, "wait %" PRIu64, firsts[i]);
+        tell_peer32(peer, "wait %" PRIu64, firsts[i]);
         nap(5 * MILLISECOND);
         need_asleep(peer->pid);
         make_change(seg);
         need_number_said(peer, "MAPSEG_OK ", firsts[i] + 2);
-        tell(peer, "change 1");
+        tell_peer32(peer, "change 1");
         need_result(MAPSEG_OK, mapseg_wait(seg, firsts[i] + 2, &version, HANG));
         need_number((int64_t)firsts[i] + 4, (int64_t)version);
         need_answer(peer, "yes");
     }
     /* The same low half, and yet another version. */
     set_version(header, 8);
-    tell(peer, "wait %" PRIu64, UINT64_C(0x500000008));
+    tell_peer32(peer, "wait %" PRIu64, UINT64_C(0x500000008));
     need_number_said(peer, "MAPSEG_OK ", 8);
-    end_peer(peer);
+    end_peer32(peer);
     mapseg_free(seg);
     end_show(stage);
 }
@@ -587,11 +588,11 @@ END_TEST
 START_TEST(writer_dies_there)
 {
     struct stage *stage = show_for_peers();
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     struct mapseg_header *header = map_header(stage->place.path);
 
     for (uint64_t round = 0; round < 5; round++) {
-        struct peer *peer = peer_at(stage);
+        struct peer32 *peer = peer_at(stage);
         uint64_t word;
 
         set_version(header, round << 32 | UINT64_C(0xfffffffe));
@@ -599,7 +600,7 @@ START_TEST(writer_dies_there)
         need_said(peer, "MAPSEG_OK", "half");
         need_result(MAPSEG_TIMED_OUT,
                     mapseg_read_for(seg, 0, &word, sizeof(word), NULL, 20 * MILLISECOND));
-        kill_peer(peer);
+        kill_peer32(peer);
         need_result(MAPSEG_OWNER_DIED,
                     mapseg_read_for(seg, 0, &word, sizeof(word), NULL, 20 * MILLISECOND));
         repair(seg);
@@ -613,7 +614,7 @@ END_TEST
 START_TEST(writer_dies_here)
 {
     struct stage *stage = show_for_peers();
-    struct peer *peer = peer_at(stage);
+    struct peer32 *peer = peer_at(stage);
     struct mapseg_header *header = map_header(stage->place.path);
 
     need_said(peer, "MAPSEG_OK", "attach");
@@ -624,10 +625,10 @@ START_TEST(writer_dies_here)
         need(version_of(header) % 2 == 1);
         need_said(peer, "MAPSEG_OWNER_DIED", "repair");
         need(version_of(header) % 2 == 0 && version_of(header) >= (round + 1) << 32);
-        tell(peer, "read");
+        tell_peer32(peer, "read");
         need_number_said(peer, "", version_of(header));
     }
-    end_peer(peer);
+    end_peer32(peer);
     end_show(stage);
 }
 END_TEST
@@ -638,17 +639,17 @@ END_TEST
 static bool
 peer_runs(void)
 {
-    struct peer *peer;
+    struct peer32 *peer;
     bool runs = false;
 
     (void)signal(SIGPIPE, SIG_IGN);
     if (access(peer_program(), X_OK) != 0)
         return false;
-    peer = start_peer();
+    peer = start_peer32();
     if (peer != NULL) {
         (void)fputs("bits\n", peer->to);
         (void)fflush(peer->to);
-        runs = strcmp(hear(peer), "32") == 0;
+        runs = strcmp(hear_peer32(peer), "32") == 0;
         (void)fclose(peer->to);
         (void)waitpid(peer->pid, NULL, 0);
         (void)fclose(peer->from);
@@ -660,18 +661,13 @@ peer_runs(void)
 int
 main(void)
 {
-    Suite *suite = suite_create("bits");
-    TCase *data = suite_case(suite, "data");
-    TCase *lock = suite_case(suite, "lock");
-    TCase *versions[] = {suite_case(suite, "versions"), suite_case(suite, "versions, in memory")};
-    SRunner *runner;
-    int failures;
+    Suite *suite = new_suite("bits");
+    TCase *data = new_case(suite, "data");
+    TCase *lock = new_case(suite, "lock");
+    TCase *versions[] = {new_case(suite, "versions"), new_case(suite, "versions, in memory")};
 
-    if (sizeof(void *) != 8 || !peer_runs()) {
-        (void)puts("no 32-bit program could be built or run: skipped");
-        return 77;
-    }
-    suite_begin("bits");
+    if (!skip_unless(sizeof(void *) == 8 && peer_runs(), "no 32-bit program could be built or run"))
+        return EXIT_SKIPPED;
     tcase_add_test(data, data_made_here_is_read_there);
     tcase_add_test(data, data_made_there_is_read_here);
     tcase_add_test(data, plain_keys_meet);
@@ -680,7 +676,7 @@ main(void)
     tcase_add_test(lock, each_waits_for_the_other);
     tcase_add_test(lock, owner_dies_there);
     tcase_add_test(lock, owner_dies_here);
-    tcase_add_test(suite_case(suite, "presence"), both_are_counted);
+    tcase_add_test(new_case(suite, "presence"), both_are_counted);
     tcase_add_checked_fixture(versions[1], use_memory_files, NULL);
     for (int i = 0; i < 2; i++) {
         tcase_add_test(versions[i], versions_are_the_same);
@@ -689,9 +685,5 @@ main(void)
         tcase_add_test(versions[i], writer_dies_there);
         tcase_add_test(versions[i], writer_dies_here);
     }
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return suite_end(failures);
+    return run_suite(suite);
 }

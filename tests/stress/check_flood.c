@@ -70,9 +70,9 @@ START_TEST(thousand_descriptors_are_sent)
     static const int types[] = {SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM};
     struct rlimit limit, all;
     struct mapseg_message message;
-    mapseg *sender = created_at("memfd:", 1000, 0);
+    mapseg *sender = created("memfd:", 1000);
     mapseg *receiver = mapseg_new();
-    unsigned descriptors, mappings;
+    int descriptors, mappings;
     int ends[2];
     int fd = exported_fd(sender, MAPSEG_READ_WRITE);
 
@@ -134,7 +134,7 @@ fill_with_names(void)
 }
 
 static unsigned
-count_names(void)
+count_all_names(void)
 {
     DIR *directory = opendir(SHM);
     unsigned names = 0;
@@ -150,7 +150,7 @@ count_names(void)
 static void
 use_reserved(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     unsigned char *copy = malloc(mapseg_size(seg));
     uint64_t version = 0;
 
@@ -174,16 +174,16 @@ START_TEST(place_is_filled)
     unsigned names;
     mapseg *seg;
 
-    use_own_shm(_i == 0 ? "size=2m" : "size=2m,nr_inodes=50");
-    make_segment(&stage->place, 300000, 0);
+    use_tiny_shm(_i == 0 ? "size=2m" : "size=2m,nr_inodes=50");
+    leave_persistent(stage->place.key, 300000, 0);
     new_place(&late);
     if (_i == 0)
         fill_up();
     else
         fill_with_names();
-    names = count_names();
+    names = count_all_names();
     need(statvfs(SHM, &before) == 0);
-    seg = handle_of(late.key);
+    seg = handle_for(late.key);
     watch_hangs();
     for (size_t size = 1; size < (1 << 22); size *= 8)
         need_result(MAPSEG_OUT_OF_RESOURCES,
@@ -191,26 +191,26 @@ START_TEST(place_is_filled)
     need_result(
         MAPSEG_OUT_OF_RESOURCES,
         in_time_result(PATIENCE, mapseg_create_or_attach(seg, 10, MAPSEG_READ_WRITE, NULL)));
-    need(!name_exists(late.path));
+    need(!exists(late.path));
     need(statvfs(SHM, &after) == 0);
     need_number(before.f_bfree, after.f_bfree);
     need_number(before.f_ffree, after.f_ffree);
-    need_number(names, count_names());
+    need_number(names, count_all_names());
     mapseg_free(seg);
 
     finish(start(use_reserved, stage));
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     need_info_and_list(seg);
     finish(start(use_reserved, stage));
     mapseg_free(seg);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
 static void
 add_cases(Suite *suite)
 {
-    TCase *tcase = suite_case(suite, "floods");
+    TCase *tcase = new_case(suite, "floods");
 
     tcase_add_loop_test(tcase, thousand_descriptors_are_sent, 0, 6);
     tcase_add_loop_test(tcase, place_is_filled, 0, 2);

@@ -70,14 +70,14 @@ START_TEST(every_byte_is_held)
     mapseg *seg;
     pid_t pid;
 
-    use_own_shm("size=2m");
-    make_segment(&stage->place, 100, 0);
+    use_tiny_shm("size=2m");
+    leave_persistent(stage->place.key, 100, 0);
     need(chmod(stage->place.path, 0644) == 0);
     inode = inode_of(stage->place.path);
     held.count = MAPSEG_NAME_BYTE + 1;
     held.to_read = _i == 1;
     pid = start_to_hold(stage);
-    seg = handle_of(stage->place.key);
+    seg = handle_for(stage->place.key);
     watch_hangs();
     need_result(MAPSEG_TIMED_OUT, attach_for(seg, MAPSEG_READ_WRITE, 200 * MILLISECOND));
     need(*mapseg_error_string(seg) != '\0');
@@ -106,12 +106,12 @@ START_TEST(every_slot_is_held)
     mapseg *seg;
     pid_t pid;
 
-    use_own_shm("size=2m");
-    make_segment(&stage->place, 100, 0);
+    use_tiny_shm("size=2m");
+    leave_persistent(stage->place.key, 100, 0);
     held.first = MAPSEG_FIRST_SLOT;
     held.count = MAPSEG_LAST_SLOT;
     pid = start_to_hold(stage);
-    seg = handle_of(stage->place.key);
+    seg = handle_for(stage->place.key);
     watch_hangs();
     need_result(MAPSEG_TIMED_OUT, attach_for(seg, MAPSEG_READ_WRITE, 200 * MILLISECOND));
     need_result(MAPSEG_IN_USE, in_time_result(PATIENCE, mapseg_reclaim(seg)));
@@ -132,9 +132,9 @@ START_TEST(every_other_byte_is_held)
     char byte;
     pid_t pid;
 
-    use_own_shm("size=2m");
+    use_tiny_shm("size=2m");
     /* Without children, or the peer would be attached too. */
-    seg = created_at(stage->place.key, 100, MAPSEG_NO_FORK);
+    seg = created_as(stage->place.key, 100, MAPSEG_NO_FORK);
     header = map_header(stage->place.path);
     slot = slot_in_maps(getpid(), stage->place.path);
     need(slot != 0);
@@ -152,7 +152,7 @@ START_TEST(every_other_byte_is_held)
                 in_time_result(50 * MILLISECOND, mapseg_lock_for(seg, 50 * MILLISECOND)));
     need_result(MAPSEG_WOULD_BLOCK, in_time_result(0, mapseg_try_lock(seg)));
     need_result(MAPSEG_OK, in_time_result(PATIENCE, mapseg_read(seg, 0, &byte, 1, NULL)));
-    late = handle_of(stage->place.key);
+    late = handle_for(stage->place.key);
     need_result(MAPSEG_TIMED_OUT, attach_for(late, MAPSEG_READ_WRITE, 100 * MILLISECOND));
     kill_and_reap(pid);
     need_result(MAPSEG_OWNER_DIED, in_time_result(0, mapseg_lock_for(seg, HANG)));
@@ -161,10 +161,10 @@ START_TEST(every_other_byte_is_held)
     pid = start_to_hold(stage);
     /* Not the last one out as far as it can tell. */
     need_result(MAPSEG_OK, in_time_result(0, mapseg_detach(seg)));
-    need(name_exists(stage->place.path));
+    need(exists(stage->place.path));
     kill_and_reap(pid);
     need_result(MAPSEG_OK, in_time_result(PATIENCE, mapseg_reclaim(late)));
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
     mapseg_free(late);
     mapseg_free(seg);
 }
@@ -191,11 +191,11 @@ START_TEST(file_is_leased)
     mapseg *seg;
     pid_t pid;
 
-    use_own_shm("size=2m");
-    make_segment(&stage->place, 100, 0);
+    use_tiny_shm("size=2m");
+    leave_persistent(stage->place.key, 100, 0);
     pid = start(lease, stage);
     await(&stage->ready, 1);
-    seg = handle_of(stage->place.key);
+    seg = handle_for(stage->place.key);
     watch_hangs();
     need_result(MAPSEG_TIMED_OUT, attach_for(seg, MAPSEG_READ_WRITE, 100 * MILLISECOND));
     need_result(MAPSEG_TIMED_OUT, attach_for(seg, MAPSEG_READ_ONLY, 100 * MILLISECOND));
@@ -235,7 +235,7 @@ steal_wakes(struct stage *stage)
 static void
 hold_a_while(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     for (int i = 1; i <= 10; i++) {
         await(&stage->go, i);
@@ -253,14 +253,14 @@ START_TEST(wakes_are_stolen)
     mapseg *seg;
     pid_t thieves[6], holder;
 
-    use_own_shm("size=2m");
-    make_segment(&stage->place, 100, 0);
+    use_tiny_shm("size=2m");
+    leave_persistent(stage->place.key, 100, 0);
     need(chmod(stage->place.path, 0644) == 0);
     for (int i = 0; i < 6; i++)
         thieves[i] = start(steal_wakes, stage);
     await(&stage->ready, 6);
     holder = start(hold_a_while, stage);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     for (int i = 1; i <= 10; i++) {
         atomic_store(&stage->go, i);
         await(&stage->told[0], i);
@@ -271,14 +271,14 @@ START_TEST(wakes_are_stolen)
     for (int i = 0; i < 6; i++)
         kill_and_reap(thieves[i]);
     mapseg_free(seg);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
 static void
 add_cases(Suite *suite)
 {
-    TCase *tcase = suite_case(suite, "holders");
+    TCase *tcase = new_case(suite, "holders");
 
     tcase_add_loop_test(tcase, every_byte_is_held, 0, 2);
     tcase_add_test(tcase, every_slot_is_held);

@@ -38,10 +38,10 @@ START_TEST(holes_are_punched)
     mapseg *seg;
     pid_t pid;
 
-    use_own_shm("size=2m");
-    make_segment(&stage->place, DATA_BYTES, 0);
+    use_tiny_shm("size=2m");
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     pid = start(punch_again_and_again, stage);
-    seg = handle_of(stage->place.key);
+    seg = handle_for(stage->place.key);
     watch_hangs();
     await(&stage->ready, 1);
     need_result(MAPSEG_NOT_A_SEGMENT, attach_for(seg, MAPSEG_READ_WRITE, 50 * MILLISECOND));
@@ -49,7 +49,7 @@ START_TEST(holes_are_punched)
     finish(pid);
 
     need(unlink(stage->place.path) == 0);
-    make_segment(&stage->place, DATA_BYTES, 0);
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     need_result(MAPSEG_OK, attach_for(seg, MAPSEG_READ_WRITE, HANG));
     memset(mapseg_data(seg), 0x33, DATA_BYTES);
     atomic_store(&stage->go, 0);
@@ -86,9 +86,9 @@ attached_to_hole(struct stage *stage)
     mapseg *seg;
     int fd;
 
-    use_own_shm("size=2m");
-    make_segment(&stage->place, DATA_BYTES, 0);
-    seg = attached_to(stage->place.key);
+    use_tiny_shm("size=2m");
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     /* So that it has touched the lock before, and thinks that it may again. */
     need_result(MAPSEG_OK, mapseg_lock(seg));
     need_result(MAPSEG_OK, mapseg_unlock(seg));
@@ -129,7 +129,7 @@ START_TEST(hole_in_a_full_place_is_left)
 {
     struct stage *stage = new_stage();
     mapseg *seg = attached_to_hole(stage);
-    mapseg *late = handle_of(stage->place.key);
+    mapseg *late = handle_for(stage->place.key);
 
     try_export(seg);
     need_result(MAPSEG_NOT_A_SEGMENT, attach_for(late, MAPSEG_READ_WRITE, 50 * MILLISECOND));
@@ -242,7 +242,7 @@ static void (*const cautious[])(mapseg *seg) = {read_and_leave, lock_and_leave, 
 static void
 be_cautious(struct stage *stage)
 {
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
 
     watch_hangs();
     while (atomic_load(&stage->go) == 0)
@@ -259,8 +259,8 @@ START_TEST(file_comes_and_goes)
     struct stage *stage = new_stage();
     pid_t peer, victim;
 
-    use_own_shm("size=2m");
-    make_segment(&stage->place, DATA_BYTES, 0);
+    use_tiny_shm("size=2m");
+    leave_persistent(stage->place.key, DATA_BYTES, 0);
     stage->number = _i;
     peer = start(shorten_again_and_again, stage);
     victim = start(be_cautious, stage);
@@ -275,7 +275,7 @@ END_TEST
 static void
 add_cases(Suite *suite)
 {
-    TCase *tcase = suite_case(suite, "holes");
+    TCase *tcase = new_case(suite, "holes");
 
     tcase_add_test(tcase, holes_are_punched);
     tcase_add_test(tcase, hole_in_a_full_place_is_read);

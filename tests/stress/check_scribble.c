@@ -62,15 +62,14 @@ all_has_happened(void)
 static void
 let_them_fight(const pid_t *pids, size_t processes)
 {
-    int64_t begun = now();
+    int64_t begun = now_ns();
 
-    while (now() < begun + hostile_time() || (now() < begun + HANG && !all_has_happened())) {
+    while (now_ns() < begun + hostile_time() || (now_ns() < begun + HANG && !all_has_happened())) {
         for (size_t i = 0; i < processes; i++) {
             int status = 0;
 
             if (waitpid(pids[i], &status, WNOHANG) != 0)
-                broken(__FILE__, __LINE__, "process %zu ended with wait status 0x%x", i,
-                       (unsigned)status);
+                broken("process %zu ended with wait status 0x%x", i, (unsigned)status);
         }
         nap(10 * MILLISECOND);
     }
@@ -86,7 +85,7 @@ static void
 check_recovery(void)
 {
     struct mapseg_header *header = map_arena();
-    mapseg *seg = arena->fd >= 0 ? mapseg_new() : handle_of(arena->place.key);
+    mapseg *seg = arena->fd >= 0 ? mapseg_new() : handle_for(arena->place.key);
     uint64_t version = 1;
     char byte;
 
@@ -112,7 +111,7 @@ START_TEST(header_is_scribbled_on)
     pid_t pids[1 + VICTIMS + SCRIBBLERS];
     size_t processes = 0, outside_count, inside_count;
 
-    use_own_shm("size=16m");
+    use_tiny_shm("size=16m");
     put_bystanders();
     set_arena(_i == 1);
     outside_count = take_witness(SHM, outside);
@@ -142,7 +141,7 @@ END_TEST
 static void
 attach_and_wait(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     atomic_store(&stage->ready, 1);
     await(&stage->go, 1);
@@ -159,13 +158,13 @@ START_TEST(word_names_another_who_lives)
     uint32_t slot;
     pid_t pid;
 
-    make_segment(&stage->place, 100, 0);
+    leave_persistent(stage->place.key, 100, 0);
     header = map_header(stage->place.path);
     pid = start(attach_and_wait, stage);
     await(&stage->ready, 1);
     slot = slot_in_maps(pid, stage->place.path);
     need(slot != 0);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     watch_hangs();
     for (int i = 0; i < 2; i++) {
         mapseg_result result;
@@ -188,7 +187,7 @@ START_TEST(word_names_another_who_lives)
     mapseg_free(seg);
     atomic_store(&stage->go, 1);
     finish(pid);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
@@ -203,9 +202,9 @@ START_TEST(word_names_nobody)
     uint32_t slot;
     mapseg *seg;
 
-    make_segment(&stage->place, 100, 0);
+    leave_persistent(stage->place.key, 100, 0);
     header = map_header(stage->place.path);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     slot = slot_in_maps(getpid(), stage->place.path);
     watch_hangs();
     for (uint32_t i = 0; i < 4 * sizeof(owners) / sizeof(*owners); i++) {
@@ -234,14 +233,14 @@ START_TEST(word_names_nobody)
     }
     set_lock_word(header, 0);
     mapseg_free(seg);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
 static void
 add_cases(Suite *suite)
 {
-    TCase *tcase = suite_case(suite, "scribblers");
+    TCase *tcase = new_case(suite, "scribblers");
 
     tcase_set_timeout(tcase, (double)(hostile_time() / SECOND) + TEST_TIMEOUT);
     tcase_add_loop_test(tcase, header_is_scribbled_on, 0, 2);

@@ -177,7 +177,7 @@ START_TEST(threads_weather_a_storm)
     pthread_mutexattr_init(&shared);
     pthread_mutexattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
     ck_assert_int_eq(pthread_mutex_init(&storm->whole, &shared), 0);
-    leave_persistent(storm->key, SIZE);
+    leave_persistent(storm->key, SIZE, 0);
     seg = attached(storm->key, MAPSEG_READ_WRITE);
     memset(mapseg_data(seg), FILL, SIZE);
     mapseg_free(seg);
@@ -190,9 +190,9 @@ START_TEST(threads_weather_a_storm)
     }
     pthread_mutex_unlock(&storm->whole);
     for (long left = storm_seconds() * 20; left > 0; left--)
-        sleep_ms(50);
-    for (long left = PATIENCE * 20; left > 0 && !have_sailed(sailors); left--)
-        sleep_ms(50);
+        nap(50 * MILLISECOND);
+    for (long left = HANG / (50 * MILLISECOND); left > 0 && !have_sailed(sailors); left--)
+        nap(50 * MILLISECOND);
     atomic_store(&storm->stop, 1);
     for (int i = 0; i < THREADS; i++) {
         ck_assert_int_eq(pthread_join(sailors[i].thread, NULL), 0);
@@ -210,7 +210,7 @@ int
 main(void)
 {
     Suite *suite = new_suite("shorten");
-    TCase *group = new_case(suite, "storm", 120 + (double)storm_seconds());
+    TCase *group = new_long_case(suite, "storm", 120 + (double)storm_seconds());
 
     tcase_add_test(group, threads_weather_a_storm);
     return run_suite(suite);

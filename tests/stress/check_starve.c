@@ -43,7 +43,7 @@ struct show {
 static struct show *
 new_starving(size_t bytes, uint32_t flags)
 {
-    struct show *show = share(sizeof(*show));
+    struct show *show = shared_memory(sizeof(*show));
 
     new_place(&show->stage.place);
     make_show(&show->stage, bytes, flags);
@@ -75,9 +75,9 @@ need_good(const void *copy, size_t bytes, uint64_t version, uint64_t *last)
     uint64_t first = *(const volatile uint64_t *)copy;
 
     if (!payload_is(copy, bytes, first) || (first % 2 == 0 && first != version))
-        broken(__FILE__, __LINE__, "torn at version %" PRIu64 ": %" PRIx64, version, first);
+        broken("torn at version %" PRIu64 ": %" PRIx64, version, first);
     if (version % 2 != 0 || version < *last)
-        broken(__FILE__, __LINE__, "version %" PRIu64 " after %" PRIu64, version, *last);
+        broken("version %" PRIu64 " after %" PRIu64, version, *last);
     *last = version;
 }
 
@@ -239,10 +239,10 @@ static void
 end_readers(struct show *show, const pid_t *readers)
 {
     unsigned long before = atomic_load(&show->whole);
-    int64_t deadline = now() + HANG;
+    int64_t deadline = now_ns() + HANG;
 
     while (atomic_load(&show->whole) < before + 100) {
-        need(now() < deadline);
+        need(now_ns() < deadline);
         nap(MILLISECOND / 5);
     }
     atomic_store(&show->stop, 2);
@@ -493,20 +493,20 @@ storm_duration(void)
 static void
 rage(struct show *show, pid_t *writers)
 {
-    int64_t begun = now();
+    int64_t begun = now_ns();
     uint32_t random = 2463534242;
 
-    while (now() < begun + storm_duration() ||
-           (atomic_load(&show->deaths) <= 10 && now() < begun + HANG)) {
+    while (now_ns() < begun + storm_duration() ||
+           (atomic_load(&show->deaths) <= 10 && now_ns() < begun + HANG)) {
         for (int i = 0; i < STORM_WRITERS; i++)
             disturb(show, &writers[i], next_random(&random));
         nap(next_random(&random) % 3000 * MICROSECOND);
     }
     atomic_store(&show->stop, 1);
     for (int i = 0; i < STORM_WRITERS; i++) {
-        int status = reap(writers[i]);
+        int status = end_of(writers[i]);
 
-        need(status == 0 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL));
+        need(status == 0 || status == 128 + SIGKILL);
     }
 }
 
@@ -514,7 +514,7 @@ rage(struct show *show, pid_t *writers)
 static void
 need_peace(struct show *show)
 {
-    mapseg *seg = attached_to(show->stage.place.key);
+    mapseg *seg = attached(show->stage.place.key, MAPSEG_READ_WRITE);
     mapseg_result result = mapseg_write_begin(seg);
 
     need(mapseg_result_owes_unlock(result));
@@ -550,14 +550,14 @@ END_TEST
 static void
 add_cases(Suite *suite, bool memory)
 {
-    TCase *tcase = suite_case(suite, memory ? "starve, in memory" : "starve");
+    TCase *tcase = new_case(suite, memory ? "starve, in memory" : "starve");
 
     if (memory)
         tcase_add_checked_fixture(tcase, use_memory_files, NULL);
     tcase_set_timeout(tcase, (double)(storm_duration() / SECOND) + TEST_TIMEOUT);
     tcase_add_loop_test(tcase, nobody_sees_half_a_change, 0, SIZES);
     tcase_add_loop_test(tcase, who_can_lock_is_not_starved, 0, 8);
-    if (have_strangers())
+    if (is_root())
         tcase_add_loop_test(tcase, who_cannot_lock_is_told_in_time, 0, 2);
     if (!memory)
         tcase_add_loop_test(tcase, who_has_no_section_is_told_in_time, 0, 4);
@@ -567,16 +567,9 @@ add_cases(Suite *suite, bool memory)
 int
 main(void)
 {
-    Suite *suite = suite_create("starve");
-    SRunner *runner;
-    int failures;
+    Suite *suite = new_suite("starve");
 
-    suite_begin("starve");
     add_cases(suite, false);
     add_cases(suite, true);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return suite_end(failures);
+    return run_suite(suite);
 }

@@ -143,7 +143,7 @@ static void
 kill_along(const struct operation *operation)
 {
     struct path path = {NULL, 0, 0};
-    int64_t begun = now();
+    int64_t begun = now_ns();
     int deaths = 0;
     int calls = 0;
 
@@ -159,7 +159,7 @@ kill_along(const struct operation *operation)
     (void)printf("%-38s %5d points, %4d deaths, %2d behind calls, lock after %lld us at most, "
                  "%lld ms\n",
                  operation->name, path.count, deaths, calls, (long long)(longest / MICROSECOND),
-                 (long long)((now() - begun) / MILLISECOND));
+                 (long long)((now_ns() - begun) / MILLISECOND));
     (void)fflush(stdout);
     free(path.points);
 }
@@ -171,7 +171,7 @@ START_TEST(death_at_every_step)
     /* Grandchildren that lose their parent become ours. */
     need(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
     real = msi_os;
-    scene = share(sizeof(*scene));
+    scene = shared_memory(sizeof(*scene));
     if (operation->heir)
         scene->heir = start(be_heir, &scene->stage);
     kill_along(operation);
@@ -188,26 +188,17 @@ main(void)
     const char *refused = stepping_refused();
     Suite *suite;
     TCase *tcase;
-    SRunner *runner;
-    int failures;
 
-    if (refused != NULL) {
-        (void)printf("skipped: %s\n", refused);
-        return 77;
-    }
-    suite = suite_create("steps");
+    if (!skip_unless(refused == NULL, refused))
+        return EXIT_SKIPPED;
+    suite = new_suite("steps");
     tcase = tcase_create("steps");
     private_number = (uint64_t)getpid() << 32 | 0x5eed;
     (void)snprintf(private_key, sizeof(private_key), "shm:.mapseg-%016" PRIx64, private_number);
     (void)snprintf(private_path, sizeof(private_path), "/dev/shm/.mapseg-%016" PRIx64,
                    private_number);
-    suite_begin("steps");
     tcase_set_timeout(tcase, wants_all() ? 2 * WALK_TIMEOUT : WALK_TIMEOUT);
     tcase_add_loop_test(tcase, death_at_every_step, 0, operation_count);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return suite_end(failures);
+    return run_suite(suite);
 }

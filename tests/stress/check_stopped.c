@@ -85,7 +85,7 @@ static void (*const habits[])(mapseg *seg) = {
 static void
 follow_habit(struct stage *stage)
 {
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
 
     atomic_store(&stage->ready, 1);
     for (;;)
@@ -142,11 +142,11 @@ START_TEST(stopped_at_any_moment)
     mapseg *seg;
     pid_t pid;
 
-    use_own_shm("size=4m");
+    use_tiny_shm("size=4m");
     stage->number = _i;
     pid = start(follow_habit, stage);
     await(&stage->ready, 1);
-    seg = handle_of(stage->place.key);
+    seg = handle_for(stage->place.key);
     watch_hangs();
     for (int i = 0; i < 12; i++) {
         nap(next_random(&random) % 3000 * MICROSECOND);
@@ -160,14 +160,14 @@ START_TEST(stopped_at_any_moment)
     need(mapseg_is_attached(seg));
     need_result(MAPSEG_OK, in_time_result(0, mapseg_lock_for(seg, HANG)));
     mapseg_free(seg);
-    need(!name_exists(stage->place.path));
+    need(!exists(stage->place.path));
 }
 END_TEST
 
 static void
 write_and_stop(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     need_result(MAPSEG_OK, mapseg_write_begin(seg));
     atomic_store(&stage->ready, 1);
@@ -186,10 +186,10 @@ START_TEST(writer_is_stopped)
     char byte;
     pid_t pid;
 
-    make_segment(&stage->place, 100, 0);
+    leave_persistent(stage->place.key, 100, 0);
     pid = start(write_and_stop, stage);
     need(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     watch_hangs();
     need_result(MAPSEG_TIMED_OUT,
                 in_time_result(30 * MILLISECOND, mapseg_lock_for(seg, 30 * MILLISECOND)));
@@ -212,14 +212,14 @@ START_TEST(writer_is_stopped)
     need_result(MAPSEG_OK, in_time_result(0, mapseg_write_end(seg)));
     need_result(MAPSEG_OK, in_time_result(PATIENCE, mapseg_read(seg, 0, &byte, 1, &version)));
     mapseg_free(seg);
-    remove_segment(&stage->place);
+    remove_persistent(stage->place.key);
 }
 END_TEST
 
 static void
 add_cases(Suite *suite)
 {
-    TCase *tcase = suite_case(suite, "stopped");
+    TCase *tcase = new_case(suite, "stopped");
 
     tcase_add_loop_test(tcase, stopped_at_any_moment, 0, HABITS);
     tcase_add_test(tcase, writer_is_stopped);

@@ -11,7 +11,7 @@
  *                       are not killed
  */
 
-#include "process.h"
+#include "support.h"
 
 #include <check.h>
 #include <pthread.h>
@@ -153,7 +153,7 @@ storm_step(struct storm_thread *self)
     mapseg_result result;
     uint64_t total;
 
-    atomic_store(&ledger->waiting_since, now());
+    atomic_store(&ledger->waiting_since, now_ns());
     result = choice % 8 == 0   ? mapseg_try_lock(self->seg)
              : choice % 8 == 1 ? mapseg_lock_for(self->seg, choice % 1000 * MICROSECOND)
                                : mapseg_lock(self->seg);
@@ -212,7 +212,7 @@ storm_life(struct stage *stage)
 {
     struct storm *storm = (struct storm *)(void *)stage;
     int life = next_life;
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     struct storm_thread self[STORM_THREADS];
     pthread_t second;
 
@@ -274,7 +274,7 @@ watch(struct storm *storm, struct worker *worker, int64_t passed)
         if (worker->stalled[i] > worker->worst)
             worker->worst = worker->stalled[i];
         if (worker->stalled[i] > STORM_STALL)
-            broken(__FILE__, __LINE__, "a waiter stands still");
+            broken("a waiter stands still");
     }
 }
 
@@ -337,7 +337,7 @@ has_raged(const struct storm *storm, const struct mapseg_header *header)
 static bool
 goes_on(const struct storm *storm, const struct mapseg_header *header, int64_t begun)
 {
-    int64_t passed = now() - begun;
+    int64_t passed = now_ns() - begun;
 
     return atomic_load(&storm->lives) - STORM_WORKERS < storm_kills() &&
            (passed < storm_duration() || (passed < HANG && !has_raged(storm, header)));
@@ -347,13 +347,13 @@ goes_on(const struct storm *storm, const struct mapseg_header *header, int64_t b
 static int64_t
 rage(struct storm *storm, struct worker *workers, const struct mapseg_header *header)
 {
-    int64_t begun = now();
+    int64_t begun = now_ns();
     int64_t last = begun;
     int64_t worst = 0;
     uint32_t random = 2463534242;
 
     while (goes_on(storm, header, begun)) {
-        int64_t passed = now() - last;
+        int64_t passed = now_ns() - last;
 
         last += passed;
         if (passed > 10 * MILLISECOND)
@@ -375,7 +375,7 @@ rage(struct storm *storm, struct worker *workers, const struct mapseg_header *he
 static void
 check_total(struct storm *storm)
 {
-    mapseg *seg = attached_to(storm->stage.place.key);
+    mapseg *seg = attached(storm->stage.place.key, MAPSEG_READ_WRITE);
     struct vault *vault = mapseg_data(seg);
     uint64_t finished = 0;
     uint64_t begun = 0;
@@ -430,8 +430,8 @@ static const uint32_t storm_flags[] = {0, MAPSEG_FAIR};
 
 START_TEST(storm_of_deaths)
 {
-    struct storm *storm = share(sizeof(*storm));
-    int64_t begun = now();
+    struct storm *storm = shared_memory(sizeof(*storm));
+    int64_t begun = now_ns();
     struct worker workers[STORM_WORKERS];
     struct mapseg_header *header;
     int64_t worst;
@@ -439,9 +439,9 @@ START_TEST(storm_of_deaths)
 
     crowd();
     new_place(&storm->stage.place);
-    make_segment(&storm->stage.place, DATA_BYTES, storm_flags[_i]);
+    leave_persistent(storm->stage.place.key, DATA_BYTES, storm_flags[_i]);
     header = map_header(storm->stage.place.path);
-    seg = attached_to(storm->stage.place.key);
+    seg = attached(storm->stage.place.key, MAPSEG_READ_WRITE);
     ((struct vault *)data_of(seg))->copies[0].check = 1;
     ((struct vault *)data_of(seg))->copies[1].check = 1;
     mapseg_free(seg);
@@ -451,7 +451,7 @@ START_TEST(storm_of_deaths)
     worst = rage(storm, workers, header);
     atomic_store(&storm->stop, 1);
     for (int i = 0; i < STORM_WORKERS; i++) {
-        int status = reap(workers[i].pid);
+        int status = end_of(workers[i].pid);
 
         need(status == 0 || atomic_load(&storm->killed[workers[i].life]) != 0);
     }
@@ -459,27 +459,20 @@ START_TEST(storm_of_deaths)
     check_total(storm);
     need(recoveries_of(header) > 0);
     (void)printf("storm: %d killed in %lld s, %llu take-overs, longest wait %lld ms\n",
-                 killed_in(storm), (long long)((now() - begun) / SECOND),
+                 killed_in(storm), (long long)((now_ns() - begun) / SECOND),
                  (unsigned long long)recoveries_of(header), (long long)(worst / MILLISECOND));
-    remove_segment(&storm->stage.place);
+    remove_persistent(storm->stage.place.key);
 }
 END_TEST
 
 int
 main(void)
 {
-    Suite *suite = suite_create("storm");
+    Suite *suite = new_suite("storm");
     TCase *tcase = tcase_create("storm");
-    SRunner *runner;
-    int failures;
 
-    suite_begin("storm");
     tcase_set_timeout(tcase, (double)(storm_duration() / SECOND) + TEST_TIMEOUT);
     tcase_add_loop_test(tcase, storm_of_deaths, 0, 2);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return suite_end(failures);
+    return run_suite(suite);
 }

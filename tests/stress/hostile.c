@@ -19,36 +19,6 @@
 
 /* --------------------------------------------------------- the place -- */
 
-/** A /dev/shm that no other process sees, of that size. */
-static bool
-mount_shm(const char *options)
-{
-    char data[80];
-
-    (void)snprintf(data, sizeof(data), "mode=1777,%s", options);
-    return unshare(CLONE_NEWNS) == 0 &&
-           mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
-           mount("mapsegtest", SHM, "tmpfs", 0, data) == 0;
-}
-
-void
-use_own_shm(const char *options)
-{
-    if (!mount_shm(options))
-        broken(__FILE__, __LINE__, "mount: %s", strerror(errno));
-}
-
-static bool
-can_mount(void)
-{
-    int status = -1;
-    pid_t pid = fork();
-
-    if (pid == 0)
-        _exit(mount_shm("size=1m") ? 0 : 1);
-    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
-}
-
 /** Takes all that is left of the file system. */
 void
 fill_up(void)
@@ -62,12 +32,6 @@ fill_up(void)
         ;
     need(errno == ENOSPC);
     (void)close(fd);
-}
-
-void
-become_nobody(void)
-{
-    need(setgid(NOBODY) == 0 && setuid(NOBODY) == 0);
 }
 
 /* ----------------------------------------------------- calls in time -- */
@@ -207,20 +171,10 @@ int
 run_hostile(const char *name, void (*add_cases)(Suite *suite))
 {
     Suite *suite;
-    SRunner *runner;
-    int failures;
 
-    if (geteuid() != 0 || !can_mount()) {
-        printf("SKIP: a private /dev/shm needs root\n");
-        return 77;
-    }
-    suite_begin(name);
-    suite = suite_create(name);
+    if (!skip_unless(is_root() && can_unmount(), "a private /dev/shm needs root"))
+        return EXIT_SKIPPED;
+    suite = new_suite(name);
     add_cases(suite);
-    runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_FORK);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return suite_end(failures);
+    return run_suite(suite);
 }

@@ -7,7 +7,7 @@
 #ifndef MAPSEG_TEST_HOSTILE_H
 #define MAPSEG_TEST_HOSTILE_H
 
-#include "process.h"
+#include "support.h"
 
 #include <check.h>
 #include <stdint.h>
@@ -37,7 +37,7 @@ uint32_t draw(uint32_t below);
 /* --------------------------------------------------------- the place -- */
 
 /** A /dev/shm of this process and its children alone, of that size. */
-void use_own_shm(const char *options);
+void use_tiny_shm(const char *options);
 
 /** Takes all that is left of the file system. */
 void fill_up(void);

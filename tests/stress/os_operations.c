@@ -79,7 +79,7 @@ static void
 leave_for_good(mapseg *seg)
 {
     keep_key(seg);
-    leave_persistent(key, 5000);
+    leave_persistent(key, 5000, 0);
 }
 
 static mapseg_result
@@ -100,7 +100,7 @@ inherit(mapseg *seg)
     mapseg *source = handle_for("memfd:");
     char number[32];
 
-    expect(MAPSEG_OK, source, mapseg_create(source, 300, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, source, mapseg_create(source, 300, MAPSEG_READ_WRITE));
     inherited = exported_fd(source, MAPSEG_READ_WRITE);
     ck_assert_int_ge(inherited, 0);
     mapseg_free(source);
@@ -140,14 +140,14 @@ static void
 attach_for_good(mapseg *seg)
 {
     leave_for_good(seg);
-    expect(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
 }
 
 static void
 create_it(mapseg *seg)
 {
     keep_key(seg);
-    expect(MAPSEG_OK, seg, mapseg_create(seg, 100, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, 100, MAPSEG_READ_WRITE));
 }
 
 static mapseg_result
@@ -185,7 +185,7 @@ static void
 create_memory(mapseg *seg)
 {
     memory_key(seg);
-    expect(MAPSEG_OK, seg, mapseg_create(seg, 300, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, 300, MAPSEG_READ_WRITE));
 }
 
 static mapseg_result
@@ -231,7 +231,7 @@ run_receive(mapseg *seg)
     mapseg_result result;
 
     plan.nth = 0;
-    expect(MAPSEG_OK, sender, send_to(sender, ends));
+    need_call(MAPSEG_OK, sender, send_to(sender, ends));
     plan.nth = nth;
     result = mapseg_receive(seg, ends[1], MAPSEG_READ_WRITE);
     close(ends[0]);
@@ -272,8 +272,8 @@ run_write(mapseg *seg)
                   "%s %d fails with %s: write: %s, then read: %s", call_names[plan.call], nth,
                   strerror(plan.error), mapseg_result_name(result), mapseg_error_string(other));
     ck_assert_str_eq(seen, result == MAPSEG_OK ? text : "");
-    expect(MAPSEG_OK, other, mapseg_lock(other));
-    expect(MAPSEG_OK, other, mapseg_unlock(other));
+    need_call(MAPSEG_OK, other, mapseg_lock(other));
+    need_call(MAPSEG_OK, other, mapseg_unlock(other));
     mapseg_free(other);
     plan.nth = nth;
     return result;
@@ -339,8 +339,8 @@ run_lock(mapseg *seg)
 
     ck_assert_msg(result == MAPSEG_OWNER_DIED, "lock: %s: %s", mapseg_result_name(result),
                   mapseg_error_string(seg));
-    expect(MAPSEG_OK, seg, mapseg_consistent(seg));
-    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_consistent(seg));
+    need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
     return MAPSEG_OK;
 }
 
@@ -361,15 +361,15 @@ run_fork(mapseg *seg)
     }
     ck_assert_int_eq(end_of(child), 0);
     ck_assert(mapseg_is_attached(seg));
-    expect(MAPSEG_OK, seg, mapseg_lock(seg));
-    expect(MAPSEG_OK, seg, mapseg_unlock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_lock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
     return MAPSEG_OK;
 }
 
 static mapseg_result
 run_detach(mapseg *seg)
 {
-    expect(MAPSEG_OK, seg, mapseg_detach(seg));
+    need_call(MAPSEG_OK, seg, mapseg_detach(seg));
     ck_assert(!mapseg_is_attached(seg));
     return MAPSEG_OK;
 }
@@ -383,7 +383,7 @@ attach_reader(mapseg *seg)
     char number[32];
 
     memory_key(seg);
-    expect(MAPSEG_OK, seg, run_create_single_writer(seg));
+    need_call(MAPSEG_OK, seg, run_create_single_writer(seg));
     inherited = exported_fd(seg, MAPSEG_READ_ONLY);
     snprintf(number, sizeof number, "memfd:%d", inherited);
     reader = attached(number, MAPSEG_READ_ONLY);
@@ -410,7 +410,7 @@ static void
 lock_and_lose_reads(mapseg *seg)
 {
     create_it(seg);
-    expect(MAPSEG_OK, seg, mapseg_lock(seg));
+    need_call(MAPSEG_OK, seg, mapseg_lock(seg));
     whole_read = healthy.read;
     healthy.read = refused_read;
 }
@@ -448,7 +448,7 @@ leave_owned_memory(mapseg *seg)
     pid_t child;
 
     inherit(seg);
-    expect(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
     child = fork();
     if (child == 0) {
         mapseg *own = handle_for(mapseg_native_key(seg));
@@ -501,7 +501,7 @@ run_access_of_less(mapseg *seg)
 
     plan.nth = 0;
     detach_all(seg);
-    expect(MAPSEG_OK, seg, mapseg_create(seg, 50000, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, 50000, MAPSEG_READ_WRITE));
     memset(data_of(seg), 1, 50000);
     plan.nth = nth;
     result = mapseg_guard_begin(seg);
@@ -563,7 +563,7 @@ leave_behind_link(mapseg *seg)
     snprintf(way, sizeof way, "%s-way", path);
     ck_assert_int_eq(symlink(runtime, way), 0);
     snprintf(place, sizeof place, "file:%s/a", way);
-    leave_persistent(place, 5000);
+    leave_persistent(place, 5000, 0);
     ck_assert_int_eq(mapseg_set_native_key(seg, place), MAPSEG_OK);
 }
 

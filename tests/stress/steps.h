@@ -79,7 +79,7 @@ extern int64_t longest;               /**< that a survivor waited for the lock *
 void witness_segment(struct scene *in);
 void witness_holds(struct scene *in);
 void witness_of_a_death(struct scene *in);
-void leave_debris(struct scene *in);
+void leave_half_used(struct scene *in);
 void leave_nothing(struct scene *in);
 /** The witness frees the lock if it has it. */
 void witness_lets_go(struct scene *in);

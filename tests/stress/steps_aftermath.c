@@ -22,11 +22,11 @@ died_inside(const struct scene *in)
 static mapseg_result
 lock_after(mapseg *seg, bool wait)
 {
-    int64_t begun = now();
+    int64_t begun = now_ns();
     mapseg_result result = wait ? mapseg_lock_for(seg, HANG) : mapseg_try_lock(seg);
 
-    if (now() - begun > longest)
-        longest = now() - begun;
+    if (now_ns() - begun > longest)
+        longest = now_ns() - begun;
     need(result == MAPSEG_OK || result == MAPSEG_OWNER_DIED);
     return result;
 }
@@ -56,7 +56,7 @@ static void
 check_name(struct scene *in)
 {
     need_number(in->inode, inode_of(in->stage.place.path));
-    mapseg_free(attached_to(in->stage.place.key));
+    mapseg_free(attached(in->stage.place.key, MAPSEG_READ_WRITE));
     need_number(in->inode, inode_of(in->stage.place.path));
 }
 
@@ -66,7 +66,7 @@ end_witness(struct scene *in)
 {
     mapseg_free(in->witness);
     in->witness = NULL;
-    need(!name_exists(in->stage.place.path));
+    need(!exists(in->stage.place.path));
 }
 
 static bool
@@ -120,16 +120,16 @@ check_heir(struct scene *in)
     uint32_t owner = in->word & MAPSEG_LOCK_OWNER;
     bool held = owner != 0 && owner == atomic_load(&in->slot);
     bool marked = !held && (in->word & MAPSEG_LOCK_DIED) != 0;
-    int64_t begun = now();
+    int64_t begun = now_ns();
 
     need(held || !died_inside(in));
     witness_lets_go(in);
     while (atomic_load(&in->heir_done) != atomic_load(&in->heir_call)) {
-        need(now() - begun < HANG);
+        need(now_ns() - begun < HANG);
         nap(20 * MICROSECOND);
     }
-    if (now() - begun > longest)
-        longest = now() - begun;
+    if (now_ns() - begun > longest)
+        longest = now_ns() - begun;
     /* A mark without an owner may have been met by the heir before. */
     need(marked || atomic_load(&in->heir_told) == held);
     check_lock(in, in->witness, false);
@@ -147,30 +147,30 @@ check_debris(struct scene *in)
     need(held || !died_inside(in));
     need_number(in->inode, inode_of(in->stage.place.path));
     need_number(MAPSEG_USE_STALE, use_of(in->stage.place.key));
-    seg = attached_to(in->stage.place.key);
+    seg = attached(in->stage.place.key, MAPSEG_READ_WRITE);
     check_lock(in, seg, held);
     mapseg_free(seg);
-    need(!name_exists(in->stage.place.path));
+    need(!exists(in->stage.place.path));
 }
 
 /** The last one out has removed the segment or left it whole. */
 void
 check_left(struct scene *in)
 {
-    if (name_exists(in->stage.place.path)) {
+    if (exists(in->stage.place.path)) {
         check_debris(in);
         return;
     }
     need(!died_inside(in));
-    mapseg_free(created_at(in->stage.place.key, DATA_BYTES, 0));
-    need(!name_exists(in->stage.place.path));
+    mapseg_free(created(in->stage.place.key, DATA_BYTES));
+    need(!exists(in->stage.place.path));
 }
 
 /** A segment of that name is whole or not there. */
 void
 look_at_name(struct stage *stage)
 {
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
     mapseg_result result = mapseg_attach(seg, MAPSEG_READ_WRITE);
 
     if (result == MAPSEG_OK) {
@@ -186,7 +186,7 @@ look_at_name(struct stage *stage)
 void
 look_at_filled(struct stage *stage)
 {
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
     mapseg_result result = mapseg_attach(seg, MAPSEG_READ_ONLY);
 
     if (result == MAPSEG_OK) {
@@ -204,21 +204,21 @@ void
 check_made(struct scene *in)
 {
     look_at_name(&in->stage);
-    need(!name_exists(in->stage.place.path));
-    mapseg_free(created_at(in->stage.place.key, DATA_BYTES, 0));
-    need(!name_exists(in->stage.place.path));
+    need(!exists(in->stage.place.path));
+    mapseg_free(created(in->stage.place.key, DATA_BYTES));
+    need(!exists(in->stage.place.path));
 }
 
 /** The name of an unfinished file is found and cleared. */
 void
 check_old_made(struct scene *in)
 {
-    mapseg *seg = handle_of(private_key);
+    mapseg *seg = handle_for(private_key);
 
     check_made(in);
-    if (name_exists(private_path))
+    if (exists(private_path))
         need_result(MAPSEG_OK, mapseg_reclaim(seg));
-    need(!name_exists(private_path));
+    need(!exists(private_path));
     mapseg_free(seg);
 }
 
@@ -259,10 +259,10 @@ check_made_anew(struct scene *in)
 
     if (inode == in->inode)
         need_number(UNKEPT, mark_of(in->stage.place.path));
-    seg = created_at(in->stage.place.key, DATA_BYTES, (uint32_t)MAPSEG_RECLAIM);
+    seg = created_as(in->stage.place.key, DATA_BYTES, (uint32_t)MAPSEG_RECLAIM);
     need(inode_of(in->stage.place.path) != in->inode);
     mapseg_free(seg);
-    need(!name_exists(in->stage.place.path));
+    need(!exists(in->stage.place.path));
 }
 
 /** The name is gone or it is not; who is attached does not mind, and a new
@@ -271,7 +271,7 @@ void
 check_removed(struct scene *in)
 {
     uint64_t inode = inode_of(in->stage.place.path);
-    mapseg *seg = handle_of(in->stage.place.key);
+    mapseg *seg = handle_for(in->stage.place.key);
 
     need(inode == in->inode || inode == 0);
     need_result(inode == 0 ? MAPSEG_NOT_FOUND : MAPSEG_OK, mapseg_remove(seg));
@@ -279,21 +279,21 @@ check_removed(struct scene *in)
     check_lock(in, in->witness, false);
     mapseg_free(in->witness);
     in->witness = NULL;
-    need(name_exists(in->stage.place.path));
+    need(exists(in->stage.place.path));
     mapseg_free(seg);
-    need(!name_exists(in->stage.place.path));
+    need(!exists(in->stage.place.path));
 }
 
 /** Waits for all children, which the victim may have left to us. */
 static void
 reap_children(void)
 {
-    int64_t deadline = now() + HANG;
+    int64_t deadline = now_ns() + HANG;
     int status;
     pid_t pid;
 
     while ((pid = waitpid(-1, &status, WNOHANG)) != -1) {
-        need(now() < deadline);
+        need(now_ns() < deadline);
         need(pid == 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 0));
         nap(20 * MICROSECOND);
     }

@@ -18,7 +18,7 @@ static mapseg *victim; /**< the handle that the operation is done with */
 static void
 enter_attached(struct scene *in)
 {
-    victim = attached_to(in->stage.place.key);
+    victim = attached(in->stage.place.key, MAPSEG_READ_WRITE);
     atomic_store(&in->slot, victim->lock.slot);
 }
 
@@ -34,7 +34,7 @@ enter_used(struct scene *in)
 static void
 enter_warm(struct scene *in)
 {
-    mapseg *other = created_at("memfd:", DATA_BYTES, 0);
+    mapseg *other = created("memfd:", DATA_BYTES);
 
     /* Knows this thread, and leaves the word to its owner. */
     need_result(MAPSEG_OK, mapseg_lock(other));
@@ -45,7 +45,7 @@ enter_warm(struct scene *in)
 static void
 enter_with_key(struct scene *in)
 {
-    victim = handle_of(in->stage.place.key);
+    victim = handle_for(in->stage.place.key);
 }
 
 static void
@@ -350,7 +350,7 @@ static void
 enter_memfd(struct scene *in)
 {
     (void)in;
-    victim = handle_of("memfd:");
+    victim = handle_for("memfd:");
 }
 
 /* ------------------------------------------------------------ the operations -- */
@@ -442,7 +442,7 @@ const struct operation operations[] = {
      .act = act_attach,
      .check = check_haunted},
     {.name = "attach to debris",
-     .set = leave_debris,
+     .set = leave_half_used,
      .enter = enter_with_key,
      .act = act_attach,
      .check = check_debris},
@@ -458,12 +458,12 @@ const struct operation operations[] = {
      .act = act_detach,
      .check = check_heir},
     {.name = "detach as the last one",
-     .set = leave_debris,
+     .set = leave_half_used,
      .enter = enter_used,
      .act = act_detach,
      .check = check_left},
     {.name = "detach as the last one, with the lock",
-     .set = leave_debris,
+     .set = leave_half_used,
      .enter = enter_locked,
      .act = act_detach,
      .check = check_left},
@@ -497,7 +497,7 @@ const struct operation operations[] = {
      .act = act_create,
      .check = check_nothing},
     {.name = "create over debris",
-     .set = leave_debris,
+     .set = leave_half_used,
      .enter = enter_with_key,
      .act = act_create_anew,
      .check = check_made_anew},
@@ -512,7 +512,7 @@ const struct operation operations[] = {
      .act = act_remove,
      .check = check_removed},
     {.name = "reclaim",
-     .set = leave_debris,
+     .set = leave_half_used,
      .enter = enter_with_key,
      .act = act_reclaim,
      .check = check_left},

@@ -11,7 +11,7 @@
 void
 witness_segment(struct scene *in)
 {
-    in->witness = created_at(in->stage.place.key, DATA_BYTES,
+    in->witness = created_as(in->stage.place.key, DATA_BYTES,
                              in->operation->flags | (uint32_t)MAPSEG_NO_FORK);
     ((struct pair *)data_of(in->witness))->mark = UNKEPT;
     in->header = map_header(in->stage.place.path);
@@ -45,14 +45,14 @@ witness_of_a_death(struct scene *in)
 static void
 abandon_segment(struct stage *stage)
 {
-    mapseg *seg = created_at(stage->place.key, DATA_BYTES, 0);
+    mapseg *seg = created(stage->place.key, DATA_BYTES);
 
     ((struct pair *)data_of(seg))->mark = UNKEPT;
 }
 
 /** Crash debris: no process is attached. */
 void
-leave_debris(struct scene *in)
+leave_half_used(struct scene *in)
 {
     finish(start(abandon_segment, &in->stage));
     in->header = map_header(in->stage.place.path);
@@ -107,7 +107,7 @@ be_heir(struct stage *stage)
 
         while (atomic_load(&in->heir_call) < round)
             nap(50 * MICROSECOND);
-        seg = attached_to(in->stage.place.key);
+        seg = attached(in->stage.place.key, MAPSEG_READ_WRITE);
         pair = mapseg_data(seg);
         result = mapseg_lock(seg);
         need(mapseg_result_owes_unlock(result));
@@ -125,13 +125,13 @@ be_heir(struct stage *stage)
 void
 put_heir_to_sleep(struct scene *in)
 {
-    int64_t deadline = now() + HANG;
+    int64_t deadline = now_ns() + HANG;
 
     if (!in->operation->heir)
         return;
     atomic_fetch_add(&in->heir_call, 1);
     while ((lock_word(in->header) & MAPSEG_LOCK_SLEEPERS) == 0 || !is_asleep(in->heir)) {
-        need(now() < deadline);
+        need(now_ns() < deadline);
         nap(20 * MICROSECOND);
     }
 }

@@ -200,7 +200,7 @@ list_all(void)
     mapseg_list *list = NULL;
 
     if (in_time_result(0, mapseg_list_new(&list)) != MAPSEG_OK)
-        broken(__FILE__, __LINE__, "no list");
+        broken("no list");
     /* To the reader most of them are closed. */
     need(my_number == READER || mapseg_list_count(list) >= 6);
     mapseg_list_free(list);
@@ -265,11 +265,11 @@ bear_child(mapseg *seg)
 static void
 make_own(void)
 {
-    char key[160];
+    char key[KEY_BYTES + 32];
     mapseg *seg;
 
     (void)snprintf(key, sizeof(key), "%s-own%d", arena->place.key, my_number);
-    seg = handle_of(key);
+    seg = handle_for(key);
     need_result(MAPSEG_OK, in_time_result(0, mapseg_create(seg, 100, MAPSEG_READ_WRITE)));
     need_result(MAPSEG_OK, in_time_result(0, mapseg_detach(seg)));
     mapseg_free(seg);
@@ -363,7 +363,7 @@ live(struct stage *stage)
     watch_hangs();
     if (my_number == READER)
         become_nobody();
-    seg = arena->fd >= 0 ? mapseg_new() : handle_of(arena->place.key);
+    seg = arena->fd >= 0 ? mapseg_new() : handle_for(arena->place.key);
     need(seg != NULL);
     while (goes_on()) {
         if (mapseg_is_attached(seg))

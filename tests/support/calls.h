@@ -4,8 +4,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef TEST_CALLS_H
-#define TEST_CALLS_H
+#ifndef TESTS_CALLS_H
+#define TESTS_CALLS_H
 
 #include "mapseg-spawn.h"
 

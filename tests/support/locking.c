@@ -1,11 +1,15 @@
-/* locking.c - see locking.h. */
+/*
+ * locking.c - processes that hold the lock, wait for it, and die with it.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 
 #include "locking.h"
 
 void
 hold_lock(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     need(mapseg_result_owes_unlock(mapseg_lock(seg)));
     atomic_fetch_add(&stage->ready, 1);
@@ -17,7 +21,7 @@ hold_lock(struct stage *stage)
 void
 wait_and_leave(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     mapseg_result result;
 
     atomic_fetch_add(&stage->ready, 1);
@@ -31,7 +35,7 @@ wait_and_leave(struct stage *stage)
 void
 wait_and_repair(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     mapseg_result result;
 
     atomic_fetch_add(&stage->ready, 1);

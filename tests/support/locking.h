@@ -1,10 +1,12 @@
 /*
  * locking.h - processes that hold the lock, wait for it, and die with it.
+ *
+ * SPDX-License-Identifier: MIT
  */
-#ifndef MAPSEG_TEST_LOCKING_H
-#define MAPSEG_TEST_LOCKING_H
+#ifndef TESTS_LOCKING_H
+#define TESTS_LOCKING_H
 
-#include "process.h"
+#include "support.h"
 
 /** A body: takes the lock and keeps it until the stage lets it go. */
 void hold_lock(struct stage *stage);

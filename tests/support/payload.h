@@ -4,9 +4,11 @@
  * Every word of it is one and the same number: the version that the change
  * makes which writes it. It lies in the data of a segment, so its words are
  * touched one by one, whatever the compiler would like better.
+ *
+ * SPDX-License-Identifier: MIT
  */
-#ifndef MAPSEG_TEST_PAYLOAD_H
-#define MAPSEG_TEST_PAYLOAD_H
+#ifndef TESTS_PAYLOAD_H
+#define TESTS_PAYLOAD_H
 
 #include "mapseg.h"
 

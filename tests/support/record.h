@@ -4,9 +4,11 @@
  * It lies in the data of a segment and is worked on under the segment's lock
  * only. No store of it is atomic but the mark of who is inside, so a lock that
  * lets two in loses counts, tears the pair, or meets the mark.
+ *
+ * SPDX-License-Identifier: MIT
  */
-#ifndef MAPSEG_TEST_RECORD_H
-#define MAPSEG_TEST_RECORD_H
+#ifndef TESTS_RECORD_H
+#define TESTS_RECORD_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,7 +16,7 @@
 /** The same layout in 32-bit and 64-bit programs. */
 struct record {
     uint64_t count;
-    uint64_t inverse; /**< ~count whenever nobody is inside */
+    uint64_t inverse; /**< ~count whenever no process is inside */
     uint32_t inside;
     uint32_t pad;
 };
@@ -28,7 +30,7 @@ record_init(struct record *record)
     record->pad = 0;
 }
 
-/** Counts one up under the lock. False: somebody else was inside too. */
+/** Counts one up under the lock. False: another process was inside too. */
 static inline bool
 record_add(struct record *record)
 {

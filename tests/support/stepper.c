@@ -1,4 +1,9 @@
-/* stepper.c - see stepper.h. */
+/*
+ * stepper.c - a process that is stopped in the middle of what it does, before
+ * any instruction that one chooses.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 
 #include "stepper.h"
 
@@ -104,16 +109,14 @@ clear_breakpoint(pid_t pid)
 static int
 await_change(pid_t pid, struct stage *stage, meanwhile serve)
 {
-    int64_t deadline = now() + HANG;
+    int64_t deadline = hang_deadline();
     int status;
 
     while (waitpid(pid, &status, serve == NULL ? 0 : WNOHANG) != pid) {
-        need(now() < deadline);
+        need(now_ns() < deadline);
         if (serve != NULL)
             serve(pid, stage);
-        /* Who only yields is passed over by all that a busy machine has to do,
-         * at each of many thousand steps. */
-        nap(MICROSECOND);
+        give_way();
     }
     return status;
 }
@@ -149,7 +152,7 @@ go_on(enum __ptrace_request how, pid_t pid, struct stage *stage, meanwhile serve
         release_child(pid);
     }
     if (!WIFSTOPPED(status) || (WSTOPSIG(status) != SIGTRAP && WSTOPSIG(status) != SIGSTOP))
-        broken(__FILE__, __LINE__, "a step ended with wait status 0x%x", (unsigned)status);
+        broken("a step ended with wait status 0x%x", (unsigned)status);
     return WSTOPSIG(status) == SIGTRAP;
 }
 
@@ -244,8 +247,7 @@ start_stepped(void (*body)(struct stage *stage), struct stage *stage)
     int status = await_change(pid, stage, NULL);
 
     if (!WIFSTOPPED(status) || WSTOPSIG(status) != SIGSTOP)
-        broken(__FILE__, __LINE__, "it ended with wait status 0x%x instead of stepping",
-               (unsigned)status);
+        broken("it ended with wait status 0x%x instead of stepping", (unsigned)status);
     need(ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_TRACEFORK) == 0);
     return pid;
 }

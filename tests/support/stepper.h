@@ -5,11 +5,13 @@
  * Where the instructions lie is learned by stepping through the whole of it
  * once. After that a process gets to one of them at full speed, with a
  * breakpoint: a step takes 30 us, and the points of one path are thousands.
+ *
+ * SPDX-License-Identifier: MIT
  */
-#ifndef MAPSEG_TEST_STEPPER_H
-#define MAPSEG_TEST_STEPPER_H
+#ifndef TESTS_STEPPER_H
+#define TESTS_STEPPER_H
 
-#include "process.h"
+#include "support.h"
 
 /** A place on the path through an operation. */
 struct point {
@@ -20,7 +22,7 @@ struct point {
 
 /** The points of a path, in the order in which one meets them: the instructions
  *  of this program, which has the library in it, and what follows a system
- *  call, whoever made it. */
+ *  call, of any code. */
 struct path {
     struct point *points;
     int count;

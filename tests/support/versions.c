@@ -1,28 +1,13 @@
-/* versions.c - see versions.h. */
+/*
+ * versions.c - processes that change the data, read it, and die half way.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 
 #include "versions.h"
 
-#include <grp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <unistd.h>
-
-bool
-have_strangers(void)
-{
-    return geteuid() == 0;
-}
-
-void
-become_stranger(void)
-{
-    need(setgroups(0, NULL) == 0);
-    need(setresgid(NOBODY, NOBODY, NOBODY) == 0 && setresuid(NOBODY, NOBODY, NOBODY) == 0);
-    /* A change of user has undone it. */
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-}
 
 bool in_memory;
 
@@ -47,7 +32,7 @@ void
 make_show(struct stage *stage, size_t bytes, uint32_t flags)
 {
     mapseg_options options = MAPSEG_OPTIONS_INIT;
-    mapseg *seg = handle_of(in_memory ? "memfd:" : stage->place.key);
+    mapseg *seg = handle_for(in_memory ? "memfd:" : stage->place.key);
 
     options.flags = flags | (in_memory ? 0 : (uint32_t)MAPSEG_PERSISTENT);
     options.mode = in_memory ? 0 : 0644;
@@ -75,7 +60,7 @@ void
 end_show(struct stage *stage)
 {
     if (!in_memory)
-        remove_segment(&stage->place);
+        remove_persistent(stage->place.key);
 }
 
 mapseg *
@@ -85,11 +70,11 @@ reader_at(const struct place *place, enum reader_kind kind)
     mapseg *seg;
 
     if (kind == READER_STRANGER) {
-        become_stranger();
+        become_nobody();
         if (in_memory)
             name_descriptor(&used, read_only_descriptor);
     }
-    seg = handle_of(used.key);
+    seg = handle_for(used.key);
     need_result(MAPSEG_OK, mapseg_attach(seg, kind == READER_CAN_WRITE ? MAPSEG_READ_WRITE
                                                                        : MAPSEG_READ_ONLY));
     if (kind == READER_STRANGER)
@@ -102,7 +87,7 @@ enum reader_kind next_kind;
 int
 count_kinds(void)
 {
-    return have_strangers() ? READER_KINDS : READER_STRANGER;
+    return is_root() ? READER_KINDS : READER_STRANGER;
 }
 
 void
@@ -145,7 +130,7 @@ need_whole(mapseg *seg)
 void
 hold_change(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     size_t bytes = mapseg_size(seg);
     uint64_t version;
 

@@ -1,23 +1,19 @@
 /*
  * versions.h - processes that change the data, read it, and die half way.
+ *
+ * SPDX-License-Identifier: MIT
  */
-#ifndef MAPSEG_TEST_VERSIONS_H
-#define MAPSEG_TEST_VERSIONS_H
+#ifndef TESTS_VERSIONS_H
+#define TESTS_VERSIONS_H
 
 #include "payload.h"
-#include "process.h"
+#include "support.h"
 
 /** Who reads. A stranger is another user who may only read the file; he cannot
- *  lock. */
+ *  lock. Only root can become one. */
 enum reader_kind { READER_CAN_WRITE, READER_READ_ONLY, READER_STRANGER, READER_KINDS };
 
-/** Whether there can be strangers here: only root can become another user. */
-bool have_strangers(void);
-
-/** Makes this process another user's, for good. */
-void become_stranger(void);
-
-/** Whether new segments are memory files, which nobody can make shorter, and
+/** Whether new segments are memory files, which no process can make shorter, and
  *  which are therefore read in another way than files with a name. */
 extern bool in_memory;
 
@@ -46,7 +42,7 @@ int count_kinds(void);
 void start_all(void (*body)(struct stage *stage), struct stage *stage, pid_t *pids);
 void finish_all(const pid_t *pids);
 
-/** One whole change of all the data; nobody has died before. */
+/** One whole change of all the data; no writer has died before. */
 void make_change(mapseg *seg);
 
 /** The data is whole, of a version that is returned. */

@@ -22,8 +22,8 @@ check_safety(const char *key, uint32_t mode, uint32_t flags, bool can_shrink,
 
     options.mode = mode;
     options.flags = flags;
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, 100, MAPSEG_READ_WRITE, &options));
-    expect(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, 100, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
     ck_assert_msg(information->can_shrink == can_shrink, "%s %04o: can_shrink", key, mode);
     ck_assert_msg(information->writers == writers, "%s %04o: writers %d", key, mode,
                   (int)information->writers);
@@ -74,8 +74,8 @@ START_TEST(safety_is_told_apart)
 
         options.mode = modes[i];
         options.flags = flags[i];
-        expect(MAPSEG_OK, seg, mapseg_create_with(seg, 100, MAPSEG_READ_WRITE, &options));
-        expect(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
+        need_call(MAPSEG_OK, seg, mapseg_create_with(seg, 100, MAPSEG_READ_WRITE, &options));
+        need_call(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
         snprintf(texts[i], sizeof texts[i], "%s", information->safety_text);
         printf("%s\n", texts[i]);
         mapseg_info_free(information);
@@ -107,24 +107,24 @@ START_TEST(untrusted_peer_needs_seals)
     path_of(path, key);
     seg = handle_for(key);
     take_footprint(&before, NULL);
-    expect(MAPSEG_UNTRUSTED, seg, create_for_untrusted(seg, 0));
+    need_call(MAPSEG_UNTRUSTED, seg, create_for_untrusted(seg, 0));
     ck_assert_msg(strstr(mapseg_error_string(seg), "memfd") != NULL, "%s",
                   mapseg_error_string(seg));
     ck_assert(!exists(path));
     check_footprint(&before, NULL);
-    leave_persistent(key, 100);
-    expect(MAPSEG_UNTRUSTED, seg, attach_with(seg, MAPSEG_UNTRUSTED_PEER));
+    leave_persistent(key, 100, 0);
+    need_call(MAPSEG_UNTRUSTED, seg, attach_with(seg, MAPSEG_UNTRUSTED_PEER));
     ck_assert_msg(strstr(mapseg_error_string(seg), "MAPSEG_GUARDED") != NULL, "%s",
                   mapseg_error_string(seg));
-    expect(MAPSEG_UNTRUSTED, seg, attach_with(seg, MAPSEG_UNTRUSTED_PEER | RELAXING));
-    expect(MAPSEG_OK, seg, attach_with(seg, MAPSEG_UNTRUSTED_PEER | MAPSEG_GUARDED));
-    expect(MAPSEG_OK, seg, mapseg_detach(seg));
-    expect(MAPSEG_OK, seg, mapseg_remove(seg));
-    expect(MAPSEG_OK, seg, create_for_untrusted(seg, MAPSEG_GUARDED));
+    need_call(MAPSEG_UNTRUSTED, seg, attach_with(seg, MAPSEG_UNTRUSTED_PEER | RELAXING));
+    need_call(MAPSEG_OK, seg, attach_with(seg, MAPSEG_UNTRUSTED_PEER | MAPSEG_GUARDED));
+    need_call(MAPSEG_OK, seg, mapseg_detach(seg));
+    need_call(MAPSEG_OK, seg, mapseg_remove(seg));
+    need_call(MAPSEG_OK, seg, create_for_untrusted(seg, MAPSEG_GUARDED));
     mapseg_free(seg);
 
     seg = handle_for("memfd:");
-    expect(MAPSEG_OK, seg, create_for_untrusted(seg, 0));
+    need_call(MAPSEG_OK, seg, create_for_untrusted(seg, 0));
     mapseg_free(seg);
 }
 END_TEST
@@ -143,21 +143,21 @@ START_TEST(descriptor_without_seals)
     ck_assert_int_ge(fd, 0);
     options.flags = MAPSEG_UNTRUSTED_PEER;
     take_footprint(&before, NULL);
-    expect(MAPSEG_UNTRUSTED, seg, mapseg_attach_fd_with(seg, fd, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_UNTRUSTED, seg, mapseg_attach_fd_with(seg, fd, MAPSEG_READ_WRITE, &options));
     ck_assert(is_one_line(mapseg_error_string(seg)));
     check_footprint(&before, NULL);
     options.flags |= MAPSEG_GUARDED;
-    expect(MAPSEG_OK, seg, mapseg_attach_fd_with(seg, fd, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_attach_fd_with(seg, fd, MAPSEG_READ_WRITE, &options));
     mapseg_free(seg);
     mapseg_free(source);
 
     source = handle_for("memfd:");
-    expect(MAPSEG_OK, source, mapseg_create(source, 100, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, source, mapseg_create(source, 100, MAPSEG_READ_WRITE));
     fd = exported_fd(source, MAPSEG_READ_WRITE);
     ck_assert_int_ge(fd, 0);
     options.flags = MAPSEG_UNTRUSTED_PEER;
     seg = mapseg_new();
-    expect(MAPSEG_OK, seg, mapseg_attach_fd_with(seg, fd, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_attach_fd_with(seg, fd, MAPSEG_READ_WRITE, &options));
     mapseg_free(seg);
     mapseg_free(source);
 }
@@ -167,13 +167,13 @@ int
 main(void)
 {
     Suite *suite = new_suite("safety");
-    TCase *test_case = new_case(suite, "peers", 60);
+    TCase *test_case = new_case(suite, "peers");
 
     tcase_add_test(test_case, safety_is_told_apart);
     tcase_add_test(test_case, untrusted_peer_needs_seals);
     tcase_add_test(test_case, descriptor_without_seals);
-    test_case = new_case(suite, "safety", 60);
-    if (need(is_root() && can_mount(), "a file system of the test's own takes root"))
+    test_case = new_case(suite, "safety");
+    if (skip_unless(is_root() && can_mount(), "a file system of the test's own takes root"))
         tcase_add_test(test_case, safety_of_each_kind);
     return run_suite(suite);
 }

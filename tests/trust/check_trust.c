@@ -111,7 +111,7 @@ static struct sleeper
 start_sleeper(enum opener opener)
 {
     struct sleeper sleeper = {-1, shared_memory(sizeof(int))};
-    int64_t deadline = now_ns() + PATIENCE * INT64_C(1000000000);
+    int64_t deadline = now_ns() + HANG;
 
     if (opener == NO_OPENER)
         return sleeper;
@@ -126,7 +126,7 @@ start_sleeper(enum opener opener)
     }
     while (__atomic_load_n(sleeper.opened, __ATOMIC_SEQ_CST) != -1 || !sleeps(sleeper.pid)) {
         ck_assert(now_ns() < deadline);
-        sleep_ms(1);
+        nap(1 * MILLISECOND);
     }
     return sleeper;
 }
@@ -135,18 +135,18 @@ start_sleeper(enum opener opener)
 static void
 end_sleeper(const struct sleeper *sleeper)
 {
-    int64_t deadline = now_ns() + PATIENCE * INT64_C(1000000000);
+    int64_t deadline = now_ns() + HANG;
     int fd;
 
     if (sleeper->pid == -1)
         return;
-    sleep_ms(20);
+    nap(20 * MILLISECOND);
     ck_assert_msg(__atomic_load_n(sleeper->opened, __ATOMIC_SEQ_CST) == -1, "the FIFO was opened");
     fd = open(scene.path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
     ck_assert_int_ge(fd, 0);
     while (__atomic_load_n(sleeper->opened, __ATOMIC_SEQ_CST) != 1) {
         ck_assert(now_ns() < deadline);
-        sleep_ms(1);
+        nap(1 * MILLISECOND);
     }
     close(fd);
     ck_assert_int_eq(kill(sleeper->pid, SIGKILL), 0);
@@ -228,7 +228,7 @@ check_description(void *argument)
 
     become_user();
     seg = handle_of_scene();
-    expect(answers->info, seg, mapseg_info_new(seg, &information));
+    need_call(answers->info, seg, mapseg_info_new(seg, &information));
     if (answers->info == MAPSEG_OK) {
         ck_assert_ptr_nonnull(information);
         ck_assert_msg(information->verdict == answers->attach, "the verdict is %s: %s",
@@ -300,7 +300,7 @@ check_plant(const struct plant *plant)
 
 START_TEST(squatter_is_met_by_root)
 {
-    enum place place = (enum place)(_i % PLACES);
+    enum place_kind place = (enum place_kind)(_i % PLACES);
 
     set_scene(place, ROOT);
     printf("%s at a %s key\n", plants[_i / PLACES].name, place_names[place]);
@@ -311,7 +311,7 @@ END_TEST
 /* A runtime directory has no other users. */
 START_TEST(squatter_is_met_by_a_user)
 {
-    enum place place = (enum place)(_i % PLACE_RUNTIME);
+    enum place_kind place = (enum place_kind)(_i % PLACE_RUNTIME);
 
     set_scene(place, NOBODY);
     printf("%s at a user's %s key\n", plants[_i / PLACE_RUNTIME].name, place_names[place]);
@@ -327,11 +327,11 @@ START_TEST(segment_that_is_sound)
     mapseg_info *information = NULL;
     mapseg *seg;
 
-    set_scene((enum place)_i, ROOT);
+    set_scene((enum place_kind)_i, ROOT);
     put_segment(scene.path, 0600, ROOT);
     seg = handle_of_scene();
-    expect(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
-    expect(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
+    need_call(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
     ck_assert_int_eq(information->verdict, MAPSEG_OK);
     ck_assert_str_eq(information->verdict_text, "");
     mapseg_info_free(information);
@@ -389,11 +389,12 @@ int
 main(void)
 {
     Suite *suite = new_suite("trust");
-    TCase *test_case = new_case(suite, "squatters", 60);
+    TCase *test_case = new_case(suite, "squatters");
 
-    if (need(is_root() && can_mount(), "only root can leave files of other users in a private "
-                                       "place")) {
-        with_devices = need(can_make_devices(true), "root may not make devices here");
+    if (skip_unless(is_root() && can_mount(),
+                    "only root can leave files of other users in a private "
+                    "place")) {
+        with_devices = skip_unless(can_make_devices(true), "root may not make devices here");
         tcase_add_loop_test(test_case, segment_that_is_sound, 0, PLACES);
         tcase_add_loop_test(test_case, squatter_is_met_by_root, 0, PLANTS * PLACES);
         tcase_add_loop_test(test_case, squatter_is_met_by_a_user, 0, PLANTS * PLACE_RUNTIME);

@@ -114,8 +114,8 @@ leave_segment(void *argument)
     options.mode = 0644;
     options.flags = MAPSEG_PERSISTENT;
     mapseg *seg = handle_for(actor->key);
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
-    expect(MAPSEG_OK, seg, mapseg_write(seg, 0, "mine", 5));
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_write(seg, 0, "mine", 5));
     mapseg_free(seg);
     return 0;
 }
@@ -170,18 +170,18 @@ use_segment(void *argument)
     check_information(seg, actor->is_own);
     check_proof(path, actor->is_own);
     if (!actor->is_own) {
-        expect(MAPSEG_UNTRUSTED, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
+        need_call(MAPSEG_UNTRUSTED, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
         ck_assert(is_one_line(mapseg_error_string(seg)));
         options.flags = MAPSEG_ALLOW_OTHER_OWNER;
     }
-    expect(MAPSEG_OK, seg, mapseg_attach_with(seg, MAPSEG_READ_ONLY, &options));
-    expect(MAPSEG_OK, seg, mapseg_read(seg, 0, text, sizeof text, NULL));
+    need_call(MAPSEG_OK, seg, mapseg_attach_with(seg, MAPSEG_READ_ONLY, &options));
+    need_call(MAPSEG_OK, seg, mapseg_read(seg, 0, text, sizeof text, NULL));
     ck_assert_str_eq(text, "mine");
-    expect(MAPSEG_OK, seg, mapseg_detach(seg));
+    need_call(MAPSEG_OK, seg, mapseg_detach(seg));
     if (actor->is_own) {
-        expect(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
-        expect(MAPSEG_OK, seg, mapseg_lock(seg));
-        expect(MAPSEG_OK, seg, mapseg_unlock(seg));
+        need_call(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
+        need_call(MAPSEG_OK, seg, mapseg_lock(seg));
+        need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
     }
     mapseg_free(seg);
     return 0;
@@ -339,8 +339,8 @@ fail_to_make_segment(void *argument)
     if (!take_part(actor))
         return 2;
     mapseg *seg = handle_for(actor->key);
-    expect(MAPSEG_UNTRUSTED, seg, mapseg_create(seg, DATA_BYTES, MAPSEG_READ_WRITE));
-    expect(MAPSEG_UNTRUSTED, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
+    need_call(MAPSEG_UNTRUSTED, seg, mapseg_create(seg, DATA_BYTES, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_UNTRUSTED, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
     /* It is passed over. */
     ck_assert_int_eq(mapseg_list_new(&list), MAPSEG_OK);
     mapseg_list_free(list);
@@ -375,15 +375,15 @@ int
 main(void)
 {
     Suite *suite = new_suite("unmapped");
-    TCase *group = new_case(suite, "users", 30);
+    TCase *group = new_case(suite, "users");
 
-    if (need(is_root(), "several users take root")) {
+    if (skip_unless(is_root(), "several users take root")) {
         tcase_add_test(group, real_user_of_the_number);
-        if (need(has_views(), "users may have no user namespace here")) {
+        if (skip_unless(has_views(), "users may have no user namespace here")) {
             tcase_add_loop_test(group, segment_of_another_user, 0, 2 * VIEWS * USERS);
             tcase_add_loop_test(group, segment_of_the_same_user, 0, VIEWS * USERS);
             tcase_add_loop_test(group, segment_made_in_a_namespace, 0, VIEWS * USERS);
-            if (need(can_mount(), "no private mounts here")) {
+            if (skip_unless(can_mount(), "no private mounts here")) {
                 tcase_add_loop_test(group, without_proc, 0, VIEWS + 1);
                 tcase_add_loop_test(group, runtime_directory, 0, (VIEWS + 1) * USERS);
             }

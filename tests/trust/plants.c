@@ -71,7 +71,7 @@ use_runtime_directory(const char *name)
 }
 
 void
-set_scene(enum place place, uid_t user)
+set_scene(enum place_kind place, uid_t user)
 {
     char name[KEY_BYTES];
 
@@ -131,7 +131,7 @@ put_segment(const char *path, mode_t mode, uid_t owner)
     snprintf(key, sizeof key, "file:%s", path);
     seg = handle_for(key);
     options.flags = MAPSEG_PERSISTENT | MAPSEG_ALLOW_SHARED_DIRECTORY;
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
     memset(mapseg_data(seg), OWN_BYTE, DATA_BYTES);
     mapseg_free(seg);
     give(path, mode, owner);

@@ -9,7 +9,6 @@
 #include "support.h"
 
 #define ROOT 0
-#define NOBODY 65534
 #define THIRD_USER 65533
 
 #define DATA_BYTES 6000
@@ -34,10 +33,10 @@ struct scene {
 
 extern struct scene scene;
 
-enum place { PLACE_SHM, PLACE_PLAIN, PLACE_FILE, PLACE_RUNTIME, PLACES };
+enum place_kind { PLACE_SHM, PLACE_PLAIN, PLACE_FILE, PLACE_RUNTIME, PLACES };
 
 /** A file system of our own with nothing at the key yet. */
-void set_scene(enum place place, uid_t user);
+void set_scene(enum place_kind place, uid_t user);
 void use_runtime_directory(const char *name);
 void make_directory(const char *path, mode_t mode, uid_t owner);
 mapseg *handle_of_scene(void);

@@ -37,7 +37,7 @@ START_TEST(readers_are_told_of_a_dead_writer)
 {
     struct stage *stage = new_show(DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     pid_t readers[READER_KINDS];
 
     make_change(seg);
@@ -97,7 +97,7 @@ END_TEST
 static void
 lock_for_good(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     need(mapseg_result_owes_unlock(mapseg_lock(seg)));
     atomic_fetch_add(&stage->ready, 1);
@@ -108,7 +108,7 @@ lock_for_good(struct stage *stage)
 START_TEST(owner_who_dies_outside_a_change_hurts_no_reader)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     uint64_t number = 5;
     pid_t owner;
 
@@ -139,8 +139,8 @@ START_TEST(repair_shows_nothing_before_its_end)
     uint64_t next;
 
     let_writer_die(stage);
-    seg = attached_to(stage->place.key);
-    other = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    other = attached(stage->place.key, MAPSEG_READ_WRITE);
     need_result(MAPSEG_OWNER_DIED, mapseg_write_begin(seg));
     need(version_of(header) % 2 == 1);
     next = payload_next_version(seg);
@@ -167,7 +167,7 @@ START_TEST(end_without_repair_leaves_it_to_the_next)
     mapseg *seg;
 
     let_writer_die(stage);
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     for (int round = 0; round < 8; round++) {
         if (round % 2 == 0)
             need_result(MAPSEG_OWNER_DIED, mapseg_write_begin(seg));
@@ -194,7 +194,7 @@ START_TEST(repair_under_the_lock)
 {
     struct stage *stage = new_show(DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     uint64_t version;
 
     make_change(seg);
@@ -224,8 +224,8 @@ START_TEST(repair_begun_under_the_lock)
 {
     struct stage *stage = new_show(DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
-    mapseg *seg = attached_to(stage->place.key);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     let_writer_die(stage);
     need_result(MAPSEG_OWNER_DIED, mapseg_lock(seg));
@@ -247,8 +247,8 @@ END_TEST
 START_TEST(repair_by_writing_ranges)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
     uint64_t number = 5;
 
     let_writer_die(stage);
@@ -271,8 +271,8 @@ START_TEST(write_leaves_a_dead_writers_data_alone)
 {
     struct stage *stage = new_show(DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
-    mapseg *seg = attached_to(stage->place.key);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
     unsigned char before[DATA_BYTES];
     uint64_t number = 12345;
 
@@ -298,7 +298,7 @@ END_TEST
 static void
 repair_and_hang(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     need_result(MAPSEG_OWNER_DIED, mapseg_write_begin(seg));
     payload_fill(mapseg_data(seg), 0, DATA_BYTES / 8, 77);
@@ -314,7 +314,7 @@ START_TEST(repair_that_dies_is_repaired)
 {
     struct stage *stage = new_show(DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     uint64_t before;
 
     let_writer_die(stage);

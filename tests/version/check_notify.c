@@ -77,7 +77,7 @@ START_TEST(a_new_segment_has_a_version)
     set_up(&scene);
     fd = change_fd(scene.seg);
     check_readable(fd);
-    expect(MAPSEG_OK, scene.seg, mapseg_wait(scene.seg, NO_VERSION, &version, 0));
+    need_call(MAPSEG_OK, scene.seg, mapseg_wait(scene.seg, NO_VERSION, &version, 0));
     ck_assert_uint_eq(version, 0);
     check_quiet(fd);
     tear_down(&scene);
@@ -98,11 +98,11 @@ START_TEST(waiting_for_a_known_version_is_an_answer)
     fd = change_fd(scene.seg);
     /* What was given out before does not count. */
     check_readable(fd);
-    expect(MAPSEG_TIMED_OUT, scene.seg, mapseg_wait(scene.seg, known, &version, 0));
+    need_call(MAPSEG_TIMED_OUT, scene.seg, mapseg_wait(scene.seg, known, &version, 0));
     check_quiet(fd);
     tell(&scene.writer, 'w');
     check_readable(fd);
-    expect(MAPSEG_OK, scene.seg, mapseg_wait(scene.seg, known, &version, 0));
+    need_call(MAPSEG_OK, scene.seg, mapseg_wait(scene.seg, known, &version, 0));
     ck_assert_uint_eq(version, known + 2);
     check_quiet(fd);
     tear_down(&scene);
@@ -120,7 +120,7 @@ START_TEST(own_changes_count)
     check_readable(fd);
     (void)give_out(scene.seg, 1);
     check_quiet(fd);
-    expect(MAPSEG_OK, scene.seg, mapseg_write(scene.seg, 100, "x", 1));
+    need_call(MAPSEG_OK, scene.seg, mapseg_write(scene.seg, 100, "x", 1));
     check_readable(fd);
     tear_down(&scene);
 }
@@ -141,11 +141,11 @@ START_TEST(quiet_within_a_change)
     check_readable(fd);
     (void)give_out(scene.seg, 0);
 
-    expect(MAPSEG_OK, scene.seg, mapseg_write_begin(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_read(scene.seg, 0, &count, sizeof count, &version));
+    need_call(MAPSEG_OK, scene.seg, mapseg_write_begin(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_read(scene.seg, 0, &count, sizeof count, &version));
     ck_assert_uint_eq(version % 2, 1);
     check_quiet(fd);
-    expect(MAPSEG_OK, scene.seg, mapseg_write_end(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_write_end(scene.seg));
     check_readable(fd);
     (void)give_out(scene.seg, 0);
     check_quiet(fd);
@@ -165,9 +165,9 @@ START_TEST(other_calls_give_nothing_out)
     version = give_out(scene.seg, 0);
     tell(&scene.writer, 'w');
     check_readable(fd);
-    expect(MAPSEG_OK, scene.seg, mapseg_lock(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_unlock(scene.seg));
-    expect(MAPSEG_OK, scene.seg, mapseg_info_new(scene.seg, &information));
+    need_call(MAPSEG_OK, scene.seg, mapseg_lock(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_unlock(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_info_new(scene.seg, &information));
     mapseg_info_free(information);
     ck_assert(mapseg_read_retry(scene.seg, version));
     ck_assert(is_readable(fd, 0));
@@ -244,10 +244,10 @@ START_TEST(lost_file_is_readable_for_good)
     ck_assert_int_eq(truncate(scene.path, 0), 0);
     check_readable(fd);
     for (int i = 0; i < 3; i++) {
-        expect(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_wait(scene.seg, NO_VERSION, &version, 0));
+        need_call(MAPSEG_FILE_SHRUNK, scene.seg, mapseg_wait(scene.seg, NO_VERSION, &version, 0));
         ck_assert(is_readable(fd, 20));
     }
-    expect(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
+    need_call(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
     (void)unlink(scene.path);
     tear_down(&scene);
 }
@@ -258,7 +258,7 @@ memory_segment(void)
 {
     mapseg *seg = handle_for("memfd:");
 
-    expect(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
     return seg;
 }
 
@@ -268,8 +268,8 @@ reader_of(mapseg *seg)
 {
     mapseg *reader = mapseg_new();
 
-    expect(MAPSEG_OK, reader,
-           mapseg_attach_fd(reader, exported_fd(seg, MAPSEG_READ_ONLY), MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, reader,
+              mapseg_attach_fd(reader, exported_fd(seg, MAPSEG_READ_ONLY), MAPSEG_READ_ONLY));
     return reader;
 }
 
@@ -281,16 +281,16 @@ START_TEST(descriptor_is_quiet_within_a_change)
     int fd = change_fd(reader);
     uint64_t version = 0;
 
-    expect(MAPSEG_OK, reader, mapseg_wait(reader, 1, &version, 0));
+    need_call(MAPSEG_OK, reader, mapseg_wait(reader, 1, &version, 0));
     ck_assert(!is_readable(fd, 0));
-    expect(MAPSEG_OK, seg, mapseg_write(seg, 0, "x", 1));
+    need_call(MAPSEG_OK, seg, mapseg_write(seg, 0, "x", 1));
     check_readable(fd);
-    expect(MAPSEG_OK, seg, mapseg_write_begin(seg));
-    expect(MAPSEG_TIMED_OUT, reader, mapseg_wait(reader, version, NULL, 0));
+    need_call(MAPSEG_OK, seg, mapseg_write_begin(seg));
+    need_call(MAPSEG_TIMED_OUT, reader, mapseg_wait(reader, version, NULL, 0));
     ck_assert(!is_readable(fd, 0));
-    expect(MAPSEG_OK, seg, mapseg_write_end(seg));
+    need_call(MAPSEG_OK, seg, mapseg_write_end(seg));
     check_readable(fd);
-    expect(MAPSEG_OK, reader, mapseg_wait(reader, version, &version, 0));
+    need_call(MAPSEG_OK, reader, mapseg_wait(reader, version, &version, 0));
     ck_assert_uint_eq(version, 4);
     mapseg_free(reader);
     mapseg_free(seg);
@@ -313,10 +313,10 @@ follow(mapseg *seg, int fd, uint64_t count)
             /* Another change has begun since. */
             if (result == MAPSEG_TIMED_OUT)
                 continue;
-            expect(MAPSEG_OK, seg, result);
+            need_call(MAPSEG_OK, seg, result);
             seen = version / 2;
         } else {
-            expect(MAPSEG_OK, seg, mapseg_read(seg, 0, &seen, sizeof seen, &version));
+            need_call(MAPSEG_OK, seg, mapseg_read(seg, 0, &seen, sizeof seen, &version));
         }
         /* Told twice of one: the descriptor was readable without a reason. */
         ck_assert_msg(last == NO_VERSION || version > last, "version %" PRIu64 " after %" PRIu64,
@@ -417,7 +417,7 @@ START_TEST(threads_of_one_handle_give_out)
     tell(&scene.writer, 'r');
     for (int i = 0; i < 3; i++)
         while (atomic_load(&givers[i].last) != 2 * WRITES)
-            sleep_ms(1);
+            nap(1 * MILLISECOND);
     atomic_store(&stop, true);
     for (int i = 0; i < 3; i++) {
         ck_assert_int_eq(pthread_join(givers[i].thread, NULL), 0);
@@ -486,7 +486,7 @@ START_TEST(epoll_of_two_segments)
         int i = round % 2;
 
         tell(&scenes[i].writer, 'w');
-        ck_assert_int_eq(epoll_wait(set, found, 4, PATIENCE * 1000), 1);
+        ck_assert_int_eq(epoll_wait(set, found, 4, HANG_MS), 1);
         ck_assert_uint_eq(found[0].data.u32, (uint32_t)i);
         /* Level-triggered it says so again, edge-triggered not. */
         ck_assert_int_eq(epoll_wait(set, found, 4, 0), i == 0 ? 1 : 0);
@@ -508,10 +508,10 @@ START_TEST(each_version_is_an_edge)
     mapseg *reader = reader_of(seg);
 
     ck_assert_int_eq(epoll_ctl(edges, EPOLL_CTL_ADD, change_fd(reader), &event), 0);
-    ck_assert_int_eq(epoll_wait(edges, &event, 1, PATIENCE * 1000), 1);
+    ck_assert_int_eq(epoll_wait(edges, &event, 1, HANG_MS), 1);
     for (int i = 0; i < 20; i++) {
-        expect(MAPSEG_OK, seg, mapseg_write(seg, 0, "x", 1));
-        ck_assert_int_eq(epoll_wait(edges, &event, 1, PATIENCE * 1000), 1);
+        need_call(MAPSEG_OK, seg, mapseg_write(seg, 0, "x", 1));
+        ck_assert_int_eq(epoll_wait(edges, &event, 1, HANG_MS), 1);
     }
     close(edges);
     mapseg_free(reader);
@@ -524,7 +524,7 @@ END_TEST
 static void
 add_meaning(Suite *suite)
 {
-    TCase *group = new_case(suite, "meaning", 120);
+    TCase *group = new_case(suite, "meaning");
 
     tcase_add_test(group, tells_of_each_change_once);
     tcase_add_test(group, changes_add_up);
@@ -542,7 +542,7 @@ add_meaning(Suite *suite)
 static void
 add_streams(Suite *suite)
 {
-    TCase *group = new_case(suite, "streams", 120);
+    TCase *group = new_case(suite, "streams");
 
     tcase_add_test(group, no_change_is_missed);
     tcase_add_test(group, several_writers_and_readers);

@@ -56,7 +56,7 @@ note_threads(void)
     if (under_sanitizer() && pthread_create(&thread, NULL, note_thread, &number) == 0) {
         pthread_join(thread, NULL);
         while (tgkill(getpid(), number, 0) == 0)
-            sleep_ms(1);
+            nap(1 * MILLISECOND);
     }
     threads_before = count_threads();
 }
@@ -65,12 +65,12 @@ note_threads(void)
 static bool
 has_more_threads(int count)
 {
-    int64_t deadline = now_ns() + PATIENCE * INT64_C(1000000000);
+    int64_t deadline = now_ns() + HANG;
 
     while (count_threads() != threads_before + count) {
         if (now_ns() > deadline)
             return false;
-        sleep_ms(1);
+        nap(1 * MILLISECOND);
     }
     return true;
 }
@@ -110,9 +110,9 @@ START_TEST(detached_handles_have_none)
     ck_assert_int_eq(notify_fd(seg), -1);
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_NOT_ATTACHED);
     ck_assert(is_one_line(mapseg_error_string(seg)));
-    expect(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
     (void)change_fd(seg);
-    expect(MAPSEG_OK, seg, mapseg_detach(seg));
+    need_call(MAPSEG_OK, seg, mapseg_detach(seg));
     ck_assert_int_eq(notify_fd(seg), -1);
     ck_assert_int_eq(mapseg_error(seg), MAPSEG_NOT_ATTACHED);
     mapseg_free(seg);
@@ -164,13 +164,13 @@ START_TEST(detach_takes_thread_and_descriptor_along)
         fd = i % 2 ? quiet_fd(scene.seg) : change_fd(scene.seg);
         ck_assert(has_more_threads(1));
         if (i % 4 == 0)
-            sleep_ms(2);
+            nap(2 * MILLISECOND);
         start = now_ns();
-        expect(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
+        need_call(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
         longest = now_ns() - start > longest ? now_ns() - start : longest;
         ck_assert(has_more_threads(0));
         ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
-        expect(MAPSEG_OK, scene.seg, mapseg_attach(scene.seg, MAPSEG_READ_WRITE));
+        need_call(MAPSEG_OK, scene.seg, mapseg_attach(scene.seg, MAPSEG_READ_WRITE));
         check_footprint(&before, NULL);
     }
     printf("# the longest of 100 detachings took %" PRId64 " us\n", longest / 1000);
@@ -193,8 +193,8 @@ START_TEST(detach_while_others_write)
             check_readable(fd);
         if (i % 3 == 1)
             ignored(mapseg_wait(scene.seg, NO_VERSION, NULL, 1000000));
-        expect(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
-        expect(MAPSEG_OK, scene.seg, mapseg_attach(scene.seg, access_of(i)));
+        need_call(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
+        need_call(MAPSEG_OK, scene.seg, mapseg_attach(scene.seg, access_of(i)));
     }
     ck_assert_int_eq(hear(scene.writer.channel), 'y');
     ck_assert(has_more_threads(0));
@@ -226,7 +226,7 @@ START_TEST(threads_that_ask_first_get_the_same)
     set_up(&scene);
     /* The writer keeps the segment. */
     tell(&scene.writer, 'w');
-    before = count_open_descriptors();
+    before = count_descriptors();
     for (int round = 0; round < 200; round++) {
         struct asker askers[2];
         pthread_barrier_t barrier;
@@ -242,10 +242,10 @@ START_TEST(threads_that_ask_first_get_the_same)
         pthread_barrier_destroy(&barrier);
         ck_assert_int_ge(askers[0].fd, 0);
         ck_assert_int_eq(askers[0].fd, askers[1].fd);
-        ck_assert_int_eq(count_open_descriptors(), before + 1);
+        ck_assert_int_eq(count_descriptors(), before + 1);
         ck_assert(has_more_threads(1));
-        expect(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
-        expect(MAPSEG_OK, scene.seg, mapseg_attach(scene.seg, MAPSEG_READ_WRITE));
+        need_call(MAPSEG_OK, scene.seg, mapseg_detach(scene.seg));
+        need_call(MAPSEG_OK, scene.seg, mapseg_attach(scene.seg, MAPSEG_READ_WRITE));
     }
     tear_down(&scene);
 }
@@ -338,8 +338,8 @@ START_TEST(signals_pass_the_thread_by)
 
     set_up(&scene);
     if (_i == 1) {
-        expect(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
-        expect(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
+        need_call(MAPSEG_OK, scene.seg, mapseg_guard_begin(scene.seg));
+        need_call(MAPSEG_OK, scene.seg, mapseg_guard_end(scene.seg));
     }
     ck_assert_int_eq(sigaction(SIGUSR1, &action, NULL), 0);
     fd = quiet_fd(scene.seg);
@@ -355,7 +355,7 @@ START_TEST(signals_pass_the_thread_by)
     sigaddset(&usr1, SIGUSR1);
     ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, &usr1, NULL), 0);
     ck_assert_int_eq(kill(getpid(), SIGUSR1), 0);
-    sleep_ms(50);
+    nap(50 * MILLISECOND);
     ck_assert_int_eq(signals, 0);
     ck_assert_int_eq(pthread_sigmask(SIG_UNBLOCK, &usr1, NULL), 0);
     ck_assert_int_eq(signals, 1);
@@ -386,11 +386,11 @@ ask_again(void *argument)
     if (fcntl(inheritance->fd, F_GETFD) != -1)
         return 1;
     fd = notify_fd(inheritance->seg);
-    if (fd < 0 || !has_more_threads(1) || !is_readable(fd, PATIENCE * 1000) ||
+    if (fd < 0 || !has_more_threads(1) || !is_readable(fd, HANG_MS) ||
         mapseg_read(inheritance->seg, 0, &count, sizeof count, NULL) != MAPSEG_OK ||
         is_readable(fd, 100))
         return 2;
-    if (!write_once(inheritance->seg) || !is_readable(fd, PATIENCE * 1000))
+    if (!write_once(inheritance->seg) || !is_readable(fd, HANG_MS))
         return 3;
     mapseg_free(inheritance->seg);
     return has_more_threads(0) && fcntl(fd, F_GETFD) == -1 ? WELL : 4;
@@ -436,8 +436,8 @@ START_TEST(child_leaves_at_once)
     unique_key(key);
     inheritance.seg = handle_for(key);
     options.flags = _i == 0 ? 0 : MAPSEG_NO_FORK;
-    expect(MAPSEG_OK, inheritance.seg,
-           mapseg_create_with(inheritance.seg, SIZE, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, inheritance.seg,
+              mapseg_create_with(inheritance.seg, SIZE, MAPSEG_READ_WRITE, &options));
     inheritance.fd = quiet_fd(inheritance.seg);
     for (int i = 0; i < 20; i++)
         ck_assert_int_eq(in_child(free_at_once, &inheritance), WELL);
@@ -493,7 +493,7 @@ START_TEST(fork_while_another_thread_asks)
     void *failed;
 
     unique_key(key);
-    leave_persistent(key, SIZE);
+    leave_persistent(key, SIZE, 0);
     inheritance.seg = attached(key, MAPSEG_READ_WRITE);
     ck_assert_int_eq(pthread_create(&thread, NULL, ask_always, inheritance.seg), 0);
     for (int i = 0; i < 600; i++)
@@ -501,7 +501,7 @@ START_TEST(fork_while_another_thread_asks)
     atomic_store(&stop_asking, true);
     ck_assert_int_eq(pthread_join(thread, &failed), 0);
     ck_assert_ptr_null(failed);
-    expect(MAPSEG_OK, inheritance.seg, mapseg_remove(inheritance.seg));
+    need_call(MAPSEG_OK, inheritance.seg, mapseg_remove(inheritance.seg));
     mapseg_free(inheritance.seg);
 }
 END_TEST
@@ -517,18 +517,18 @@ START_TEST(reader_of_a_sealed_file)
     uint64_t count;
     int given, fd;
 
-    expect(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, SIZE, MAPSEG_READ_WRITE));
     given = exported_fd(seg, MAPSEG_READ_ONLY);
     ck_assert_msg(given >= 0, "%s", mapseg_error_string(seg));
     snprintf(key, sizeof key, "memfd:%d", given);
     reader = attached(key, MAPSEG_READ_ONLY);
     close(given);
-    expect(MAPSEG_PERMISSION_DENIED, reader, mapseg_lock(reader));
+    need_call(MAPSEG_PERMISSION_DENIED, reader, mapseg_lock(reader));
     fd = quiet_fd(reader);
     for (uint64_t i = 1; i <= 50; i++) {
         ck_assert(write_once(seg));
         check_readable(fd);
-        expect(MAPSEG_OK, reader, mapseg_read(reader, 0, &count, sizeof count, NULL));
+        need_call(MAPSEG_OK, reader, mapseg_read(reader, 0, &count, sizeof count, NULL));
         ck_assert_uint_eq(count, i);
         ck_assert(!is_readable(fd, i % 10 == 0 ? 50 : 0));
     }
@@ -543,7 +543,7 @@ END_TEST
 static void
 add_life(Suite *suite)
 {
-    TCase *group = new_case(suite, "life", 120);
+    TCase *group = new_case(suite, "life");
 
     tcase_add_checked_fixture(group, note_threads, NULL);
     tcase_add_test(group, one_descriptor_for_a_handle);
@@ -553,7 +553,8 @@ add_life(Suite *suite)
     tcase_add_test(group, detach_while_others_write);
     tcase_add_test(group, threads_that_ask_first_get_the_same);
     tcase_add_loop_test(group, signals_pass_the_thread_by, 0, 2);
-    if (need(!under_race_detector(), "a race detector lets no child of threads start a thread"))
+    if (skip_unless(!under_race_detector(),
+                    "a race detector lets no child of threads start a thread"))
         tcase_add_test(group, child_asks_again);
     tcase_add_loop_test(group, child_leaves_at_once, 0, 2);
     tcase_add_test(group, fork_while_another_thread_asks);

@@ -39,7 +39,7 @@ START_TEST(ranges_outside_the_data)
         {0, SIZE_MAX, MAPSEG_INVALID_ARGUMENT},
     };
     struct stage *stage = new_show(1000);
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     struct mapseg_header *header = map_header(stage->place.path);
     char copy[1000] = {0};
 
@@ -72,7 +72,7 @@ END_TEST
 START_TEST(bytes_are_copied_exactly)
 {
     struct stage *stage = new_show(1000);
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     unsigned char truth[1000] = {0};
     unsigned char copy[1000];
     uint32_t random = 88172645;
@@ -103,7 +103,7 @@ END_TEST
 START_TEST(handles_that_are_not_attached)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = handle_of(stage->place.key);
+    mapseg *seg = handle_for(stage->place.key);
     uint64_t version = 77;
     char byte = 0;
 
@@ -129,8 +129,8 @@ END_TEST
 START_TEST(reading_in_place)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
     uint64_t version = 1;
 
     need_result(MAPSEG_OK, mapseg_read_begin(other, &version));
@@ -210,7 +210,7 @@ read_fast_clock(void)
 START_TEST(reading_much_gives_up_in_time)
 {
     struct stage *stage = new_show(TRAP_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     mapseg *reader = mapseg_new();
     const struct msi_os_operations healthy = msi_os;
 
@@ -235,9 +235,9 @@ END_TEST
 START_TEST(reading_keeps_writers_away_at_last)
 {
     struct stage *stage = new_show(TRAP_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
-    mapseg *reader =
-        in_memory ? attached_to(stage->place.key) : reader_at(&stage->place, READER_READ_ONLY);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *reader = in_memory ? attached(stage->place.key, MAPSEG_READ_WRITE)
+                               : reader_at(&stage->place, READER_READ_ONLY);
     uint64_t version;
 
     memset(mapseg_data(seg), 'x', TRAP_BYTES);

@@ -17,7 +17,7 @@
 START_TEST(look_at_an_own_change_that_is_gone)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, LARGE_BYTES, 0);
+    mapseg *seg = created(stage->place.key, LARGE_BYTES);
     uint64_t version;
     char byte;
 
@@ -33,7 +33,7 @@ END_TEST
 START_TEST(data_alone_is_gone)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = created_at(stage->place.key, LARGE_BYTES, 0);
+    mapseg *seg = created(stage->place.key, LARGE_BYTES);
     mapseg *waiter = reader_at(&stage->place, READER_READ_ONLY);
     struct pollfd event = {.fd = notify_fd(waiter), .events = POLLIN};
     uint64_t version;
@@ -162,20 +162,13 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("shrunk");
-    TCase *named = suite_case(suite, "named");
-    SRunner *runner;
-    int failures;
+    Suite *suite = new_suite("shrunk");
+    TCase *named = new_case(suite, "named");
 
-    suite_begin("shrunk");
     tcase_add_test(named, look_at_an_own_change_that_is_gone);
     tcase_add_test(named, data_alone_is_gone);
     for (int i = 0; i < SHRINK_WAYS * READER_KINDS; i++)
         if (i % READER_KINDS < count_kinds())
             tcase_add_loop_test(named, file_shrinks, i, i + 1);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return suite_end(failures);
+    return run_suite(suite);
 }

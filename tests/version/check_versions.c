@@ -13,7 +13,7 @@
 START_TEST(versions_begin_at_zero_and_grow)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     struct mapseg_header *header = map_header(stage->place.path);
     mapseg_info *information;
     uint64_t version = 1;
@@ -40,7 +40,7 @@ END_TEST
 START_TEST(lock_alone_is_no_change)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     need_result(MAPSEG_OK, mapseg_lock(seg));
     need_number(0, version_read(seg));
@@ -74,8 +74,7 @@ watch_versions(struct stage *stage)
         wait = !wait;
         need_result(MAPSEG_OK, mapseg_read_for(seg, 0, copy, sizeof(copy), &version, HANG));
         if (version % 2 != 0 || version < last || !payload_is(copy, sizeof(copy), version))
-            broken(__FILE__, __LINE__, "%" PRIx64 " with data of %" PRIx64 " after %" PRIx64,
-                   version, copy[0], last);
+            broken("%" PRIx64 " with data of %" PRIx64 " after %" PRIx64, version, copy[0], last);
         last = version;
     }
     need_number((int64_t)need_whole(seg), (int64_t)version_read(seg));
@@ -93,7 +92,7 @@ START_TEST(low_half_overflows)
 
     start_all(watch_versions, stage, readers);
     await(&stage->ready, count_kinds());
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     for (uint64_t round = 0; round < EDGE_ROUNDS; round++) {
         need_result(MAPSEG_OK, mapseg_write_begin(seg));
         set_version(header, round << 32 | UINT64_C(0xfffffff9));
@@ -120,7 +119,7 @@ START_TEST(writer_dies_at_the_edge)
                                      UINT64_C(0x7ffffffffffffffe), UINT64_C(0x5fffffffe)};
     struct stage *stage = new_show(DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     for (size_t i = 0; i < sizeof(edges) / sizeof(*edges); i++) {
         set_version(header, edges[i]);
@@ -143,7 +142,7 @@ START_TEST(odd_version_of_nobody)
 {
     struct stage *stage = new_show(DATA_BYTES);
     struct mapseg_header *header = map_header(stage->place.path);
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     uint64_t version = 77;
     mapseg_result result;
 

@@ -69,7 +69,7 @@ wait_once(struct stage *stage)
 static struct watch *
 new_watch(void)
 {
-    struct watch *watch = share(sizeof(*watch));
+    struct watch *watch = shared_memory(sizeof(*watch));
 
     new_place(&watch->stage.place);
     make_show(&watch->stage, DATA_BYTES, 0);
@@ -112,7 +112,7 @@ need_woken(struct watch *watch, const pid_t *waiters, mapseg_result result, uint
 START_TEST(looking_without_waiting)
 {
     struct watch *watch = new_watch();
-    mapseg *seg = attached_to(watch->stage.place.key);
+    mapseg *seg = attached(watch->stage.place.key, MAPSEG_READ_WRITE);
     uint64_t version = 77;
 
     need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, 0, &version, 0));
@@ -141,7 +141,7 @@ END_TEST
 START_TEST(every_change_wakes)
 {
     struct watch *watch = new_watch();
-    mapseg *seg = attached_to(watch->stage.place.key);
+    mapseg *seg = attached(watch->stage.place.key, MAPSEG_READ_WRITE);
     uint64_t number = 5;
     uint64_t version = 1;
     pid_t waiters[READER_KINDS];
@@ -173,7 +173,7 @@ END_TEST
 START_TEST(nothing_else_ends_a_wait)
 {
     struct watch *watch = new_watch();
-    mapseg *seg = attached_to(watch->stage.place.key);
+    mapseg *seg = attached(watch->stage.place.key, MAPSEG_READ_WRITE);
     pid_t waiters[READER_KINDS];
 
     start_sleepers(watch, 0, HANG, waiters);
@@ -202,7 +202,7 @@ END_TEST
 START_TEST(odd_number_asks_for_the_version)
 {
     struct watch *watch = new_watch();
-    mapseg *seg = attached_to(watch->stage.place.key);
+    mapseg *seg = attached(watch->stage.place.key, MAPSEG_READ_WRITE);
     pid_t waiters[READER_KINDS];
 
     start_waiters(watch, 1, -1, waiters);
@@ -221,7 +221,7 @@ START_TEST(all_64_bits_count)
 {
     struct watch *watch = new_watch();
     struct mapseg_header *header = map_header(watch->stage.place.path);
-    mapseg *seg = attached_to(watch->stage.place.key);
+    mapseg *seg = attached(watch->stage.place.key, MAPSEG_READ_WRITE);
     uint64_t version = 77;
     pid_t waiters[READER_KINDS];
 
@@ -322,7 +322,7 @@ START_TEST(all_are_woken)
         next_kind = (enum reader_kind)(i % count_kinds());
         waiters[i] = start(wait_for_all, stage);
     }
-    seg = attached_to(stage->place.key);
+    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     for (int round = 1; round <= CROWD_ROUNDS; round++) {
         int64_t begun;
 
@@ -330,11 +330,11 @@ START_TEST(all_are_woken)
         prepare_end(stage, seg, _i);
         for (int i = 0; i < CROWD; i++)
             need_asleep(waiters[i]);
-        begun = now();
+        begun = now_ns();
         ends[_i](seg);
         await(&stage->ready, CROWD * (round + 1));
-        if (now() - begun < best)
-            best = now() - begun;
+        if (now_ns() - begun < best)
+            best = now_ns() - begun;
     }
     (void)printf("wait: %d processes were awake within %" PRId64 " us\n", CROWD,
                  best / MICROSECOND);
@@ -371,7 +371,7 @@ START_TEST(dead_writer_ends_a_wait)
 {
     struct watch *watch = new_watch();
     struct mapseg_header *header = map_header(watch->stage.place.path);
-    mapseg *seg = attached_to(watch->stage.place.key);
+    mapseg *seg = attached(watch->stage.place.key, MAPSEG_READ_WRITE);
     int64_t begun;
     pid_t waiters[READER_KINDS];
 
@@ -379,11 +379,11 @@ START_TEST(dead_writer_ends_a_wait)
     start_waiters(watch, 0, SHORT, waiters);
     need_woken(watch, waiters, MAPSEG_OWNER_DIED, 0);
     need_number(1, version_of(header) % 2);
-    begun = now();
+    begun = now_ns();
     start_sleepers(watch, 0, -1, waiters);
     need_woken(watch, waiters, MAPSEG_OWNER_DIED, 0);
     /* Another process had time to repair it. */
-    need(now() - begun > SECOND / 2);
+    need(now_ns() - begun > SECOND / 2);
     repair(seg);
     need_number(0, lock_word(header));
     mapseg_free(seg);
@@ -395,7 +395,7 @@ END_TEST
 START_TEST(writer_dies_during_a_wait)
 {
     struct watch *watch = new_watch();
-    mapseg *seg = attached_to(watch->stage.place.key);
+    mapseg *seg = attached(watch->stage.place.key, MAPSEG_READ_WRITE);
     pid_t writer;
     pid_t waiters[READER_KINDS];
 
@@ -454,11 +454,11 @@ wait_under_fire(struct stage *stage)
 
     interrupt_often(1000);
     while (atomic_load(&signals) < ENOUGH_SIGNALS) {
-        int64_t begun = now();
+        int64_t begun = now_ns();
 
         need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, 0, &version, 400 * MILLISECOND));
         need_number(0, version);
-        need(now() - begun >= 400 * MILLISECOND);
+        need(now_ns() - begun >= 400 * MILLISECOND);
     }
     atomic_fetch_add(&stage->ready, 1);
     need_result(MAPSEG_OK, mapseg_wait(seg, 0, &version, -1));
@@ -480,7 +480,7 @@ wait_under_fire(struct stage *stage)
 static void
 hold_for_good(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     need_result(MAPSEG_OK, mapseg_write_begin(seg));
     atomic_fetch_add(&stage->ready, 1);
@@ -492,7 +492,7 @@ START_TEST(signals_neither_end_nor_extend_a_wait)
 {
     struct watch *watch = new_watch();
     struct stage *stage = &watch->stage;
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     int kinds = count_kinds();
     pid_t waiters[READER_KINDS];
     pid_t writer;
@@ -596,14 +596,13 @@ START_TEST(forked_child_waits)
 {
     struct watch *watch = new_watch();
     struct stage *stage = &watch->stage;
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     uint64_t version = 77;
     pid_t child;
 
     need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, 0, NULL, 1));
     child = fork();
     if (child == 0) {
-        become_child();
         atomic_fetch_add(&stage->ready, 1);
         need_result(MAPSEG_OK, mapseg_wait(seg, 0, &version, -1));
         need_number(2, version);
@@ -650,7 +649,7 @@ take_turns(mapseg *seg, uint64_t first)
 static void
 take_second_turns(struct stage *stage)
 {
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     need_wakes_from_now_on();
     take_turns(seg, 2);
@@ -662,7 +661,7 @@ START_TEST(two_take_turns)
 {
     struct watch *watch = new_watch();
     pid_t other = start(take_second_turns, &watch->stage);
-    mapseg *seg = attached_to(watch->stage.place.key);
+    mapseg *seg = attached(watch->stage.place.key, MAPSEG_READ_WRITE);
     uint64_t turns;
 
     need_wakes_from_now_on();
@@ -680,9 +679,9 @@ END_TEST
 
 /** All tests, once on files with a name and once on memory files. */
 static TCase *
-new_case(Suite *suite, const char *name, bool memory)
+new_case_of(Suite *suite, const char *name, bool memory)
 {
-    TCase *tcase = suite_case(suite, name);
+    TCase *tcase = new_case(suite, name);
 
     if (memory)
         tcase_add_checked_fixture(tcase, use_memory_files, NULL);
@@ -692,7 +691,7 @@ new_case(Suite *suite, const char *name, bool memory)
 static void
 add_cases(Suite *suite, bool memory)
 {
-    TCase *tcase = new_case(suite, memory ? "woken, in memory" : "woken", memory);
+    TCase *tcase = new_case_of(suite, memory ? "woken, in memory" : "woken", memory);
 
     tcase_add_test(tcase, looking_without_waiting);
     tcase_add_test(tcase, every_change_wakes);
@@ -703,10 +702,10 @@ add_cases(Suite *suite, bool memory)
     tcase_add_test(tcase, wake_that_never_came);
     tcase_add_test(tcase, forked_child_waits);
     tcase_add_test(tcase, two_take_turns);
-    tcase = new_case(suite, memory ? "deaths, in memory" : "deaths", memory);
+    tcase = new_case_of(suite, memory ? "deaths, in memory" : "deaths", memory);
     tcase_add_test(tcase, dead_writer_ends_a_wait);
     tcase_add_test(tcase, writer_dies_during_a_wait);
-    tcase = new_case(suite, memory ? "time, in memory" : "time", memory);
+    tcase = new_case_of(suite, memory ? "time, in memory" : "time", memory);
     tcase_add_test(tcase, signals_neither_end_nor_extend_a_wait);
     tcase_add_test(tcase, waiting_burns_nothing);
 }
@@ -714,16 +713,9 @@ add_cases(Suite *suite, bool memory)
 int
 main(void)
 {
-    Suite *suite = suite_create("wait");
-    SRunner *runner;
-    int failures;
+    Suite *suite = new_suite("wait");
 
-    suite_begin("wait");
     add_cases(suite, false);
     add_cases(suite, true);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return suite_end(failures);
+    return run_suite(suite);
 }

@@ -14,8 +14,8 @@
 START_TEST(change_under_a_lock_that_is_held)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
     struct mapseg_header *header = map_header(stage->place.path);
 
     need_result(MAPSEG_OK, mapseg_lock_for(seg, SHORT));
@@ -36,8 +36,8 @@ END_TEST
 START_TEST(write_under_a_lock_that_is_held)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
     uint64_t number = 5;
 
     need_result(MAPSEG_OK, mapseg_lock(seg));
@@ -58,8 +58,8 @@ END_TEST
 START_TEST(change_within_a_change)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
     struct mapseg_header *header = map_header(stage->place.path);
     uint64_t number = 5;
 
@@ -86,8 +86,8 @@ END_TEST
 START_TEST(end_without_the_lock_changes_nothing)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
     struct mapseg_header *header = map_header(stage->place.path);
     struct mapseg_header before = *header;
 
@@ -110,8 +110,8 @@ END_TEST
 START_TEST(unlock_publishes_the_change)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     for (uint64_t round = 1; round <= 3; round++) {
         need_result(MAPSEG_OK, mapseg_write_begin(seg));
@@ -129,8 +129,8 @@ END_TEST
 START_TEST(consistent_within_a_change_shows_nothing)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     need_result(MAPSEG_OK, mapseg_write_begin(seg));
     payload_fill(mapseg_data(seg), 0, DATA_BYTES / 2, 2);
@@ -149,8 +149,8 @@ END_TEST
 START_TEST(detach_abandons_the_change)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     for (int round = 0; round < 3; round++) {
         need_result(MAPSEG_OK, mapseg_write_begin(seg));
@@ -160,7 +160,7 @@ START_TEST(detach_abandons_the_change)
             need_result(MAPSEG_OK, mapseg_attach(seg, MAPSEG_READ_WRITE));
         } else {
             mapseg_free(seg);
-            seg = attached_to(stage->place.key);
+            seg = attached(stage->place.key, MAPSEG_READ_WRITE);
         }
         need_unreadable(other, MAPSEG_OWNER_DIED);
         repair(round == 2 ? seg : other);
@@ -176,8 +176,8 @@ END_TEST
 START_TEST(plain_lock_released_by_detach_hurts_no_reader)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
 
     make_change(seg);
     need_result(MAPSEG_OK, mapseg_lock(seg));
@@ -225,7 +225,7 @@ run_thread(void *(*body)(void *argument), void *argument)
 START_TEST(writer_alone_reads_its_own_work)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     uint64_t version = 0;
     uint64_t number = 5;
 
@@ -249,7 +249,7 @@ START_TEST(read_only_handle_changes_nothing)
 {
     struct stage *stage = new_show(DATA_BYTES);
     mapseg *seg = reader_at(&stage->place, READER_READ_ONLY);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
     struct mapseg_header *header = map_header(stage->place.path);
     uint64_t number = 5;
 
@@ -334,7 +334,6 @@ fork_child(void (*body)(struct stage *stage, mapseg *seg), struct stage *stage, 
     pid_t child = fork();
 
     if (child == 0) {
-        become_child();
         body(stage, seg);
         _exit(0);
     }
@@ -345,8 +344,8 @@ fork_child(void (*body)(struct stage *stage, mapseg *seg), struct stage *stage, 
 START_TEST(fork_within_a_change)
 {
     struct stage *stage = new_show(DATA_BYTES);
-    mapseg *seg = attached_to(stage->place.key);
-    mapseg *other = attached_to(stage->place.key);
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg *other = attached(stage->place.key, MAPSEG_READ_WRITE);
     pid_t child;
 
     need_result(MAPSEG_OK, mapseg_write_begin(seg));
@@ -383,7 +382,7 @@ add_all(TCase *tcase, bool memory)
     tcase_add_test(tcase, plain_lock_released_by_detach_hurts_no_reader);
     tcase_add_test(tcase, writer_alone_reads_its_own_work);
     tcase_add_test(tcase, read_only_handle_changes_nothing);
-    if (have_strangers())
+    if (is_root())
         tcase_add_test(tcase, stranger_changes_nothing);
     tcase_add_test(tcase, fork_within_a_change);
 }

@@ -41,7 +41,7 @@ void tear_down(struct scene *scene);
 /** Whether the descriptor says within that time that there is a version. */
 bool is_readable(int fd, int milliseconds);
 
-#define check_readable(fd) ck_assert_msg(is_readable(fd, PATIENCE * 1000), "not readable")
+#define check_readable(fd) ck_assert_msg(is_readable(fd, HANG_MS), "not readable")
 /** Neither now nor in a while: nothing is on its way. */
 #define check_quiet(fd) ck_assert_msg(!is_readable(fd, 100), "readable, without a change")
 

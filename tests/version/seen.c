@@ -38,19 +38,12 @@ need_free(mapseg *seg)
 int
 run_in_memory_and_named(const char *name, void (*add)(TCase *tcase, bool memory))
 {
-    Suite *suite = suite_create(name);
-    TCase *memory = suite_case(suite, "in memory");
-    TCase *named = suite_case(suite, "named");
-    SRunner *runner;
-    int failures;
+    Suite *suite = new_suite(name);
+    TCase *memory = new_case(suite, "in memory");
+    TCase *named = new_case(suite, "named");
 
-    suite_begin(name);
     tcase_add_checked_fixture(memory, use_memory_files, NULL);
     add(memory, true);
     add(named, false);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return suite_end(failures);
+    return run_suite(suite);
 }
