@@ -69,6 +69,7 @@ scripts += \
 	tests/tool_json.sh \
 	tests/tool_lock.sh \
 	tests/tool_ls.sh \
+	tests/tool_messages.sh \
 	tests/tool_names.sh \
 	tests/tool_output.sh \
 	tests/tool_progress.sh \
