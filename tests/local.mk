@@ -303,6 +303,7 @@ scripts += \
 	tests/tool/json.sh \
 	tests/tool/lock.sh \
 	tests/tool/ls.sh \
+	tests/tool/messages.sh \
 	tests/tool/names.sh \
 	tests/tool/output.sh \
 	tests/tool/progress.sh \

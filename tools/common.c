@@ -403,7 +403,7 @@ attach_or_create(mapseg *seg, size_t size, mapseg_access access, const mapseg_op
     mapseg_options options = *make;
     const mapseg_options visit = visit_options();
     /* A new memory file would end with this command. */
-    if (strcmp(mapseg_native_key(seg), "memfd:") == 0)
+    if (strncmp(mapseg_native_key(seg), "memfd:", strlen("memfd:")) == 0)
         return mapseg_attach_with(seg, access, &options);
     options.minimum_size = 1;
     options.flags |= make->user_tag ? MAPSEG_REQUIRE_TAG : MAPSEG_KEEP_NAME;

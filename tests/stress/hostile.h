@@ -36,13 +36,8 @@ uint32_t draw(uint32_t below);
 
 /* --------------------------------------------------------- the place -- */
 
-/** A /dev/shm of this process and its children alone, of that size. */
-void use_tiny_shm(const char *options);
-
 /** Takes all that is left of the file system. */
 void fill_up(void);
-
-void become_nobody(void);
 
 /* ----------------------------------------------------- calls in time -- */
 
