@@ -1,4 +1,5 @@
 # doc/local.mk - what users read.
+# SPDX-License-Identifier: MIT
 
 manual_pages = \
 	doc/mapseg_guard_begin.3 \

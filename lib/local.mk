@@ -1,4 +1,5 @@
 # lib/local.mk - the library.
+# SPDX-License-Identifier: MIT
 
 # All of lib/, also for tests that look behind the interface and for the
 # 32-bit build of the tests.

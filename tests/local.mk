@@ -7,6 +7,7 @@
 # To add tests/tool/foo.sh:       scripts += tests/tool/foo.sh   (executable)
 # A suite of internals also: tests_lock_check_foo_LDADD = $(internals_libraries)
 # A program that scripts or suites start: check_PROGRAMS += tests/stress/helper
+# SPDX-License-Identifier: MIT
 
 suites =
 scripts =

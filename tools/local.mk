@@ -1,4 +1,5 @@
 # tools/local.mk - the mapseg command.
+# SPDX-License-Identifier: MIT
 
 if TOOLS
 bin_PROGRAMS += tools/mapseg

@@ -23,10 +23,10 @@ static const struct peer *const all_peers[] = {
     &peer_limit, &peer_mapseg, &peer_mapseg_fair, &peer_glibc, &peer_glibc_robust, &peer_semaphore,
     &peer_boost, &peer_qt,     &peer_sysv,        &peer_ofd,   &peer_spin,
 };
-static const size_t all_peer_count = sizeof(all_peers) / sizeof(all_peers[0]);
+static const size_t all_peer_count = sizeof all_peers / sizeof all_peers[0];
 
 static const struct memory *const all_memories[] = {&memory_bare, &memory_mapseg, &memory_qt};
-static const size_t all_memory_count = sizeof(all_memories) / sizeof(all_memories[0]);
+static const size_t all_memory_count = sizeof all_memories / sizeof all_memories[0];
 
 /** The measures in the order in which they run. */
 static const struct {
@@ -45,7 +45,7 @@ static const struct {
     {"message", MEASURE_MESSAGE, measure_message},
     {"calls", MEASURE_CALLS, measure_calls},
 };
-static const size_t measure_count = sizeof(measures) / sizeof(measures[0]);
+static const size_t measure_count = sizeof measures / sizeof measures[0];
 
 static const struct effort moderate = {
     .pair_rounds = 200,
@@ -312,7 +312,7 @@ is_fast_enough(const struct report *report)
                 ours->ratio, PAIR_RATIO_MOST);
         good = false;
     }
-    for (size_t i = 0; i < sizeof(rivals) / sizeof(rivals[0]); i++) {
+    for (size_t i = 0; i < sizeof rivals / sizeof rivals[0]; i++) {
         const struct row *rival = find_row(&report->pair, rivals[i]);
         if (rival == NULL || ours->ratio < rival->ratio)
             continue;
@@ -338,7 +338,7 @@ check(const struct choice *choice, struct report *report)
 int
 main(int argc, char **argv)
 {
-    struct report *report = share_memory(sizeof(*report));
+    struct report *report = share_memory(sizeof *report);
     struct choice choice = {.peer_count = 0};
     struct request request = parse_command_line(argc, argv);
     bool good;

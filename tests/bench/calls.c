@@ -85,7 +85,7 @@ write_range(void *state, long count)
     static const char from[WRITTEN_BYTES];
 
     for (; count > 0; count--) {
-        if (mapseg_write(state, 0, from, sizeof(from)) != MAPSEG_OK)
+        if (mapseg_write(state, 0, from, sizeof from) != MAPSEG_OK)
             return false;
     }
     return true;
@@ -141,19 +141,19 @@ send_file(const struct passing *passing, int file)
         char bytes[CMSG_SPACE(sizeof(int))];
     } control = {.bytes = {0}};
     char message[SHORT_MESSAGE_BYTES] = {0};
-    struct iovec part = {message, sizeof(message)};
+    struct iovec part = {message, sizeof message};
     struct msghdr letter = {
         .msg_iov = &part,
         .msg_iovlen = 1,
         .msg_control = &control,
-        .msg_controllen = sizeof(control),
+        .msg_controllen = sizeof control,
     };
 
     control.header.cmsg_level = SOL_SOCKET;
     control.header.cmsg_type = SCM_RIGHTS;
     control.header.cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(&control.header), &file, sizeof(file));
-    return sendmsg(passing->sockets[0], &letter, MSG_NOSIGNAL) == (ssize_t)sizeof(message);
+    memcpy(CMSG_DATA(&control.header), &file, sizeof file);
+    return sendmsg(passing->sockets[0], &letter, MSG_NOSIGNAL) == (ssize_t)sizeof message;
 }
 
 static int
@@ -164,18 +164,18 @@ receive_file(const struct passing *passing)
         char bytes[CMSG_SPACE(sizeof(int))];
     } control = {.bytes = {0}};
     char message[SHORT_MESSAGE_BYTES];
-    struct iovec part = {message, sizeof(message)};
+    struct iovec part = {message, sizeof message};
     struct msghdr letter = {
         .msg_iov = &part,
         .msg_iovlen = 1,
         .msg_control = &control,
-        .msg_controllen = sizeof(control),
+        .msg_controllen = sizeof control,
     };
     int file = -1;
 
-    if (recvmsg(passing->sockets[1], &letter, MSG_CMSG_CLOEXEC) == (ssize_t)sizeof(message) &&
+    if (recvmsg(passing->sockets[1], &letter, MSG_CMSG_CLOEXEC) == (ssize_t)sizeof message &&
         control.header.cmsg_type == SCM_RIGHTS)
-        memcpy(&file, CMSG_DATA(&control.header), sizeof(file));
+        memcpy(&file, CMSG_DATA(&control.header), sizeof file);
     return file;
 }
 
@@ -212,7 +212,7 @@ pass_reopened(void *state, long count)
     const struct passing *passing = state;
     char path[64];
 
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", passing->file);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", passing->file);
     for (; count > 0; count--) {
         int file = open(path, O_RDWR | O_CLOEXEC);
         bool good = file >= 0 && pass_file(passing, file);
@@ -257,7 +257,7 @@ open_subjects(struct subjects *subjects)
     struct passing *passing = &subjects->passing;
 
     *subjects = (struct subjects){.passing = {.sockets = {-1, -1}, .file = -1}};
-    subjects->word = share_memory(sizeof(*subjects->word));
+    subjects->word = share_memory(sizeof *subjects->word);
     subjects->memfd = segment_new(SEGMENT_MEMFD, SEGMENT_BYTES);
     subjects->named = segment_new(SEGMENT_NAMED, SEGMENT_BYTES);
     passing->file = memfd_create("bench", MFD_CLOEXEC);
@@ -284,12 +284,12 @@ close_subjects(struct subjects *subjects)
     mapseg_free(passing->receiver);
     mapseg_free(subjects->memfd);
     mapseg_free(subjects->named);
-    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         if (files[i] >= 0)
             close(files[i]);
     }
     if (subjects->word != NULL)
-        unshare_memory(subjects->word, sizeof(*subjects->word));
+        unshare_memory(subjects->word, sizeof *subjects->word);
 }
 
 static struct headed_table *
@@ -318,7 +318,7 @@ compare_changes(struct report *report, struct subjects *subjects)
     };
     struct headed_table *calls = new_table(report, "change", "A change that nobody waits for", 1);
 
-    return interleave(runners, sizeof(runners) / sizeof(runners[0]), report->effort.call_rounds,
+    return interleave(runners, sizeof runners / sizeof runners[0], report->effort.call_rounds,
                       TURN_NS, &calls->table);
 }
 
@@ -343,7 +343,7 @@ compare_sections(void *argument)
     struct headed_table *calls =
         new_table(report, "access", "An access section: mapseg_guard_begin and _end", 1);
 
-    return interleave(runners, sizeof(runners) / sizeof(runners[0]), report->effort.call_rounds,
+    return interleave(runners, sizeof runners / sizeof runners[0], report->effort.call_rounds,
                       TURN_NS, &calls->table);
 }
 
@@ -365,7 +365,7 @@ compare_passing(struct report *report, struct subjects *subjects)
     struct headed_table *calls =
         new_table(report, "pass", "Passing a segment over a Unix socket, and leaving it", 1e3);
 
-    return interleave(runners, sizeof(runners) / sizeof(runners[0]), report->effort.call_rounds,
+    return interleave(runners, sizeof runners / sizeof runners[0], report->effort.call_rounds,
                       TURN_NS, &calls->table);
 }
 

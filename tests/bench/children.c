@@ -120,7 +120,7 @@ unshare_memory(void *memory, size_t bytes)
 int
 usable_cpus(void)
 {
-    if (cpu_count > 0 || sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
+    if (cpu_count > 0 || sched_getaffinity(0, sizeof allowed, &allowed) != 0)
         return cpu_count;
     for (size_t cpu = 0; cpu < CPU_SETSIZE && cpu_count < 2; cpu++) {
         if (CPU_ISSET(cpu, &allowed))
@@ -140,7 +140,7 @@ use_cpu(int index)
         if (index < 0 || cpu == index % count)
             CPU_SET(cpus[cpu], &set);
     }
-    sched_setaffinity(0, sizeof(set), &set);
+    sched_setaffinity(0, sizeof set, &set);
 }
 
 bool

@@ -184,7 +184,7 @@ run_round(struct round *round, long milliseconds, size_t number, struct results 
     int64_t duration;
     bool good;
 
-    memset(round->board, 0, sizeof(*round->board));
+    memset(round->board, 0, sizeof *round->board);
     round->state = round->peer->setup(round->board->page_of_the_lock);
     if (round->state == NULL) {
         fprintf(stderr, "bench: %s cannot be set up\n", round->peer->name);
@@ -255,7 +255,7 @@ run_setting(struct report *report, const struct peer *const *peers, size_t count
     struct contended_table *table = &report->contended[report->contended_count];
     size_t rounds = (size_t)report->effort.contended_rounds;
 
-    memset(results, 0, count * sizeof(*results));
+    memset(results, 0, count * sizeof *results);
     for (size_t number = 0; number <= rounds; number++) {
         for (size_t turn = 0; turn < count; turn++) {
             size_t i = (turn + number) % count;
@@ -281,8 +281,8 @@ bool
 measure_contended(struct report *report, const struct choice *choice)
 {
     const struct peer *peers[PEERS_MAX];
-    struct results *results = calloc(PEERS_MAX, sizeof(*results));
-    struct board *board = share_memory(sizeof(*board));
+    struct results *results = calloc(PEERS_MAX, sizeof *results);
+    struct board *board = share_memory(sizeof *board);
     bool good = results != NULL && board != NULL && report->effort.contended_rounds <= ROUNDS_MAX;
     size_t count = 0;
 
@@ -290,10 +290,10 @@ measure_contended(struct report *report, const struct choice *choice)
         if (choice->peers[i]->lock != NULL)
             peers[count++] = choice->peers[i];
     }
-    for (size_t i = 0; good && count > 0 && i < sizeof(settings) / sizeof(settings[0]); i++)
+    for (size_t i = 0; good && count > 0 && i < sizeof settings / sizeof settings[0]; i++)
         good = run_setting(report, peers, count, &settings[i], board, results);
     if (board != NULL)
-        unshare_memory(board, sizeof(*board));
+        unshare_memory(board, sizeof *board);
     free(results);
     return good;
 }

@@ -45,7 +45,7 @@ answer_all(void *argument)
     use_cpu(line->stage == STAGE_TWO_CPUS ? 1 : 0);
     close(line->orders[1]);
     close(line->ready[0]);
-    while (read(line->orders[0], &order, sizeof(order)) == (ssize_t)sizeof(order)) {
+    while (read(line->orders[0], &order, sizeof order) == (ssize_t)sizeof order) {
         const struct duet *duet = &line->duets[order.duet];
         if (write(line->ready[1], "", 1) != 1)
             return false;
@@ -64,7 +64,7 @@ begin_turn(void *state, long count)
     struct order order = {.duet = part->number, .count = count};
     char mark;
 
-    return write(part->line->orders[1], &order, sizeof(order)) == (ssize_t)sizeof(order) &&
+    return write(part->line->orders[1], &order, sizeof order) == (ssize_t)sizeof order &&
            read(part->line->ready[0], &mark, 1) == 1;
 }
 

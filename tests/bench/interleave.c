@@ -63,7 +63,7 @@ static void
 fill_row(struct row *row, const struct runner *runner, double *times, const double *reference,
          size_t rounds)
 {
-    double *ratios = calloc(rounds, sizeof(*ratios));
+    double *ratios = calloc(rounds, sizeof *ratios);
 
     row->name = runner->name;
     row->what = runner->what;
@@ -110,7 +110,7 @@ interleave(const struct runner *runners, size_t count, int rounds, int64_t turn_
            struct table *table)
 {
     size_t round_count = (size_t)rounds;
-    double *times = calloc((count + 1) * round_count, sizeof(*times));
+    double *times = calloc((count + 1) * round_count, sizeof *times);
     double *reference = times == NULL ? NULL : times + count * round_count;
     bool good;
 

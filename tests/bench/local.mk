@@ -2,6 +2,7 @@
 #
 #   make bench                            measures, prints, and draws doc/lock-bench.svg
 #   make bench BENCH_OPTIONS='--quick'    the same with options, see --help
+# SPDX-License-Identifier: MIT
 
 check_PROGRAMS += tests/bench/bench
 tests_bench_bench_SOURCES = \

@@ -21,7 +21,7 @@ read_processor(char *text, size_t bytes)
     char line[256];
 
     snprintf(text, bytes, "unknown processor");
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
         char *value = strchr(line, ':');
         if (strncmp(line, "model name", 10) != 0 || value == NULL)
             continue;
@@ -41,7 +41,7 @@ find_library(char *text, size_t bytes)
     mapseg_result (*call)(mapseg *) = mapseg_lock;
     void *address;
 
-    memcpy(&address, &call, sizeof(address));
+    memcpy(&address, &call, sizeof address);
     if (dladdr(address, &found) == 0 || found.dli_fname == NULL)
         snprintf(text, bytes, "mapseg %s", mapseg_version());
     else
@@ -53,12 +53,12 @@ describe_machine(struct machine *machine)
 {
     struct utsname name;
 
-    read_processor(machine->processor, sizeof(machine->processor));
+    read_processor(machine->processor, sizeof machine->processor);
     machine->cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
     if (uname(&name) == 0)
-        snprintf(machine->kernel, sizeof(machine->kernel), "%.30s %.60s %.30s", name.sysname,
+        snprintf(machine->kernel, sizeof machine->kernel, "%.30s %.60s %.30s", name.sysname,
                  name.release, name.machine);
-    if (confstr(_CS_GNU_LIBC_VERSION, machine->c_library, sizeof(machine->c_library)) == 0)
-        snprintf(machine->c_library, sizeof(machine->c_library), "unknown C library");
-    find_library(machine->library, sizeof(machine->library));
+    if (confstr(_CS_GNU_LIBC_VERSION, machine->c_library, sizeof machine->c_library) == 0)
+        snprintf(machine->c_library, sizeof machine->c_library, "unknown C library");
+    find_library(machine->library, sizeof machine->library);
 }

@@ -53,12 +53,12 @@ static void *
 create(size_t bytes, void **handle)
 {
     static int made = 0;
-    struct bare *bare = calloc(1, sizeof(*bare));
+    struct bare *bare = calloc(1, sizeof *bare);
 
     if (bare == NULL)
         return NULL;
-    snprintf(bare->name, sizeof(bare->name), "/bench-bare-%ld-%d", (long)getpid(), made++);
-    snprintf(bare->path, sizeof(bare->path), "/dev/shm%s", bare->name);
+    snprintf(bare->name, sizeof bare->name, "/bench-bare-%ld-%d", (long)getpid(), made++);
+    snprintf(bare->path, sizeof bare->path, "/dev/shm%s", bare->name);
     bare->bytes = bytes;
     bare->memory = map_new(bare);
     if (bare->memory == NULL) {

@@ -52,7 +52,7 @@ make(uint64_t *words, size_t bytes, uint64_t number)
 {
     uint64_t sum = 0;
 
-    for (size_t i = 0; i < bytes / sizeof(*words); i++) {
+    for (size_t i = 0; i < bytes / sizeof *words; i++) {
         words[i] = number + i;
         sum += number + i;
     }
@@ -64,7 +64,7 @@ add_up(const uint64_t *words, size_t bytes)
 {
     uint64_t sum = 0;
 
-    for (size_t i = 0; i < bytes / sizeof(*words); i++)
+    for (size_t i = 0; i < bytes / sizeof *words; i++)
         sum += words[i];
     return sum;
 }
@@ -109,7 +109,7 @@ send_stream(void *state, long count)
         uint64_t sum = make(letter->made, letter->bytes, letter->number++);
         uint64_t answer;
         if (!put_all(stream->message[0], letter->made, letter->bytes) ||
-            !get_all(stream->answer[0], &answer, sizeof(answer)) || answer != sum)
+            !get_all(stream->answer[0], &answer, sizeof answer) || answer != sum)
             return false;
     }
     return true;
@@ -126,7 +126,7 @@ receive_stream(void *state, long count)
         if (!get_all(stream->message[1], letter->got, letter->bytes))
             return false;
         sum = add_up(letter->got, letter->bytes);
-        if (!put_all(stream->answer[1], &sum, sizeof(sum)))
+        if (!put_all(stream->answer[1], &sum, sizeof sum))
             return false;
     }
     return true;
@@ -148,7 +148,7 @@ receive_parts(void *state, long count)
             sum += add_up(letter->got, part);
             rest -= part;
         }
-        if (!put_all(stream->answer[1], &sum, sizeof(sum)))
+        if (!put_all(stream->answer[1], &sum, sizeof sum))
             return false;
     }
     return true;
@@ -161,7 +161,7 @@ await_answer(struct mailbox *box, uint64_t sum)
 
     return segment_did(box->answer, mapseg_wait(box->answer, box->answer_seen, &box->answer_seen,
                                                 DUET_PATIENCE_NS)) &&
-           segment_did(box->answer, mapseg_read(box->answer, 0, &answer, sizeof(answer), NULL)) &&
+           segment_did(box->answer, mapseg_read(box->answer, 0, &answer, sizeof answer, NULL)) &&
            answer == sum;
 }
 
@@ -210,7 +210,7 @@ await_message(struct mailbox *box)
 static bool
 give_answer(struct mailbox *box, uint64_t sum)
 {
-    return segment_did(box->answer, mapseg_write(box->answer, 0, &sum, sizeof(sum)));
+    return segment_did(box->answer, mapseg_write(box->answer, 0, &sum, sizeof sum));
 }
 
 static bool
@@ -272,7 +272,7 @@ open_socket(struct stream *stream)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stream->message) != 0)
         return false;
     for (int i = 0; i < 2; i++) {
-        setsockopt(stream->message[i], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+        setsockopt(stream->message[i], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
         stream->answer[i] = dup(stream->message[i]);
     }
     return stream->answer[0] >= 0 && stream->answer[1] >= 0;
@@ -376,7 +376,7 @@ measure_message(struct report *report, const struct choice *choice)
     bool good = true;
 
     (void)choice;
-    for (size_t i = 0; good && i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+    for (size_t i = 0; good && i < sizeof sizes / sizeof sizes[0]; i++) {
         struct headed_table *message = &report->message.list[report->message.count++];
         struct post post;
 

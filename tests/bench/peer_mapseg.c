@@ -24,7 +24,7 @@ create_segment(size_t bytes, uint32_t flags)
     mapseg *seg;
 
     options.flags = flags;
-    snprintf(key, sizeof(key), "shm:mapseg-bench-%ld-%d", (long)getpid(), made++);
+    snprintf(key, sizeof key, "shm:mapseg-bench-%ld-%d", (long)getpid(), made++);
     seg = mapseg_new();
     if (seg == NULL || mapseg_set_native_key(seg, key) != MAPSEG_OK ||
         mapseg_create_with(seg, bytes, MAPSEG_READ_WRITE, &options) != MAPSEG_OK) {
@@ -141,7 +141,7 @@ teardown_visit(void *state)
 static void *
 setup_visit(size_t bytes)
 {
-    struct visit *visit = calloc(1, sizeof(*visit));
+    struct visit *visit = calloc(1, sizeof *visit);
 
     if (visit == NULL)
         return NULL;

@@ -25,7 +25,7 @@ teardown(void *state)
 static void *
 open_file(const char *path, int flags)
 {
-    int *file = malloc(sizeof(*file));
+    int *file = malloc(sizeof *file);
 
     if (file == NULL)
         return NULL;
@@ -51,7 +51,7 @@ attach(void *state)
     int *file = state;
     char path[64];
 
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", *file);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", *file);
     return open_file(path, 0);
 }
 

@@ -30,7 +30,7 @@ static void *
 setup(void *page)
 {
     union semaphore_argument one = {.value = 1};
-    int *id = malloc(sizeof(*id));
+    int *id = malloc(sizeof *id);
 
     (void)page;
     if (id == NULL)

@@ -27,8 +27,8 @@ static const struct reader *const readers[] = {
 /** The first section of a process leaves a handler of SIGBUS behind: these run in another one, with
  *  what they are held against. */
 static const struct reader *const guarded[] = {&reader_seqlock, &reader_mapseg_section};
-#define READERS (sizeof(readers) / sizeof(readers[0]))
-#define GUARDED (sizeof(guarded) / sizeof(guarded[0]))
+#define READERS (sizeof readers / sizeof readers[0])
+#define GUARDED (sizeof guarded / sizeof guarded[0])
 
 static const struct read_setting settings[] = {
     {"alone", "nobody writes", false, 0},
@@ -173,7 +173,7 @@ run_size(const struct group *group, const struct read_setting *setting, size_t b
     int rounds = group->report->effort.read_rounds;
     bool good = true;
 
-    memset(desk->signals, 0, sizeof(desk->signals));
+    memset(desk->signals, 0, sizeof desk->signals);
     for (size_t i = 0; good && i < group->count; i++) {
         good = group->readers[i]->write(group->states[i], desk->records[0], bytes);
         scenes[i] = (struct scene){
@@ -227,7 +227,7 @@ run_settings(void *argument)
     bool good = true;
 
     report->read_count = 0;
-    for (size_t i = 0; good && i < sizeof(settings) / sizeof(settings[0]); i++) {
+    for (size_t i = 0; good && i < sizeof settings / sizeof settings[0]; i++) {
         struct read_table *table = &report->read[report->read_count];
         if (!can_run(&settings[i]))
             continue;
@@ -235,7 +235,7 @@ run_settings(void *argument)
         report->read_count++;
         for (size_t size = 0; good && size < READ_SIZES; size++) {
             struct read_size result;
-            memset(&result, 0, sizeof(result));
+            memset(&result, 0, sizeof result);
             good = run_size(group, &settings[i], sizes[size], &result);
             if (table->sizes[size].table.count > 0)
                 add_rows(&table->sizes[size], &result);
@@ -280,7 +280,7 @@ bool
 measure_read(struct report *report, const struct choice *choice)
 {
     void *states[READERS];
-    struct desk *desk = share_memory(sizeof(*desk));
+    struct desk *desk = share_memory(sizeof *desk);
     struct group first = {readers, READERS, states, desk, report};
     struct group then = {guarded, GUARDED, states, desk, report};
     bool good;
@@ -288,9 +288,9 @@ measure_read(struct report *report, const struct choice *choice)
     (void)choice;
     if (desk == NULL)
         return false;
-    memset(desk->records[0], 0x11, sizeof(desk->records[0]));
-    memset(desk->records[1], 0x22, sizeof(desk->records[1]));
+    memset(desk->records[0], 0x11, sizeof desk->records[0]);
+    memset(desk->records[1], 0x22, sizeof desk->records[1]);
     good = run_group(&first, false) && run_group(&then, true);
-    unshare_memory(desk, sizeof(*desk));
+    unshare_memory(desk, sizeof *desk);
     return good;
 }

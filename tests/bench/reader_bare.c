@@ -48,7 +48,7 @@ teardown(void *state)
 static inline void
 copy_words(uint64_t *to, const _Atomic uint64_t *from, size_t bytes)
 {
-    for (size_t i = 0; i < bytes / sizeof(*to); i++)
+    for (size_t i = 0; i < bytes / sizeof *to; i++)
         to[i] = atomic_load_explicit(&from[i], memory_order_relaxed);
 }
 
@@ -141,7 +141,7 @@ write_words(void *state, const uint64_t *from, size_t bytes)
     struct record *record = state;
     uint64_t sequence = begin(record);
 
-    for (size_t i = 0; i < bytes / sizeof(*from); i++)
+    for (size_t i = 0; i < bytes / sizeof *from; i++)
         atomic_store_explicit(&record->words[i], from[i], memory_order_relaxed);
     end(record, sequence);
     return true;

@@ -33,7 +33,7 @@ teardown(void *state)
 static void *
 setup(enum segment_kind kind, bool read_only)
 {
-    struct record *record = calloc(1, sizeof(*record));
+    struct record *record = calloc(1, sizeof *record);
 
     if (record == NULL)
         return NULL;

@@ -30,7 +30,7 @@ segment_new(enum segment_kind kind, size_t bytes)
     if (seg == NULL)
         return NULL;
     if (kind == SEGMENT_NAMED)
-        snprintf(key, sizeof(key), "shm:mapseg-bench-%ld-own-%d", (long)getpid(), made++);
+        snprintf(key, sizeof key, "shm:mapseg-bench-%ld-own-%d", (long)getpid(), made++);
     if (segment_did(seg, mapseg_set_native_key(seg, key)) &&
         segment_did(seg, mapseg_create(seg, bytes, MAPSEG_READ_WRITE)))
         return seg;

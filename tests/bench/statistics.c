@@ -36,7 +36,7 @@ spread_of(double *values, size_t count)
 
     if (count == 0)
         return spread;
-    qsort(values, count, sizeof(*values), compare);
+    qsort(values, count, sizeof *values, compare);
     spread.median = quantile(values, count, 0.5);
     spread.low = quantile(values, count, 0.1);
     spread.high = quantile(values, count, 0.9);

@@ -158,7 +158,7 @@ kill_all(struct death *death, int kills, struct takeover_row *row, struct times 
 {
     bool good = true;
 
-    memset(death->board, 0, sizeof(*death->board));
+    memset(death->board, 0, sizeof *death->board);
     death->state = death->peer->setup(death->board->page_of_the_lock);
     if (death->state == NULL)
         return false;
@@ -186,8 +186,8 @@ memory_for_large(void)
 bool
 measure_takeover(struct report *report, const struct choice *choice)
 {
-    struct times *times = calloc(1, sizeof(*times));
-    struct board *board = share_memory(sizeof(*board));
+    struct times *times = calloc(1, sizeof *times);
+    struct board *board = share_memory(sizeof *board);
     struct takeover_table *table = &report->takeover;
     bool good = times != NULL && board != NULL && report->effort.kills <= KILLS_MAX;
 
@@ -207,7 +207,7 @@ measure_takeover(struct report *report, const struct choice *choice)
         }
     }
     if (board != NULL)
-        unshare_memory(board, sizeof(*board));
+        unshare_memory(board, sizeof *board);
     free(times);
     return good;
 }

@@ -91,7 +91,7 @@ put(int file)
 {
     const uint64_t one = 1;
 
-    return write(file, &one, sizeof(one)) == (ssize_t)sizeof(one);
+    return write(file, &one, sizeof one) == (ssize_t)sizeof one;
 }
 
 static bool
@@ -99,7 +99,7 @@ get(int file)
 {
     uint64_t number;
 
-    return read(file, &number, sizeof(number)) == (ssize_t)sizeof(number);
+    return read(file, &number, sizeof number) == (ssize_t)sizeof number;
 }
 
 static bool
@@ -281,7 +281,7 @@ open_events(struct descriptors *events)
 static bool
 open_props(struct props *props)
 {
-    props->words = share_memory(sizeof(*props->words));
+    props->words = share_memory(sizeof *props->words);
     return props->words != NULL && pipe(props->pipes.ping) == 0 && pipe(props->pipes.pong) == 0 &&
            open_events(&props->events) && open_segments(&props->memfd, SEGMENT_MEMFD) &&
            open_segments(&props->named, SEGMENT_NAMED) &&
@@ -301,7 +301,7 @@ close_descriptors(const struct descriptors *files)
 {
     const int all[] = {files->ping[0], files->ping[1], files->pong[0], files->pong[1]};
 
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (all[i] >= 0)
             close(all[i]);
     }
@@ -311,7 +311,7 @@ static void
 close_props(struct props *props)
 {
     if (props->words != NULL)
-        unshare_memory(props->words, sizeof(*props->words));
+        unshare_memory(props->words, sizeof *props->words);
     close_descriptors(&props->pipes);
     close_descriptors(&props->events);
     close_segments(&props->memfd);
@@ -347,8 +347,8 @@ take_rounds(const struct act *act)
 
     if (!look(&props->memfd) || !look(&props->named) || !look(&props->polled))
         return false;
-    return interleave_duets(duets, sizeof(duets) / sizeof(duets[0]), act->stage, act->rounds,
-                            TURN_NS, act->table);
+    return interleave_duets(duets, sizeof duets / sizeof duets[0], act->stage, act->rounds, TURN_NS,
+                            act->table);
 }
 
 /** In a process of its own, as its first section leaves a handler of SIGBUS behind. */
@@ -364,7 +364,7 @@ take_guarded_rounds(void *argument)
     };
     struct table table;
 
-    if (!look(&props->section) || !interleave_duets(duets, sizeof(duets) / sizeof(duets[0]),
+    if (!look(&props->section) || !interleave_duets(duets, sizeof duets / sizeof duets[0],
                                                     act->stage, act->rounds, TURN_NS, &table))
         return false;
     act->table->rows[act->table->count++] = table.rows[1];
@@ -386,11 +386,11 @@ measure_wake(struct report *report, const struct choice *choice)
     bool good;
 
     (void)choice;
-    memset(&props, 0, sizeof(props));
-    memset(&props.pipes, -1, sizeof(props.pipes));
-    memset(&props.events, -1, sizeof(props.events));
+    memset(&props, 0, sizeof props);
+    memset(&props.pipes, -1, sizeof props.pipes);
+    memset(&props.events, -1, sizeof props.events);
     good = open_props(&props);
-    for (size_t i = 0; good && i < sizeof(acts) / sizeof(acts[0]); i++) {
+    for (size_t i = 0; good && i < sizeof acts / sizeof acts[0]; i++) {
         struct headed_table *wake = &report->wake.list[report->wake.count];
         struct act act = {&props, acts[i].stage, report->effort.wake_rounds, &wake->table};
         if (acts[i].stage == STAGE_TWO_CPUS && usable_cpus() < 2)

@@ -58,8 +58,8 @@ count_open(const char *name)
         char target[200];
         ssize_t length;
 
-        (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-        length = readlink(link, target, sizeof(target) - 1);
+        (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        length = readlink(link, target, sizeof target - 1);
         if (length <= 0)
             continue;
         target[length] = '\0';

@@ -8,6 +8,7 @@
 #
 # MAPSEG_FUZZ_RUNS and MAPSEG_FUZZ_SEED say how many runs the programs make, and
 # which.
+# SPDX-License-Identifier: MIT
 
 fuzz_programs = \
 	tests/fuzz/fuzz_guard \

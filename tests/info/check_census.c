@@ -59,7 +59,7 @@ new_deed(void)
     return deed;
 }
 
-/** Creates a segment that everybody may read, and leaves it behind. */
+/** Creates a segment that every user may read, and leaves it behind. */
 static bool
 make_readable(const char *key)
 {

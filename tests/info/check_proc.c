@@ -562,7 +562,7 @@ main(void)
     TCase *test_case = new_case(suite, "texts");
 
 #define EACH(test, table)                                                                          \
-    tcase_add_loop_test(test_case, test, 0, (int)(sizeof(table) / sizeof *(table)))
+    tcase_add_loop_test(test_case, test, 0, (int)(sizeof table / sizeof *(table)))
     EACH(descriptors, descriptions);
     EACH(devices_of_mounts, mounts);
     EACH(huge_pages_allowed, huge);

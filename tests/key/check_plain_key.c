@@ -264,8 +264,8 @@ START_TEST(derived_name_depends_on_nothing_but_key_and_user)
                    (char *)"XDG_RUNTIME_DIR=/nonexistent",
                    (char *)"HOME=/nonexistent",
                    (char *)"TMPDIR=/var/tmp",
-                   (char *)"USER=somebody",
-                   (char *)"LOGNAME=somebody",
+                   (char *)"USER=another",
+                   (char *)"LOGNAME=another",
                    (char *)"LC_ALL=tr_TR.UTF-8",
                    (char *)"MAPSEG_KEY=shm:other",
                    NULL};

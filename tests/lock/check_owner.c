@@ -260,7 +260,7 @@ take_over_with_threads(struct stage *stage)
     pthread_t threads[4];
     int told = 0;
 
-    memset(heirs, 0, sizeof(heirs));
+    memset(heirs, 0, sizeof heirs);
     record_init(data_of(seg));
     for (int i = 0; i < 4; i++) {
         heirs[i].seg = seg;

@@ -196,7 +196,7 @@ ring(void)
     struct sigaction action;
     struct itimerval timer = {{0, 700}, {0, 700}};
 
-    memset(&action, 0, sizeof(action));
+    memset(&action, 0, sizeof action);
     action.sa_handler = count_alarm;
     need(sigaction(SIGALRM, &action, NULL) == 0);
     need(setitimer(ITIMER_REAL, &timer, NULL) == 0);

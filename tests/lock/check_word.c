@@ -28,7 +28,7 @@ START_TEST(no_slot_counts_as_dead)
     struct mapseg_header *header = map_header(stage->place.path);
     int held = hold_bytes(stage->place.path, MAPSEG_NAME_BYTE, 3);
 
-    for (size_t i = 0; i < sizeof(no_slots) / sizeof(no_slots[0]); i++) {
+    for (size_t i = 0; i < sizeof no_slots / sizeof no_slots[0]; i++) {
         for (int way = 0; way < 3; way++) {
             set_lock_word(header, no_slots[i]);
             need_number(MAPSEG_LOCK_STATE_OWNER_DIED, lock_state_of(stage->place.key));

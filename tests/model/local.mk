@@ -3,6 +3,7 @@
 #
 #   make check-model                          some minutes; skipped without spin
 #   make check-model MODEL_OPTIONS='--full'   the large searches too
+# SPDX-License-Identifier: MIT
 
 EXTRA_DIST += \
 	tests/model/lock.pml \

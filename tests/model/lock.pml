@@ -23,8 +23,8 @@
  *   ANY    slices, deadlines and stray wake-ups come whenever they like: the
  *          most behaviours, for what must never happen
  *   LAST   slices end only when all threads sleep, and then the one that wakes
- *          must get the lock, unless somebody dies meanwhile (`vain`); together
- *          with the absence of deadlocks and cycles: everybody comes to an end
+ *          must get the lock, unless a process dies meanwhile (`vain`); together
+ *          with the absence of deadlocks and cycles: every process comes to an end
  *   NEVER  no slice ever ends (deadlines do): a lost wake-up is a deadlock
  *
  * What must hold, and the assertion that says it
@@ -140,7 +140,7 @@
 #ifndef LET_GO_EARLY /* the dead owner's byte is let go before the swap */
 #define LET_GO_EARLY 0
 #endif
-#ifndef REPLACE_BLINDLY /* recovery stores the word, whoever it names */
+#ifndef REPLACE_BLINDLY /* recovery stores the word, whatever owner it names */
 #define REPLACE_BLINDLY 0
 #endif
 #ifndef REPLACE_UNMARKED /* recovery does not set the died bit */
@@ -218,7 +218,7 @@ byte holder_process;
 bit hurt;       /* an owner died, and nobody has declared the data good */
 bit names_dead; /* the word names a process that is dead */
 byte deaths;
-byte vain; /* slices that ended since somebody got the lock, or died */
+byte vain; /* slices that ended since a waiter got the lock, or an owner died */
 byte stray_wakes;
 
 #define presence_of(process) ((process) + 1)
@@ -716,7 +716,7 @@ RELEASE:
         }
 #endif
 HAND_OVER:
-        /* Waits a little; then either somebody has taken the lock, or the bit
+        /* Waits a little; then either another has taken the lock, or the bit
          * comes off. */
         atomic {
             if

@@ -18,7 +18,7 @@
  *
  * What must hold, and the assertion that says it
  *   attached[...] == 0       the last one out, and reclaim, take no name away
- *                            from anybody who is attached
+ *                            from a process that is attached
  *   target == file           an unlink hits the very file that was compared
  *   initialized[file]        when attach returns OK the creator has initialised
  *                            the data, whenever it died or failed
@@ -29,10 +29,10 @@
  *                            the last one out removes: a name is left only if
  *                            its last holder, or a remover, died over it
  *   holding[...], at a refusal
- *                            whoever meets the range or the name byte held
- *                            meets somebody who is alive and at it, and not
+ *                            a process that meets the range or the name byte held
+ *                            meets a process that is alive and at it, and not
  *                            a copy that a child inherited
- *   no deadlock, finished    everybody comes to an end
+ *   no deadlock, finished    every thread comes to an end
  *
  * Scenes, -DSCENE=
  *   PEERS      three processes that create, attach, detach, remove, reclaim
@@ -347,7 +347,7 @@ CLAIM:
         atomic {
             if
             :: range[file] != NOBODY ->
-                /* Somebody removes it. Later it is gone, or was given up. */
+                /* A process removes it. Later it is gone, or was given up. */
                 assert(holding & BIT(range[file] - hold_of(0)));
                 if
                 :: goto OPEN

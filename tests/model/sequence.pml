@@ -163,7 +163,7 @@ inline release()
     owner = 0
 }
 
-/* One change, and the repair of what somebody left half done. */
+/* One change, and the repair of what a dead writer left half done. */
 inline change()
 {
     if

@@ -287,7 +287,7 @@ START_TEST(foreign_file_is_not_locked)
 
     set_scene();
     seg = handle_for(SEGMENT);
-    put_text(SEGMENT_PATH, _i == 0 ? "" : "somebody's text, which is no segment");
+    put_text(SEGMENT_PATH, _i == 0 ? "" : "another program's text, which is no segment");
     take_file_state(&state, SEGMENT_PATH);
     msi_os.lock_range_ofd = refuse_lock;
     msi_os.lock_range_process = refuse_lock;

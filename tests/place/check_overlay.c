@@ -54,8 +54,8 @@ make_directories(const char *above)
     static const char *const names[] = {"low", "up", "work", "both"};
     char path[64];
 
-    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-        (void)snprintf(path, sizeof(path), "%s/%s", above, names[i]);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", above, names[i]);
         if (mkdir(path, 0755) != 0)
             return false;
     }
@@ -106,12 +106,12 @@ has_layers(enum layers layers)
 static struct stage *
 stage_over(enum layers layers)
 {
-    struct stage *stage = shared_memory(sizeof(*stage));
+    struct stage *stage = shared_memory(sizeof *stage);
 
     need(make_layers(layers));
     need(lay_over(layers));
-    (void)snprintf(stage->place.path, sizeof(stage->place.path), SEGMENT);
-    (void)snprintf(stage->place.key, sizeof(stage->place.key), "file:" SEGMENT);
+    (void)snprintf(stage->place.path, sizeof stage->place.path, SEGMENT);
+    (void)snprintf(stage->place.key, sizeof stage->place.key, "file:" SEGMENT);
     return stage;
 }
 
@@ -497,12 +497,12 @@ END_TEST
 static struct stage *
 stage_below(enum layers layers)
 {
-    struct stage *stage = shared_memory(sizeof(*stage));
+    struct stage *stage = shared_memory(sizeof *stage);
     mapseg_options options = MAPSEG_OPTIONS_INIT;
     mapseg *seg;
 
     need(make_layers(layers));
-    (void)snprintf(stage->place.key, sizeof(stage->place.key), "file:%s/segment",
+    (void)snprintf(stage->place.key, sizeof stage->place.key, "file:%s/segment",
                    low_directories[layers]);
     seg = handle_for(stage->place.key);
     options.mode = 0644;
@@ -511,8 +511,8 @@ stage_below(enum layers layers)
     need_result(MAPSEG_OK, mapseg_write(seg, 0, "low", 4));
     mapseg_free(seg);
     need(lay_over(layers));
-    (void)snprintf(stage->place.path, sizeof(stage->place.path), SEGMENT);
-    (void)snprintf(stage->place.key, sizeof(stage->place.key), "file:" SEGMENT);
+    (void)snprintf(stage->place.path, sizeof stage->place.path, SEGMENT);
+    (void)snprintf(stage->place.key, sizeof stage->place.key, "file:" SEGMENT);
     return stage;
 }
 
@@ -529,7 +529,7 @@ START_TEST(segment_of_the_lower_layer)
     need_result(MAPSEG_TIMED_OUT, mapseg_lock_for(seg, PATIENCE));
     kill_and_reap(owner);
     need_result(MAPSEG_OWNER_DIED, mapseg_lock(seg));
-    need_result(MAPSEG_OK, mapseg_read(seg, 0, text, sizeof(text), NULL));
+    need_result(MAPSEG_OK, mapseg_read(seg, 0, text, sizeof text, NULL));
     need(strcmp(text, "low") == 0);
     need_seen(1, 0, stage->place.key);
     stranger = handle_for(stage->place.key);
@@ -549,12 +549,12 @@ read_through_a_copy(struct stage *stage)
 
     become_nobody();
     need_result(MAPSEG_OK, mapseg_attach(seg, MAPSEG_READ_ONLY));
-    need_result(MAPSEG_OK, mapseg_read(seg, 0, text, sizeof(text), &version));
+    need_result(MAPSEG_OK, mapseg_read(seg, 0, text, sizeof text, &version));
     need(strcmp(text, "low") == 0);
     atomic_fetch_add(&stage->ready, 1);
     await(&stage->go, 1);
     need_result(MAPSEG_OK, mapseg_wait(seg, version, &version, 20 * SECOND));
-    need_result(MAPSEG_OK, mapseg_read(seg, 0, text, sizeof(text), NULL));
+    need_result(MAPSEG_OK, mapseg_read(seg, 0, text, sizeof text, NULL));
     need(strcmp(text, "up!") == 0);
     mapseg_free(seg);
 }
@@ -595,17 +595,17 @@ lose_presence(struct stage *stage)
     char text[4];
 
     close_all();
-    for (size_t i = 0; i < sizeof(log) / sizeof(*log); i++)
+    for (size_t i = 0; i < sizeof log / sizeof *log; i++)
         log[i] = open("/dev/shm/log", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     /* It is not counted any more, and must not take what a living owner has. */
     need_seen((uint32_t)stage->number, 0, stage->place.key);
     need_result(MAPSEG_TIMED_OUT, mapseg_lock_for(seg, PATIENCE));
-    need_result(MAPSEG_OK, mapseg_read(seg, 0, text, sizeof(text), NULL));
+    need_result(MAPSEG_OK, mapseg_read(seg, 0, text, sizeof text, NULL));
     need(strcmp(text, "low") == 0);
     need_number(MAPSEG_PRESENCE_NONE, kind_of(seg));
     need_result(MAPSEG_OK, mapseg_detach(seg));
     /* Its own files are still open. */
-    for (size_t i = 0; i < sizeof(log) / sizeof(*log); i++)
+    for (size_t i = 0; i < sizeof log / sizeof *log; i++)
         need(fcntl(log[i], F_GETFD) >= 0);
     /* To attach anew makes it whole. */
     need_result(MAPSEG_OK, mapseg_attach(seg, MAPSEG_READ_WRITE));

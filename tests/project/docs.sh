@@ -2,6 +2,7 @@
 # The documentation is true: its examples compile, run, and are the same
 # wherever they are shown; every call, result, flag and field that the headers
 # declare is described, with the same prototype, number or offset.
+# SPDX-License-Identifier: MIT
 #
 # shellcheck disable=SC2154 # the makefile sets abs_top_..., eval the visitors
 set -u

@@ -1,5 +1,6 @@
 #!/bin/sh
 # The examples of several processes: they compile, and do what their pages say.
+# SPDX-License-Identifier: MIT
 #
 # shellcheck disable=SC2154 # the makefile sets abs_top_...
 set -u

@@ -2,6 +2,7 @@
 # What is installed is enough for a stranger: programs in C99, C11 and C++17
 # find mapseg with pkg-config alone, compile without a warning and run. And
 # nothing of it leads back to the directories that it was built in.
+# SPDX-License-Identifier: MIT
 #
 # shellcheck disable=SC2154 # the makefile sets abs_top_...
 set -u

@@ -1,6 +1,7 @@
 #!/bin/sh
 # The shared library exports what the headers declare and nothing else, and
 # needs nothing but libc and libxxhash.
+# SPDX-License-Identifier: MIT
 set -u
 
 library=$abs_top_builddir/lib/.libs/libmapseg.so

@@ -3,6 +3,7 @@
 # of a library that is built without gets no report of a race; the same program
 # without the lock does. And a library that is built with it reads while others
 # write without a report; a program that reads in its place with memcpy does not.
+# SPDX-License-Identifier: MIT
 set -u
 
 [ -z "${SANITIZER_FLAGS-}" ] || { echo "skipped: the library itself has sanitizers"; exit 77; }

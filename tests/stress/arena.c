@@ -35,7 +35,7 @@ set_arena(bool nameless)
     mapseg_options options = MAPSEG_OPTIONS_INIT;
     mapseg *seg;
 
-    arena = shared_memory(sizeof(*arena));
+    arena = shared_memory(sizeof *arena);
     arena->fd = -1;
     arena->read_fd = -1;
     new_place(&arena->place);
@@ -49,5 +49,5 @@ set_arena(bool nameless)
         need(arena->fd >= 0 && arena->read_fd >= 0);
     }
     mapseg_free(seg);
-    memcpy(&arena->good, map_arena(), sizeof(arena->good));
+    memcpy(&arena->good, map_arena(), sizeof arena->good);
 }

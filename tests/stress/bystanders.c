@@ -30,7 +30,7 @@ digest_of(int directory, const char *name, const struct stat *status)
         return 0;
     fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     need(fd >= 0);
-    got = read(fd, bytes, sizeof(bytes));
+    got = read(fd, bytes, sizeof bytes);
     need(got > 0);
     (void)close(fd);
     return mapseg_digest(bytes, (size_t)got);
@@ -51,18 +51,18 @@ take_witness(const char *path, struct witness witnesses[FILES])
         if (entry->d_name[0] == '.' && (entry->d_name[1] == '\0' || entry->d_name[1] == '.'))
             continue;
         need(found < FILES);
-        memset(witness, 0, sizeof(*witness));
-        (void)snprintf(witness->name, sizeof(witness->name), "%s", entry->d_name);
+        memset(witness, 0, sizeof *witness);
+        (void)snprintf(witness->name, sizeof witness->name, "%s", entry->d_name);
         need(fstatat(dirfd(directory), witness->name, &witness->status, AT_SYMLINK_NOFOLLOW) == 0);
         /* Of the one that is scribbled on only its being there counts. */
         if (strcmp(witness->name, arena->place.path + strlen(SHM "/")) != 0)
             witness->digest = digest_of(dirfd(directory), witness->name, &witness->status);
         else
-            memset(&witness->status.st_mtim, 0, sizeof(witness->status.st_mtim));
+            memset(&witness->status.st_mtim, 0, sizeof witness->status.st_mtim);
         found++;
     }
     (void)closedir(directory);
-    qsort(witnesses, found, sizeof(*witnesses), compare_names);
+    qsort(witnesses, found, sizeof *witnesses, compare_names);
     return found;
 }
 
@@ -82,7 +82,7 @@ check_witness(const char *path, const struct witness before[FILES], size_t expec
             was->st_nlink != is->st_nlink || was->st_size != is->st_size ||
             was->st_uid != is->st_uid || before[i].digest != after[i].digest ||
             (!S_ISDIR(was->st_mode) &&
-             memcmp(&was->st_mtim, &is->st_mtim, sizeof(was->st_mtim)) != 0))
+             memcmp(&was->st_mtim, &is->st_mtim, sizeof was->st_mtim) != 0))
             broken("%s was touched", before[i].name);
     }
     need_number(expected, found);
@@ -100,11 +100,11 @@ put_bystanders(void)
         mapseg *seg;
         int fd;
 
-        (void)snprintf(path, sizeof(path), SHM "/bystander%d", i);
+        (void)snprintf(path, sizeof path, SHM "/bystander%d", i);
         fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        need(fd >= 0 && write(fd, path, sizeof(path)) == (ssize_t)sizeof(path));
+        need(fd >= 0 && write(fd, path, sizeof path) == (ssize_t)sizeof path);
         (void)close(fd);
-        (void)snprintf(key, sizeof(key), "shm:segment%d", i);
+        (void)snprintf(key, sizeof key, "shm:segment%d", i);
         seg = created_as(key, 3000, MAPSEG_PERSISTENT);
         memset(mapseg_data(seg), i, 3000);
         mapseg_free(seg);

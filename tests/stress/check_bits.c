@@ -1,4 +1,8 @@
-/* check_bits.c - a 64-bit and a 32-bit program share one segment. */
+/*
+ * check_bits.c - a 64-bit and a 32-bit program share one segment.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 
 #include "support.h"
 #include "record.h"
@@ -39,7 +43,7 @@ peer_program(void)
     static char path[4096];
     const char *directory = getenv("abs_top_builddir");
 
-    (void)snprintf(path, sizeof(path), "%s/tests/stress/peer32",
+    (void)snprintf(path, sizeof path, "%s/tests/stress/peer32",
                    directory != NULL ? directory : ".");
     return path;
 }
@@ -52,7 +56,7 @@ static int shared_descriptor = -1;
 static struct peer32 *
 start_peer32(void)
 {
-    struct peer32 *peer = calloc(1, sizeof(*peer));
+    struct peer32 *peer = calloc(1, sizeof *peer);
     char *arguments[] = {(char[]){"peer32"}, NULL};
     posix_spawn_file_actions_t actions;
     int to[2];
@@ -94,7 +98,7 @@ tell_peer32(struct peer32 *peer, const char *format, ...)
 static const char *
 hear_peer32(struct peer32 *peer)
 {
-    if (fgets(peer->answer, sizeof(peer->answer), peer->from) == NULL)
+    if (fgets(peer->answer, sizeof peer->answer, peer->from) == NULL)
         return "(nothing: it is gone)";
     peer->answer[strcspn(peer->answer, "\n")] = '\0';
     return peer->answer;
@@ -182,7 +186,7 @@ describe_here(mapseg *seg, char *text, size_t bytes)
         snprintf(text, bytes, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu32 " %d ",
                  information->data_size, information->data_offset, information->created_ns,
                  information->user_tag, information->attached, (int)information->use);
-    for (size_t i = 0; i < sizeof(information->id); i++)
+    for (size_t i = 0; i < sizeof information->id; i++)
         length += snprintf(text + length, bytes - (size_t)length, "%02x", information->id[i]);
     mapseg_info_free(information);
 }
@@ -195,7 +199,7 @@ need_same_description(mapseg *seg, struct peer32 *peer)
     char text[200];
 
     do {
-        describe_here(seg, text, sizeof(text));
+        describe_here(seg, text, sizeof text);
         tell_peer32(peer, "describe");
         if (strcmp(hear_peer32(peer), text) == 0)
             return;
@@ -255,8 +259,8 @@ START_TEST(plain_keys_meet)
     mapseg *seg = mapseg_new();
 
     need(peer != NULL && seg != NULL);
-    memset(longest, 'l', sizeof(longest) - 1);
-    longest[sizeof(longest) - 1] = '\0';
+    memset(longest, 'l', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
     for (size_t i = 0; i < 4; i++) {
         need_result(MAPSEG_OK, mapseg_set_key(seg, keys[i]));
         need_said(peer, mapseg_native_key(seg), "plain %s", keys[i]);
@@ -479,7 +483,7 @@ need_number_said(struct peer32 *peer, const char *prefix, uint64_t number)
 {
     char text[64];
 
-    (void)snprintf(text, sizeof(text), "%s%" PRIu64, prefix, number);
+    (void)snprintf(text, sizeof text, "%s%" PRIu64, prefix, number);
     need_answer(peer, text);
 }
 
@@ -561,7 +565,7 @@ START_TEST(each_waits_for_the_other_to_change)
     struct mapseg_header *header = map_header(stage->place.path);
 
     need_said(peer, "MAPSEG_OK", "attach");
-    for (size_t i = 0; i < sizeof(firsts) / sizeof(*firsts); i++) {
+    for (size_t i = 0; i < sizeof firsts / sizeof *firsts; i++) {
         uint64_t version = 1;
 
         set_version(header, firsts[i]);
@@ -599,10 +603,10 @@ START_TEST(writer_dies_there)
         need_said(peer, "MAPSEG_OK", "attach");
         need_said(peer, "MAPSEG_OK", "half");
         need_result(MAPSEG_TIMED_OUT,
-                    mapseg_read_for(seg, 0, &word, sizeof(word), NULL, 20 * MILLISECOND));
+                    mapseg_read_for(seg, 0, &word, sizeof word, NULL, 20 * MILLISECOND));
         kill_peer32(peer);
         need_result(MAPSEG_OWNER_DIED,
-                    mapseg_read_for(seg, 0, &word, sizeof(word), NULL, 20 * MILLISECOND));
+                    mapseg_read_for(seg, 0, &word, sizeof word, NULL, 20 * MILLISECOND));
         repair(seg);
         need(need_whole(seg) >= (round + 1) << 32);
     }

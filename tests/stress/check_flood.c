@@ -29,16 +29,16 @@ flood(int fd, int descriptor, const struct mapseg_message *message)
         struct cmsghdr header;
         char room[CMSG_SPACE(sizeof(int) * BATCH)];
     } control;
-    struct iovec bytes = {(void *)(uintptr_t)message, sizeof(*message)};
+    struct iovec bytes = {(void *)(uintptr_t)message, sizeof *message};
     struct msghdr whole = {
         .msg_iov = &bytes,
         .msg_iovlen = 1,
         .msg_control = &control,
-        .msg_controllen = sizeof(control),
+        .msg_controllen = sizeof control,
     };
     int *descriptors;
 
-    memset(&control, 0, sizeof(control));
+    memset(&control, 0, sizeof control);
     control.header.cmsg_level = SOL_SOCKET;
     control.header.cmsg_type = SCM_RIGHTS;
     control.header.cmsg_len = CMSG_LEN(sizeof(int) * BATCH);
@@ -46,7 +46,7 @@ flood(int fd, int descriptor, const struct mapseg_message *message)
     for (int i = 0; i < BATCH; i++)
         descriptors[i] = descriptor;
     for (int i = 0; i < BATCHES; i++)
-        need(sendmsg(fd, &whole, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(*message));
+        need(sendmsg(fd, &whole, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof *message);
 }
 
 static void
@@ -54,13 +54,13 @@ make_message(struct mapseg_message *message, int descriptor)
 {
     struct mapseg_header header;
 
-    need(pread(descriptor, &header, sizeof(header), 0) == (ssize_t)sizeof(header));
-    memset(message, 0, sizeof(*message));
-    memcpy(message->magic, MAPSEG_MESSAGE_MAGIC, sizeof(message->magic));
+    need(pread(descriptor, &header, sizeof header, 0) == (ssize_t)sizeof header);
+    memset(message, 0, sizeof *message);
+    memcpy(message->magic, MAPSEG_MESSAGE_MAGIC, sizeof message->magic);
     message->version = MAPSEG_MESSAGE_VERSION;
     message->bytes = MAPSEG_MESSAGE_BYTES;
     message->access = 1;
-    memcpy(message->id, header.id, sizeof(message->id));
+    memcpy(message->id, header.id, sizeof message->id);
     message->data_size = header.data_size;
     message->checksum = mapseg_digest(message, MAPSEG_MESSAGE_CHECKSUM_COVERS);
 }
@@ -124,7 +124,7 @@ fill_with_names(void)
         char path[64];
         int fd;
 
-        (void)snprintf(path, sizeof(path), SHM "/filler%d", i);
+        (void)snprintf(path, sizeof path, SHM "/filler%d", i);
         fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
         if (fd < 0)
             break;

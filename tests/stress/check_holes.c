@@ -59,10 +59,10 @@ START_TEST(holes_are_punched)
     for (int round = 0; round < 1000; round++) {
         mapseg_result result =
             in_time_result(20 * MILLISECOND,
-                           mapseg_read_for(seg, 0, copy, sizeof(copy), &version, 20 * MILLISECOND));
+                           mapseg_read_for(seg, 0, copy, sizeof copy, &version, 20 * MILLISECOND));
 
         if (explained(seg, result) == MAPSEG_OK)
-            for (size_t i = 0; i < sizeof(copy); i++)
+            for (size_t i = 0; i < sizeof copy; i++)
                 need(copy[i] == 0 || copy[i] == 0x33);
         if (mapseg_result_owes_unlock(
                 in_time_result(10 * MILLISECOND, mapseg_lock_for(seg, 10 * MILLISECOND)))) {
@@ -108,9 +108,9 @@ START_TEST(hole_in_a_full_place_is_read)
     const volatile unsigned char *data = mapseg_const_data(seg);
     mapseg_result result;
 
-    memset(copy, 1, sizeof(copy));
-    need_result(MAPSEG_OK, in_time_result(PATIENCE, mapseg_read(seg, 0, copy, sizeof(copy), NULL)));
-    for (size_t i = 0; i < sizeof(copy); i++)
+    memset(copy, 1, sizeof copy);
+    need_result(MAPSEG_OK, in_time_result(PATIENCE, mapseg_read(seg, 0, copy, sizeof copy, NULL)));
+    for (size_t i = 0; i < sizeof copy; i++)
         need(copy[i] == 0);
     (void)explained(seg, in_time_result(0, mapseg_wait(seg, 1, NULL, 0)));
     inspect(seg);
@@ -119,7 +119,7 @@ START_TEST(hole_in_a_full_place_is_read)
         need(data[i] == 0);
     result = in_time_result(0, mapseg_guard_end(seg));
     need(result == MAPSEG_OK || result == MAPSEG_FILE_SHRUNK);
-    (void)in_time(PATIENCE, mapseg_read(seg, 0, copy, sizeof(copy), NULL));
+    (void)in_time(PATIENCE, mapseg_read(seg, 0, copy, sizeof copy, NULL));
     need_result(MAPSEG_OK, in_time_result(0, mapseg_detach(seg)));
     mapseg_free(seg);
 }
@@ -176,12 +176,12 @@ shorten_again_and_again(struct stage *stage)
     struct stat status;
 
     need(fd >= 0 && fstat(fd, &status) == 0);
-    need(pread(fd, &header, sizeof(header), 0) == (ssize_t)sizeof(header));
+    need(pread(fd, &header, sizeof header, 0) == (ssize_t)sizeof header);
     chance = 1;
     for (;;) {
         need(ftruncate(fd, 0) == 0);
         need(ftruncate(fd, status.st_size) == 0);
-        need(pwrite(fd, &header, sizeof(header), 0) == (ssize_t)sizeof(header));
+        need(pwrite(fd, &header, sizeof header, 0) == (ssize_t)sizeof header);
         for (uint32_t i = draw(20000); i > 0; i--)
             atomic_signal_fence(memory_order_seq_cst);
         if (draw(256) == 0)
@@ -197,7 +197,7 @@ write_and_leave(mapseg *seg)
     for (int i = 0; i < 20; i++) {
         if (in_time_result(0, mapseg_guard_begin(seg)) != MAPSEG_OK)
             return;
-        (void)in_time(PATIENCE, mapseg_write(seg, 0, bytes, sizeof(bytes)));
+        (void)in_time(PATIENCE, mapseg_write(seg, 0, bytes, sizeof bytes));
         (void)in_time(0, mapseg_guard_end(seg));
     }
 }
@@ -231,7 +231,7 @@ read_and_leave(mapseg *seg)
     static unsigned char copy[DATA_BYTES];
 
     for (int i = 0; i < 20; i++)
-        (void)in_time(MILLISECOND, mapseg_read_for(seg, 0, copy, sizeof(copy), NULL, MILLISECOND));
+        (void)in_time(MILLISECOND, mapseg_read_for(seg, 0, copy, sizeof copy, NULL, MILLISECOND));
     (void)in_time(MILLISECOND, mapseg_wait(seg, 0, NULL, MILLISECOND));
 }
 

@@ -89,7 +89,7 @@ check_recovery(void)
     uint64_t version = 1;
     char byte;
 
-    memcpy(header, &arena->good, sizeof(*header));
+    memcpy(header, &arena->good, sizeof *header);
     need(munmap(header, MAPSEG_HEADER_BYTES) == 0);
     watch_hangs();
     if (arena->fd >= 0)
@@ -207,7 +207,7 @@ START_TEST(word_names_nobody)
     seg = attached(stage->place.key, MAPSEG_READ_WRITE);
     slot = slot_in_maps(getpid(), stage->place.path);
     watch_hangs();
-    for (uint32_t i = 0; i < 4 * sizeof(owners) / sizeof(*owners); i++) {
+    for (uint32_t i = 0; i < 4 * sizeof owners / sizeof *owners; i++) {
         if (owners[i / 4] == slot)
             continue;
         set_lock_word(header, owners[i / 4] | i % 4 << 30);

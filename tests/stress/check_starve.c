@@ -5,6 +5,8 @@
  *
  * MAPSEG_STORM_SECONDS in the environment: how long the storm of deaths lasts,
  * also if that is longer than the few seconds it normally takes.
+ *
+ * SPDX-License-Identifier: MIT
  */
 
 #include "versions.h"
@@ -43,7 +45,7 @@ struct show {
 static struct show *
 new_starving(size_t bytes, uint32_t flags)
 {
-    struct show *show = shared_memory(sizeof(*show));
+    struct show *show = shared_memory(sizeof *show);
 
     new_place(&show->stage.place);
     make_show(&show->stage, bytes, flags);
@@ -115,7 +117,7 @@ read_in_place(struct show *show, mapseg *seg, void *copy, uint64_t *last)
 
     if (!count_result(show, mapseg_read_begin(seg, &version)))
         return;
-    for (size_t i = 0; i < show->bytes / sizeof(*words); i++)
+    for (size_t i = 0; i < show->bytes / sizeof *words; i++)
         words[i] = shared[i];
     if (mapseg_read_retry(seg, version))
         return;
@@ -213,7 +215,7 @@ write_without_a_pause(struct stage *stage)
 
 static const size_t sizes[] = {8, 24, 4096 + 8, LARGEST};
 
-#define SIZES ((int)(sizeof(sizes) / sizeof(*sizes)))
+#define SIZES ((int)(sizeof sizes / sizeof *sizes))
 
 /** Starts one process of the show. */
 static pid_t

@@ -171,7 +171,7 @@ START_TEST(death_at_every_step)
     /* Grandchildren that lose their parent become ours. */
     need(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
     real = msi_os;
-    scene = shared_memory(sizeof(*scene));
+    scene = shared_memory(sizeof *scene);
     if (operation->heir)
         scene->heir = start(be_heir, &scene->stage);
     kill_along(operation);
@@ -194,8 +194,8 @@ main(void)
     suite = new_suite("steps");
     tcase = tcase_create("steps");
     private_number = (uint64_t)getpid() << 32 | 0x5eed;
-    (void)snprintf(private_key, sizeof(private_key), "shm:.mapseg-%016" PRIx64, private_number);
-    (void)snprintf(private_path, sizeof(private_path), "/dev/shm/.mapseg-%016" PRIx64,
+    (void)snprintf(private_key, sizeof private_key, "shm:.mapseg-%016" PRIx64, private_number);
+    (void)snprintf(private_path, sizeof private_path, "/dev/shm/.mapseg-%016" PRIx64,
                    private_number);
     tcase_set_timeout(tcase, wants_all() ? 2 * WALK_TIMEOUT : WALK_TIMEOUT);
     tcase_add_loop_test(tcase, death_at_every_step, 0, operation_count);

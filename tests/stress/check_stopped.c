@@ -80,7 +80,7 @@ static void (*const habits[])(mapseg *seg) = {
     write_again_and_again,  remove_again_and_again, reclaim_again_and_again,
 };
 
-#define HABITS ((int)(sizeof(habits) / sizeof(*habits)))
+#define HABITS ((int)(sizeof habits / sizeof *habits))
 
 static void
 follow_habit(struct stage *stage)

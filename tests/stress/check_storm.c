@@ -9,6 +9,8 @@
  *                       short ones
  * MAPSEG_STORM_SECONDS  how long each of them may last, also where that many
  *                       are not killed
+ *
+ * SPDX-License-Identifier: MIT
  */
 
 #include "support.h"
@@ -109,7 +111,7 @@ repair_vault(struct storm *storm, struct vault *vault)
         atomic_fetch_add(&storm->stage.wrong, 1);
 }
 
-/** Says who is inside; whoever was there before must be dead. */
+/** Says which process is inside; the one that was there before must be dead. */
 static void
 enter_vault(struct storm_thread *self, struct vault *vault, mapseg_result result)
 {
@@ -243,8 +245,8 @@ start_worker(struct storm *storm, struct worker *worker)
     need(worker->life < STORM_LIVES);
     next_life = worker->life;
     worker->pid = start(storm_life, &storm->stage);
-    memset(worker->seen, 0, sizeof(worker->seen));
-    memset(worker->stalled, 0, sizeof(worker->stalled));
+    memset(worker->seen, 0, sizeof worker->seen);
+    memset(worker->stalled, 0, sizeof worker->stalled);
 }
 
 /** Starts a new life where one has ended; only a killed one may have. */
@@ -418,19 +420,19 @@ crowd(void)
     cpu_set_t few;
 
     CPU_ZERO(&few);
-    if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
         return;
     for (size_t cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&few) < STORM_CPUS; cpu++)
         if (CPU_ISSET(cpu, &allowed))
             CPU_SET(cpu, &few);
-    (void)sched_setaffinity(0, sizeof(few), &few);
+    (void)sched_setaffinity(0, sizeof few, &few);
 }
 
 static const uint32_t storm_flags[] = {0, MAPSEG_FAIR};
 
 START_TEST(storm_of_deaths)
 {
-    struct storm *storm = shared_memory(sizeof(*storm));
+    struct storm *storm = shared_memory(sizeof *storm);
     int64_t begun = now_ns();
     struct worker workers[STORM_WORKERS];
     struct mapseg_header *header;
@@ -445,7 +447,7 @@ START_TEST(storm_of_deaths)
     ((struct vault *)data_of(seg))->copies[0].check = 1;
     ((struct vault *)data_of(seg))->copies[1].check = 1;
     mapseg_free(seg);
-    memset(workers, 0, sizeof(workers));
+    memset(workers, 0, sizeof workers);
     for (int i = 0; i < STORM_WORKERS; i++)
         start_worker(storm, &workers[i]);
     worst = rage(storm, workers, header);

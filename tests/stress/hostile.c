@@ -27,8 +27,8 @@ fill_up(void)
     int fd = open(SHM "/filler", O_WRONLY | O_CREAT | O_CLOEXEC | O_APPEND, 0600);
 
     need(fd >= 0);
-    memset(block, 1, sizeof(block));
-    while (write(fd, block, sizeof(block)) > 0)
+    memset(block, 1, sizeof block);
+    while (write(fd, block, sizeof block) > 0)
         ;
     need(errno == ENOSPC);
     (void)close(fd);
@@ -46,7 +46,7 @@ name_hang(int number)
 
     (void)number;
     (void)!write(STDERR_FILENO, call_now, strlen(call_now));
-    (void)!write(STDERR_FILENO, words, sizeof(words) - 1);
+    (void)!write(STDERR_FILENO, words, sizeof words - 1);
     _exit(3);
 }
 

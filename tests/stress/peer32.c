@@ -1,6 +1,8 @@
 /*
  * peer32.c - the 32-bit side of check_bits: does what it reads, line by line,
  * and answers each line with one line, until its input ends.
+ *
+ * SPDX-License-Identifier: MIT
  */
 
 #include "mapseg.h"
@@ -95,7 +97,7 @@ describe(void)
     (void)printf("%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu32 " %d ",
                  information->data_size, information->data_offset, information->created_ns,
                  information->user_tag, information->attached, (int)information->use);
-    for (size_t i = 0; i < sizeof(information->id); i++)
+    for (size_t i = 0; i < sizeof information->id; i++)
         (void)printf("%02x", information->id[i]);
     (void)puts("");
     mapseg_info_free(information);
@@ -111,9 +113,8 @@ read_whole(uint64_t *version)
 {
     static uint64_t copy[PAYLOAD_BYTES / sizeof(uint64_t)];
 
-    return mapseg_read_for(seg, 0, copy, sizeof(copy), version, INT64_C(20000000000)) ==
-               MAPSEG_OK &&
-           payload_is(copy, sizeof(copy), *version);
+    return mapseg_read_for(seg, 0, copy, sizeof copy, version, INT64_C(20000000000)) == MAPSEG_OK &&
+           payload_is(copy, sizeof copy, *version);
 }
 
 /** Reads until the version is that large; whether all was whole on the way, and
@@ -164,7 +165,7 @@ change_half(void)
     say_result(result);
 }
 
-/** Repairs what somebody left half done. */
+/** Repairs what a dead owner left half done. */
 static void
 repair(void)
 {
@@ -197,7 +198,7 @@ obey_versions(const char *word, const char *argument)
     else if (strcmp(word, "wait") == 0)
         wait_for_another(number);
     else if (strcmp(word, "write") == 0)
-        say_result(mapseg_write(seg, 0, &number, sizeof(number)));
+        say_result(mapseg_write(seg, 0, &number, sizeof number));
     else
         return false;
     return true;
@@ -262,7 +263,7 @@ main(void)
     seg = mapseg_new();
     if (seg == NULL)
         return 1;
-    while (fgets(line, sizeof(line), stdin) != NULL) {
+    while (fgets(line, sizeof line, stdin) != NULL) {
         const char *word = strtok(line, " \n");
         const char *argument = strtok(NULL, "\n");
 

@@ -38,7 +38,7 @@ any_number(void)
 {
     switch (draw(3)) {
     case 0:
-        return numbers[draw(sizeof(numbers) / sizeof(*numbers))];
+        return numbers[draw(sizeof numbers / sizeof *numbers)];
     case 1:
         return draw(UINT32_MAX);
     default:
@@ -58,7 +58,7 @@ any_word(void)
                                       MAPSEG_LAST_SLOT + 2,
                                       MAPSEG_LOCK_OWNER - 1,
                                       MAPSEG_LOCK_OWNER};
-    uint32_t word = owners[draw(sizeof(owners) / sizeof(*owners))];
+    uint32_t word = owners[draw(sizeof owners / sizeof *owners)];
 
     if (draw(3) == 0)
         word = atomic_load(&arena->seen_words[draw(64)]) & MAPSEG_LOCK_OWNER;
@@ -80,7 +80,7 @@ scribble_page(struct mapseg_header *header)
 {
     uint32_t fill = draw(4);
 
-    for (size_t i = 0; i < sizeof(*header) / 4; i++)
+    for (size_t i = 0; i < sizeof *header / 4; i++)
         ((volatile uint32_t *)(void *)header)[i] = fill == 0   ? 0
                                                    : fill == 1 ? UINT32_MAX
                                                                : next_random(&chance);
@@ -183,7 +183,7 @@ restore(struct mapseg_header *header)
 void
 scribble(struct stage *stage)
 {
-    const uint32_t kinds = sizeof(scribbles) / sizeof(*scribbles);
+    const uint32_t kinds = sizeof scribbles / sizeof *scribbles;
     struct mapseg_header *header = map_arena();
 
     (void)stage;

@@ -244,7 +244,7 @@ mark_of(const char *path)
     struct pair pair;
 
     need(fd >= 0);
-    need(pread(fd, &pair, sizeof(pair), MAPSEG_HEADER_BYTES) == sizeof(pair));
+    need(pread(fd, &pair, sizeof pair, MAPSEG_HEADER_BYTES) == sizeof pair);
     (void)close(fd);
     return pair.mark;
 }

@@ -176,11 +176,11 @@ fill_pair(void *data, size_t size, void *argument)
 
     need_number(DATA_BYTES, size);
     need(pair->first == 0 && pair->second == 0 && pair->mark == 0);
-    (void)mapseg_digest(pair, sizeof(*pair));
+    (void)mapseg_digest(pair, sizeof *pair);
     pair->first = *(uint64_t *)argument;
-    (void)mapseg_digest(pair, sizeof(*pair));
+    (void)mapseg_digest(pair, sizeof *pair);
     pair->second = *(uint64_t *)argument;
-    (void)mapseg_digest(pair, sizeof(*pair));
+    (void)mapseg_digest(pair, sizeof *pair);
     pair->mark = *(uint64_t *)argument;
     return MAPSEG_OK;
 }
@@ -332,9 +332,9 @@ same_random(void *to, size_t bytes)
 {
     uint64_t number = private_number;
 
-    if (bytes != sizeof(number))
+    if (bytes != sizeof number)
         return real.random(to, bytes);
-    memcpy(to, &number, sizeof(number));
+    memcpy(to, &number, sizeof number);
     return 0;
 }
 
@@ -533,4 +533,4 @@ const struct operation operations[] = {
      .check = check_parted},
 };
 
-const int operation_count = (int)(sizeof(operations) / sizeof(operations[0]));
+const int operation_count = (int)(sizeof operations / sizeof operations[0]);

@@ -111,8 +111,8 @@ write_something(mapseg *seg)
         return;
     if (data != NULL) {
         data[draw((uint32_t)size)] = 1;
-        if (size >= sizeof(text))
-            (void)in_time(0, mapseg_write(seg, size - sizeof(text), text, sizeof(text)));
+        if (size >= sizeof text)
+            (void)in_time(0, mapseg_write(seg, size - sizeof text, text, sizeof text));
     }
     if (draw(2) == 0)
         (void)in_time(0, mapseg_consistent(seg));
@@ -148,7 +148,7 @@ read_something(mapseg *seg)
 {
     static unsigned char to[DATA_BYTES];
     size_t size = mapseg_size(seg);
-    size_t bytes = size < sizeof(to) ? size : sizeof(to);
+    size_t bytes = size < sizeof to ? size : sizeof to;
     uint64_t version = 0;
     mapseg_result result;
 
@@ -268,7 +268,7 @@ make_own(void)
     char key[KEY_BYTES + 32];
     mapseg *seg;
 
-    (void)snprintf(key, sizeof(key), "%s-own%d", arena->place.key, my_number);
+    (void)snprintf(key, sizeof key, "%s-own%d", arena->place.key, my_number);
     seg = handle_for(key);
     need_result(MAPSEG_OK, in_time_result(0, mapseg_create(seg, 100, MAPSEG_READ_WRITE)));
     need_result(MAPSEG_OK, in_time_result(0, mapseg_detach(seg)));

@@ -67,7 +67,7 @@ count_shared_mappings(void)
     int count = 0;
 
     need(file != NULL);
-    while (fgets(line, sizeof(line), file) != NULL) {
+    while (fgets(line, sizeof line, file) != NULL) {
         char rights[8];
 
         if (sscanf(line, "%*s %7s", rights) == 1 && rights[3] == 's')

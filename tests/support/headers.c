@@ -84,10 +84,10 @@ slot_in_maps(pid_t pid, const char *path)
     uint32_t slot = 0;
     FILE *file;
 
-    (void)snprintf(name, sizeof(name), "/proc/%d/maps", (int)pid);
+    (void)snprintf(name, sizeof name, "/proc/%d/maps", (int)pid);
     file = fopen(name, "re");
     need(file != NULL && wanted != 0);
-    while (fgets(line, sizeof(line), file) != NULL) {
+    while (fgets(line, sizeof line, file) != NULL) {
         char rights[8];
         uint64_t offset;
         uint64_t inode;

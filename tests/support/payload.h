@@ -25,7 +25,7 @@ payload_fill(void *data, size_t first, size_t end, uint64_t value)
 
     if (words == NULL)
         abort();
-    for (size_t i = first / sizeof(*words); i < end / sizeof(*words); i++)
+    for (size_t i = first / sizeof *words; i < end / sizeof *words; i++)
         words[i] = value;
 }
 
@@ -34,7 +34,7 @@ payload_is(const void *data, size_t bytes, uint64_t value)
 {
     const volatile uint64_t *words = data;
 
-    for (size_t i = 0; i < bytes / sizeof(*words); i++)
+    for (size_t i = 0; i < bytes / sizeof *words; i++)
         if (words[i] != value)
             return false;
     return true;
@@ -48,7 +48,7 @@ payload_next_version(mapseg *seg)
     uint64_t version = 0;
     uint64_t word;
 
-    if (mapseg_read(seg, 0, &word, sizeof(word), &version) != MAPSEG_OK || version % 2 == 0)
+    if (mapseg_read(seg, 0, &word, sizeof word, &version) != MAPSEG_OK || version % 2 == 0)
         return 0;
     return version + 1;
 }

@@ -150,11 +150,11 @@ is_asleep(pid_t pid)
     ssize_t length;
     int fd;
 
-    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return false;
-    length = read(fd, text, sizeof(text) - 1);
+    length = read(fd, text, sizeof text - 1);
     (void)close(fd);
     text[length > 0 ? length : 0] = '\0';
     state = strrchr(text, ')');

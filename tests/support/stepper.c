@@ -61,7 +61,7 @@ go_back_to(pid_t pid, uintptr_t instruction)
 static bool
 is_call(uintptr_t instruction)
 {
-    return memcmp((const void *)instruction, call_bytes, sizeof(call_bytes)) == 0;
+    return memcmp((const void *)instruction, call_bytes, sizeof call_bytes) == 0;
 }
 
 static bool
@@ -166,7 +166,7 @@ add_point(struct path *path, uintptr_t instruction, bool call)
             point.visit = path->points[i].visit + 1;
     if (path->count == path->room) {
         path->room = path->room == 0 ? 4096 : path->room * 2;
-        path->points = realloc(path->points, (size_t)path->room * sizeof(point));
+        path->points = realloc(path->points, (size_t)path->room * sizeof point);
         need(path->points != NULL);
     }
     path->points[path->count++] = point;

@@ -24,8 +24,8 @@ static void
 name_descriptor(struct place *place, int fd)
 {
     need(fd >= 0);
-    (void)snprintf(place->key, sizeof(place->key), "memfd:%d", fd);
-    (void)snprintf(place->path, sizeof(place->path), "/proc/self/fd/%d", fd);
+    (void)snprintf(place->key, sizeof place->key, "memfd:%d", fd);
+    (void)snprintf(place->path, sizeof place->path, "/proc/self/fd/%d", fd);
 }
 
 void

@@ -1,5 +1,6 @@
 #!/bin/sh
 # create, write, read, rm and reclaim.
+# SPDX-License-Identifier: MIT
 #
 # shellcheck source=tests/tool/support.sh
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tool/support.sh"

@@ -1,6 +1,7 @@
 #!/bin/sh
 # What concerns all segments of the machine, in a /dev/shm of its own: an empty
 # list, reclaim without keys, a full file system.
+# SPDX-License-Identifier: MIT
 #
 # shellcheck source=tests/tool/support.sh
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tool/support.sh"

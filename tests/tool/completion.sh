@@ -1,5 +1,6 @@
 #!/bin/sh
 # The completion for bash.
+# SPDX-License-Identifier: MIT
 #
 # shellcheck source=tests/tool/support.sh
 # shellcheck disable=SC2016 # names and inner programs are meant

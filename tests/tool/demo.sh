@@ -1,5 +1,6 @@
 #!/bin/sh
 # demo: all parts hold, nothing is left, also when it is stopped half way.
+# SPDX-License-Identifier: MIT
 #
 # shellcheck source=tests/tool/support.sh
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tool/support.sh"

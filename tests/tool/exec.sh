@@ -1,5 +1,6 @@
 #!/bin/sh
 # exec: a sealed segment for a command.
+# SPDX-License-Identifier: MIT
 #
 # shellcheck source=tests/tool/support.sh
 # shellcheck disable=SC2016 # inner shells are meant

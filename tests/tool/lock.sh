@@ -1,5 +1,6 @@
 #!/bin/sh
 # lock: exclusion between processes, exit codes, and the death of an owner.
+# SPDX-License-Identifier: MIT
 #
 # shellcheck source=tests/tool/support.sh
 # shellcheck disable=SC2016 # inner shells are meant

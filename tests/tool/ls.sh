@@ -1,5 +1,6 @@
 #!/bin/sh
 # ls and show, as text.
+# SPDX-License-Identifier: MIT
 #
 # shellcheck source=tests/tool/support.sh
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tool/support.sh"

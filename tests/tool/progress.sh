@@ -1,6 +1,7 @@
 #!/bin/sh
 # Large copies that take their time show progress on a terminal, and nowhere
 # else.
+# SPDX-License-Identifier: MIT
 #
 # shellcheck source=tests/tool/support.sh
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tool/support.sh"

@@ -1,5 +1,6 @@
 #!/bin/sh
 # show, of what others may have tampered with: the verdict, what to do, and who can write.
+# SPDX-License-Identifier: MIT
 #
 # shellcheck source=tests/tool/support.sh
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tool/support.sh"

@@ -1,5 +1,6 @@
 #!/bin/sh
 # A file that becomes shorter under a subcommand; and what write tells readers.
+# SPDX-License-Identifier: MIT
 #
 # shellcheck source=tests/tool/support.sh
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tool/support.sh"

@@ -1,4 +1,5 @@
 # support.sh - what the tests of the mapseg command share; they source it.
+# SPDX-License-Identifier: MIT
 #
 # shellcheck shell=sh
 # shellcheck disable=SC2034 # the tests use the variables

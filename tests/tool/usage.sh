@@ -1,6 +1,7 @@
 #!/bin/sh
 # Wrong usage of every subcommand: status 2 and one line. Help and version:
 # status 0, on standard output.
+# SPDX-License-Identifier: MIT
 #
 # shellcheck source=tests/tool/support.sh
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tool/support.sh"

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Segments of other users, and those that others may write.
+# SPDX-License-Identifier: MIT
 #
 # shellcheck source=tests/tool/support.sh
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tool/support.sh"

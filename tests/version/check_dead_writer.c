@@ -118,7 +118,7 @@ START_TEST(owner_who_dies_outside_a_change_hurts_no_reader)
     need_number(2, need_whole(seg));
     kill_and_reap(owner);
     need_number(2, need_whole(seg));
-    need_result(MAPSEG_OWNER_DIED, mapseg_write(seg, 0, &number, sizeof(number)));
+    need_result(MAPSEG_OWNER_DIED, mapseg_write(seg, 0, &number, sizeof number));
     need_number(2, need_whole(seg));
     repair(seg);
     need(need_whole(seg) > 2);
@@ -253,9 +253,9 @@ START_TEST(repair_by_writing_ranges)
 
     let_writer_die(stage);
     need_result(MAPSEG_OWNER_DIED, mapseg_lock(seg));
-    need_result(MAPSEG_OK, mapseg_write(seg, 0, &number, sizeof(number)));
+    need_result(MAPSEG_OK, mapseg_write(seg, 0, &number, sizeof number));
     need_unreadable(other, MAPSEG_OWNER_DIED);
-    need_result(MAPSEG_OK, mapseg_write(seg, DATA_BYTES - 8, &number, sizeof(number)));
+    need_result(MAPSEG_OK, mapseg_write(seg, DATA_BYTES - 8, &number, sizeof number));
     need_result(MAPSEG_ALREADY_LOCKED, mapseg_lock(seg));
     need_result(MAPSEG_OK, mapseg_consistent(seg));
     need_result(MAPSEG_OK, mapseg_unlock(seg));
@@ -279,14 +279,14 @@ START_TEST(write_leaves_a_dead_writers_data_alone)
     let_writer_die(stage);
     memcpy(before, data_of(seg), DATA_BYTES);
     for (int round = 0; round < 3; round++) {
-        need_result(MAPSEG_OWNER_DIED, mapseg_write(seg, 64, &number, sizeof(number)));
+        need_result(MAPSEG_OWNER_DIED, mapseg_write(seg, 64, &number, sizeof number));
         need_result(MAPSEG_NOT_LOCKED, mapseg_unlock(seg));
         need(memcmp(before, mapseg_const_data(seg), DATA_BYTES) == 0);
         need(version_of(header) % 2 == 1);
     }
     need_unreadable(other, MAPSEG_OWNER_DIED);
     repair(other);
-    need_result(MAPSEG_OK, mapseg_write(seg, 64, &number, sizeof(number)));
+    need_result(MAPSEG_OK, mapseg_write(seg, 64, &number, sizeof number));
     need_free(seg);
     mapseg_free(other);
     mapseg_free(seg);

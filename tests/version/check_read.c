@@ -43,7 +43,7 @@ START_TEST(ranges_outside_the_data)
     struct mapseg_header *header = map_header(stage->place.path);
     char copy[1000] = {0};
 
-    for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges); i++) {
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
         uint64_t before = version_of(header);
         uint64_t version = 77;
 
@@ -85,14 +85,14 @@ START_TEST(bytes_are_copied_exactly)
         for (size_t i = 0; i < bytes; i++)
             truth[offset + i] = copy[shift + i] = (unsigned char)next_random(&random);
         need_result(MAPSEG_OK, mapseg_write(seg, offset, copy + shift, bytes));
-        need(memcmp(mapseg_const_data(seg), truth, sizeof(truth)) == 0);
+        need(memcmp(mapseg_const_data(seg), truth, sizeof truth) == 0);
         bytes = next_random(&random) % (round % 2 == 0 ? 40 : 1000);
         offset = next_random(&random) % (1000 - bytes);
         shift = next_random(&random) % (1000 - bytes);
-        memset(copy, 0xa5, sizeof(copy));
+        memset(copy, 0xa5, sizeof copy);
         need_result(MAPSEG_OK, mapseg_read(seg, offset, copy + shift, bytes, NULL));
         need(memcmp(copy + shift, truth + offset, bytes) == 0);
-        for (size_t i = 0; i < sizeof(copy); i++)
+        for (size_t i = 0; i < sizeof copy; i++)
             need((i >= shift && i < shift + bytes) || copy[i] == 0xa5);
     }
     mapseg_free(seg);

@@ -62,8 +62,8 @@ read_until_it_shrinks(mapseg *seg)
     uint64_t version;
     mapseg_result result;
 
-    while ((result = mapseg_read(seg, 0, copy, sizeof(copy), &version)) == MAPSEG_OK)
-        need(payload_is(copy, sizeof(copy), version));
+    while ((result = mapseg_read(seg, 0, copy, sizeof copy, &version)) == MAPSEG_OK)
+        need(payload_is(copy, sizeof copy, version));
     need_result(MAPSEG_FILE_SHRUNK, result);
 }
 
@@ -103,7 +103,7 @@ static void (*const until_it_shrinks[])(mapseg *seg) = {
     sleep_until_it_shrinks,
 };
 
-#define SHRINK_WAYS ((int)(sizeof(until_it_shrinks) / sizeof(*until_it_shrinks)))
+#define SHRINK_WAYS ((int)(sizeof until_it_shrinks / sizeof *until_it_shrinks))
 
 /** A body: does one thing over and over, with no handler of SIGBUS added. */
 static void

@@ -30,7 +30,7 @@ START_TEST(versions_begin_at_zero_and_grow)
     need_result(MAPSEG_OK, mapseg_info_new(seg, &information));
     need_number(20, information->version);
     mapseg_info_free(information);
-    need_result(MAPSEG_OK, mapseg_read(seg, 0, &version, sizeof(version), NULL));
+    need_result(MAPSEG_OK, mapseg_read(seg, 0, &version, sizeof version, NULL));
     need_number(20, version);
     mapseg_free(seg);
     end_show(stage);
@@ -72,8 +72,8 @@ watch_versions(struct stage *stage)
         if (wait)
             ignored(mapseg_wait(seg, last, NULL, 10 * MILLISECOND));
         wait = !wait;
-        need_result(MAPSEG_OK, mapseg_read_for(seg, 0, copy, sizeof(copy), &version, HANG));
-        if (version % 2 != 0 || version < last || !payload_is(copy, sizeof(copy), version))
+        need_result(MAPSEG_OK, mapseg_read_for(seg, 0, copy, sizeof copy, &version, HANG));
+        if (version % 2 != 0 || version < last || !payload_is(copy, sizeof copy, version))
             broken("%" PRIx64 " with data of %" PRIx64 " after %" PRIx64, version, copy[0], last);
         last = version;
     }
@@ -121,7 +121,7 @@ START_TEST(writer_dies_at_the_edge)
     struct mapseg_header *header = map_header(stage->place.path);
     mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
 
-    for (size_t i = 0; i < sizeof(edges) / sizeof(*edges); i++) {
+    for (size_t i = 0; i < sizeof edges / sizeof *edges; i++) {
         set_version(header, edges[i]);
         let_writer_die(stage);
         need(version_of(header) > edges[i] && version_of(header) % 2 == 1);
@@ -187,7 +187,7 @@ read_what_never_stands(struct stage *stage)
 
     for (int round = 0; round < 3; round++) {
         mapseg_result result =
-            mapseg_read_for(seg, 0, copy, sizeof(copy), &version, 100 * MILLISECOND);
+            mapseg_read_for(seg, 0, copy, sizeof copy, &version, 100 * MILLISECOND);
 
         need(result == MAPSEG_OK || result == MAPSEG_TIMED_OUT);
     }

@@ -69,7 +69,7 @@ wait_once(struct stage *stage)
 static struct watch *
 new_watch(void)
 {
-    struct watch *watch = shared_memory(sizeof(*watch));
+    struct watch *watch = shared_memory(sizeof *watch);
 
     new_place(&watch->stage.place);
     make_show(&watch->stage, DATA_BYTES, 0);
@@ -151,7 +151,7 @@ START_TEST(every_change_wakes)
     need_result(MAPSEG_OK, mapseg_write_end(seg));
     need_woken(watch, waiters, MAPSEG_OK, 2);
     start_sleepers(watch, 2, HANG, waiters);
-    need_result(MAPSEG_OK, mapseg_write(seg, 0, &number, sizeof(number)));
+    need_result(MAPSEG_OK, mapseg_write(seg, 0, &number, sizeof number));
     need_woken(watch, waiters, MAPSEG_OK, 4);
     start_sleepers(watch, 4, -1, waiters);
     need_result(MAPSEG_OK, mapseg_write_begin(seg));
@@ -286,13 +286,13 @@ end_by_writing(mapseg *seg)
 {
     uint64_t number = 5;
 
-    need_result(MAPSEG_OK, mapseg_write(seg, 0, &number, sizeof(number)));
+    need_result(MAPSEG_OK, mapseg_write(seg, 0, &number, sizeof number));
 }
 
 static void (*const ends[])(mapseg *seg) = {end_by_write_end, end_by_unlock, end_by_repair,
                                             end_by_writing};
 
-#define ENDS ((int)(sizeof(ends) / sizeof(*ends)))
+#define ENDS ((int)(sizeof ends / sizeof *ends))
 
 /** Brings a change to where one of `ends` follows. */
 static void
@@ -435,7 +435,7 @@ interrupt_often(long microseconds)
     const struct itimerval timer = {{0, microseconds}, {0, microseconds}};
     struct sigaction action;
 
-    memset(&action, 0, sizeof(action));
+    memset(&action, 0, sizeof action);
     action.sa_handler = count_signal;
     need(sigaction(SIGALRM, &action, NULL) == 0);
     need(setitimer(ITIMER_REAL, &timer, NULL) == 0);
@@ -567,8 +567,7 @@ wait_at_no_cost(struct stage *stage)
     await(&stage->go, 2);
     need_result(MAPSEG_TIMED_OUT, mapseg_wait(seg, 0, &version, LONG_WAIT));
     need_slept(LONG_WAIT);
-    need_result(MAPSEG_TIMED_OUT,
-                mapseg_read_for(seg, 0, &word, sizeof(word), &version, LONG_WAIT));
+    need_result(MAPSEG_TIMED_OUT, mapseg_read_for(seg, 0, &word, sizeof word, &version, LONG_WAIT));
     need_slept(LONG_WAIT);
     mapseg_free(seg);
 }
@@ -668,7 +667,7 @@ START_TEST(two_take_turns)
     take_turns(seg, 0);
     msi_os = real;
     finish(other);
-    need_result(MAPSEG_OK, mapseg_read(seg, 0, &turns, sizeof(turns), NULL));
+    need_result(MAPSEG_OK, mapseg_read(seg, 0, &turns, sizeof turns, NULL));
     need_number(2 * TURNS, turns);
     mapseg_free(seg);
     end_show(&watch->stage);

@@ -42,7 +42,7 @@ START_TEST(write_under_a_lock_that_is_held)
 
     need_result(MAPSEG_OK, mapseg_lock(seg));
     for (uint64_t round = 1; round <= 3; round++) {
-        need_result(MAPSEG_OK, mapseg_write(seg, 0, &number, sizeof(number)));
+        need_result(MAPSEG_OK, mapseg_write(seg, 0, &number, sizeof number));
         need_number(2 * round, version_read(other));
         need_result(MAPSEG_WOULD_BLOCK, mapseg_try_lock(other));
     }
@@ -66,7 +66,7 @@ START_TEST(change_within_a_change)
     need_result(MAPSEG_OK, mapseg_write_begin(seg));
     need_result(MAPSEG_ALREADY_LOCKED, mapseg_write_begin(seg));
     need(version_of(header) % 2 == 1);
-    need_result(MAPSEG_OK, mapseg_write(seg, 8, &number, sizeof(number)));
+    need_result(MAPSEG_OK, mapseg_write(seg, 8, &number, sizeof number));
     need(version_of(header) % 2 == 1);
     need_unreadable(other, MAPSEG_TIMED_OUT);
     need_result(MAPSEG_ALREADY_LOCKED, mapseg_lock(seg));
@@ -75,7 +75,7 @@ START_TEST(change_within_a_change)
     need(version_of(header) > 0 && version_of(header) % 2 == 0);
     need_free(other);
     number = 0;
-    need_result(MAPSEG_OK, mapseg_read(other, 8, &number, sizeof(number), NULL));
+    need_result(MAPSEG_OK, mapseg_read(other, 8, &number, sizeof number, NULL));
     need_number(5, number);
     mapseg_free(other);
     mapseg_free(seg);
@@ -92,13 +92,13 @@ START_TEST(end_without_the_lock_changes_nothing)
     struct mapseg_header before = *header;
 
     need_result(MAPSEG_NOT_LOCKED, mapseg_write_end(seg));
-    need(memcmp(&before, header, sizeof(before)) == 0);
+    need(memcmp(&before, header, sizeof before) == 0);
     need_result(MAPSEG_OK, mapseg_write_begin(seg));
     before = *header;
     need_result(MAPSEG_NOT_LOCKED, mapseg_write_end(other));
     need_result(MAPSEG_NOT_LOCKED, mapseg_unlock(other));
     need_result(MAPSEG_NOT_LOCKED, mapseg_consistent(other));
-    need(memcmp(&before, header, sizeof(before)) == 0);
+    need(memcmp(&before, header, sizeof before) == 0);
     need_result(MAPSEG_OK, mapseg_write_end(seg));
     need_number(2, version_of(header));
     mapseg_free(other);
@@ -199,7 +199,7 @@ read_beside_the_writer(void *argument)
     uint64_t word;
 
     need_result(MAPSEG_TIMED_OUT,
-                mapseg_read_for(argument, 0, &word, sizeof(word), &version, SHORT));
+                mapseg_read_for(argument, 0, &word, sizeof word, &version, SHORT));
     need_number(77, version);
     need_result(MAPSEG_TIMED_OUT, mapseg_wait(argument, 1, NULL, SHORT));
     need(mapseg_read_retry(argument, 0));
@@ -230,9 +230,9 @@ START_TEST(writer_alone_reads_its_own_work)
     uint64_t number = 5;
 
     need_result(MAPSEG_OK, mapseg_write_begin(seg));
-    need_result(MAPSEG_OK, mapseg_write(seg, 0, &number, sizeof(number)));
+    need_result(MAPSEG_OK, mapseg_write(seg, 0, &number, sizeof number));
     number = 0;
-    need_result(MAPSEG_OK, mapseg_read(seg, 0, &number, sizeof(number), &version));
+    need_result(MAPSEG_OK, mapseg_read(seg, 0, &number, sizeof number, &version));
     need_number(5, number);
     need(version % 2 == 1);
     need(!mapseg_read_retry(seg, version));
@@ -255,12 +255,12 @@ START_TEST(read_only_handle_changes_nothing)
 
     need_result(MAPSEG_PERMISSION_DENIED, mapseg_write_begin(seg));
     need_free(other);
-    need_result(MAPSEG_PERMISSION_DENIED, mapseg_write(seg, 0, &number, sizeof(number)));
+    need_result(MAPSEG_PERMISSION_DENIED, mapseg_write(seg, 0, &number, sizeof number));
     need_result(MAPSEG_NOT_LOCKED, mapseg_write_end(seg));
     need_free(other);
     need_result(MAPSEG_OK, mapseg_lock(seg));
     need_result(MAPSEG_PERMISSION_DENIED, mapseg_write_begin(seg));
-    need_result(MAPSEG_PERMISSION_DENIED, mapseg_write(seg, 0, &number, sizeof(number)));
+    need_result(MAPSEG_PERMISSION_DENIED, mapseg_write(seg, 0, &number, sizeof number));
     need_result(MAPSEG_WOULD_BLOCK, mapseg_try_lock(other));
     need_result(MAPSEG_OK, mapseg_unlock(seg));
     need_number(0, version_of(header));
@@ -279,7 +279,7 @@ change_as_stranger(struct stage *stage)
     uint64_t number = 5;
 
     need_result(MAPSEG_PERMISSION_DENIED, mapseg_write_begin(seg));
-    need_result(MAPSEG_PERMISSION_DENIED, mapseg_write(seg, 0, &number, sizeof(number)));
+    need_result(MAPSEG_PERMISSION_DENIED, mapseg_write(seg, 0, &number, sizeof number));
     need_result(MAPSEG_NOT_LOCKED, mapseg_write_end(seg));
     need_number(0, need_whole(seg));
     mapseg_free(seg);
@@ -312,7 +312,7 @@ be_child_of_writer(struct stage *stage, mapseg *seg)
     need_result(MAPSEG_OK, mapseg_lock(seg));
     need_result(MAPSEG_OK, mapseg_unlock(seg));
     need_number(2, need_whole(seg));
-    need_result(MAPSEG_OK, mapseg_write(seg, 0, &number, sizeof(number)));
+    need_result(MAPSEG_OK, mapseg_write(seg, 0, &number, sizeof number));
     need_number(4, version_read(seg));
     need_free(seg);
     make_change(seg);

@@ -22,7 +22,7 @@ need_unreadable(mapseg *seg, mapseg_result reason)
     uint64_t version = 77;
     uint64_t word;
 
-    need_result(reason, mapseg_read_for(seg, 0, &word, sizeof(word), &version, SHORT));
+    need_result(reason, mapseg_read_for(seg, 0, &word, sizeof word, &version, SHORT));
     need_number(77, version);
     need_result(reason, mapseg_wait(seg, 1, NULL, SHORT));
     need_result(MAPSEG_NOT_LOCKED, mapseg_unlock(seg));
