@@ -8,8 +8,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef TESTS_ASSERTIONS_H
-#define TESTS_ASSERTIONS_H
+#ifndef TESTS_SUPPORT_ASSERTIONS_H
+#define TESTS_SUPPORT_ASSERTIONS_H
 
 #include "mapseg.h"
 

@@ -4,8 +4,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef TESTS_CALLS_H
-#define TESTS_CALLS_H
+#ifndef TESTS_SUPPORT_CALLS_H
+#define TESTS_SUPPORT_CALLS_H
 
 #include "mapseg-spawn.h"
 

@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef TESTS_FOOTPRINTS_H
-#define TESTS_FOOTPRINTS_H
+#ifndef TESTS_SUPPORT_FOOTPRINTS_H
+#define TESTS_SUPPORT_FOOTPRINTS_H
 
 #include <stdint.h>
 #include <sys/stat.h>

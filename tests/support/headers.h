@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef TESTS_HEADERS_H
-#define TESTS_HEADERS_H
+#ifndef TESTS_SUPPORT_HEADERS_H
+#define TESTS_SUPPORT_HEADERS_H
 
 #include "mapseg-format.h"
 

@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef TESTS_LOCKING_H
-#define TESTS_LOCKING_H
+#ifndef TESTS_SUPPORT_LOCKING_H
+#define TESTS_SUPPORT_LOCKING_H
 
 #include "support.h"
 

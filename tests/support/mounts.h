@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef TESTS_MOUNTS_H
-#define TESTS_MOUNTS_H
+#ifndef TESTS_SUPPORT_MOUNTS_H
+#define TESTS_SUPPORT_MOUNTS_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -7,8 +7,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef TESTS_PAYLOAD_H
-#define TESTS_PAYLOAD_H
+#ifndef TESTS_SUPPORT_PAYLOAD_H
+#define TESTS_SUPPORT_PAYLOAD_H
 
 #include "mapseg.h"
 

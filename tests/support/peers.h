@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef TESTS_PEERS_H
-#define TESTS_PEERS_H
+#ifndef TESTS_SUPPORT_PEERS_H
+#define TESTS_SUPPORT_PEERS_H
 
 #include <sys/types.h>
 

@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef TESTS_PLACES_H
-#define TESTS_PLACES_H
+#ifndef TESTS_SUPPORT_PLACES_H
+#define TESTS_SUPPORT_PLACES_H
 
 #include <stdbool.h>
 #include <stdint.h>

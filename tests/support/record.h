@@ -7,8 +7,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef TESTS_RECORD_H
-#define TESTS_RECORD_H
+#ifndef TESTS_SUPPORT_RECORD_H
+#define TESTS_SUPPORT_RECORD_H
 
 #include <stdbool.h>
 #include <stdint.h>

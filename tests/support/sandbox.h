@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef TESTS_SANDBOX_H
-#define TESTS_SANDBOX_H
+#ifndef TESTS_SUPPORT_SANDBOX_H
+#define TESTS_SUPPORT_SANDBOX_H
 
 #include <stdbool.h>
 #include <stddef.h>

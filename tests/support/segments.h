@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef TESTS_SEGMENTS_H
-#define TESTS_SEGMENTS_H
+#ifndef TESTS_SUPPORT_SEGMENTS_H
+#define TESTS_SUPPORT_SEGMENTS_H
 
 #include "calls.h"
 

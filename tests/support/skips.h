@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef TESTS_SKIPS_H
-#define TESTS_SKIPS_H
+#ifndef TESTS_SUPPORT_SKIPS_H
+#define TESTS_SUPPORT_SKIPS_H
 
 #include <stdbool.h>
 

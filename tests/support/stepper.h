@@ -8,8 +8,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef TESTS_STEPPER_H
-#define TESTS_STEPPER_H
+#ifndef TESTS_SUPPORT_STEPPER_H
+#define TESTS_SUPPORT_STEPPER_H
 
 #include "support.h"
 

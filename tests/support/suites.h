@@ -7,8 +7,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef TESTS_SUITES_H
-#define TESTS_SUITES_H
+#ifndef TESTS_SUPPORT_SUITES_H
+#define TESTS_SUPPORT_SUITES_H
 
 #include <check.h>
 #include <stdbool.h>

@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef TESTS_TIMES_H
-#define TESTS_TIMES_H
+#ifndef TESTS_SUPPORT_TIMES_H
+#define TESTS_SUPPORT_TIMES_H
 
 #include <stdint.h>
 

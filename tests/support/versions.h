@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef TESTS_VERSIONS_H
-#define TESTS_VERSIONS_H
+#ifndef TESTS_SUPPORT_VERSIONS_H
+#define TESTS_SUPPORT_VERSIONS_H
 
 #include "payload.h"
 #include "support.h"
