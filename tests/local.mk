@@ -6,7 +6,7 @@
 # A program that scripts or suites start: check_PROGRAMS += tests/helper
 
 suites =
-scripts = tests/floors.sh tests/installed.sh tests/symbols.sh tests/tsan.sh
+scripts = tests/floors.sh tests/installed.sh tests/messages.sh tests/symbols.sh tests/tsan.sh
 
 # Suites of several processes.
 suites += \
@@ -52,7 +52,7 @@ suites += tests/check_swap
 # Threads, signals and exit.
 suites += tests/check_cancel tests/check_exit tests/check_handler tests/check_unload
 suites += tests/check_census tests/check_heal tests/check_overlay
-suites += tests/check_unmapped tests/check_verified
+suites += tests/check_unmapped tests/check_verified tests/check_words
 
 TESTS = $(suites) $(scripts)
 check_PROGRAMS += $(suites)
@@ -104,6 +104,7 @@ tests_check_trust_LDADD = $(internals_libraries)
 tests_check_wait_LDADD = $(internals_libraries)
 tests_check_unmapped_LDADD = $(internals_libraries)
 tests_check_verified_LDADD = $(internals_libraries)
+tests_check_words_LDADD = $(internals_libraries)
 tests_check_steps_SOURCES = tests/check_steps.c tests/stepper.c tests/stepper.h
 
 # It opens the library by itself.
