@@ -156,8 +156,9 @@ typedef enum mapseg_result {
     MAPSEG_TOO_NEW = 25,
     /** Another user could interfere with the file: another user owns it, a
      *  group or every user may write it or its directory, it has several names,
-     *  its name is a symbolic link; or, with MAPSEG_UNTRUSTED_PEER, it can be
-     *  made shorter. A flag of mapseg_options relaxes each, the link apart. */
+     *  its name is a symbolic link, or links on the way lead in a circle; or, with
+     *  MAPSEG_UNTRUSTED_PEER, it can be made shorter. A flag of mapseg_options
+     *  relaxes each, the links apart. */
     MAPSEG_UNTRUSTED = 26,
     /** The file became shorter while it was mapped. What was beyond its new
      *  end is lost, and this attachment with it: detach; attach anew if the

@@ -80,7 +80,9 @@ tests_create_check_resources_SOURCES = tests/create/check_resources.c $(create_r
 
 # mapseg_error(3)
 suites += \
-	tests/error/check_result
+	tests/error/check_result \
+	tests/error/check_words
+tests_error_check_words_LDADD = $(internals_libraries)
 
 # mapseg-fork(7)
 suites += \
@@ -289,7 +291,10 @@ tests_project_compile_cxx_SOURCES = tests/project/compile_cxx.cpp
 tests_project_compile_cxx_LDADD = lib/libmapseg.la
 scripts += \
 	tests/project/floors.sh \
-	tests/project/installed.sh tests/project/misuse.sh \
+	tests/project/installed.sh \
+	tests/project/messages.sh \
+	tests/project/misuse.sh \
+	tests/project/style.sh \
 	tests/project/symbols.sh \
 	tests/project/tsan.sh
 
