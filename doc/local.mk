@@ -18,6 +18,7 @@ manual_pages = \
 	doc/mapseg-format.5 \
 	doc/mapseg-fork.7 \
 	doc/mapseg-lock.7 \
+	doc/mapseg-recipes.7 \
 	doc/mapseg-security.7 \
 	doc/mapseg.7
 dist_man_MANS += $(manual_pages)
@@ -99,19 +100,31 @@ $(link_pages): $(manual_pages)
 EXTRA_DIST += \
 	README.md \
 	SECURITY.md \
-	doc/lock-bench.svg \
+	doc/lock-bench.svg
+examplesdir = $(docdir)/examples
+dist_examples_DATA = \
 	doc/examples/client.c \
+	doc/examples/config.c \
+	doc/examples/follow.c \
 	doc/examples/fork.c \
 	doc/examples/hello.c \
 	doc/examples/inherit.c \
 	doc/examples/key_to_path.sh \
 	doc/examples/list.c \
 	doc/examples/producer.c \
+	doc/examples/publish.c \
 	doc/examples/read_segment.py \
 	doc/examples/repair.c \
 	doc/examples/repair_journal.c \
+	doc/examples/restart.c \
 	doc/examples/ring.c \
 	doc/examples/service.c \
-	doc/examples/watch.c
+	doc/examples/single.c \
+	doc/examples/subscribe.c \
+	doc/examples/watch.c \
+	doc/examples/worker.c
 
-scripts += tests/project/docs.sh tests/project/examples.sh
+scripts += \
+	tests/project/docs.sh \
+	tests/project/examples.sh \
+	tests/project/recipes.sh

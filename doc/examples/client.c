@@ -1,5 +1,7 @@
+#include <inttypes.h>
 #include <mapseg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -13,9 +15,13 @@ static int
 connect_to(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    if (strlen(path) >= sizeof(address.sun_path)) {
+        fprintf(stderr, "%s: too long for a socket\n", path);
+        return -1;
+    }
+    strcpy(address.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
         return fd;
     perror(path);
@@ -33,8 +39,12 @@ main(int argc, char **argv)
     uint64_t version;
     int service = connect_to(argc > 1 ? argv[1] : "board.socket");
 
-    if (seg == NULL || service < 0)
+    if (service < 0)
         return 1;
+    if (seg == NULL) {
+        fprintf(stderr, "out of memory\n");
+        return 1;
+    }
     /* The service may be another user's: what it gives must be sealed. */
     options.flags = MAPSEG_UNTRUSTED_PEER | MAPSEG_ALLOW_OTHER_OWNER;
     if (mapseg_receive_with(seg, service, MAPSEG_READ_ONLY, &options) != MAPSEG_OK ||
@@ -43,8 +53,8 @@ main(int argc, char **argv)
         return 1;
     }
     board.text[sizeof(board.text) - 1] = 0; /* a peer may forget it */
-    printf("version %lu, %ld served, %s\n", (unsigned long)version, board.served, board.text);
+    printf("version %" PRIu64 ", %ld served, %s\n", version, board.served, board.text);
     close(service);
     mapseg_free(seg);
-    return 0;
+    return fflush(stdout) != 0;
 }

@@ -1,55 +1,62 @@
 #define _GNU_SOURCE 1 /* environ */
-#include <mapseg.h>
-#include <spawn.h>
+#include <mapseg-spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int
-fail(mapseg *seg)
+static void
+fail(const char *what)
 {
-    fprintf(stderr, "%s\n", seg ? mapseg_error_string(seg) : "out of memory");
-    mapseg_free(seg);
-    return 1;
+    fprintf(stderr, "%s\n", what);
+    exit(1);
 }
 
-/* The child: attaches to what it has inherited. */
+/* The child: attaches to what it has inherited. It keeps neither the descriptor nor the
+ * variable, so that programs which it runs get none of it. */
 static int
-child(mapseg *seg)
+be_child(mapseg *seg)
 {
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
     char text[32];
 
-    if (mapseg_attach(seg, MAPSEG_READ_ONLY) != MAPSEG_OK ||
-        mapseg_read(seg, 0, text, sizeof(text), NULL) != MAPSEG_OK)
-        return fail(seg);
+    options.flags = MAPSEG_TAKE_DESCRIPTOR;
+    if (mapseg_attach_with(seg, MAPSEG_READ_ONLY, &options) != MAPSEG_OK)
+        fail(mapseg_error_string(seg));
+    if (unsetenv("MAPSEG_KEY") != 0)
+        fail("cannot take MAPSEG_KEY away");
+    if (mapseg_read(seg, 0, text, sizeof(text), NULL) != MAPSEG_OK)
+        fail(mapseg_error_string(seg));
     printf("%s\n", text);
     mapseg_free(seg);
-    return 0;
+    return fflush(stdout) != 0;
 }
 
-/* Runs the program as a child that may read the segment; its exit status. */
-static int
-run(mapseg *seg, char *program)
+/* Starts the program as a child that may read the segment. */
+static pid_t
+start(mapseg *seg, char *program)
 {
     char variable[MAPSEG_ENVIRONMENT_BYTES];
     char *arguments[] = {program, NULL};
     posix_spawn_file_actions_t actions;
-    pid_t pid;
-    int status = 1;
+    pid_t child;
+    int fd;
 
     if (posix_spawn_file_actions_init(&actions) != 0)
-        return 1;
-    int fd = mapseg_spawn_actions(seg, MAPSEG_READ_ONLY, &actions, variable);
-    if (fd >= 0) {
-        putenv(variable);
-        if (posix_spawn(&pid, program, &actions, NULL, arguments, environ) == 0)
-            waitpid(pid, &status, 0);
-        unsetenv("MAPSEG_KEY");
-        close(fd);
-    }
+        fail("out of memory");
+    if (mapseg_spawn_actions(seg, MAPSEG_READ_ONLY, &actions, variable, &fd) != MAPSEG_OK)
+        fail(mapseg_error_string(seg));
+    if (putenv(variable) != 0)
+        fail("out of memory");
+    int error = posix_spawnp(&child, program, &actions, NULL, arguments, environ);
+    if (error != 0)
+        fail(strerror(error));
+    if (unsetenv("MAPSEG_KEY") != 0) /* `variable` ends with this function */
+        fail("cannot take MAPSEG_KEY away");
+    close(fd); /* the child has its own */
     posix_spawn_file_actions_destroy(&actions);
-    return status == 0 ? 0 : 1;
+    return child;
 }
 
 int
@@ -57,16 +64,21 @@ main(int argc, char **argv)
 {
     static const char text[32] = "hello, child";
     mapseg *seg = mapseg_new_from_environment();
+    int status;
 
     if (seg == NULL || argc < 1)
-        return fail(seg);
-    if (mapseg_error(seg) != MAPSEG_NOT_FOUND)
-        return child(seg);
+        fail("out of memory");
+    if (mapseg_error(seg) == MAPSEG_OK)
+        return be_child(seg);
+    if (mapseg_error(seg) != MAPSEG_NOT_FOUND) /* there is a key, and it is bad */
+        fail(mapseg_error_string(seg));
     if (mapseg_set_native_key(seg, "memfd:") != MAPSEG_OK ||
         mapseg_create(seg, sizeof(text), MAPSEG_READ_WRITE) != MAPSEG_OK ||
         mapseg_write(seg, 0, text, sizeof(text)) != MAPSEG_OK)
-        return fail(seg);
-    int status = run(seg, argv[0]);
+        fail(mapseg_error_string(seg));
+    pid_t child = start(seg, argv[0]);
+    if (waitpid(child, &status, 0) != child || status != 0)
+        fail("the child failed");
     mapseg_free(seg);
-    return status;
+    return 0;
 }

@@ -8,7 +8,7 @@ main(void)
     mapseg_list *list;
     mapseg_result result = mapseg_list_new(&list);
     if (result != MAPSEG_OK) {
-        fprintf(stderr, "%s\n", mapseg_result_name(result));
+        fprintf(stderr, "%s\n", mapseg_result_text(result));
         return 1;
     }
     for (size_t i = 0; i < mapseg_list_count(list); i++) {
@@ -17,5 +17,5 @@ main(void)
                information->data_size, information->attached);
     }
     mapseg_list_free(list);
-    return 0;
+    return fflush(stdout) != 0 || ferror(stdout);
 }

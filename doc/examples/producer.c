@@ -52,6 +52,8 @@ try_to_write(mapseg *seg, int fd)
     off_t size = lseek(fd, 0, SEEK_END);
     char path[40];
 
+    if (size < 0)
+        fail("the descriptor has no end");
     printf("the memory\n");
     tried("  mprotect",
           mprotect((void *)(uintptr_t)mapseg_const_data(seg), BYTES, PROT_READ | PROT_WRITE) == 0);
@@ -87,7 +89,8 @@ consume(int fd, int ready)
 
     if (getuid() == 0 && (setgroups(0, NULL) != 0 || setgid(NOBODY) != 0 || setuid(NOBODY) != 0))
         fail("cannot become nobody");
-    prctl(PR_SET_DUMPABLE, 1); /* its /proc/self is its own, as after execve */
+    if (prctl(PR_SET_DUMPABLE, 1) != 0) /* its /proc/self is its own, as after execve */
+        fail("cannot become dumpable");
 
     options.flags = MAPSEG_UNTRUSTED_PEER;
     if (seg == NULL || mapseg_attach_fd_with(seg, fd, MAPSEG_READ_ONLY, &options) != MAPSEG_OK)
@@ -99,11 +102,10 @@ consume(int fd, int ready)
     show(seg, &version);
     try_to_write(seg, fd);
     mapseg_free(seg);
-    fflush(stdout);
-    return all_refused ? 0 : 1;
+    return fflush(stdout) == 0 && all_refused ? 0 : 1;
 }
 
-/* A segment that nobody but this process can ever write. */
+/* A segment that no process but this one can ever write. */
 static mapseg *
 make(void)
 {
@@ -122,12 +124,15 @@ int
 main(void)
 {
     int ready[2];
-    int status = 1;
+    int status;
     char byte;
     mapseg *seg = make();
-    int fd = mapseg_export_fd(seg, MAPSEG_READ_ONLY);
+    int fd;
 
-    if (fd < 0 || pipe2(ready, O_CLOEXEC) != 0 || mapseg_write(seg, 0, "one", 4) != MAPSEG_OK)
+    if (pipe2(ready, O_CLOEXEC) != 0)
+        fail("no pipe");
+    if (mapseg_export_fd(seg, MAPSEG_READ_ONLY, &fd) != MAPSEG_OK ||
+        mapseg_write(seg, 0, "one", 4) != MAPSEG_OK)
         fail(mapseg_error_string(seg));
     pid_t child = fork();
     if (child == 0) {
@@ -138,9 +143,11 @@ main(void)
     close(ready[1]);
     if (child < 0 || read(ready[0], &byte, 1) != 0 || mapseg_write(seg, 0, "two", 4) != MAPSEG_OK)
         fail("no consumer");
-    waitpid(child, &status, 0);
-    if (status == 0 && strcmp(mapseg_const_data(seg), "two") == 0)
-        printf("nothing was written\n");
+    if (waitpid(child, &status, 0) != child || status != 0)
+        fail("the consumer failed");
+    if (strcmp(mapseg_const_data(seg), "two") != 0)
+        fail("the consumer wrote");
+    printf("nothing was written\n");
     mapseg_free(seg);
-    return status == 0 ? 0 : 1;
+    return fflush(stdout) != 0;
 }

@@ -10,7 +10,7 @@ struct accounts {
 static int
 fail(mapseg *seg)
 {
-    fprintf(stderr, "%s\n", mapseg_error_string(seg));
+    fprintf(stderr, "%s\n", seg ? mapseg_error_string(seg) : "out of memory");
     mapseg_free(seg);
     return 1;
 }
@@ -18,12 +18,9 @@ fail(mapseg *seg)
 int
 main(int argc, char **argv)
 {
-    bool created;
     mapseg *seg = mapseg_new_with_key(argc > 1 ? argv[1] : "accounts");
-    if (seg == NULL)
-        return 1;
-    if (mapseg_create_or_attach(seg, sizeof(struct accounts), MAPSEG_READ_WRITE, &created) !=
-        MAPSEG_OK)
+    if (seg == NULL ||
+        mapseg_create_or_attach(seg, sizeof(struct accounts), MAPSEG_READ_WRITE, NULL) != MAPSEG_OK)
         return fail(seg);
     struct accounts *accounts = mapseg_data(seg);
 
@@ -32,14 +29,16 @@ main(int argc, char **argv)
         return fail(seg);
     if (result == MAPSEG_OWNER_DIED) {
         accounts->to = 100 - accounts->from; /* repair */
-        mapseg_consistent(seg);
+        if (mapseg_consistent(seg) != MAPSEG_OK)
+            return fail(seg);
     }
     if (accounts->from + accounts->to == 0)
         accounts->from = 100; /* a new segment is all zero */
     accounts->from -= 1;
     accounts->to += 1;
     printf("%ld + %ld\n", accounts->from, accounts->to);
-    mapseg_unlock(seg);
+    if (mapseg_unlock(seg) != MAPSEG_OK)
+        return fail(seg);
     mapseg_free(seg);
-    return 0;
+    return fflush(stdout) != 0;
 }

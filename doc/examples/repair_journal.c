@@ -25,8 +25,8 @@ step(void)
         raise(SIGKILL);
 }
 
-/* Opens or closes the journal. Who is killed has done all that comes before
- * one instruction, and nothing that comes after it: only the compiler can
+/* Opens or closes the journal. A process that is killed has done all that comes
+ * before one instruction, and nothing that comes after it: only the compiler can
  * disorder that, and the fences keep it from doing so. */
 static void
 set_changing(struct bank *bank, int changing)
@@ -37,8 +37,8 @@ set_changing(struct bank *bank, int changing)
     step();
 }
 
-/* Undoes half a change. Whoever is killed here leaves the journal open, so
- * that the next owner does the same again. */
+/* Undoes half a change. An owner that is killed here leaves the journal open, so
+ * that the next one does the same again. */
 static void
 repair(struct bank *bank)
 {
@@ -65,23 +65,28 @@ change(struct bank *bank, long amount)
 }
 
 static int
+fail(mapseg *seg)
+{
+    fprintf(stderr, "%s\n", seg ? mapseg_error_string(seg) : "out of memory");
+    return 1;
+}
+
+static int
 transfer(mapseg *seg, long amount)
 {
     struct bank *bank = mapseg_data(seg);
     mapseg_result result = mapseg_lock(seg);
 
-    if (!mapseg_result_owes_unlock(result)) {
-        fprintf(stderr, "%s\n", mapseg_error_string(seg));
-        return 1;
-    }
+    if (!mapseg_result_owes_unlock(result))
+        return fail(seg);
     if (result == MAPSEG_OWNER_DIED) {
         bank->told++;
         repair(bank);
-        mapseg_consistent(seg);
+        if (mapseg_consistent(seg) != MAPSEG_OK)
+            return fail(seg);
     }
     change(bank, amount);
-    mapseg_unlock(seg);
-    return 0;
+    return mapseg_unlock(seg) == MAPSEG_OK ? 0 : fail(seg);
 }
 
 int
@@ -92,7 +97,7 @@ main(void)
 
     if (seg == NULL || mapseg_set_native_key(seg, "memfd:") != MAPSEG_OK ||
         mapseg_create(seg, sizeof(struct bank), MAPSEG_READ_WRITE) != MAPSEG_OK)
-        return 1;
+        return fail(seg);
     struct bank *bank = mapseg_data(seg);
     bank->balance[0] = 100;
 
@@ -105,16 +110,21 @@ main(void)
             steps_to_live = steps;
             _exit(transfer(seg, 10));
         }
-        if (child < 0 || waitpid(child, &status, 0) < 0)
+        if (child < 0 || waitpid(child, &status, 0) < 0) {
+            perror("child");
             return 1;
+        }
         died += WIFSIGNALED(status);
-        if (!bank->changing && bank->balance[0] + bank->balance[1] != 100)
+        if (!bank->changing && bank->balance[0] + bank->balance[1] != 100) {
+            fprintf(stderr, "the sum is wrong\n");
             return 1;
+        }
     }
     if (transfer(seg, 10) != 0)
         return 1;
-    printf("%d died, %d told, then %s: ", died, bank->told, mapseg_result_name(mapseg_lock(seg)));
+    mapseg_result result = mapseg_lock(seg);
+    printf("%d died, %d told, then %s: ", died, bank->told, mapseg_result_name(result));
     printf("%ld + %ld\n", bank->balance[0], bank->balance[1]);
     mapseg_free(seg);
-    return 0;
+    return fflush(stdout) != 0;
 }

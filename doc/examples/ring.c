@@ -10,7 +10,7 @@
 #define NUMBERS 20000
 #define DEATH 10000 /* the first producer dies with this number */
 
-/* Each counter has one writer, so nobody needs the lock to use the ring. */
+/* Each counter has one writer, so no process needs the lock to use the ring. */
 struct ring {
     _Alignas(64) atomic_uint put;   /* numbers that the producer has put in */
     _Alignas(64) atomic_uint taken; /* numbers that the consumer has taken out */
@@ -27,10 +27,9 @@ wake(mapseg *seg)
 
     if (!mapseg_result_owes_unlock(result))
         return false;
-    if (result == MAPSEG_OWNER_DIED)
-        mapseg_consistent(seg);
-    mapseg_write_end(seg);
-    return true;
+    if (result == MAPSEG_OWNER_DIED && mapseg_consistent(seg) != MAPSEG_OK)
+        return false;
+    return mapseg_write_end(seg) == MAPSEG_OK;
 }
 
 /* Moves the own counter on. Only a sleeper costs more than that. */
@@ -55,7 +54,7 @@ alone(mapseg *seg)
 }
 
 /* Waits until the other end has moved its counter from `old`; false: it has
- * left. It may have died before it could wake anybody, hence the time limit. */
+ * left. It may have died before it could wake this one, hence the time limit. */
 static bool
 await(mapseg *seg, struct ring *ring, atomic_uint *other, unsigned old)
 {
@@ -67,7 +66,7 @@ await(mapseg *seg, struct ring *ring, atomic_uint *other, unsigned old)
         if (gone)
             return false;
         atomic_store(&ring->sleeping, true);
-        mapseg_result result = mapseg_wait(seg, 1, &version, 0); /* only looks */
+        mapseg_result result = mapseg_wait(seg, MAPSEG_ANY_VERSION, &version, 0);
         if (atomic_load(other) != old)
             break;
         if (result == MAPSEG_OK)
@@ -81,7 +80,7 @@ await(mapseg *seg, struct ring *ring, atomic_uint *other, unsigned old)
 }
 
 /* Goes on where the last producer stopped. What that one had not counted yet
- * nobody has seen. */
+ * the consumer has not seen. */
 static int
 produce(mapseg *seg, struct ring *ring)
 {
@@ -121,8 +120,10 @@ main(void)
     mapseg *seg = mapseg_new();
 
     if (seg == NULL || mapseg_set_native_key(seg, "memfd:") != MAPSEG_OK ||
-        mapseg_create(seg, sizeof(struct ring), MAPSEG_READ_WRITE) != MAPSEG_OK)
+        mapseg_create(seg, sizeof(struct ring), MAPSEG_READ_WRITE) != MAPSEG_OK) {
+        fprintf(stderr, "%s\n", seg ? mapseg_error_string(seg) : "out of memory");
         return 1;
+    }
     struct ring *ring = mapseg_data(seg);
 
     for (int producer = 1; producer <= 2; producer++) {
@@ -131,11 +132,13 @@ main(void)
 
         if (child == 0)
             _exit(produce(seg, ring));
-        if (child < 0 || !consume(seg, ring) || waitpid(child, &status, 0) < 0)
+        if (child < 0 || !consume(seg, ring) || waitpid(child, &status, 0) < 0) {
+            fprintf(stderr, "the ring failed: %s\n", mapseg_error_string(seg));
             return 1;
+        }
         printf("%u numbers, then producer %d %s\n", atomic_load(&ring->taken), producer,
                WIFSIGNALED(status) ? "was killed" : "was done");
     }
     mapseg_free(seg);
-    return 0;
+    return fflush(stdout) != 0;
 }

@@ -76,7 +76,7 @@ enumerators()
 build_example()
 {
     # shellcheck disable=SC2086 # flags are words
-    "$build/libtool" --silent --mode=link --tag=CC $CC -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror \
+    "$build/libtool" --silent --mode=link --tag=CC $CC -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wpedantic -Werror \
         ${SANITIZER_FLAGS-} -I"$source/include" -no-install -o "$work/$1" \
         "$pages/examples/$1.c" "$build/lib/libmapseg.la"
 }

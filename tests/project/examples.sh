@@ -50,7 +50,7 @@ pass_over()
 build_example()
 {
     # shellcheck disable=SC2086 # flags are words
-    "$build/libtool" --silent --mode=link --tag=CC $CC -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror \
+    "$build/libtool" --silent --mode=link --tag=CC $CC -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wpedantic -Werror \
         ${SANITIZER_FLAGS-} -I"$source/include" -no-install -o "$work/$1" \
         "$pages/examples/$1.c" "$build/lib/libmapseg.la" || fail "$1.c does not compile"
 }
@@ -187,12 +187,23 @@ check_watch()
     [ ! -e "$1" ] || fail "watch left $1"
 }
 
+# What cannot be printed is a failure.
+check_full_output()
+{
+    [ -c /dev/full ] || { pass_over "full output: there is no /dev/full"; return; }
+    for example in inherit ring; do
+        timeout 120 "$work/$example" >/dev/full 2>&1
+        [ $? -eq 1 ] || fail "$example does not notice that its output is lost"
+    done
+}
+
 for example in inherit ring producer service client watch; do
     build_example "$example"
 done
 [ $status -eq 0 ] || exit $status
 check_inherit
 check_ring
+check_full_output
 check_producer
 check_service
 check_watch

@@ -162,6 +162,23 @@ else
     echo "left out: no C++17 compiler"
 fi
 
+# The programs of the manual, as they are installed: two are run as well.
+find "$root" -path '*/examples/*.c' | sort >"$work/examples"
+[ "$(wc -l <"$work/examples")" -ge 18 ] || fail "too few examples are installed: $(cat "$work/examples")"
+while read -r example; do
+    # The flags are words.
+    # shellcheck disable=SC2086
+    $CC $strict -o "$work/program" "$example" $flags >"$work/log" 2>&1 ||
+        { fail "$example does not compile"; cat "$work/log"; }
+    case $example in
+    */worker.c | */fork.c) timeout 60 "$work/program" >/dev/null || fail "$example does not run" ;;
+    esac
+done <"$work/examples"
+[ $status -ne 0 ] || echo "ok: $(wc -l <"$work/examples") examples"
+for example in read_segment.py key_to_path.sh; do
+    [ -n "$(find "$root" -path "*/examples/$example")" ] || fail "$example is not installed"
+done
+
 # Without any shared library: what pkg-config --static names is all there must be.
 flags=$(pkg-config --cflags --libs --static mapseg) || fail "pkg-config --static does not take mapseg.pc"
 # shellcheck disable=SC2046,SC2086
