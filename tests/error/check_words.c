@@ -89,28 +89,28 @@ START_TEST(messages_quote_the_key)
     char key[KEY_BYTES];
     mapseg *seg = mapseg_new();
 
-    expect(MAPSEG_KEY_ERROR, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
+    need_call(MAPSEG_KEY_ERROR, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
     check_says(seg, "cannot attach a segment without a key: there is nothing to find it by; ");
-    expect(MAPSEG_OK, seg, mapseg_set_native_key(seg, "shm:"));
-    expect(MAPSEG_KEY_ERROR, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, seg, mapseg_set_native_key(seg, "shm:"));
+    need_call(MAPSEG_KEY_ERROR, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
     check_says(seg, "cannot attach \"shm:\": its key has no name; ");
-    expect(MAPSEG_OK, seg, mapseg_set_native_key(seg, "memfd:"));
-    expect(MAPSEG_KEY_ERROR, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, seg, mapseg_set_native_key(seg, "memfd:"));
+    need_call(MAPSEG_KEY_ERROR, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
     check_says(seg, "cannot attach \"memfd:\": ");
-    expect(MAPSEG_NOT_ATTACHED, seg, mapseg_read(seg, 0, key, 8, NULL));
+    need_call(MAPSEG_NOT_ATTACHED, seg, mapseg_read(seg, 0, key, 8, NULL));
     check_says(seg, "cannot read \"memfd:\": ");
 
     unique_key(key);
     strcat(key, "\": a");
-    expect(MAPSEG_OK, seg, mapseg_set_native_key(seg, key));
-    expect(MAPSEG_NOT_FOUND, seg, mapseg_reclaim(seg));
+    need_call(MAPSEG_OK, seg, mapseg_set_native_key(seg, key));
+    need_call(MAPSEG_NOT_FOUND, seg, mapseg_reclaim(seg));
     key[strlen(key) - 4] = '\0';
     check_says(seg, key);
     check_says(seg, "%22: a\": there is no such segment");
 
     unique_name(key);
-    expect(MAPSEG_OK, seg, mapseg_set_key(seg, key));
-    expect(MAPSEG_NOT_FOUND, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
+    need_call(MAPSEG_OK, seg, mapseg_set_key(seg, key));
+    need_call(MAPSEG_NOT_FOUND, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
     check_says(seg, strcat(key, "\" (shm:mapseg-"));
     mapseg_free(seg);
 }
@@ -121,10 +121,10 @@ START_TEST(refused_key_is_the_one_in_the_message)
 {
     mapseg *seg = handle_for("shm:good");
 
-    expect(MAPSEG_KEY_ERROR, seg, mapseg_set_native_key(seg, "shm:a/b"));
+    need_call(MAPSEG_KEY_ERROR, seg, mapseg_set_native_key(seg, "shm:a/b"));
     ck_assert_str_eq(mapseg_error_string(seg), "cannot use the key \"shm:a/b\": its name must not "
                                                "contain a slash; use file: for a path");
-    expect(MAPSEG_KEY_ERROR, seg, mapseg_set_native_key(seg, "weather \""));
+    need_call(MAPSEG_KEY_ERROR, seg, mapseg_set_native_key(seg, "weather \""));
     check_says(seg, "cannot use the key \"weather \\x22\": ");
     ck_assert_str_eq(mapseg_native_key(seg), "shm:good");
     mapseg_free(seg);
@@ -144,7 +144,7 @@ START_TEST(paths_leave_room_for_what_to_do)
 
     for (int i = 0; i < 2; i++) {
         ck_assert_int_eq(setenv("XDG_RUNTIME_DIR", path, 1), 0);
-        expect(MAPSEG_NOT_SUPPORTED, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
+        need_call(MAPSEG_NOT_SUPPORTED, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
         said = mapseg_error_string(seg);
         ck_assert(is_one_line(said));
         ck_assert_msg(strlen(said) > strlen(end) &&
@@ -199,8 +199,8 @@ START_TEST(want_of_memory)
     use_tiny_shm("size=1m");
     seg = handle_for("shm:segment");
     options.flags = MAPSEG_LAZY;
-    expect(MAPSEG_OK, seg, mapseg_create_with(seg, BYTES, MAPSEG_READ_WRITE, &options));
-    expect(MAPSEG_OUT_OF_RESOURCES, seg, mapseg_write(seg, 0, data, BYTES));
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, BYTES, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OUT_OF_RESOURCES, seg, mapseg_write(seg, 0, data, BYTES));
     check_says(seg, "there is no memory for all of it");
     free(data);
     mapseg_free(seg);
@@ -229,7 +229,8 @@ START_TEST(refusal_of_an_initialiser)
     options.initialize = refuse;
     for (size_t i = 0; i < sizeof results / sizeof *results; i++) {
         options.initialize_argument = &results[i];
-        expect(results[i], seg, mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
+        need_call(results[i], seg,
+                  mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
         check_says(seg, "\": the program's initialiser gave it up (");
     }
     mapseg_free(seg);
@@ -240,17 +241,17 @@ int
 main(void)
 {
     Suite *suite = new_suite("words");
-    TCase *group = new_case(suite, "key", 60);
+    TCase *group = new_case(suite, "key");
 
     tcase_add_loop_test(group, key_in_quotes, 0, KEYS);
     tcase_add_test(group, longest_key_fits);
     tcase_add_test(group, messages_quote_the_key);
     tcase_add_test(group, refused_key_is_the_one_in_the_message);
 
-    group = new_case(suite, "cure", 60);
+    group = new_case(suite, "cure");
     tcase_add_test(group, paths_leave_room_for_what_to_do);
     tcase_add_test(group, refusal_of_an_initialiser);
-    if (need(can_mount(), "a private /dev/shm")) {
+    if (skip_unless(can_mount(), "a private /dev/shm")) {
         tcase_add_test(group, want_of_descriptors_is_no_want_of_memory);
         tcase_add_test(group, want_of_memory);
     }

@@ -316,8 +316,8 @@ inline not_taken()
     over = 0;
     if
     :: late ->
-        /* Whoever came while its owner was dead already, and found nobody
-         * else at it, has replaced it. */
+        /* A process that came while the owner was dead already, and found no
+         * other at it, has replaced it. */
         assert(!(knew && names_dead && !excused));
         knew = 0;
         excused = 0;
