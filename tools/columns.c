@@ -202,7 +202,7 @@ printable_in(enum column column, const mapseg_info *information, const struct ta
     char *text = text_in(column, information);
     /* The library writes all bytes of raw fields that are not ASCII letters and the
      * like as digits itself; what was written so already would come twice. */
-    if (!text || (style->raw && column != COLUMN_KEY))
+    if (text == NULL || (style->raw && column != COLUMN_KEY))
         return text;
     char *copy =
         printable_copy(text, column == COLUMN_KEY ? MSI_PRINTABLE_KEY : MSI_PRINTABLE_TEXT);
@@ -263,7 +263,7 @@ struct libscols_table *
 new_table(const struct table_style *style, const enum column *columns, size_t count)
 {
     struct libscols_table *table = scols_new_table();
-    if (!table)
+    if (table == NULL)
         return NULL;
     bool good = scols_table_set_name(table, "segments") == 0 &&
                 scols_table_enable_json(table, style->json) == 0 &&
@@ -282,16 +282,16 @@ add_line(struct libscols_table *table, const struct table_style *style, const en
          size_t count, const mapseg_info *information)
 {
     struct libscols_line *line = scols_table_new_line(table, NULL);
-    if (!line)
+    if (line == NULL)
         return false;
     for (size_t i = 0; i < count; i++) {
         char *text = column_text(columns[i], information, style);
         /* In raw output an empty field would make the next ones change places. */
-        if (text && !*text && style->raw) {
+        if (text != NULL && !*text && style->raw) {
             free(text);
             text = strdup("-");
         }
-        if (!text || scols_line_refer_data(line, i, text) != 0) {
+        if (text == NULL || scols_line_refer_data(line, i, text) != 0) {
             free(text);
             return false;
         }

@@ -34,7 +34,7 @@ printable_copy(const char *text, enum msi_printable_form form)
 {
     size_t room = strlen(text) * 4 + 1;
     char *copy = malloc(room);
-    if (copy)
+    if (copy != NULL)
         msi_printable(copy, room, &text, form);
     return copy;
 }
@@ -150,7 +150,7 @@ static bool
 has_value_too_many(const char *argument, int value, const struct option *options)
 {
     const char *equals = strchr(argument, '=');
-    if (strncmp(argument, "--", 2) != 0 || !equals)
+    if (strncmp(argument, "--", 2) != 0 || equals == NULL)
         return false;
     for (; options->name; options++)
         if (options->val == value &&
@@ -330,7 +330,7 @@ is_native(const char *key)
     static const char *const types[] = {"shm", "runtime", "file",    "memfd",
                                         "raw", "posix",   "systemv", "windows"};
     const char *colon = strchr(key, ':');
-    if (!colon)
+    if (colon == NULL)
         return false;
     size_t length = (size_t)(colon - key);
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
@@ -348,7 +348,7 @@ open_key(const char *key)
     if (!*key)
         usage_error("KEY is empty");
     mapseg *seg = mapseg_new();
-    if (!seg) {
+    if (seg == NULL) {
         failure("there is no memory left");
         return NULL;
     }

@@ -53,7 +53,7 @@ static int
 create(const char *key, size_t size, const mapseg_options *how)
 {
     mapseg *seg = open_key(key);
-    if (!seg)
+    if (seg == NULL)
         return EXIT_FAILURE;
     /* Nothing of it would be left when this command ends. */
     if (strncmp(mapseg_native_key(seg), "memfd:", strlen("memfd:")) == 0)
@@ -96,7 +96,7 @@ command_create(int argc, char **argv)
     }
     const char *key = take_argument(argc, argv, "KEY");
     no_more_arguments(argc, argv);
-    if (!size)
+    if (size == NULL)
         usage_error("--size is missing");
     how.flags |= attach_options().flags;
     return create(key, parse_size("--size", size), &how);

@@ -128,7 +128,7 @@ make_file(struct subject *subject)
         value ^= value << 17;
         fwrite(&value, sizeof value, 1, file);
     }
-    if (file && !ferror(file) && fclose(file) == 0)
+    if (file != NULL && !ferror(file) && fclose(file) == 0)
         return true;
     failure("cannot make %s: %s", subject->path, strerror(errno));
     return false;
@@ -281,7 +281,7 @@ is_gone(const char *key)
 {
     mapseg *seg = open_key(key);
     mapseg_info *information;
-    mapseg_result result = seg ? mapseg_info_new(seg, &information) : MAPSEG_UNKNOWN_ERROR;
+    mapseg_result result = seg != NULL ? mapseg_info_new(seg, &information) : MAPSEG_UNKNOWN_ERROR;
     if (result == MAPSEG_OK)
         mapseg_info_free(information);
     mapseg_free(seg);
@@ -310,7 +310,7 @@ static bool
 no_files(void)
 {
     DIR *directory = opendir("/dev/shm");
-    if (!directory)
+    if (directory == NULL)
         return false;
     size_t ours = 0;
     const struct dirent *entry;
@@ -342,7 +342,7 @@ clean_up(const struct subject *subject)
     for (size_t i = 0; i < 2; i++) {
         mapseg *seg = open_key(keys[i]);
         /* Of a name that is gone already there is nothing to be said. */
-        mapseg_result result = seg ? mapseg_remove(seg) : MAPSEG_OK;
+        mapseg_result result = seg != NULL ? mapseg_remove(seg) : MAPSEG_OK;
         (void)result;
         mapseg_free(seg);
     }

@@ -134,7 +134,7 @@ actor_start(struct actor *actor, const char *name, const char *program,
     if (pid > 0 && actor->from)
         return true;
     failure("cannot start %s: %s", name, strerror(reason));
-    if (!actor->from)
+    if (actor->from == NULL)
         close(from[0]);
     actor_kill(actor);
     return false;
@@ -143,7 +143,8 @@ actor_start(struct actor *actor, const char *name, const char *program,
 bool
 actor_hear(struct actor *actor)
 {
-    if (interrupted || !actor->from || !fgets(actor->line, sizeof actor->line, actor->from))
+    if (interrupted || actor->from == NULL ||
+        fgets(actor->line, sizeof actor->line, actor->from) == NULL)
         return false;
     actor->line[strcspn(actor->line, "\n")] = '\0';
     tell("%s %ld: %s", actor->name, (long)actor->pid, actor->line);

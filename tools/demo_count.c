@@ -123,7 +123,7 @@ role_add(const char *key, const char *place, const char *stop_at)
 {
     size_t adder = strtoul(place, NULL, 10);
     mapseg *seg = open_key(key);
-    if (!seg || adder >= ADDERS)
+    if (seg == NULL || adder >= ADDERS)
         return EXIT_FAILURE;
     int status = EXIT_FAILURE;
     if (mapseg_attach(seg, MAPSEG_READ_WRITE) != MAPSEG_OK)
@@ -245,7 +245,7 @@ demo_count(const char *key)
 {
     struct actor actors[ADDERS] = {{.to = -1}, {.to = -1}, {.to = -1}, {.to = -1}};
     mapseg *seg = open_key(key);
-    if (!seg)
+    if (seg == NULL)
         return false;
     bool held = false;
     if (mapseg_create(seg, sizeof(struct ledger), MAPSEG_READ_WRITE) == MAPSEG_OK)

@@ -50,7 +50,7 @@ produce(const char *key, const char *path)
 {
     struct input input;
     mapseg *seg = open_key(key);
-    if (!seg || !input_open(&input, path)) {
+    if (seg == NULL || !input_open(&input, path)) {
         mapseg_free(seg);
         return EXIT_FAILURE;
     }
@@ -75,7 +75,7 @@ static int
 consume(const char *key)
 {
     mapseg *seg = open_key(key);
-    if (!seg)
+    if (seg == NULL)
         return EXIT_FAILURE;
     int status = EXIT_SUCCESS;
     if (mapseg_attach(seg, MAPSEG_READ_ONLY) != MAPSEG_OK || mapseg_lock(seg) != MAPSEG_OK) {
@@ -107,7 +107,7 @@ static bool
 cannot_be_cut(const char *native_key)
 {
     mapseg_ipc_key *key = mapseg_ipc_key_from_text(native_key);
-    int descriptor = key ? atoi(mapseg_ipc_key_name(key)) : -1;
+    int descriptor = key != NULL ? atoi(mapseg_ipc_key_name(key)) : -1;
     mapseg_ipc_key_free(key);
     return ftruncate(descriptor, 0) != 0 && errno == EPERM;
 }
@@ -116,8 +116,8 @@ static int
 inherit(void)
 {
     const char *key = getenv("MAPSEG_KEY");
-    mapseg *seg = key ? open_key(key) : NULL;
-    if (!seg)
+    mapseg *seg = key != NULL ? open_key(key) : NULL;
+    if (seg == NULL)
         return failure("the environment has no segment's key");
     int status = EXIT_SUCCESS;
     if (mapseg_attach(seg, MAPSEG_READ_WRITE) != MAPSEG_OK || mapseg_lock(seg) != MAPSEG_OK) {

@@ -56,14 +56,14 @@ make_segment(size_t size, const char *path, char variable[MAPSEG_ENVIRONMENT_BYT
 {
     int descriptor = -1;
     mapseg *seg = mapseg_new();
-    if (!seg) {
+    if (seg == NULL) {
         failure("there is no memory left");
         return -1;
     }
     if (mapseg_set_native_key(seg, "memfd:") != MAPSEG_OK ||
         mapseg_create(seg, size, MAPSEG_READ_WRITE) != MAPSEG_OK)
         segment_failure(seg);
-    else if (!path || fill(seg, path)) {
+    else if (path == NULL || fill(seg, path)) {
         if (mapseg_spawn_actions(seg, MAPSEG_READ_WRITE, NULL, variable, &descriptor) != MAPSEG_OK)
             segment_failure(seg);
     }
@@ -88,7 +88,7 @@ command_exec(int argc, char **argv)
             common_option(option, usage);
         }
     }
-    if (!size)
+    if (size == NULL)
         usage_error("--size is missing");
     size_t bytes = parse_size("--size", size);
     take_argument(argc, argv, "COMMAND");

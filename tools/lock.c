@@ -126,7 +126,8 @@ leave(mapseg *seg, bool marked)
     mapseg *visitor = marked ? mapseg_new() : NULL;
     mapseg_options visit = visit_options();
     /* Where the visit fails the segment goes, as it would without the mark. */
-    bool visits = visitor && mapseg_set_native_key(visitor, mapseg_native_key(seg)) == MAPSEG_OK &&
+    bool visits = visitor != NULL &&
+                  mapseg_set_native_key(visitor, mapseg_native_key(seg)) == MAPSEG_OK &&
                   mapseg_attach_with(visitor, MAPSEG_READ_ONLY, &visit) == MAPSEG_OK;
     mapseg_free(seg);
     if (visits)
@@ -168,7 +169,7 @@ command_lock(int argc, char **argv)
     request.command = &argv[optind - 1];
 
     mapseg *seg = open_key(request.key);
-    if (!seg)
+    if (seg == NULL)
         return EXIT_FAILURE;
     bool marked = false;
     int status = lock_and_run(seg, &request, &marked);

@@ -104,7 +104,7 @@ main(int argc, char **argv)
         common_option(option, usage);
     const char *name = take_argument(argc, argv, "COMMAND");
     const struct command *command = find_command(name);
-    if (!command)
+    if (command == NULL)
         usage_error("there is no command '%s'; see mapseg --help", name);
 
     argc -= optind - 1;

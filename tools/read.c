@@ -71,7 +71,7 @@ static bool
 open_output(struct output *output, const char *path)
 {
     *output = (struct output){"standard output", STDOUT_FILENO, false};
-    if (path && strcmp(path, "-") != 0) {
+    if (path != NULL && strcmp(path, "-") != 0) {
         output->name = path;
         output->descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     }
@@ -126,12 +126,12 @@ copy_locked(mapseg *seg, const struct range *range, const struct output *output)
     const unsigned char *from = (const unsigned char *)mapseg_const_data(seg) + range->offset;
     unsigned char *copy = output->is_file ? NULL : malloc(range->size + 1);
     bool good = true;
-    if (copy)
+    if (copy != NULL)
         memcpy(copy, from, range->size);
     else
         good = put(output, from, range->size);
     mapseg_unlock(seg);
-    if (copy)
+    if (copy != NULL)
         good = put(output, copy, range->size);
     free(copy);
     return good;
@@ -142,7 +142,7 @@ static int
 copy_version(mapseg *seg, const struct range *range, const struct output *output)
 {
     unsigned char *copy = malloc(range->size + 1);
-    if (!copy)
+    if (copy == NULL)
         return failure("there is no memory left for a copy");
     mapseg_result result = mapseg_read(seg, range->offset, copy, range->size, NULL);
     bool good = result == MAPSEG_OK || result == MAPSEG_OWNER_DIED;
@@ -206,7 +206,7 @@ command_read(int argc, char **argv)
     no_more_arguments(argc, argv);
 
     mapseg *seg = open_key(key);
-    if (!seg)
+    if (seg == NULL)
         return EXIT_FAILURE;
     int status = read_segment(seg, &range, path);
     mapseg_free(seg);

@@ -49,7 +49,7 @@ static enum outcome
 reclaim_one(const char *key)
 {
     mapseg *seg = open_key(key);
-    if (!seg)
+    if (seg == NULL)
         return FAILED;
     enum outcome outcome = DONE;
     mapseg_options how = attach_options();
@@ -82,7 +82,7 @@ static enum outcome
 reclaim_listed(const mapseg_info *information)
 {
     mapseg *seg = mapseg_new();
-    if (!seg || mapseg_set_native_key(seg, information->native_key) != MAPSEG_OK) {
+    if (seg == NULL || mapseg_set_native_key(seg, information->native_key) != MAPSEG_OK) {
         mapseg_free(seg);
         failure("there is no memory left");
         return FAILED;

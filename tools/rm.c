@@ -28,7 +28,7 @@ static int
 remove_one(const char *key)
 {
     mapseg *seg = open_key(key);
-    if (!seg)
+    if (seg == NULL)
         return EXIT_FAILURE;
     int status = EXIT_SUCCESS;
     mapseg_options how = attach_options();

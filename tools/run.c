@@ -68,7 +68,7 @@ restore_signals(void)
 static void
 set_variable(const struct run *run)
 {
-    if (!run->variable)
+    if (run->variable == NULL)
         return;
     if (run->value)
         setenv(run->variable, run->value, 1);

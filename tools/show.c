@@ -255,7 +255,7 @@ command_show(int argc, char **argv)
     no_more_arguments(argc, argv);
 
     mapseg *seg = open_key(key);
-    if (!seg)
+    if (seg == NULL)
         return EXIT_FAILURE;
     int status = EXIT_SUCCESS;
     mapseg_info *information;

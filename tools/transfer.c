@@ -89,7 +89,7 @@ bool
 input_open(struct input *input, const char *path)
 {
     *input = (struct input){.name = path, .descriptor = STDIN_FILENO};
-    if (!path || strcmp(path, "-") == 0)
+    if (path == NULL || strcmp(path, "-") == 0)
         input->name = "standard input";
     else
         input->descriptor = open(path, O_RDONLY | O_CLOEXEC);
@@ -120,7 +120,7 @@ make_room(struct input *input, size_t *room, size_t limit)
     size_t wanted = *room == 0 ? CHUNK_BYTES : *room > SIZE_MAX / 2 ? SIZE_MAX : *room * 2;
     wanted = smaller(wanted, limit);
     unsigned char *memory = realloc(input->memory, wanted);
-    if (!memory) {
+    if (memory == NULL) {
         failure("cannot read %s: there is not enough memory to hold it", input->name);
         return false;
     }

@@ -34,7 +34,7 @@ static const struct {
 static bool
 is_usable(const char *instead, const struct option *options)
 {
-    if (strncmp(instead, "--", 2) != 0 || !options)
+    if (strncmp(instead, "--", 2) != 0 || options == NULL)
         return true;
     for (; options->name; options++)
         if (strcmp(options->name, instead + 2) == 0)
@@ -70,7 +70,7 @@ translate_cure(const char *cure, const struct option *options, char *to, size_t 
         size_t bytes = name_bytes(cure);
         const char *part = bytes ? find_translation(cure, bytes, options) : cure;
         size_t length = part && bytes ? strlen(part) : 1;
-        if (!part || length >= room)
+        if (part == NULL || length >= room)
             return false;
         memcpy(to, part, length);
         to += length;
@@ -95,12 +95,12 @@ const char *
 translate(const char *said, const struct option *options, char to[TRANSLATED_BYTES])
 {
     const char *cure = find_cure(said);
-    size_t before = cure ? (size_t)(cure - said) : strlen(said);
+    size_t before = cure != NULL ? (size_t)(cure - said) : strlen(said);
     if (before >= TRANSLATED_BYTES - sizeof OTHER_CURE)
         before = TRANSLATED_BYTES - sizeof OTHER_CURE;
     memcpy(to, said, before);
     to[before] = '\0';
-    if (cure && !translate_cure(cure, options, to + before, TRANSLATED_BYTES - before))
+    if (cure != NULL && !translate_cure(cure, options, to + before, TRANSLATED_BYTES - before))
         memcpy(to + before, OTHER_CURE, sizeof OTHER_CURE);
     return to;
 }

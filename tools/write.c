@@ -180,7 +180,7 @@ command_write(int argc, char **argv)
     no_more_arguments(argc, argv);
 
     mapseg *seg = open_key(request.key);
-    if (!seg)
+    if (seg == NULL)
         return EXIT_FAILURE;
     int status = write_segment(seg, &request);
     mapseg_free(seg);
