@@ -89,21 +89,29 @@ struct listing {
     int directory;
 };
 
-/** Opens a listed file; -1: it is none to be listed. */
+/** Whether the failure is one for want of something: what was to be listed is there all the
+ *  same, and a list without it would not say that it is incomplete. */
+static bool
+is_want(int error)
+{
+    return error == -ENOMEM || error == -EMFILE || error == -ENFILE;
+}
+
+/** Opens a listed file; negative: it is none to be listed, or is_want. */
 static int
 open_listed(const struct listing *listing, const char *name, struct stat *status,
             struct msi_fd_in_flight *flight)
 {
-    int fd = -1;
+    int fd = -ENOENT;
 
     if (msi_forklist_lock() < 0)
         return -ENOMEM;
     /* Looked at before it is opened: to open a device or a FIFO is to use it. */
     if (msi_os.status_of_name(listing->directory, name, status) >= 0 && S_ISREG(status->st_mode))
         fd = msi_os.open(listing->directory, name, O_RDONLY);
-    msi_in_flight_add(flight, fd);
+    msi_in_flight_add(flight, fd < 0 ? -1 : fd);
     msi_forklist_unlock();
-    return fd < 0 ? -1 : fd;
+    return fd;
 }
 
 /** Closes a descriptor that was open for a while. */
@@ -130,7 +138,7 @@ list_file(const struct listing *listing, const char *name)
 
     if (error >= 0)
         fd = open_listed(listing, name, &status, &flight);
-    if (fd == -ENOMEM)
+    if (is_want(fd))
         error = fd;
     if (fd >= 0 && msi_os.status(fd, &status) >= 0 &&
         (msi_is_private_name(name) || msi_header_is_ours(fd)))
@@ -192,8 +200,7 @@ mapseg_list_new(mapseg_list **list)
         error = list_directory(made, MAPSEG_KEY_RUNTIME);
     if (error < 0) {
         mapseg_list_free(made);
-        return error == -ENOMEM || error == -EMFILE || error == -ENFILE ? MAPSEG_OUT_OF_RESOURCES
-                                                                        : MAPSEG_UNKNOWN_ERROR;
+        return is_want(error) ? MAPSEG_OUT_OF_RESOURCES : MAPSEG_UNKNOWN_ERROR;
     }
     if (made->count > 1)
         qsort(made->entries, made->count, sizeof *made->entries, compare);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static char key[KEY_BYTES];
@@ -184,6 +185,41 @@ START_TEST(list_shows_runtime_segments)
 }
 END_TEST
 
+/** Makes a list with so many descriptors to spare. */
+static mapseg_result
+list_with(rlim_t spare)
+{
+    struct rlimit before, few;
+    mapseg_list *list;
+    mapseg_result result;
+    int lowest = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    ck_assert_int_ge(lowest, 0);
+    close(lowest);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = (rlim_t)lowest + spare;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    result = mapseg_list_new(&list);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    ck_assert((list != NULL) == (result == MAPSEG_OK));
+    mapseg_list_free(list);
+    return result;
+}
+
+/// A list that would be incomplete for want of descriptors is none.
+START_TEST(list_is_complete_or_none)
+{
+    mapseg *seg = created(key, 10);
+
+    ck_assert_int_eq(unsetenv("XDG_RUNTIME_DIR"), 0);
+    ck_assert_int_eq(list_with(8), MAPSEG_OK);
+    ck_assert_int_eq(list_with(1), MAPSEG_OUT_OF_RESOURCES);
+    ck_assert_int_eq(list_with(0), MAPSEG_OUT_OF_RESOURCES);
+    mapseg_free(seg);
+}
+END_TEST
+
 /* -------------------------------------------------------------- program -- */
 
 int
@@ -199,5 +235,6 @@ main(void)
         tcase_add_test(group, list_passes_over_what_may_not_be_read);
     tcase_add_test(group, list_holds_odd_names);
     tcase_add_test(group, list_shows_runtime_segments);
+    tcase_add_test(group, list_is_complete_or_none);
     return run_suite(suite);
 }
