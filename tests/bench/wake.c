@@ -245,8 +245,10 @@ answer_poll(void *state, long count)
 static bool
 look(struct segments *segments)
 {
-    return segment_did(segments->ping, mapseg_wait(segments->ping, 1, &segments->ping_seen, 0)) &&
-           segment_did(segments->pong, mapseg_wait(segments->pong, 1, &segments->pong_seen, 0));
+    return segment_did(segments->ping,
+                       mapseg_wait(segments->ping, MAPSEG_ANY_VERSION, &segments->ping_seen, 0)) &&
+           segment_did(segments->pong,
+                       mapseg_wait(segments->pong, MAPSEG_ANY_VERSION, &segments->pong_seen, 0));
 }
 
 /** All that the rows need. */

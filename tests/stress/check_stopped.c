@@ -124,7 +124,8 @@ do_everything(mapseg *seg, bool removes)
             seg, in_time_result(10 * MILLISECOND,
                                 mapseg_read_for(seg, 0, &byte, 1, &version, 10 * MILLISECOND)));
         (void)explained(
-            seg, in_time_result(10 * MILLISECOND, mapseg_wait(seg, 1, &version, 10 * MILLISECOND)));
+            seg, in_time_result(10 * MILLISECOND,
+                                mapseg_wait(seg, MAPSEG_ANY_VERSION, &version, 10 * MILLISECOND)));
         need_result(MAPSEG_OK, in_time_result(0, mapseg_detach(seg)));
     }
     inspect(seg);

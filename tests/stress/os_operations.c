@@ -295,7 +295,7 @@ run_wait(mapseg *seg)
 {
     uint64_t now;
 
-    return mapseg_wait(seg, 1, &now, 0);
+    return mapseg_wait(seg, MAPSEG_ANY_VERSION, &now, 0);
 }
 
 static mapseg_result

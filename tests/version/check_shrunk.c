@@ -38,7 +38,7 @@ START_TEST(data_alone_is_gone)
     struct pollfd event = {.fd = notify_fd(waiter), .events = POLLIN};
     uint64_t version;
 
-    need_result(MAPSEG_OK, mapseg_wait(waiter, 1, &version, 0));
+    need_result(MAPSEG_OK, mapseg_wait(waiter, MAPSEG_ANY_VERSION, &version, 0));
     need(poll(&event, 1, 0) == 0);
     need_result(MAPSEG_OK, mapseg_read_begin(seg, &version));
     need(!mapseg_read_retry(seg, version));
