@@ -24,7 +24,8 @@ suites += \
 	tests/stress/check_starve \
 	tests/stress/check_steps \
 	tests/stress/check_stopped \
-	tests/stress/check_storm
+	tests/stress/check_storm \
+	tests/stress/check_swap
 hostile_sources = \
 	tests/stress/hostile.c \
 	tests/stress/hostile.h
@@ -48,6 +49,7 @@ tests_stress_check_os_SOURCES = \
 	tests/stress/os_faults.h \
 	tests/stress/os_operations.c \
 	tests/stress/os_operations.h
+tests_stress_check_swap_LDADD = $(internals_libraries)
 tests_stress_check_steps_LDADD = $(internals_libraries)
 tests_stress_check_steps_SOURCES = \
 	tests/stress/check_steps.c \
@@ -164,13 +166,11 @@ suites += \
 	tests/name/check_presence \
 	tests/name/check_reclaim \
 	tests/name/check_remove \
-	tests/name/check_stopped_remover \
-	tests/name/check_swap
+	tests/name/check_stopped_remover
 name_called = tests/name/called.c tests/name/called.h
 tests_name_check_leave_SOURCES = tests/name/check_leave.c $(name_called)
 tests_name_check_reclaim_LDADD = $(internals_libraries)
 tests_name_check_remove_SOURCES = tests/name/check_remove.c $(name_called)
-tests_name_check_swap_LDADD = $(internals_libraries)
 
 # mapseg_export_fd(3), mapseg_send(3): segments that travel
 suites += \

@@ -192,6 +192,7 @@ look_at_filled(struct stage *stage)
     if (result == MAPSEG_OK) {
         const struct pair *pair = mapseg_const_data(seg);
 
+        need(pair != NULL);
         need(pair->first == UNKEPT && pair->second == UNKEPT && pair->mark == UNKEPT);
     } else {
         need_result(MAPSEG_NOT_FOUND, result);
