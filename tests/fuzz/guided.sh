@@ -57,9 +57,14 @@ build()
         more=$place/objects/attachment.o
         ;;
     tool)
-        for name in columns common; do
-            compile "tool_$name" "tools/$name.c" -include "$srcdir/tests/fuzz/tool_exit.h"
-            more="$more $place/objects/tool_$name.o"
+        for source in $FUZZ_TOOLS; do
+            name=tool_$(basename "$source" .c)
+            case $source in
+            *.c)
+                compile "$name" "$source" -include "$srcdir/tests/fuzz/tool_exit.h"
+                more="$more $place/objects/$name.o"
+                ;;
+            esac
         done
         ;;
     esac

@@ -45,17 +45,20 @@ tests_fuzz_fuzz_header_LDADD = $(fuzz_libraries)
 tests_fuzz_fuzz_key_LDADD = $(fuzz_libraries)
 tests_fuzz_fuzz_message_LDADD = $(fuzz_libraries)
 
-tests_fuzz_fuzz_tool_SOURCES = \
-	tests/fuzz/fuzz_tool.c \
-	tests/fuzz/tool_exit.h \
-	lib/os/printable.c \
-	lib/os/printable.h \
+# Of the command, what fuzz_tool tries.
+fuzzed_tools = \
 	tools/columns.c \
 	tools/columns.h \
 	tools/common.c \
 	tools/common.h \
 	tools/translate.c \
 	tools/translate.h
+tests_fuzz_fuzz_tool_SOURCES = \
+	tests/fuzz/fuzz_tool.c \
+	tests/fuzz/tool_exit.h \
+	lib/os/printable.c \
+	lib/os/printable.h \
+	$(fuzzed_tools)
 tests_fuzz_fuzz_tool_CPPFLAGS = $(AM_CPPFLAGS) $(SMARTCOLS_CFLAGS) \
 	-include $(srcdir)/tests/fuzz/tool_exit.h
 tests_fuzz_fuzz_tool_LDADD = $(fuzz_libraries) $(SMARTCOLS_LIBS)
@@ -79,7 +82,7 @@ fuzz: $(fuzz_programs)
 	FUZZ_CC='$(FUZZ_CC)' FUZZ_SECONDS='$(FUZZ_SECONDS)' FUZZ_RUNS='$(FUZZ_RUNS)' \
 	FUZZ_CPPFLAGS='$(DEFS) $(DEFAULT_INCLUDES) $(config_flags) $(XXHASH_CFLAGS) $(SMARTCOLS_CFLAGS)' \
 	FUZZ_LIBS='$(XXHASH_LIBS) $(SMARTCOLS_LIBS) $(THREAD_LIBS)' \
-	FUZZ_SOURCES='$(mapseg_sources)' \
+	FUZZ_SOURCES='$(mapseg_sources)' FUZZ_TOOLS='$(fuzzed_tools)' \
 		$(srcdir)/tests/fuzz/guided.sh $(srcdir) $(FUZZ_TARGETS) || test $$? -eq 77
 
 clean-local: clean-fuzz
