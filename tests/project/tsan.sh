@@ -210,7 +210,9 @@ static void *read_much(void *argument)
     uint64_t version = 0;
     char block[BYTES];
 
-    while (!atomic_load(&done)) {
+    /* Once at least, and before it knows of the end: the writer may be faster than this
+     * thread comes to be. */
+    do {
 #ifdef IN_PLACE
         memcpy(block, (const char *)mapseg_const_data(seg) + 3, sizeof block);
         sum += block[version % BYTES];
@@ -221,7 +223,7 @@ static void *read_much(void *argument)
             need(block[i] == block[0], "half of a change");
         last = version;
 #endif
-    }
+    } while (!atomic_load(&done));
     return argument;
 }
 
