@@ -182,6 +182,7 @@ cat >"$work/versions.c" <<'END'
 
 static mapseg *seg;
 static atomic_int done;
+static atomic_int reads; /* relaxed: that orders nothing */
 static atomic_int sum; /* or nothing of a copy would remain */
 
 static void need(int condition, const char *what)
@@ -196,7 +197,8 @@ static void *write_much(void *argument)
 {
     char block[BYTES];
 
-    for (int i = 0; i < TURNS; i++) {
+    /* Until enough was read meanwhile, too, however the threads come to run. */
+    for (int i = 0; i < TURNS || atomic_load_explicit(&reads, memory_order_relaxed) < TURNS; i++) {
         memset(block, i & 0x7f, sizeof block);
         need(mapseg_write(seg, 3, block, sizeof block) == MAPSEG_OK, "write");
     }
@@ -210,9 +212,7 @@ static void *read_much(void *argument)
     uint64_t version = 0;
     char block[BYTES];
 
-    /* Once at least, and before it knows of the end: the writer may be faster than this
-     * thread comes to be. */
-    do {
+    while (!atomic_load(&done)) {
 #ifdef IN_PLACE
         memcpy(block, (const char *)mapseg_const_data(seg) + 3, sizeof block);
         sum += block[version % BYTES];
@@ -223,7 +223,8 @@ static void *read_much(void *argument)
             need(block[i] == block[0], "half of a change");
         last = version;
 #endif
-    } while (!atomic_load(&done));
+        atomic_fetch_add_explicit(&reads, 1, memory_order_relaxed);
+    }
     return argument;
 }
 
