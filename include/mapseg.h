@@ -5,8 +5,9 @@
  * processes map. A handle leads to one segment by a key. What most programs do:
  *
  *     mapseg *seg = mapseg_new_with_key("weather");
- *     if (mapseg_create_or_attach(seg, size, MAPSEG_READ_WRITE, NULL) != MAPSEG_OK)
- *         ... mapseg_error_string(seg) ...
+ *     if (seg == NULL ||
+ *         mapseg_create_or_attach(seg, size, MAPSEG_READ_WRITE, NULL) != MAPSEG_OK)
+ *         ... out of memory, or mapseg_error_string(seg) ...
  *     struct weather *now = mapseg_data(seg);
  *     mapseg_result result = mapseg_lock(seg);
  *     if (result == MAPSEG_OWNER_DIED)
