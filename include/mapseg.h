@@ -557,8 +557,9 @@ typedef enum mapseg_flag {
  * Fills the data of a new segment: `size` bytes at `data`, all zero, and writable whatever
  * the access. No other process can find the segment yet. `argument` is
  * options.initialize_argument; `data` is good until the initialiser returns. It may use other
- * handles, take its time, and fork; the handle that is being created it must leave alone. It must
- * return, and is not cancelled.
+ * handles and take its time; the handle that is being created it must leave alone. It must
+ * return, and is not cancelled. A child that it forks does not have the data, and must end, or
+ * run another program, and not return.
  *
  * MAPSEG_OK: the segment appears, unless another process's had the name first: then what was
  * filled is thrown away. Any other result: create fails with it, and leaves nothing. On a file
