@@ -45,6 +45,24 @@ run_create_read_only(mapseg *seg)
 }
 
 static mapseg_result
+fill(void *data, size_t size, void *argument)
+{
+    memset(data, *(const char *)argument, size);
+    return MAPSEG_OK;
+}
+
+static mapseg_result
+run_create_filled(mapseg *seg)
+{
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+    char with = 'f';
+
+    options.initialize = fill;
+    options.initialize_argument = &with;
+    return mapseg_create_with(seg, 1000, MAPSEG_READ_ONLY, &options);
+}
+
+static mapseg_result
 run_create_private(mapseg *seg)
 {
     mapseg_options options = MAPSEG_OPTIONS_INIT;
@@ -579,6 +597,7 @@ const struct operation operations[] = {
     {"create", keep_key, run_create, detach_all, true},
     {"create read-only", keep_key, run_create_read_only, detach_all, true},
     {"create apart from children", keep_key, run_create_private, detach_all, true},
+    {"create and initialise", keep_key, run_create_filled, detach_all, true},
     {"create over debris", leave_something, run_create_over, detach_all, true},
     {"create a memory file", memory_key, run_create, detach_all, true},
     {"attach", leave_for_good, run_attach, detach_all, true},
