@@ -118,9 +118,10 @@ mapseg_result
 mapseg_export_fd(mapseg *seg, mapseg_access access, int *fd)
 {
     struct msi_failure failure;
+    int made = export_to_program(seg, access, &failure);
 
-    *fd = export_to_program(seg, access, &failure);
-    return *fd < 0 ? msi_report(seg, "export", &failure) : msi_succeed(seg);
+    *fd = made < 0 ? -1 : made;
+    return made < 0 ? msi_report(seg, "export", &failure) : msi_succeed(seg);
 }
 
 mapseg_result

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* ------------------------------------------------------------ exporting -- */
@@ -238,6 +239,36 @@ END_TEST
 
 /* ---------------------------------------------------------------- suite -- */
 
+/// A call that gives out no descriptor gives -1, so that closing it harms none.
+START_TEST(failure_gives_no_descriptor)
+{
+    char variable[MAPSEG_ENVIRONMENT_BYTES];
+    struct rlimit before, few;
+    mapseg *seg = created("memfd:", 100), *detached = handle_for("memfd:");
+    int exported = 7, notify = 7, spawned = 7;
+
+    need_call(MAPSEG_NOT_ATTACHED, detached,
+              mapseg_export_fd(detached, MAPSEG_READ_ONLY, &exported));
+    need_call(MAPSEG_NOT_ATTACHED, detached, mapseg_notify_fd(detached, &notify));
+    need_call(MAPSEG_NOT_ATTACHED, detached,
+              mapseg_spawn_actions(detached, MAPSEG_READ_ONLY, NULL, variable, &spawned));
+    ck_assert(exported == -1 && notify == -1 && spawned == -1);
+    need(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    few = before;
+    few.rlim_cur = 3;
+    need(setrlimit(RLIMIT_NOFILE, &few) == 0);
+    exported = notify = spawned = 7;
+    need_call(MAPSEG_OUT_OF_RESOURCES, seg, mapseg_export_fd(seg, MAPSEG_READ_ONLY, &exported));
+    need_call(MAPSEG_OUT_OF_RESOURCES, seg, mapseg_notify_fd(seg, &notify));
+    need_call(MAPSEG_OUT_OF_RESOURCES, seg,
+              mapseg_spawn_actions(seg, MAPSEG_READ_ONLY, NULL, variable, &spawned));
+    need(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    ck_assert(exported == -1 && notify == -1 && spawned == -1);
+    mapseg_free(detached);
+    mapseg_free(seg);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -256,5 +287,6 @@ main(void)
     group = new_case(suite, "presence");
     tcase_add_test(group, a_fork_beside_a_received_presence);
     tcase_add_test(group, a_refusal_beside_a_received_presence);
+    tcase_add_test(group, failure_gives_no_descriptor);
     return run_suite(suite);
 }
