@@ -588,7 +588,7 @@ typedef struct mapseg_options {
     /** attach: INVALID_SIZE where the segment has fewer bytes of data. 0: attach takes any
      *  size, and create_or_attach demands the size that it would create. */
     size_t minimum_size;
-    /** create: called with the new segment's data before it has its name, or its seals, so
+    /** create: called with the new segment's data before it has its name, so
      *  that no process ever sees data that is not initialised. NULL: the data is zero. */
     mapseg_initializer initialize;
     /** What `initialize` is given. */

@@ -506,7 +506,7 @@ begin(struct request *request, bool named, struct msi_failure *failure)
     return result;
 }
 
-/** Maps the filled file, appears and publishes. The fork list is locked.
+/** Maps the filled file, appears and, if it gets a name, publishes it. The fork list is locked.
  *  *needs_name: only a file that has a name can do it here. */
 static mapseg_result
 finish(struct request *request, bool *needs_name, struct msi_failure *failure)
@@ -530,10 +530,8 @@ finish(struct request *request, bool *needs_name, struct msi_failure *failure)
     attachment->file.directory = -1;
     if (error < 0)
         return msi_presence_failed(-error, failure);
-    if (is_single(request)) {
+    if (!is_named(request)) {
         result = MAPSEG_OK;
-    } else if (!is_named(request)) {
-        result = seal(request, attachment->file.fd, failure);
     } else if (attachment->presence.on_working_descriptor && request->private_path == NULL) {
         *needs_name = true;
         return MAPSEG_UNKNOWN_ERROR;
@@ -570,6 +568,9 @@ create_file(struct request *request, bool named, bool *needs_name, struct msi_fa
     /* Unlocked: a large segment takes a while, and others may want to fork. */
     if (result == MAPSEG_OK)
         result = fill_file(request, request->attachment.file.fd, failure);
+    /* Before the caller touches it: no other process of this user can make it shorter. */
+    if (result == MAPSEG_OK && !is_named(request) && !is_single(request))
+        result = seal(request, request->attachment.file.fd, failure);
     if (result == MAPSEG_OK)
         result = initialize(request, failure);
 

@@ -181,6 +181,42 @@ START_TEST(initializer_uses_other_handles)
 }
 END_TEST
 
+/** Tries to make the memory shorter, as another process of this user could. */
+static mapseg_result
+shorten(void *data, size_t size, void *argument)
+{
+    char link[64], target[64];
+    int *refused = argument;
+
+    for (int fd = 0; fd < 1000; fd++) {
+        ssize_t bytes;
+
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        bytes = readlink(link, target, sizeof target - 1);
+        target[bytes > 0 ? bytes : 0] = '\0';
+        if (strncmp(target, "/memfd:", strlen("/memfd:")) == 0 && ftruncate(fd, 0) != 0 &&
+            errno == EPERM)
+            (*refused)++;
+    }
+    memset(data, FILL, size);
+    return MAPSEG_OK;
+}
+
+/// A memory file cannot be made shorter under the initialiser.
+START_TEST(memory_is_sealed_by_then)
+{
+    int refused = 0;
+    mapseg_options options = filled_by(shorten, &refused);
+    mapseg *seg = handle_for("memfd:");
+
+    options.flags = _i == 0 ? 0 : MAPSEG_SINGLE_WRITER;
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, SIZE, MAPSEG_READ_WRITE, &options));
+    ck_assert_int_ge(refused, 1);
+    check_filled(seg);
+    mapseg_free(seg);
+}
+END_TEST
+
 /* ------------------------------------------------------------- it refuses -- */
 
 static const mapseg_result refusals[] = {
@@ -608,6 +644,7 @@ main(void)
     tcase_add_loop_test(group, data_is_filled, 0, sizeof kinds / sizeof *kinds);
     tcase_add_test(group, others_find_it_filled);
     tcase_add_test(group, initializer_uses_other_handles);
+    tcase_add_loop_test(group, memory_is_sealed_by_then, 0, 2);
     tcase_add_loop_test(group, refusal_leaves_nothing, 0, sizeof refusals / sizeof *refusals);
     tcase_add_test(group, refusal_leaves_the_older_segment);
     tcase_add_test(group, death_leaves_nothing);
