@@ -410,10 +410,13 @@ attach_or_create(mapseg *seg, size_t size, mapseg_access access, const mapseg_op
     mapseg_result result = MAPSEG_NOT_FOUND;
     /* A segment of another tag may be gone before it is visited; a hundred times in a row
      * it is so on purpose. */
-    for (int attempt = 0; attempt < 100 && result == MAPSEG_NOT_FOUND; attempt++) {
+    for (int attempt = 0; attempt < 100; attempt++) {
         result = mapseg_create_or_attach_with(seg, size, access, &options, created);
-        if (result == MAPSEG_WRONG_TAG)
-            result = mapseg_attach_with(seg, access, &visit);
+        if (result != MAPSEG_WRONG_TAG)
+            return result;
+        result = mapseg_attach_with(seg, access, &visit);
+        if (result != MAPSEG_NOT_FOUND)
+            return result;
     }
     return result;
 }
