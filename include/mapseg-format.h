@@ -28,10 +28,13 @@
 #define MAPSEG_CHECKSUM_COVERS 72
 
 /**
- * Bytes 0 to 79 never change once the segment has its name. Everything that
- * decides where memory is accessed lies among them.
+ * Bytes 0 to 127 never change once the segment has its name. Everything that
+ * decides where memory is accessed lies among the checked ones.
  */
-#define MAPSEG_CONSTANT_BYTES 80
+#define MAPSEG_CONSTANT_BYTES 128
+
+/** Bytes of the label, NUL-padded: a label has fewer. */
+#define MAPSEG_LABEL_BYTES 48
 
 /*
  * Header flags come in three ranges, so that a program knows what to do with
@@ -45,6 +48,9 @@
 #define MAPSEG_HEADER_PERSISTENT (UINT64_C(1) << 0)
 /** The creator asked for a fair lock; a program that ignores it still excludes. */
 #define MAPSEG_HEADER_FAIR (UINT64_C(1) << 32)
+/** Some that wait for a change cannot write the header, and so cannot say that they do:
+ *  each change wakes. */
+#define MAPSEG_HEADER_SILENT_WAITERS (UINT64_C(1) << 33)
 
 /*
  * The lock word. 0 is free; it is also free, but not 0, when only the bits
@@ -83,15 +89,22 @@ struct mapseg_header {
     uint8_t id[16];       /**< 48: random; names this segment's life */
     uint64_t user_tag;    /**< 64: the creator's own mark for its data */
     uint64_t checksum;    /**< 72: XXH3-64 of bytes 0 to 71 */
-    uint8_t reserved_80[48];
-    uint32_t lock;      /**< 128: the lock word, MAPSEG_LOCK_... */
-    uint32_t owner_pid; /**< 132: for people; never decides anything */
-    uint32_t owner_tid; /**< 136: the same */
-    uint32_t reserved_140;
-    uint64_t recoveries; /**< 144: how often a dead owner was replaced */
-    uint8_t reserved_152[104];
-    uint64_t sequence; /**< 256: even is stable, odd is being written */
-    uint8_t reserved_264[3832];
+    /** 80: UTF-8, NUL-padded: what the creator calls it, for people; not checked */
+    char label[MAPSEG_LABEL_BYTES];
+    uint32_t lock;         /**< 128: the lock word, MAPSEG_LOCK_... */
+    uint32_t owner_pid;    /**< 132: for people; never decides anything */
+    uint32_t owner_tid;    /**< 136: the same */
+    uint32_t suffering;    /**< 140: not 0: a waiter has waited long; about order alone */
+    uint64_t recoveries;   /**< 144: how often a dead owner was replaced */
+    uint64_t contended;    /**< 152: for people: how often an owner had had to wait */
+    uint64_t slept;        /**< 160: the same: of these, how often it had slept */
+    uint64_t longest_wait; /**< 168: the same: the longest of these waits, nanoseconds */
+    uint8_t reserved_176[80];
+    uint64_t version;  /**< 256: even is stable, odd is being written */
+    uint32_t watchers; /**< 264: not 0: a waiter for a change may sleep */
+    uint32_t reserved_268;
+    uint64_t limit; /**< 272: 0; reserved for segments that grow */
+    uint8_t reserved_280[3816];
 };
 
 /** What goes over a Unix socket with a segment's descriptor (SCM_RIGHTS, exactly
@@ -135,11 +148,18 @@ MAPSEG_FORMAT_OFFSET(created, 40);
 MAPSEG_FORMAT_OFFSET(id, 48);
 MAPSEG_FORMAT_OFFSET(user_tag, 64);
 MAPSEG_FORMAT_OFFSET(checksum, 72);
+MAPSEG_FORMAT_OFFSET(label, 80);
 MAPSEG_FORMAT_OFFSET(lock, 128);
 MAPSEG_FORMAT_OFFSET(owner_pid, 132);
 MAPSEG_FORMAT_OFFSET(owner_tid, 136);
+MAPSEG_FORMAT_OFFSET(suffering, 140);
 MAPSEG_FORMAT_OFFSET(recoveries, 144);
-MAPSEG_FORMAT_OFFSET(sequence, 256);
+MAPSEG_FORMAT_OFFSET(contended, 152);
+MAPSEG_FORMAT_OFFSET(slept, 160);
+MAPSEG_FORMAT_OFFSET(longest_wait, 168);
+MAPSEG_FORMAT_OFFSET(version, 256);
+MAPSEG_FORMAT_OFFSET(watchers, 264);
+MAPSEG_FORMAT_OFFSET(limit, 272);
 MAPSEG_FORMAT_ASSERT(sizeof(struct mapseg_header) == MAPSEG_HEADER_BYTES, header_is_one_page);
 MAPSEG_FORMAT_ASSERT(sizeof(struct mapseg_message) == MAPSEG_MESSAGE_BYTES, message_has_no_gaps);
 

@@ -44,7 +44,7 @@ see_header(mapseg_info *seen, int fd, const struct mapseg_header *copy)
     if (msi_os.read(fd, &header, sizeof header, 0) != (int64_t)sizeof header)
         return;
     seen->recoveries = header.recoveries;
-    seen->version = header.sequence;
+    seen->version = header.version;
     seen->lock_slot = header.lock & MAPSEG_LOCK_OWNER;
     seen->lock_sleepers = (header.lock & MAPSEG_LOCK_SLEEPERS) != 0;
     seen->lock_inconsistent = (header.lock & MAPSEG_LOCK_DIED) != 0;

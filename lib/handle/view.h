@@ -131,8 +131,8 @@ msi_view_fetch_version(const struct msi_view *view, bool again, uint64_t *versio
 
         /* The kernel's copies are ordered as loads of this thread are. */
         msi_version_fence(memory_order_acquire);
-        result = msi_view_fetch(view, version, sizeof *version,
-                                offsetof(struct mapseg_header, sequence));
+        result =
+            msi_view_fetch(view, version, sizeof *version, offsetof(struct mapseg_header, version));
         msi_version_fence(memory_order_acquire);
         return result;
     }

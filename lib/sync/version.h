@@ -1,7 +1,7 @@
 /*
  * version.h - the version of the data, in halves.
  *
- * The header's sequence is even while the data is stable, and odd while a
+ * The header's version is even while the data is stable, and odd while a
  * writer, which holds the lock, changes it. Sleepers sleep on its low half, the
  * only part that a futex can see.
  *
@@ -76,7 +76,7 @@ msi_version_fence(memory_order memory_order)
 static inline _Atomic uint32_t *
 msi_version_halves(const void *header)
 {
-    return (_Atomic uint32_t *)((uintptr_t)header + offsetof(struct mapseg_header, sequence));
+    return (_Atomic uint32_t *)((uintptr_t)header + offsetof(struct mapseg_header, version));
 }
 
 /** Acquire: what the writer stored before it published this version is visible

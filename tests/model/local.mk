@@ -9,7 +9,7 @@ EXTRA_DIST += \
 	tests/model/lock.pml \
 	tests/model/name.pml \
 	tests/model/run.sh \
-	tests/model/sequence.pml
+	tests/model/version.pml
 
 .PHONY: check-model
 check-model:

@@ -105,7 +105,7 @@ flip_bits(struct mapseg_header *header)
 static void
 scribble_version(struct mapseg_header *header)
 {
-    uint64_t old = __atomic_load_n(&header->sequence, __ATOMIC_SEQ_CST);
+    uint64_t old = __atomic_load_n(&header->version, __ATOMIC_SEQ_CST);
     const uint64_t versions[] = {old + 1,
                                  old | 1,
                                  old - 2,
@@ -115,7 +115,7 @@ scribble_version(struct mapseg_header *header)
                                  old + (UINT64_C(1) << 32),
                                  any_number() | 1};
 
-    __atomic_store_n(&header->sequence, versions[draw(8)], __ATOMIC_SEQ_CST);
+    __atomic_store_n(&header->version, versions[draw(8)], __ATOMIC_SEQ_CST);
 }
 
 /** So that it can be believed. */
@@ -161,7 +161,7 @@ static void
 wake_for_nothing(struct mapseg_header *header)
 {
     (void)syscall(SYS_futex, &header->lock, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-    (void)syscall(SYS_futex, &header->sequence, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    (void)syscall(SYS_futex, &header->version, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
 static void (*const scribbles[])(struct mapseg_header *header) = {
@@ -175,7 +175,7 @@ restore(struct mapseg_header *header)
 {
     memcpy(header, &arena->good, MAPSEG_CONSTANT_BYTES);
     if (draw(2) == 0)
-        __atomic_store_n(&header->sequence, 4, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&header->version, 4, __ATOMIC_SEQ_CST);
     if (draw(2) == 0)
         __atomic_store_n(&header->lock, 0, __ATOMIC_SEQ_CST);
 }

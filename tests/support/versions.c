@@ -172,11 +172,11 @@ repair(mapseg *seg)
 uint64_t
 version_of(const struct mapseg_header *header)
 {
-    return __atomic_load_n(&header->sequence, __ATOMIC_SEQ_CST);
+    return __atomic_load_n(&header->version, __ATOMIC_SEQ_CST);
 }
 
 void
 set_version(struct mapseg_header *header, uint64_t version)
 {
-    __atomic_store_n(&header->sequence, version, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&header->version, version, __ATOMIC_SEQ_CST);
 }

@@ -223,7 +223,7 @@ START_TEST(versions_may_go_back)
     for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++) {
         bool changes = versions[i] != give_out(scene.seg, 0);
 
-        __atomic_store_n(&header->sequence, versions[i], __ATOMIC_RELEASE);
+        __atomic_store_n(&header->version, versions[i], __ATOMIC_RELEASE);
         if (changes)
             check_readable(fd);
         ck_assert_uint_eq(give_out(scene.seg, (int)i), versions[i]);

@@ -178,7 +178,7 @@ write_between(int number, siginfo_t *information, void *context)
         mprotect(trap.halves[!second], trap.bytes, PROT_NONE) != 0)
         _exit(90);
     if (__atomic_load_n(&trap.header->lock, __ATOMIC_SEQ_CST) == 0)
-        __atomic_fetch_add(&trap.header->sequence, 2, __ATOMIC_SEQ_CST);
+        __atomic_fetch_add(&trap.header->version, 2, __ATOMIC_SEQ_CST);
 }
 
 static void
@@ -245,7 +245,7 @@ START_TEST(reading_keeps_writers_away_at_last)
     set_trap(seg);
     need_result(MAPSEG_OK, mapseg_read_for(reader, 0, trap.halves[0], TRAP_BYTES, &version, -1));
     need(trap.openings > 2);
-    need_number((int64_t)trap.header->sequence, (int64_t)version);
+    need_number((int64_t)trap.header->version, (int64_t)version);
     need_number(0, trap.header->lock);
     need_result(MAPSEG_OK, mapseg_guard_end(reader));
     need(mprotect(trap.halves[0], TRAP_BYTES, PROT_READ) == 0);

@@ -1,5 +1,5 @@
 /*
- * sequence.pml - a model of versions: writers who change the data under the
+ * version.pml - a model of versions: writers who change the data under the
  * lock and may die at any step, a reader who copies without it, and a waiter.
  *
  * The lock is taken as correct here (lock.pml is its model), and so is memory:
