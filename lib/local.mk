@@ -43,6 +43,7 @@ mapseg_sources = \
 	lib/sync/presence.c \
 	lib/sync/lock.h \
 	lib/sync/presence.h \
+	lib/sync/spin.c \
 	lib/sync/spin.h \
 	lib/sync/version.h \
 	lib/file/file.c \

@@ -81,7 +81,7 @@ take_slowly(mapseg *seg, const char *operation, bool wait, int64_t timeout_ns)
 }
 
 /** The fast path: one compare-and-swap, and what cannot be left out. */
-static inline bool
+static inline __attribute__((always_inline)) bool
 take_fast(mapseg *seg)
 {
     struct msi_lock *lock = &seg->lock;
@@ -150,12 +150,12 @@ mapseg_unlock(mapseg *seg)
     struct msi_lock *lock = &seg->lock;
     uint32_t held = lock->slot;
 
-    if (!msi_lock_may_take_fast(lock) || lock->fair)
+    if (!msi_lock_may_take_fast(lock))
         return unlock_slowly(seg);
     /* The word as it is when no waiter sleeps and no owner died, without a look at it
      * first: reading a word that was just swapped was measured to be half of what the pair
      * cost beyond its two swaps. */
-    atomic_store_explicit(&lock->owner_thread, 0, memory_order_relaxed);
+    atomic_store_explicit(&lock->owner_thread, MSI_NOT_OWNED, memory_order_relaxed);
     if (msi_lock_swap_to_free(lock->word, &held, 0))
         return MAPSEG_OK;
     return unlock_slowly(seg);

@@ -149,7 +149,7 @@ write_word(struct msi_attachment *attachment, uint32_t word)
     /* Release: what was written under the lock is visible before. */
     msi_version_fence(memory_order_release);
     write_field(attachment, lock_field, &word);
-    msi_os.wake_one(&attachment->header->lock);
+    (void)msi_os.wake_one(&attachment->header->lock);
 }
 
 void

@@ -108,7 +108,7 @@ adopt(struct mapseg *seg)
     (void)msi_presence_hide(&seg->attachment.presence);
     seg->child.present = false;
     seg->lock.slot = seg->attachment.presence.slot;
-    atomic_store_explicit(&seg->lock.owner_thread, 0, memory_order_relaxed);
+    atomic_store_explicit(&seg->lock.owner_thread, MSI_NEVER_OWNED, memory_order_relaxed);
     msi_lock_set_in_change(&seg->lock, false);
 }
 

@@ -876,10 +876,10 @@ linux_sleep_on(const uint32_t *word, uint32_t value, int64_t ns)
     (void)syscall(SYS_futex, word, FUTEX_WAIT, value, timeout, NULL, 0);
 }
 
-static void
+static bool
 linux_wake_one(const uint32_t *word)
 {
-    (void)syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
+    return syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0) > 0;
 }
 
 static void

@@ -158,11 +158,11 @@ OPERATION(BY_ERRNO, int, map_zeros,
           (address, bytes, protection))
 
 /* Waiting. sleep_on returns when woken, when *word is not `value`, after
- * `ns` nanoseconds, or for no reason at all. */
+ * `ns` nanoseconds, or for no reason at all. wake_one says whether a sleeper was there. */
 
 OPERATION(NEVER, void, sleep_on,
           (const uint32_t *word, uint32_t value, int64_t ns), (word, value, ns))
-OPERATION(NEVER, void, wake_one, (const uint32_t *word), (word))
+OPERATION(BY_ANSWER, bool, wake_one, (const uint32_t *word), (word))
 OPERATION(NEVER, void, wake_all, (const uint32_t *word), (word))
 OPERATION(NEVER, void, nap, (int64_t ns), (ns))
 OPERATION(NEVER, int64_t, monotonic_ns, (void), ())

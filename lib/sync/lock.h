@@ -12,6 +12,12 @@
 
 #include <stdatomic.h>
 
+/* What owner_thread is while no thread of the handle owns. */
+
+#define MSI_NEVER_OWNED 0
+
+#define MSI_NOT_OWNED UINT32_MAX
+
 /** No process has this stamp. */
 #define MSI_NO_PROCESS_STAMP UINT32_MAX
 
@@ -24,10 +30,9 @@ struct msi_lock {
     /** Equals *process_stamp while the fast way to read may be used. */
     _Atomic uint32_t read_stamp;
     uint32_t slot; /**< this attachment's; the word holds it while this attachment owns */
-    _Atomic uint32_t owner_thread; /**< the thread that owns, see msi_thread; 0: none */
+    /** The thread that owns, see msi_thread; or one of the next two. */
+    _Atomic uint32_t owner_thread;
     bool fair;
-    atomic_bool contended;        /**< a fair lock: this handle had to wait for it */
-    atomic_bool used;             /**< this attachment has held it at some time */
     atomic_bool writes;           /**< this attachment holds it, and is within a change */
     struct msi_file *file;        /**< to test and take presence bytes */
     struct mapseg_header *header; /**< NULL: this attachment cannot lock */
@@ -82,7 +87,7 @@ bool msi_lock_release(struct msi_lock *lock, uint32_t bits);
 static inline bool
 msi_lock_is_used(const struct msi_lock *lock)
 {
-    return atomic_load_explicit(&lock->used, memory_order_relaxed);
+    return atomic_load_explicit(&lock->owner_thread, memory_order_relaxed) != MSI_NEVER_OWNED;
 }
 
 /** Whether this attachment holds the lock. */
@@ -197,13 +202,13 @@ msi_lock_swap_to_free(_Atomic uint32_t *word, uint32_t *seen, uint32_t freed)
 }
 
 /** [NOTE] Notes the owning thread: for lock() by the same thread, and for people. Reached
- *  from the word, which is in a register already, and not through the header. */
+ *  from the word, which is in a register already, and not through the header. Stored without
+ *  a look at what is there: the look was measured to take longer. */
 static inline void
 msi_lock_note_owner(struct msi_lock *lock)
 {
     _Atomic uint32_t *word = lock->word;
 
-    atomic_store_explicit(&lock->used, true, memory_order_relaxed);
     atomic_store_explicit(&lock->owner_thread, msi_thread.number, memory_order_relaxed);
     atomic_store_explicit(word + MSI_PID_FROM_WORD,
                           atomic_load_explicit(&msi_thread_process, memory_order_relaxed),

@@ -138,12 +138,12 @@ hide_and_step(void *address, size_t bytes)
     return healthy.hide_from_children(address, bytes);
 }
 
-static void
+static bool
 wake_one_and_step(const uint32_t *word)
 {
     take_step();
     owner.wakes++;
-    healthy.wake_one(word);
+    return healthy.wake_one(word);
 }
 
 /** From now on; the word is written at the next claim of a slot. */

@@ -47,11 +47,11 @@ tear_down(void)
 
 static int wakes;
 
-static void
+static bool
 count_wake(const uint32_t *word)
 {
     wakes++;
-    real.wake_one(word);
+    return real.wake_one(word);
 }
 
 START_TEST(release_wakes_one_if_somebody_sleeps)
