@@ -147,6 +147,7 @@ suites += \
 	tests/lock/check_killed_owner \
 	tests/lock/check_lock \
 	tests/lock/check_lock_rules \
+	tests/lock/check_order \
 	tests/lock/check_owner \
 	tests/lock/check_places \
 	tests/lock/check_unlock \
@@ -157,6 +158,7 @@ tests_lock_check_endings_SOURCES = tests/lock/check_endings.c $(homes_sources)
 tests_lock_check_places_SOURCES = tests/lock/check_places.c $(homes_sources)
 tests_lock_check_heal_LDADD = $(internals_libraries)
 tests_lock_check_lock_rules_LDADD = $(internals_libraries)
+tests_lock_check_order_LDADD = $(internals_libraries)
 
 # mapseg_remove(3): when a name goes, and the way to it
 suites += \
