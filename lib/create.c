@@ -18,6 +18,7 @@
 #include "handle/options.h"
 #include "handle/report.h"
 #include "os/os.h"
+#include "os/probe.h"
 #include "remove.h"
 
 #include <errno.h>
@@ -694,6 +695,8 @@ create_as(mapseg *seg, size_t size, mapseg_access access, const mapseg_options *
     if (result == MAPSEG_OK)
         result = open_and_create(&request, &failure);
     *refused = request.refused;
+    if (result == MAPSEG_OK)
+        MSI_PROBE(create, seg->attachment.file.inode, mapseg_native_key(seg), size);
     return result == MAPSEG_OK ? msi_succeed(seg) : msi_report(seg, "create", &failure);
 }
 

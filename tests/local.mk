@@ -296,6 +296,7 @@ scripts += \
 	tests/project/installed.sh \
 	tests/project/messages.sh \
 	tests/project/misuse.sh \
+	tests/project/probes.sh \
 	tests/project/style.sh \
 	tests/project/symbols.sh \
 	tests/project/tsan.sh

@@ -8,6 +8,7 @@
 #include "forklist.h"
 #include "guard.h"
 #include "notify.h"
+#include "os/probe.h"
 
 #include <stdlib.h>
 
@@ -27,6 +28,7 @@ msi_handle_take(mapseg *seg, const struct msi_attachment *complete, mapseg_acces
     seg->attached = true;
     msi_forklist_bind_process(seg);
     msi_lock_allow_reading(&seg->lock, !attachment->access_through_fd);
+    MSI_PROBE(attach, attachment->file.inode, attachment->presence.slot, attachment->data_size);
 }
 
 void

@@ -15,6 +15,7 @@
 #include "lock.h"
 
 #include "os/os.h"
+#include "os/probe.h"
 #include "os/signals.h"
 #include "os/tsan.h"
 #include "presence.h"
@@ -195,6 +196,8 @@ recover(struct msi_lock *lock, uint32_t dead, uint32_t bits)
         msi_lock_end_recovery(lock);
     }
     msi_signals_release(&before);
+    if (replaced)
+        MSI_PROBE(owner_died, lock->file->inode, lock->slot, dead);
     return replaced ? MAPSEG_OWNER_DIED : MAPSEG_WOULD_BLOCK;
 }
 
@@ -298,6 +301,7 @@ spin(struct msi_lock *lock, struct attempt *attempt, mapseg_result *result)
 
     if (take_if_free(lock, attempt, result))
         return true;
+    MSI_PROBE(contend, lock->file->inode, lock->slot, msi_lock_owner_of(msi_lock_look(lock)));
     if (lock->fair)
         (void)announce(lock, attempt);
     longest = lock->fair ? 1 : msi_spin_pauses(SPIN_STEP_NS);
@@ -355,6 +359,7 @@ sleep_a_while(struct msi_lock *lock, struct attempt *attempt, int64_t now)
     /* No waker is left for a word that has no owner, where the one that it was left to died. */
     if (msi_lock_owner_of(word) == 0 && until > now + FIRST_SLICE_NS)
         until = now + FIRST_SLICE_NS;
+    MSI_PROBE(sleep, lock->file->inode, lock->slot, msi_lock_owner_of(word));
     msi_os.sleep_on((const uint32_t *)lock->word, word, until - now);
     attempt->slept = true;
 }
@@ -689,6 +694,7 @@ end_change(struct msi_lock *lock)
     }
     msi_version_store_even(msi_version_halves(lock->header), version + 1);
     msi_lock_set_in_change(lock, false);
+    MSI_PROBE(publish, lock->file->inode, version + 1, lock->slot);
 }
 
 /** Ends the change, unless its data is known to be half written. */
