@@ -319,6 +319,36 @@ enter_patient_sleeper(struct scene *in)
     msi_os.sleep_on = count_sleep;
 }
 
+/** A waiter has waited long, as the owner and those that want the lock see. */
+static void
+let_a_waiter_suffer(const struct scene *in)
+{
+    __atomic_store_n(&in->header->suffering, MAPSEG_SUFFERS, __ATOMIC_SEQ_CST);
+}
+
+static void
+enter_sufferer(struct scene *in)
+{
+    enter_warm(in);
+    let_a_waiter_suffer(in);
+}
+
+static void
+enter_locked_for_a_sufferer(struct scene *in)
+{
+    enter_locked(in);
+    let_a_waiter_suffer(in);
+}
+
+/** The waiter that the word was left to has died. */
+static void
+enter_after_a_sufferer(struct scene *in)
+{
+    enter_warm(in);
+    let_a_waiter_suffer(in);
+    set_lock_word(in->header, MAPSEG_LOCK_SLEEPERS);
+}
+
 static int
 no_unnamed_files(int directory, mode_t mode)
 {
@@ -397,6 +427,23 @@ const struct operation operations[] = {
      .act = act_lock,
      .serve = wake_sleeper,
      .check = check_witness},
+    {.name = "lock with a sleep of one that suffers",
+     .set = witness_holds,
+     .enter = enter_sufferer,
+     .act = act_lock,
+     .serve = wake_sleeper,
+     .check = check_witness},
+    {.name = "lock that was left to one that died",
+     .set = witness_segment,
+     .enter = enter_after_a_sufferer,
+     .act = act_lock,
+     .check = check_witness},
+    {.name = "unlock with a sleeper that suffers",
+     .heir = true,
+     .set = witness_segment,
+     .enter = enter_locked_for_a_sufferer,
+     .act = act_unlock,
+     .check = check_heir},
     {.name = "lock that times out beside a sleeper",
      .heir = true,
      .set = witness_holds,
