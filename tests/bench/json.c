@@ -217,6 +217,8 @@ print_json(const struct report *report, FILE *out)
     print_about(report, out);
     if (report->measured & MEASURE_PAIR)
         print_table("pair", &report->pair, out);
+    if (report->measured & MEASURE_PAIR)
+        print_table("pair_write", &report->pair_write, out);
     if (report->measured & MEASURE_CONTENDED)
         print_contended(report, out);
     if (report->measured & MEASURE_TAKEOVER)

@@ -54,12 +54,14 @@ unlock(void *state)
 }
 
 bool
-pairs(void *state, long count)
+pairs(void *state, long count, volatile uint64_t *word)
 {
     mutex *held = static_cast<mutex *>(state);
 
     for (; count > 0; count--) {
         held->lock();
+        if (word != nullptr)
+            *word = static_cast<uint64_t>(count);
         held->unlock();
     }
     return true;

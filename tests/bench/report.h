@@ -166,6 +166,7 @@ struct report {
     /** Of all CPUs, in percent, while each measure ran, in the order of their bits. */
     double used_by_others[MEASURES];
     struct table pair;
+    struct table pair_write;
     struct contended_table contended[SETTINGS_MAX];
     size_t contended_count;
     struct takeover_table takeover;

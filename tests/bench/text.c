@@ -129,6 +129,8 @@ print_measure(const struct report *report, enum measure measure, FILE *out)
         fprintf(out, "\nUncontended: one lock and one unlock, %d rounds of 1 ms each\n",
                 report->effort.pair_rounds);
         print_rows(&report->pair, 1, "ns", out);
+        fprintf(out, "\nUncontended: the same, and one word written under the lock\n");
+        print_rows(&report->pair_write, 1, "ns", out);
         break;
     case MEASURE_CONTENDED:
         for (size_t i = 0; i < report->contended_count; i++)
