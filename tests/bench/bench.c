@@ -44,6 +44,8 @@ static const struct {
     {"wake", MEASURE_WAKE, measure_wake},
     {"message", MEASURE_MESSAGE, measure_message},
     {"calls", MEASURE_CALLS, measure_calls},
+    {"starve", MEASURE_STARVE, measure_starve},
+    {"change", MEASURE_CHANGE, measure_change},
 };
 static const size_t measure_count = sizeof measures / sizeof measures[0];
 
@@ -59,6 +61,9 @@ static const struct effort moderate = {
     .wake_rounds = 100,
     .message_rounds = 11,
     .call_rounds = 100,
+    .starve_rounds = 2,
+    .starve_ms = 1000,
+    .change_rounds = 100,
 };
 static const struct effort quick = {
     .pair_rounds = 60,
@@ -72,6 +77,9 @@ static const struct effort quick = {
     .wake_rounds = 20,
     .message_rounds = 3,
     .call_rounds = 30,
+    .starve_rounds = 1,
+    .starve_ms = 150,
+    .change_rounds = 30,
 };
 
 /** What the command line asks for. */

@@ -158,8 +158,9 @@ print_contended_row(const struct setting *setting, const struct contended_row *r
     print_spread("million_per_second", &row->million_per_second, out);
     fputc(',', out);
     print_spread("slowest_to_fastest", &row->fairness, out);
-    fprintf(out, ",\"ratio_to_glibc_robust\":%.4f,\"wait_p99_ns\":%.0f,\"wait_max_ns\":%.0f}",
+    fprintf(out, ",\"ratio_to_glibc_robust\":%.4f,\"wait_p99_ns\":%.0f,\"wait_max_ns\":%.0f,",
             row->ratio, row->wait_p99_ns, row->wait_max_ns);
+    fprintf(out, "\"passed_p999\":%.0f,\"passed_max\":%.0f}", row->passed_p999, row->passed_max);
 }
 
 static void
@@ -173,6 +174,41 @@ print_contended(const struct report *report, FILE *out)
         for (size_t j = 0; j < table->count; j++) {
             separate(printed++, out);
             print_contended_row(&table->setting, &table->rows[j], out);
+        }
+    }
+    fputc(']', out);
+}
+
+static void
+print_starve_row(const struct starve_setting *setting, const struct starve_row *row, FILE *out)
+{
+    fputc('{', out);
+    print_member("setting", setting->name, out);
+    fprintf(out, ",\"relockers\":%d,\"hold_ns\":%lld,", setting->relockers,
+            (long long)setting->hold_ns);
+    print_member("name", row->name, out);
+    fprintf(out,
+            ",\"waits\":%zu,\"wait_median_ns\":%.0f,\"wait_p99_ns\":%.0f,"
+            "\"wait_p999_ns\":%.0f,\"wait_max_ns\":%.0f,\"wait_max_is_open\":%s,",
+            row->waits, row->median_ns, row->p99_ns, row->p999_ns, row->worst_ns,
+            row->worst_is_open ? "true" : "false");
+    fprintf(out,
+            "\"ratio_to_glibc_robust\":%.4f,\"passed_median\":%.0f,\"passed_max\":%.0f,"
+            "\"sections_per_ms\":%.3f}",
+            row->ratio, row->passed_median, row->passed_max, row->sections_per_ms);
+}
+
+static void
+print_starve(const struct report *report, FILE *out)
+{
+    size_t printed = 0;
+
+    fputs(",\n  \"starve\":[", out);
+    for (size_t i = 0; i < report->starve_count; i++) {
+        const struct starve_table *table = &report->starve[i];
+        for (size_t j = 0; j < table->count; j++) {
+            separate(printed++, out);
+            print_starve_row(&table->setting, &table->rows[j], out);
         }
     }
     fputc(']', out);
@@ -237,5 +273,9 @@ print_json(const struct report *report, FILE *out)
         print_headed("message", &report->message, out);
     if (report->measured & MEASURE_CALLS)
         print_headed("calls", &report->calls, out);
+    if (report->measured & MEASURE_STARVE)
+        print_starve(report, out);
+    if (report->measured & MEASURE_CHANGE)
+        print_headed("change", &report->change, out);
     fputs("\n}\n", out);
 }

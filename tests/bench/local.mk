@@ -8,6 +8,7 @@ check_PROGRAMS += tests/bench/bench
 tests_bench_bench_SOURCES = \
 	tests/bench/bench.c \
 	tests/bench/calls.c \
+	tests/bench/change.c \
 	tests/bench/children.c \
 	tests/bench/children.h \
 	tests/bench/clock.c \
@@ -41,6 +42,7 @@ tests_bench_bench_SOURCES = \
 	tests/bench/segment.c \
 	tests/bench/segment.h \
 	tests/bench/sleeper.c \
+	tests/bench/starve.c \
 	tests/bench/statistics.c \
 	tests/bench/statistics.h \
 	tests/bench/takeover.c \
