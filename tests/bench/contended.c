@@ -6,7 +6,8 @@
  * once, so a wrong total proves that a lock does not exclude.
  *
  * A last round times the waits, and counts how often a waiter is passed: how many sections others
- * begin from when it asks until it has the lock.
+ * begin from when it asks until it has the lock. A waiter that loses its CPU meanwhile is passed by
+ * all that happens until it has it again, with any lock; hence the quantile beside the most.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -247,6 +247,24 @@ print_sleeper(const struct sleeper_table *table, FILE *out)
     fputc(']', out);
 }
 
+static void
+print_readme_figures(const struct report *report, FILE *out)
+{
+    struct readme_comparison comparisons[COMPARISONS_MAX];
+    size_t count = compare_with_readme(report, comparisons);
+
+    fputs(",\n  \"readme\":[", out);
+    for (size_t i = 0; i < count; i++) {
+        separate(i, out);
+        fputc('{', out);
+        print_member("what", comparisons[i].what, out);
+        fprintf(out, ",\"here\":%.4f,", comparisons[i].here);
+        print_member("range", comparisons[i].range, out);
+        fputc('}', out);
+    }
+    fputc(']', out);
+}
+
 void
 print_json(const struct report *report, FILE *out)
 {
@@ -277,5 +295,6 @@ print_json(const struct report *report, FILE *out)
         print_starve(report, out);
     if (report->measured & MEASURE_CHANGE)
         print_headed("change", &report->change, out);
+    print_readme_figures(report, out);
     fputs("\n}\n", out);
 }

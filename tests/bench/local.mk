@@ -16,6 +16,7 @@ tests_bench_bench_SOURCES = \
 	tests/bench/contended.c \
 	tests/bench/duet.c \
 	tests/bench/duet.h \
+	tests/bench/help.c \
 	tests/bench/interleave.c \
 	tests/bench/interleave.h \
 	tests/bench/json.c \
@@ -38,6 +39,7 @@ tests_bench_bench_SOURCES = \
 	tests/bench/reader.h \
 	tests/bench/reader_bare.c \
 	tests/bench/reader_mapseg.c \
+	tests/bench/readme.c \
 	tests/bench/report.h \
 	tests/bench/segment.c \
 	tests/bench/segment.h \

@@ -13,6 +13,7 @@
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wshadow"
 #include <boost/interprocess/sync/interprocess_mutex.hpp>
+#include <boost/version.hpp>
 #pragma GCC diagnostic pop
 
 namespace
@@ -76,6 +77,9 @@ teardown(void *state)
 } // namespace
 
 const peer peer_boost = {
-    "boost",  "Boost.Interprocess mutex", nullptr, false, setup, attach, lock, unlock, pairs,
-    teardown,
+    "boost", "Boost.Interprocess mutex, " BOOST_LIB_VERSION,
+    nullptr, false,
+    setup,   attach,
+    lock,    unlock,
+    pairs,   teardown,
 };

@@ -258,9 +258,27 @@ struct cpu_use cpu_use_now(void);
 /** Of all CPUs since then, in percent: what other programs used. */
 double used_by_others(const struct cpu_use *since);
 
+#define RANGE_BYTES 64
+/** One of README.md's figures: what it is here, and on the processors that it was measured on. */
+struct readme_comparison {
+    const char *what;
+    double here;
+    /** "1.1 to 1.5"; "": on none yet. */
+    char range[RANGE_BYTES];
+};
+#define COMPARISONS_MAX 16
+/** Those that were measured now; how many. */
+size_t compare_with_readme(const struct report *report, struct readme_comparison *comparisons);
+/** README.md's table. */
+void print_readme(FILE *out);
+
+/** All of --help. */
+void print_help(FILE *out);
+
 /* As text, each part when it is there. */
 void print_machine(const struct report *report, FILE *out);
 void print_measure(const struct report *report, enum measure measure, FILE *out);
+void print_comparisons(const struct report *report, FILE *out);
 /* As one JSON object. */
 void print_json(const struct report *report, FILE *out);
 /* As a picture. False: it could not be drawn, and the error stream says why. */

@@ -202,3 +202,17 @@ print_measure(const struct report *report, enum measure measure, FILE *out)
     }
     fflush(out);
 }
+
+void
+print_comparisons(const struct report *report, FILE *out)
+{
+    struct readme_comparison comparisons[COMPARISONS_MAX];
+    size_t count = compare_with_readme(report, comparisons);
+
+    if (count > 0)
+        fputs("\nThe figures of README.md\n", out);
+    for (size_t i = 0; i < count; i++)
+        fprintf(out, "here: %.2f; README: %s (%s)\n", comparisons[i].here,
+                comparisons[i].range[0] == '\0' ? "not yet" : comparisons[i].range,
+                comparisons[i].what);
+}
