@@ -292,6 +292,7 @@ tests_project_compile_c11_LDADD = lib/libmapseg.la
 tests_project_compile_cxx_SOURCES = tests/project/compile_cxx.cpp
 tests_project_compile_cxx_LDADD = lib/libmapseg.la
 scripts += \
+	tests/project/bench.sh \
 	tests/project/floors.sh \
 	tests/project/installed.sh \
 	tests/project/messages.sh \
