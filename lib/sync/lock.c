@@ -398,7 +398,7 @@ static void
 settle(struct msi_lock *lock, const struct attempt *attempt)
 {
     struct mapseg_header *header = lock->header;
-    int64_t waited;
+    int64_t now;
 
     if (attempt->met)
         set_counter(&header->contended, header->contended + 1);
@@ -407,12 +407,13 @@ settle(struct msi_lock *lock, const struct attempt *attempt)
             count_pass(lock);
         return;
     }
-    /* Those who suffer too say it again before they sleep. */
-    set_suffering(lock, 0);
+    now = msi_os.monotonic_ns();
+    /* [RELIEVE] Where this one had waited long, the next sleeper may have, too. */
+    if (!has_waited_long(lock, attempt, now))
+        set_suffering(lock, 0);
     set_counter(&header->slept, header->slept + 1);
-    waited = msi_os.monotonic_ns() - attempt->begin;
-    if (waited > 0 && (uint64_t)waited > header->longest_wait)
-        set_counter(&header->longest_wait, (uint64_t)waited);
+    if (now > attempt->begin && (uint64_t)(now - attempt->begin) > header->longest_wait)
+        set_counter(&header->longest_wait, (uint64_t)(now - attempt->begin));
 }
 
 /** [WAKE_ANOTHER] A wake may have reached this waiter while it gave up: another waiter gets
