@@ -243,7 +243,7 @@ struct attempt {
     int64_t slice_end; /**< 0: not waiting yet */
     bool wait;
     bool late; /**< it will not wait, or not any more */
-    bool met;  /**< it has met another owner, or a waiter before it */
+    bool met;  /**< it has met another owner */
     bool slept;
 };
 
@@ -290,7 +290,22 @@ take_if_free(struct msi_lock *lock, struct attempt *attempt, mapseg_result *resu
     return false;
 }
 
-static uint32_t announce(struct msi_lock *lock, const struct attempt *attempt);
+/** [ANNOUNCE] Says in the word that this waiter sleeps, or is about to. Returns the word to
+ *  sleep on; 0: it can be taken. */
+static uint32_t
+announce(struct msi_lock *lock, const struct attempt *attempt)
+{
+    uint32_t seen = msi_lock_look(lock);
+
+    for (int i = 0;
+         i < SWAP_TRIES && msi_lock_owner_of(seen) != 0 && !(seen & MAPSEG_LOCK_SLEEPERS); i++)
+        if (atomic_compare_exchange_weak_explicit(lock->word, &seen, seen | MAPSEG_LOCK_SLEEPERS,
+                                                  memory_order_relaxed, memory_order_relaxed))
+            return seen | MAPSEG_LOCK_SLEEPERS;
+    if (!(seen & MAPSEG_LOCK_SLEEPERS))
+        return 0;
+    return msi_lock_owner_of(seen) != 0 || is_left_to_others(lock, attempt, seen) ? seen : 0;
+}
 
 /** Tries to take the lock again and again, for a bounded while. */
 static bool
@@ -319,23 +334,6 @@ spin(struct msi_lock *lock, struct attempt *attempt, mapseg_result *result)
             return true;
     }
     return false;
-}
-
-/** [ANNOUNCE] Says in the word that this waiter sleeps, or is about to. Returns the word to
- *  sleep on; 0: it can be taken. */
-static uint32_t
-announce(struct msi_lock *lock, const struct attempt *attempt)
-{
-    uint32_t seen = msi_lock_look(lock);
-
-    for (int i = 0;
-         i < SWAP_TRIES && msi_lock_owner_of(seen) != 0 && !(seen & MAPSEG_LOCK_SLEEPERS); i++)
-        if (atomic_compare_exchange_weak_explicit(lock->word, &seen, seen | MAPSEG_LOCK_SLEEPERS,
-                                                  memory_order_relaxed, memory_order_relaxed))
-            return seen | MAPSEG_LOCK_SLEEPERS;
-    if (!(seen & MAPSEG_LOCK_SLEEPERS))
-        return 0;
-    return msi_lock_owner_of(seen) != 0 || is_left_to_others(lock, attempt, seen) ? seen : 0;
 }
 
 static bool
