@@ -66,6 +66,7 @@ suites += \
 	tests/create/check_foreign_file \
 	tests/create/check_header \
 	tests/create/check_initialize \
+	tests/create/check_label \
 	tests/create/check_options \
 	tests/create/check_permission \
 	tests/create/check_race \
@@ -76,6 +77,7 @@ tests_create_check_header_SOURCES = tests/create/check_header.c $(create_refused
 # Segments made by hand need their checksums.
 tests_create_check_header_LDADD = $(LDADD) $(XXHASH_LIBS)
 tests_create_check_initialize_LDADD = $(internals_libraries)
+tests_create_check_label_SOURCES = tests/create/check_label.c $(create_refused)
 tests_create_check_options_SOURCES = tests/create/check_options.c $(create_refused)
 tests_create_check_permission_SOURCES = tests/create/check_permission.c $(create_refused)
 tests_create_check_resources_SOURCES = tests/create/check_resources.c $(create_refused)
