@@ -64,6 +64,7 @@ tests_stress_check_steps_SOURCES = \
 suites += \
 	tests/create/check_create \
 	tests/create/check_foreign_file \
+	tests/create/check_format \
 	tests/create/check_header \
 	tests/create/check_initialize \
 	tests/create/check_label \
@@ -73,6 +74,9 @@ suites += \
 	tests/create/check_resources
 create_refused = tests/create/refused.c tests/create/refused.h
 tests_create_check_foreign_file_SOURCES = tests/create/check_foreign_file.c $(create_refused)
+tests_create_check_format_SOURCES = tests/create/check_format.c $(create_refused)
+tests_create_check_format_LDADD = $(internals_libraries) $(XXHASH_LIBS)
+EXTRA_DIST += tests/create/format1.hex
 tests_create_check_header_SOURCES = tests/create/check_header.c $(create_refused)
 # Segments made by hand need their checksums.
 tests_create_check_header_LDADD = $(LDADD) $(XXHASH_LIBS)
