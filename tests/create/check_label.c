@@ -70,6 +70,7 @@ static const struct {
     {40, "\xed\xa0\x80", 40},
     {40, "\xc0\x80", 40},
 };
+#define PLAIN_KEYS ((int)(sizeof plain_keys / sizeof *plain_keys))
 
 START_TEST(plain_key_is_the_label)
 {
@@ -239,6 +240,7 @@ static const struct {
     {"", "/memfd:mapseg (deleted)"},
     {NULL, "/memfd:mapseg (deleted)"},
 };
+#define MEMORY_FILES ((int)(sizeof memory_files / sizeof *memory_files))
 
 /// No other segment is mapped meanwhile: each test is a process of its own.
 static void
@@ -310,6 +312,7 @@ static const struct {
     {"01234567890123456789012345678901234567890123456\xc3",
      "01234567890123456789012345678901234567890123456\\xC3"},
 };
+#define HOSTILE_LABELS ((int)(sizeof hostile / sizeof *hostile))
 
 START_TEST(hostile_label_is_harmless)
 {
@@ -337,8 +340,6 @@ END_TEST
 
 /* -------------------------------------------------------------- program -- */
 
-#define ROWS(table) ((int)(sizeof(table) / sizeof *(table)))
-
 int
 main(void)
 {
@@ -346,17 +347,17 @@ main(void)
     TCase *group = new_case(suite, "label");
 
     tcase_add_checked_fixture(group, choose_key, NULL);
-    tcase_add_loop_test(group, plain_key_is_the_label, 0, ROWS(plain_keys));
+    tcase_add_loop_test(group, plain_key_is_the_label, 0, PLAIN_KEYS);
     tcase_add_test(group, native_key_gives_no_label);
     tcase_add_loop_test(group, option_is_the_label, 0, 8);
     tcase_add_test(group, label_stays_what_it_was);
     tcase_add_test(group, older_options_have_no_label);
     tcase_add_loop_test(group, label_that_cannot_be, 0, 10);
     tcase_add_test(group, label_at_the_end_of_memory);
-    tcase_add_loop_test(group, memory_file_carries_its_label, 0, ROWS(memory_files));
+    tcase_add_loop_test(group, memory_file_carries_its_label, 0, MEMORY_FILES);
     tcase_add_test(group, longest_name_of_a_memory_file);
     tcase_add_loop_test(group, label_of_a_memory_file_is_told, 0, 2);
-    tcase_add_loop_test(group, hostile_label_is_harmless, 0, ROWS(hostile));
+    tcase_add_loop_test(group, hostile_label_is_harmless, 0, HOSTILE_LABELS);
     tcase_add_test(group, longest_hostile_label);
     return run_suite(suite);
 }
