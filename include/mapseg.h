@@ -943,7 +943,7 @@ typedef struct mapseg_info {
      * killed, or that do not have this library, leave gaps. */
     uint64_t contended;       /**< how often an owner had had to wait */
     uint64_t slept;           /**< of these, how often it had slept */
-    uint64_t longest_wait_ns; /**< the longest of these waits */
+    uint64_t longest_wait_ns; /**< the longest wait of one that slept */
 } mapseg_info;
 
 /** Describes the segment that the handle is attached to, or, if it is not, the one

@@ -40,7 +40,7 @@ static const char usage[] =
     "and, if --output names them:\n"
     "  CONTENDED        how often an owner of the lock had had to wait\n"
     "  SLEPT            of these, how often it had slept\n"
-    "  LONGEST-WAIT-NS  the longest of these waits, in nanoseconds\n"
+    "  LONGEST-WAIT-NS  the longest wait of one that slept, in nanoseconds\n"
     "  RECOVERIES       how often a dead owner was replaced\n";
 
 static const struct option options[] = {

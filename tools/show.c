@@ -205,11 +205,13 @@ print_lock(const mapseg_info *information)
 static void
 print_waits(const mapseg_info *information)
 {
-    if (information->contended > 0)
-        printf("Waits:       %" PRIu64 " for the lock, %" PRIu64
-               " of them asleep; the longest took %.3f ms\n",
-               information->contended, information->slept,
-               (double)information->longest_wait_ns / 1e6);
+    if (information->contended == 0)
+        return;
+    printf("Waits:       %" PRIu64 " for the lock, %" PRIu64 " of them asleep",
+           information->contended, information->slept);
+    if (information->slept > 0)
+        printf("; the longest took %.3f ms", (double)information->longest_wait_ns / 1e6);
+    putchar('\n');
 }
 
 static void

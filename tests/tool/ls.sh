@@ -59,10 +59,10 @@ same "label of a native key" "$(shown $k-a Label)" ""
 
 # The longest, and what is refused.
 longest=$(printf '%047d' 0)
-expect_quiet 0 create $k-l --size 1 --label $longest
-same "the longest label" "$(listed $k-l LABEL)" $longest
+expect_quiet 0 create $k-l --size 1 --label "$longest"
+same "the longest label" "$(listed $k-l LABEL)" "$longest"
 expect_quiet 0 rm $k-l
-expect_failure "more than 47 bytes" create $k-l --size 1 --label ${longest}0
+expect_failure "more than 47 bytes" create $k-l --size 1 --label "${longest}0"
 expect_failure "not UTF-8" create $k-l --size 1 --label "$(printf 'a\377')"
 exists $k-l && fail "a create that was refused left a segment"
 
@@ -81,6 +81,23 @@ expect_quiet 0 rm $k-l
 # The counters of the lock.
 shown $k-a Waits | grep -q . && fail "show counts waits that never were: $(shown $k-a Waits)"
 same "counters of a new segment" "$(listed $k-a CONTENDED,SLEPT,LONGEST-WAIT-NS,RECOVERIES)" "0 0 0 0"
+
+# Bytes of 1 are the same number whichever of them comes first.
+count()
+{
+    head -c 8 /dev/zero | tr '\0' '\001' |
+        dd of="/dev/shm/${k#shm:}-w" bs=1 seek="$1" conv=notrunc 2>/dev/null
+}
+ones=72340172838076673
+expect_quiet 0 create $k-w --size 1
+count 152
+same "waits without sleep" "$(shown $k-w Waits)" "$ones for the lock, 0 of them asleep"
+count 160
+count 168
+same "waits" "$(shown $k-w Waits)" \
+    "$ones for the lock, $ones of them asleep; the longest took 72340172838.077 ms"
+same "counters" "$(listed $k-w CONTENDED,SLEPT,LONGEST-WAIT-NS,RECOVERIES)" "$ones $ones $ones 0"
+expect_quiet 0 rm $k-w
 
 # What no line may hold raw: a name with a newline and escape sequences.
 odd=$(printf 'shm:%s-ls-odd%%0A%%1B[31m' "$name")
