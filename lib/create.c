@@ -18,6 +18,7 @@
 #include "handle/options.h"
 #include "handle/report.h"
 #include "os/os.h"
+#include "os/printable.h"
 #include "os/probe.h"
 #include "remove.h"
 
@@ -35,6 +36,12 @@
 
 /** Below this no file gets a huge page. */
 #define HUGE_PAGE_BYTES (2 * 1024 * 1024)
+
+/** The name of a memory file, for people who read a list of mappings: this, and where there is
+ *  a label "-" and that. */
+#define MEMORY_NAME "mapseg"
+/** Each byte of a label may come to be four. */
+#define MEMORY_NAME_BYTES (sizeof MEMORY_NAME "-" + 4 * MAPSEG_LABEL_BYTES)
 
 /** How often a name that comes and goes is tried for. */
 #define NAME_TRIES 16
@@ -156,6 +163,27 @@ open_private(struct request *request, mode_t mode)
     return msi_os.open_new(request->name.directory, private_name(request), mode);
 }
 
+/** What the segment is called, for people; NULL: nothing. */
+static const char *
+label_of(const struct request *request)
+{
+    return request->options.label != NULL ? request->options.label : request->seg->plain_key;
+}
+
+/** Opens a new memory file, whose name is for people too. */
+static int
+open_memory(const struct request *request)
+{
+    const char *label = label_of(request);
+    char name[MEMORY_NAME_BYTES] = MEMORY_NAME "-";
+
+    if (label == NULL || *label == '\0')
+        return msi_os.memory_file(MEMORY_NAME);
+    (void)msi_printable(name + strlen(name), sizeof name - strlen(name), &label,
+                        MSI_PRINTABLE_TEXT);
+    return msi_os.memory_file(name);
+}
+
 /** Opens a new file that no other process can open by the key; `named`: not without any
  *  name either. */
 static int
@@ -164,7 +192,7 @@ open_file(struct request *request, bool named)
     int fd = -EOPNOTSUPP;
 
     if (!is_named(request))
-        return msi_os.memory_file("mapseg");
+        return open_memory(request);
     if (!named)
         fd = msi_os.open_unnamed(request->name.directory, 0600);
     /* Old kernels and some file systems; each says it in its own way. */
@@ -235,8 +263,8 @@ fill_file(struct request *request, int fd, struct msi_failure *failure)
     int64_t put;
     int error;
 
-    error =
-        msi_header_make(&header, request->size, header_flags(request), request->options.user_tag);
+    error = msi_header_make(&header, request->size, header_flags(request),
+                            request->options.user_tag, label_of(request));
     if (error < 0)
         return msi_system_failed(failure, -error, "the system gives no random bytes");
     memcpy(attachment->id, header.id, sizeof header.id);

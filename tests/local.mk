@@ -64,18 +64,24 @@ tests_stress_check_steps_SOURCES = \
 suites += \
 	tests/create/check_create \
 	tests/create/check_foreign_file \
+	tests/create/check_format \
 	tests/create/check_header \
 	tests/create/check_initialize \
+	tests/create/check_label \
 	tests/create/check_options \
 	tests/create/check_permission \
 	tests/create/check_race \
 	tests/create/check_resources
 create_refused = tests/create/refused.c tests/create/refused.h
 tests_create_check_foreign_file_SOURCES = tests/create/check_foreign_file.c $(create_refused)
+tests_create_check_format_SOURCES = tests/create/check_format.c $(create_refused)
+tests_create_check_format_LDADD = $(internals_libraries) $(XXHASH_LIBS)
+EXTRA_DIST += tests/create/format1.hex
 tests_create_check_header_SOURCES = tests/create/check_header.c $(create_refused)
 # Segments made by hand need their checksums.
 tests_create_check_header_LDADD = $(LDADD) $(XXHASH_LIBS)
 tests_create_check_initialize_LDADD = $(internals_libraries)
+tests_create_check_label_SOURCES = tests/create/check_label.c $(create_refused)
 tests_create_check_options_SOURCES = tests/create/check_options.c $(create_refused)
 tests_create_check_permission_SOURCES = tests/create/check_permission.c $(create_refused)
 tests_create_check_resources_SOURCES = tests/create/check_resources.c $(create_refused)

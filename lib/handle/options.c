@@ -5,7 +5,9 @@
  */
 #include "options.h"
 
+#include "mapseg-format.h"
 #include "os/os.h"
+#include "os/printable.h"
 
 #include <string.h>
 
@@ -21,6 +23,22 @@
 /** More than any library's options will ever have: such a size is a mistake,
  *  and what it promises is not there to be read. */
 #define LARGEST_OPTIONS 4096
+
+/** What a program says must be right; only a plain key is cut. */
+static mapseg_result
+check_label(const char *label, struct msi_failure *failure)
+{
+    size_t bytes = label == NULL ? 0 : strnlen(label, MAPSEG_LABEL_BYTES);
+
+    if (bytes == MAPSEG_LABEL_BYTES)
+        return msi_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
+                          "the label has more than %d bytes; give a shorter one",
+                          MAPSEG_LABEL_BYTES - 1);
+    if (bytes != 0 && msi_whole_characters(label, bytes) != bytes)
+        return msi_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
+                          "the label is not UTF-8; give it in that encoding");
+    return MAPSEG_OK;
+}
 
 mapseg_result
 msi_options_read(const mapseg_options *given, mapseg_options *options, struct msi_failure *failure)
@@ -55,7 +73,7 @@ msi_options_read(const mapseg_options *given, mapseg_options *options, struct ms
         return msi_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
                           "mode %04o does not let the owner read and write; give at least 0600",
                           (unsigned)options->mode);
-    return MAPSEG_OK;
+    return check_label(options->label, failure);
 }
 
 mapseg_result
