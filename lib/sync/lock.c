@@ -45,6 +45,10 @@
 
 #define LAST_SLICE_NS INT64_C(64000000)
 
+/** So many sleeps in which the clock does not move show that it stands still. One that moves
+ *  by leaps, of some milliseconds, may not move during a few. */
+#define STILL_SLEEPS 1000
+
 /* After so long a waiter says that it suffers. Sooner, the order that follows from it costs
  * throughput; later, waits are longer for nothing. */
 #define PATIENCE_NS INT64_C(3000000)
@@ -241,6 +245,8 @@ struct attempt {
     int64_t begin;     /**< when it found that it has to sleep; 0: it has not */
     int64_t slice;     /**< how long to wait until the owner is tested */
     int64_t slice_end; /**< 0: not waiting yet */
+    int64_t uncounted; /**< what it has slept by a clock that stands still */
+    int still_sleeps;  /**< in which the clock did not move */
     bool wait;
     bool late; /**< it will not wait, or not any more */
     bool met;  /**< it has met another owner */
@@ -336,6 +342,27 @@ spin(struct msi_lock *lock, struct attempt *attempt, mapseg_result *result)
     return false;
 }
 
+/** The time by which the attempt ends, and owners are tested: also where the system's clock
+ *  stands still. */
+static int64_t
+clock_of(const struct attempt *attempt)
+{
+    return msi_os.monotonic_ns() + attempt->uncounted;
+}
+
+/** Notes a sleep that began at `now` and was to last until `until`. */
+static void
+count_sleep(struct attempt *attempt, int64_t now, int64_t until)
+{
+    attempt->slept = true;
+    if (clock_of(attempt) > now)
+        attempt->still_sleeps = 0;
+    else if (attempt->still_sleeps < STILL_SLEEPS)
+        attempt->still_sleeps++;
+    else
+        attempt->uncounted += until - now;
+}
+
 static bool
 has_waited_long(const struct msi_lock *lock, const struct attempt *attempt, int64_t now)
 {
@@ -359,7 +386,7 @@ sleep_a_while(struct msi_lock *lock, struct attempt *attempt, int64_t now)
         until = now + FIRST_SLICE_NS;
     MSI_PROBE(sleep, lock->file->inode, lock->slot, msi_lock_owner_of(word));
     msi_os.sleep_on((const uint32_t *)lock->word, word, until - now);
-    attempt->slept = true;
+    count_sleep(attempt, now, until);
 }
 
 /** Whether it is time to test the owner. By the clock, so that neither signals nor stray
@@ -405,7 +432,7 @@ settle(struct msi_lock *lock, const struct attempt *attempt)
             count_pass(lock);
         return;
     }
-    now = msi_os.monotonic_ns();
+    now = clock_of(attempt);
     /* [RELIEVE] Where this one had waited long, the next sleeper may have, too. */
     if (!has_waited_long(lock, attempt, now))
         set_suffering(lock, 0);
@@ -436,7 +463,7 @@ win(struct msi_lock *lock, struct attempt *attempt)
 
         if (attempt->wait && spin(lock, attempt, &result))
             return result;
-        now = msi_os.monotonic_ns();
+        now = clock_of(attempt);
         over = slice_is_over(attempt, now);
         attempt->late = !attempt->wait || now >= attempt->deadline;
         if (attempt->late && take_if_free(lock, attempt, &result))
