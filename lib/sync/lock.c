@@ -45,6 +45,10 @@
 
 #define LAST_SLICE_NS INT64_C(64000000)
 
+/** The slice that follows a waiter's first two. Who sleeps anew is woken last, so one that
+ *  suffers does not wake by itself too often. */
+#define SUFFERING_SLICE_NS INT64_C(16000000)
+
 /** So many sleeps in which the clock does not move show that it stands still. One that moves
  *  by leaps, of some milliseconds, may not move during a few. */
 #define STILL_SLEEPS 1000
@@ -251,6 +255,7 @@ struct attempt {
     bool late; /**< it will not wait, or not any more */
     bool met;  /**< it has met another owner */
     bool slept;
+    bool woke_by_itself; /**< its last sleep ended with the slice */
 };
 
 /** [LEAVE] Whether the free word is left to the waiters that sleep, since one of them
@@ -354,8 +359,11 @@ clock_of(const struct attempt *attempt)
 static void
 count_sleep(struct attempt *attempt, int64_t now, int64_t until)
 {
+    int64_t end = clock_of(attempt);
+
     attempt->slept = true;
-    if (clock_of(attempt) > now)
+    attempt->woke_by_itself = end >= until;
+    if (end > now)
         attempt->still_sleeps = 0;
     else if (attempt->still_sleeps < STILL_SLEEPS)
         attempt->still_sleeps++;
@@ -398,6 +406,8 @@ slice_is_over(struct attempt *attempt, int64_t now)
 
     if (over && attempt->slice < LAST_SLICE_NS)
         attempt->slice *= 2;
+    if (attempt->slice > 2 * FIRST_SLICE_NS && attempt->slice < SUFFERING_SLICE_NS)
+        attempt->slice = SUFFERING_SLICE_NS;
     if (attempt->slice_end == 0)
         attempt->begin = now;
     if (over || attempt->slice_end == 0)
@@ -461,7 +471,9 @@ win(struct msi_lock *lock, struct attempt *attempt)
         int64_t now;
         bool over;
 
-        if (attempt->wait && spin(lock, attempt, &result))
+        /* One that was not woken does not spin: it would get ahead of one that was. */
+        if (attempt->woke_by_itself ? take_if_free(lock, attempt, &result)
+                                    : attempt->wait && spin(lock, attempt, &result))
             return result;
         now = clock_of(attempt);
         over = slice_is_over(attempt, now);
