@@ -26,6 +26,7 @@ struct msi_lock {
     uint32_t slot; /**< this attachment's; the word holds it while this attachment owns */
     _Atomic uint32_t owner_thread; /**< the thread that owns, see msi_thread; 0: none */
     bool fair;
+    bool silent_waiters;          /**< each change wakes: waiters need not announce themselves */
     atomic_bool contended;        /**< a fair lock: this handle had to wait for it */
     atomic_bool used;             /**< this attachment has held it at some time */
     atomic_bool writes;           /**< this attachment holds it, and is within a change */
@@ -137,11 +138,13 @@ bool msi_lock_declare_consistent(struct msi_lock *lock);
 /** Begins a change, under the lock. */
 void msi_lock_begin_change(struct msi_lock *lock);
 
-/** Ends it, unless its data is known to be half written; readers are not woken. */
-void msi_lock_end_change(struct msi_lock *lock);
+/** Ends it, unless its data is known to be half written. What it returns is for
+ *  msi_lock_wake_watchers, which is then owed: after the release of the lock, or at once
+ *  where the lock is kept. */
+bool msi_lock_end_change(struct msi_lock *lock);
 
-/** The same, and wakes all waiters for a version. */
-void msi_lock_publish(struct msi_lock *lock);
+/** Wakes the waiters for a version, if there may be any. */
+void msi_lock_wake_watchers(const struct msi_lock *lock, bool announced);
 
 /* ------------------------------------------------------- the fast path -- */
 
