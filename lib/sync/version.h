@@ -119,7 +119,9 @@ msi_version_store_odd(_Atomic uint32_t *halves, uint64_t version)
 {
     atomic_store_explicit(&halves[MSI_VERSION_HIGH], (uint32_t)(version >> 32),
                           memory_order_relaxed);
-    atomic_store_explicit(&halves[MSI_VERSION_LOW], (uint32_t)version, memory_order_relaxed);
+    /* Release: a waiter that sees this version announces itself after the changes before it
+     * have cleared older announcements. */
+    atomic_store_explicit(&halves[MSI_VERSION_LOW], (uint32_t)version, memory_order_release);
     /* Release: a reader that sees anything stored from now on, and then looks at the
      * version, sees that it is odd, or later. */
     msi_version_fence(memory_order_release);
