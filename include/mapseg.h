@@ -551,6 +551,13 @@ typedef enum mapseg_flag {
     /** attach with "memfd:N": on success the descriptor N is the handle's, as after
      *  mapseg_attach_fd, so that a child program keeps no copy of what it was given. */
     MAPSEG_TAKE_DESCRIPTOR = 1 << 16,
+    /** create: each change wakes, by a system call, since those who wait for one may be unable
+     *  to write that they do. Without this flag and the next it is so for memory files, and
+     *  where the mode lets a user read and not write. */
+    MAPSEG_SILENT_WAITERS = 1 << 17,
+    /** create: a change that no process waits for takes no system call. Those who wait for one
+     *  and cannot write the header look each millisecond. Both flags are INVALID_ARGUMENT. */
+    MAPSEG_NO_SILENT_WAITERS = 1 << 18,
     MAPSEG_FLAG_RESERVED = 0x7fffffff
 } mapseg_flag;
 

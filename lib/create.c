@@ -207,12 +207,25 @@ is_single(const struct request *request)
     return (request->options.flags & MAPSEG_SINGLE_WRITER) != 0;
 }
 
+/** Whether some may read the file and not write it, so that they can wait for changes, and not
+ *  announce that they do. */
+static bool
+has_silent_waiters(const struct request *request)
+{
+    uint32_t mode = request->options.mode;
+
+    if (request->options.flags & (MAPSEG_SILENT_WAITERS | MAPSEG_NO_SILENT_WAITERS))
+        return (request->options.flags & MAPSEG_SILENT_WAITERS) != 0;
+    return !is_named(request) || (mode & 0040 && !(mode & 0020)) || (mode & 0004 && !(mode & 0002));
+}
+
 /** What the options say, for the header. */
 static uint64_t
 header_flags(const struct request *request)
 {
     return (request->options.flags & MAPSEG_PERSISTENT ? MAPSEG_HEADER_PERSISTENT : 0) |
-           (request->options.flags & MAPSEG_FAIR ? MAPSEG_HEADER_FAIR : 0);
+           (request->options.flags & MAPSEG_FAIR ? MAPSEG_HEADER_FAIR : 0) |
+           (has_silent_waiters(request) ? MAPSEG_HEADER_SILENT_WAITERS : 0);
 }
 
 /** Sizes the file. */
@@ -575,9 +588,9 @@ finish(struct request *request, bool *needs_name, struct msi_failure *failure)
 static void
 take_over(struct request *request)
 {
+    request->attachment.flags = header_flags(request);
     request->attachment.file.path = request->name.path;
     request->name.path = NULL;
-    request->attachment.flags = header_flags(request);
     msi_in_flight_remove(&request->file_flight);
     msi_handle_take(request->seg, &request->attachment, request->access,
                     (request->options.flags & MAPSEG_NO_FORK) != 0);

@@ -713,43 +713,25 @@ msi_lock_set_in_change(struct msi_lock *lock, bool writes)
 void
 msi_lock_begin_change(struct msi_lock *lock)
 {
-    uint64_t version = msi_version_load(lock->header);
-
     msi_lock_set_in_change(lock, true);
-    /* Not just one more: after a writer died the version is odd already. */
-    msi_version_store_odd(msi_version_halves(lock->header), version + 1 + (version & 1));
+    msi_version_begin_change(lock->header);
 }
 
-/** The lock is held. */
-static void
-end_change(struct msi_lock *lock)
-{
-    uint64_t version = msi_version_load(lock->header);
-
-    if (!msi_version_is_odd(version)) {
-        version++;
-        msi_version_store_odd(msi_version_halves(lock->header), version);
-    }
-    msi_version_store_even(msi_version_halves(lock->header), version + 1);
-    msi_lock_set_in_change(lock, false);
-    MSI_PROBE(publish, lock->file->inode, version + 1, lock->slot);
-}
-
-/** Ends the change, unless its data is known to be half written. */
-void
+bool
 msi_lock_end_change(struct msi_lock *lock)
 {
-    if (msi_lock_is_inconsistent(lock))
-        msi_lock_set_in_change(lock, false);
-    else
-        end_change(lock);
+    bool announced = !msi_lock_is_inconsistent(lock) && msi_version_end_change(lock->header);
+
+    MSI_PROBE(publish, lock->file->inode, msi_version_load(lock->header), lock->slot);
+    msi_lock_set_in_change(lock, false);
+    return announced;
 }
 
 void
-msi_lock_publish(struct msi_lock *lock)
+msi_lock_wake_watchers(const struct msi_lock *lock, bool announced)
 {
-    msi_lock_end_change(lock);
-    msi_version_wake(lock->header);
+    if (announced || lock->silent_waiters || msi_version_is_watched(lock->header))
+        msi_version_wake(lock->header);
 }
 
 /** Makes the version even again: the data is in order. */
@@ -759,7 +741,8 @@ make_even(struct msi_lock *lock)
     /* A change that this handle has begun goes on until the handle ends it. */
     if (msi_lock_in_change(lock) || !msi_version_is_odd(msi_version_load(lock->header)))
         return;
-    end_change(lock);
+    /* The writer that died may have cleared the announcement of waiters that still sleep. */
+    (void)msi_version_end_change(lock->header);
     msi_version_wake(lock->header);
 }
 
