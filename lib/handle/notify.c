@@ -17,6 +17,7 @@
 #include "forklist.h"
 #include "os/os.h"
 #include "os/signals.h"
+#include "reach.h"
 #include "report.h"
 #include "view.h"
 
@@ -188,7 +189,7 @@ begin(mapseg *seg, struct msi_failure *failure)
     }
     atomic_store_explicit(&seg->change, change, memory_order_release);
     /* From now on each version that is given out must be noted. */
-    msi_lock_allow_reading(&seg->lock, false);
+    msi_reach_forbid_fast(seg);
     return MAPSEG_OK;
 }
 
@@ -359,7 +360,7 @@ msi_notify_forked(mapseg *seg)
     if (change == NULL)
         return;
     atomic_store_explicit(&seg->change, NULL, memory_order_relaxed);
-    msi_lock_allow_reading(&seg->lock, !seg->attachment.access_through_fd);
+    msi_reach_allow_fast(seg);
     /* The mutex is left as it is: a thread of the parent may hold it. */
     drop(change);
 }
