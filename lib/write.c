@@ -188,6 +188,9 @@ mapseg_write(mapseg *seg, size_t offset, const void *from, size_t bytes)
     if (result == MAPSEG_OK)
         result = write_range(&view, offset, from, bytes);
     msi_view_end(&view);
+    /* The zeros in place of a word that is gone are no owner's either. */
+    if (result == MAPSEG_LOCK_ERROR && msi_view_is_lost(seg))
+        result = MAPSEG_FILE_SHRUNK;
     if (result == MAPSEG_LOCK_ERROR)
         return refuse_lost_lock(seg);
     return result == MAPSEG_OUT_OF_RESOURCES ? refuse_want_of_memory(seg)
