@@ -185,8 +185,11 @@ mapseg_write(mapseg *seg, size_t offset, const void *from, size_t bytes)
     /* In a section the lock and the version are, too. */
     view = msi_view_begin(seg);
     result = msi_view_check_length(&view);
-    if (result == MAPSEG_OK)
-        result = write_range(&view, offset, from, bytes);
+    if (result != MAPSEG_OK) {
+        msi_view_end(&view);
+        return msi_view_report(seg, "write", result);
+    }
+    result = write_range(&view, offset, from, bytes);
     msi_view_end(&view);
     /* The zeros in place of a word that is gone are no owner's either. */
     if (result == MAPSEG_LOCK_ERROR && msi_view_is_lost(seg))

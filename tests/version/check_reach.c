@@ -203,7 +203,7 @@ START_TEST(after_the_first_section)
 }
 END_TEST
 
-/** Whoever gets a descriptor to write can make the file shorter. */
+/** A process that gets a descriptor to write can make the file shorter. */
 START_TEST(after_an_export)
 {
     char key[KEY_BYTES];
