@@ -560,7 +560,7 @@ typedef enum mapseg_flag {
      *  where the mode lets a user read and not write. */
     MAPSEG_SILENT_WAITERS = 1 << 17,
     /** create: a change that no process waits for takes no system call. Those who wait for one
-     *  and cannot write the header look each millisecond. Both flags are INVALID_ARGUMENT. */
+     *  and cannot write the header look each millisecond. INVALID_ARGUMENT: both flags. */
     MAPSEG_NO_SILENT_WAITERS = 1 << 18,
     MAPSEG_FLAG_RESERVED = 0x7fffffff
 } mapseg_flag;
