@@ -10,14 +10,16 @@
 #ifndef MAPSEG_PROBE_H
 #define MAPSEG_PROBE_H
 
-#include <config.h>
-
-/* Asked for once more: programs of another word size, in tests, may not have it. */
-#if defined(HAVE_SYS_SDT_H) && defined(__has_include)
+#ifdef __has_include
 
 #if __has_include(<sys/sdt.h>)
 
 #include <sys/sdt.h>
+
+#ifdef __clang__
+/* The header's macros have a variable argument that is none here. */
+#pragma clang diagnostic ignored "-Wgnu-zero-variadic-macro-arguments"
+#endif
 
 #endif
 

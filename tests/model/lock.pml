@@ -1,4 +1,5 @@
-/*
+/* SPDX-License-Identifier: MIT
+ *
  * lock.pml - a model of the lock: of lib/sync/lock.c, and of what presence.c,
  * attachment.c, segment.c and fork.c do to the lock word and to the slots' bytes.
  * name.pml models names. run.sh runs both.
@@ -37,7 +38,8 @@
  *   owner == slot[p]         ... and the word names the healer's slot until it is healed
  *   vain <= 1, no deadlock   no sleeper is left while the lock is free; a dead
  *                            owner is always replaced
- *   passed <= BOUND          a waiter that says it suffers gets the lock soon
+ *   passed <= BOUND          a waiter that says it suffers is passed once, by the owner that
+ *                            did not know it yet
  *   !(knew && names_dead...) ... also by callers with short deadlines
  *   note[p] ...              lock() by the owning thread says so, and by no other
  *
@@ -49,7 +51,7 @@
  *   STRAY      two threads of which one unlocks what it may not hold, and
  *              another process
  *   CROWD      two, and two that attach meanwhile
- *   ORDER      three processes, none of which has a deadline
+ *   ORDER      two processes, none of which has a deadline
  * -DFAIR=1: the fair lock. -DFIFO=1: the kernel wakes the one that sleeps longest, as
  * it does; else any. -DHEAL_BY_FILE=1: a newcomer heals the word by a read and a
  * write, as where touching the mapping could be SIGBUS, not by a swap. Where the file cannot be opened anew, -DFALLBACK=2:
@@ -58,8 +60,6 @@
  *
  * Broken variants: each macro of the last section below changes one line, and
  * run.sh shows that the check then fails.
- *
- * SPDX-License-Identifier: MIT
  */
 
 /* ------------------------------------------------------------- settings -- */
@@ -109,11 +109,14 @@
 #ifndef BOUND
 #define BOUND 255 /* how often a waiter is passed after it said that it suffers */
 #endif
-/* Sections last longer than the steps of one that suffers, until it sleeps, and than a wake; and
- * a sleeper that was woken comes sooner than the millisecond is over that others sleep on a free
- * word. */
+/* A section lasts longer than it takes to wake a sleeper, until it has looked, and than the spin of
+ * one that finds the lock taken, until it sleeps. And a sleeper that was woken comes before the
+ * millisecond is over that others sleep on a free word. */
 #ifndef PROMPT
 #define PROMPT 0
+#endif
+#ifndef SUFFERING
+#define SUFFERING 0 /* sleepers may have waited long */
 #endif
 #define FAIR_PASSES 1 /* 8 in the library */
 #ifndef LAST_PASS
@@ -220,15 +223,6 @@
 #ifndef NOT_KEPT /* the releaser keeps no bit for one that suffers */
 #define NOT_KEPT 0
 #endif
-#ifndef ALWAYS_RELIEVED /* each that has slept ends the order, not the one alone that suffers */
-#define ALWAYS_RELIEVED 0
-#endif
-#ifndef SLEEPS_ON /* newcomers sleep on a free word without end */
-#define SLEEPS_ON 0
-#endif
-#ifndef LATE_LEAVES /* an attempt at its end leaves the word, too */
-#define LATE_LEAVES 0
-#endif
 
 /* ---------------------------------------------------------------- state -- */
 
@@ -243,9 +237,11 @@ byte held[SLOTS + 1];
 byte refs[DESCRIPTIONS + 1];
 byte alive;  /* processes */
 byte asleep; /* threads, on the lock word */
-/* With PROMPT: threads that were woken and have not looked since, or that owe a wake. */
+/* With PROMPT: threads that were woken and have not looked since, that owe a wake, and that found
+ * the lock taken and are not asleep yet. */
 byte coming;
 byte waking;
+byte spinning;
 #if FIFO
 byte queue[MOST_THREADS]; /* of them, numbers from 1, the longest asleep first */
 #endif
@@ -309,6 +305,7 @@ inline own(mark)
     assert(told == hurt || UNCHECKED == EXCLUSION);
     holder = me + 1;
     holder_process = p;
+    spinning = spinning & ~BIT(me);
     vain = 0;
     if
     :: sufferer == 0
@@ -453,17 +450,17 @@ inline not_taken()
 inline settle()
 {
     if
-    :: slept && (named == 0 || named == slot[p] || passes >= LAST_PASS || ALWAYS_RELIEVED) ->
+    :: slept && (named == 0 || named == slot[p] || passes >= LAST_PASS) ->
         named = 0;
         passes = 0
-    :: slept && named != 0 && named != slot[p] && passes < LAST_PASS && !ALWAYS_RELIEVED -> passes++
+    :: slept && named != 0 && named != slot[p] && passes < LAST_PASS -> passes++
     :: !slept && FAIR && sleepers && !a_waiter_suffers -> passes++
     :: else
     fi
 }
 
 /* [LEAVE] */
-#define left_to_sleepers (sleepers && !slept && !(late && !LATE_LEAVES) && a_waiter_suffers && !NEWCOMERS_TAKE)
+#define left_to_sleepers (sleepers && !slept && !late && a_waiter_suffers && !NEWCOMERS_TAKE)
 #define left_to_others (left_to_sleepers || (FAIR && sleepers && !met && !slept && !late && !NEWCOMERS_TAKE))
 
 inline taken()
@@ -624,6 +621,7 @@ ALREADY_NOTE:
 TAKE_SWAP:
         atomic {
             coming = coming & ~BIT(me);
+            spinning = (PROMPT && owner != 0 -> spinning | BIT(me) : spinning);
             if
             :: owner == 0 && !left_to_others ->
                 settle();
@@ -735,15 +733,17 @@ ANNOUNCE_FIRST:
         }
 ANNOUNCE:
         atomic {
-            /* [SUFFERS] Perhaps it has waited long by now. */
+            /* [SUFFERS] Perhaps it has waited long by now; then it says so each time. */
             if
-            :: true
-            :: slept ->
+            :: sufferer != me + 1
+            :: SUFFERING && slept ->
                 named = (named == 0 -> slot[p] : named);
                 sufferer = (sufferer == 0 -> me + 1 : sufferer)
             fi;
             if
-            :: owner == 0 && !left_to_others -> goto TAKE_SWAP
+            :: owner == 0 && !left_to_others ->
+                spinning = (PROMPT -> spinning | BIT(me) : 0);
+                goto TAKE_SWAP
             :: else ->
                 /* A word that is left to others is slept on, too. */
                 sleepers = sleepers || (owner != 0);
@@ -757,6 +757,7 @@ SLEEP:
             if
             :: (owner == seen_owner && sleepers && died == seen_died) || SLEEP_UNSEEN ->
                 fall_asleep(me);
+                spinning = spinning & ~BIT(me);
                 ownerless = (seen_owner == 0);
                 seen_owner = 0;
                 seen_died = 0
@@ -772,7 +773,7 @@ ASLEEP:
 #if TIME == NEVER
         /* A word without an owner is slept on for a millisecond, whatever comes. */
         :: atomic {
-            (asleep & BIT(me)) && ownerless && !SLEEPS_ON && coming == 0 ->
+            (asleep & BIT(me)) && ownerless && coming == 0 ->
             wake_up(me);
             ownerless = 0;
             goto TAKE_SWAP
@@ -853,7 +854,7 @@ CONSISTENT:
         /* ---- unlock (lock.c) */
 UNLOCK:
         atomic {
-            !PROMPT || (waking == 0 && (sufferer == 0 || (asleep & BIT(sufferer - 1))));
+            !PROMPT || (coming | waking | spinning) == 0;
             told = 0;
             if
             :: owner == slot[p]
@@ -1060,8 +1061,7 @@ init
         attached(1);
         attached(2);
         begin(0, 0, 0);
-        begin(1, 1, 0);
-        begin(2, 2, 0)
+        begin(1, 1, 0)
 #elif SCENE == NEWCOMER
         attached(1);
         alive = alive | BIT(2);

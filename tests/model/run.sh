@@ -115,6 +115,7 @@ fails()
 
 # ------------------------------------------------------------ sound models --
 
+order='SCENE=ORDER SUFFERING=1 TIME=NEVER DEATHS=0 ROUNDS=8 FIFO=1 PROMPT=1 LAST_PASS=9'
 any='TIME=ANY' last='TIME=LAST' never='TIME=NEVER DEATHS=0'
 
 holds 'lock, three processes, any time' lock "SCENE=STRANGERS $any"
@@ -123,6 +124,9 @@ holds 'lock, three processes, end' lock "SCENE=STRANGERS $last STRAY_WAKES=1"
 holds 'lock, three processes, end, fair' lock "SCENE=STRANGERS $last STRAY_WAKES=1 FAIR=1"
 holds 'lock, three processes, no lost wake' lock "SCENE=STRANGERS $never ROUNDS=2"
 holds 'lock, three processes, no lost wake, fair' lock "SCENE=STRANGERS $never ROUNDS=2 FAIR=1"
+holds 'lock, three processes, order, any time' lock "SCENE=STRANGERS $any SUFFERING=1"
+holds 'lock, three processes, order, end' lock "SCENE=STRANGERS $last SUFFERING=1"
+holds 'lock, three processes, order, no lost wake' lock "SCENE=STRANGERS $never SUFFERING=1 ROUNDS=2"
 holds 'lock, newcomer, any time' lock "SCENE=NEWCOMER $any"
 holds 'lock, newcomer, any time, fair' lock "SCENE=NEWCOMER $any FAIR=1"
 holds 'lock, newcomer, end' lock "SCENE=NEWCOMER $last STRAY_WAKES=1"
@@ -139,6 +143,7 @@ holds 'lock, threads, no lost wake' lock "SCENE=THREADS $never"
 holds 'lock, threads, no lost wake, fair' lock "SCENE=THREADS $never FAIR=1"
 holds 'lock, fork, end' lock "SCENE=FORK $last" "$large"
 holds 'lock, fork, no lost wake' lock "SCENE=FORK $never"
+holds 'lock, one that suffers is passed once' lock "$order BOUND=1"
 holds 'lock, stray unlock' lock "SCENE=STRAY $any DEATHS=0"
 holds 'version, a reader, deaths' version 'SCENE=READ ROUNDS=1' "$large"
 holds 'version, no lost wake' version 'SCENE=WAIT DEATHS=0' "$large"
@@ -199,6 +204,9 @@ breaks FORK_DURING_RECOVERY lock "SCENE=FORK $last DEATHS=2 VICTIMS=3" "$stuck" 
 breaks NO_SLEEPERS_BIT lock "SCENE=STRANGERS $never" "$ended"
 breaks NO_WAKE_ON lock "SCENE=STRANGERS $never ROUNDS=2" "$ended"
 breaks SLEEP_UNSEEN lock "SCENE=STRANGERS $never" "$ended"
+breaks NEWCOMERS_TAKE lock "$order BOUND=3" 'passed<=3'
+breaks NOT_KEPT lock "$order BOUND=3" 'passed<=3'
+breaks CLEARED_UNWOKEN lock "SCENE=STRANGERS $never ROUNDS=2 FAIR=1" "$ended" "$large"
 breaks CLEAR_BIT_UNWOKEN lock "SCENE=STRANGERS $never FAIR=1" "$ended"
 
 torn='seen_one==seen_two' other_version='seen_one==first' unhurt='violated hurt'
