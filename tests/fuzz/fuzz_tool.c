@@ -259,6 +259,8 @@ describe(mapseg_info *information, const char *text, uint64_t number)
     information->verdict_text = text;
     information->safety_text = "as safe as can be";
     information->limitations = "";
+    /* Always fit to be printed. */
+    information->label = number % 2 == 0 ? "" : "Gr\303\274\303\237e, \"\\303\"";
     information->type = (mapseg_key_type)(number % 0x300);
     information->use = (mapseg_use)(number % 5);
     information->verdict = (mapseg_result)(number % 40);
@@ -268,6 +270,9 @@ describe(mapseg_info *information, const char *text, uint64_t number)
     information->created_ns = number;
     information->user_tag = number;
     information->recoveries = number;
+    information->contended = number;
+    information->slept = ~number;
+    information->longest_wait_ns = number;
     information->version = number;
     memcpy(information->id, &number, sizeof number);
     information->lock = (mapseg_lock_state)(number % 6);
