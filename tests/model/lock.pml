@@ -927,7 +927,7 @@ WAKE_AFTER_CLEARING:
         /* One that has gone to sleep since. */
         atomic {
             if
-            :: CLEARED_UNWOKEN
+            :: CLEARED_UNWOKEN || CLEAR_BIT_UNWOKEN
             :: else -> wake_one()
             fi
         }
