@@ -84,11 +84,13 @@ mapseg_result msi_lock_take(struct msi_lock *lock, int64_t deadline);
  *  attachment's. */
 bool msi_lock_release(struct msi_lock *lock, uint32_t bits);
 
-/** Whether this attachment has ever held the lock. */
+/** Whether this attachment may have held the lock at some time. An unlock that was refused
+ *  counts, too, but not where there is no lock to hold. */
 static inline bool
 msi_lock_is_used(const struct msi_lock *lock)
 {
-    return atomic_load_explicit(&lock->owner_thread, memory_order_relaxed) != MSI_NEVER_OWNED;
+    return lock->header != NULL &&
+           atomic_load_explicit(&lock->owner_thread, memory_order_relaxed) != MSI_NEVER_OWNED;
 }
 
 /** Whether this attachment holds the lock. */
