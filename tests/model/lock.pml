@@ -52,6 +52,9 @@
  *              another process
  *   CROWD      two, and two that attach meanwhile
  *   ORDER      two processes, none of which has a deadline
+ *   TURNS      three of them. From ANNOUNCE to SLEEP, some nanoseconds, is one step, and no
+ *              millisecond on a free word ends while the lock is owned: each lets one more
+ *              owner pass, where it happens, and would happen here without end
  * -DFAIR=1: the fair lock. -DFIFO=1: the kernel wakes the one that sleeps longest, as
  * it does; else any. -DHEAL_BY_FILE=1: a newcomer heals the word by a read and a
  * write, as where touching the mapping could be SIGBUS, not by a swap. Where the file cannot be opened anew, -DFALLBACK=2:
@@ -75,6 +78,7 @@
 #define STRAY 5
 #define CROWD 6
 #define ORDER 7
+#define TURNS 8
 
 #ifndef SCENE
 #define SCENE STRANGERS
@@ -219,6 +223,9 @@
 #endif
 #ifndef NEWCOMERS_TAKE /* newcomers take a word that is left to sleepers */
 #define NEWCOMERS_TAKE 0
+#endif
+#ifndef RELIEVE_AT_ONCE /* each that has slept ends the order, not the one that suffers */
+#define RELIEVE_AT_ONCE 0
 #endif
 #ifndef NOT_KEPT /* the releaser keeps no bit for one that suffers */
 #define NOT_KEPT 0
@@ -450,10 +457,11 @@ inline not_taken()
 inline settle()
 {
     if
-    :: slept && (named == 0 || named == slot[p] || passes >= LAST_PASS) ->
+    :: slept && (RELIEVE_AT_ONCE || named == 0 || named == slot[p] || passes >= LAST_PASS) ->
         named = 0;
         passes = 0
-    :: slept && named != 0 && named != slot[p] && passes < LAST_PASS -> passes++
+    :: slept && !RELIEVE_AT_ONCE && named != 0 && named != slot[p] && passes < LAST_PASS ->
+        passes++
     :: !slept && FAIR && sleepers && !a_waiter_suffers -> passes++
     :: else
     fi
@@ -750,10 +758,16 @@ ANNOUNCE:
                 seen_owner = owner;
                 seen_died = died;
                 slept = 1
+#if SCENE == TURNS
+            fi;
+#else
             fi
         }
+#endif
 SLEEP:
+#if SCENE != TURNS
         atomic {
+#endif
             if
             :: (owner == seen_owner && sleepers && died == seen_died) || SLEEP_UNSEEN ->
                 fall_asleep(me);
@@ -773,8 +787,10 @@ ASLEEP:
 #if TIME == NEVER
         /* A word without an owner is slept on for a millisecond, whatever comes. */
         :: atomic {
-            (asleep & BIT(me)) && ownerless && coming == 0 ->
+            (asleep & BIT(me)) && ownerless && (coming | waking) == 0 &&
+            (SCENE != TURNS || owner == 0) ->
             wake_up(me);
+            coming = (PROMPT -> coming | BIT(me) : 0);
             ownerless = 0;
             goto TAKE_SWAP
         }
@@ -1062,6 +1078,12 @@ init
         attached(2);
         begin(0, 0, 0);
         begin(1, 1, 0)
+#elif SCENE == TURNS
+        attached(1);
+        attached(2);
+        begin(0, 0, 0);
+        begin(1, 1, 0);
+        begin(2, 2, 0)
 #elif SCENE == NEWCOMER
         attached(1);
         alive = alive | BIT(2);

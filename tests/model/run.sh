@@ -116,6 +116,7 @@ fails()
 # ------------------------------------------------------------ sound models --
 
 order='SCENE=ORDER SUFFERING=1 TIME=NEVER DEATHS=0 ROUNDS=8 FIFO=1 PROMPT=1 LAST_PASS=9'
+turns="${order/SCENE=ORDER/SCENE=TURNS}" turns="${turns/ROUNDS=8/ROUNDS=6}"
 any='TIME=ANY' last='TIME=LAST' never='TIME=NEVER DEATHS=0'
 
 holds 'lock, three processes, any time' lock "SCENE=STRANGERS $any"
@@ -144,6 +145,8 @@ holds 'lock, threads, no lost wake, fair' lock "SCENE=THREADS $never FAIR=1"
 holds 'lock, fork, end' lock "SCENE=FORK $last" "$large"
 holds 'lock, fork, no lost wake' lock "SCENE=FORK $never"
 holds 'lock, one that suffers is passed once' lock "$order BOUND=1"
+holds 'lock, three take turns' lock "$turns BOUND=1" '-O1 -DSAFETY'
+holds 'lock, three take turns, fair' lock "${turns/ROUNDS=6/ROUNDS=4} FAIR=1 BOUND=1" '-O1 -DSAFETY'
 holds 'lock, stray unlock' lock "SCENE=STRAY $any DEATHS=0"
 holds 'version, a reader, deaths' version 'SCENE=READ ROUNDS=1' "$large"
 holds 'version, no lost wake' version 'SCENE=WAIT DEATHS=0' "$large"
@@ -206,6 +209,7 @@ breaks NO_WAKE_ON lock "SCENE=STRANGERS $never ROUNDS=2" "$ended"
 breaks SLEEP_UNSEEN lock "SCENE=STRANGERS $never" "$ended"
 breaks NEWCOMERS_TAKE lock "$order BOUND=3" 'passed<=3'
 breaks NOT_KEPT lock "$order BOUND=3" 'passed<=3'
+breaks RELIEVE_AT_ONCE lock "$turns BOUND=5" 'passed<=5' '-O1 -DSAFETY'
 breaks CLEARED_UNWOKEN lock "SCENE=STRANGERS $never ROUNDS=2 FAIR=1" "$ended" "$large"
 breaks CLEAR_BIT_UNWOKEN lock "SCENE=STRANGERS $never FAIR=1" "$ended"
 
