@@ -80,17 +80,12 @@ take_slowly(mapseg *seg, const char *operation, bool wait, int64_t timeout_ns)
     return report_taken(seg, operation, msi_lock_attempt(&seg->lock, wait, deadline));
 }
 
-/** The fast path: one compare-and-swap, and what cannot be left out. */
+/** The fast path, and no error left from before. */
 static inline __attribute__((always_inline)) bool
 take_fast(mapseg *seg)
 {
-    struct msi_lock *lock = &seg->lock;
-    uint32_t free_word = 0;
-
-    if (!msi_lock_may_take_fast(lock) || msi_thread.tid == 0 ||
-        !msi_lock_swap_to_own(lock, &free_word, lock->slot))
+    if (!msi_lock_take_fast(&seg->lock))
         return false;
-    msi_lock_note_owner(lock);
     if (atomic_load_explicit(&seg->error, memory_order_relaxed) != MAPSEG_OK)
         (void)msi_succeed(seg);
     return true;

@@ -96,19 +96,6 @@ write_held(const struct msi_view *view, size_t offset, const void *from, size_t 
     return result;
 }
 
-/** Takes the lock, mostly by a swap. */
-static mapseg_result
-take(struct msi_lock *lock)
-{
-    uint32_t free_word = 0;
-
-    if (!msi_lock_may_take_fast(lock) || msi_thread.tid == 0 ||
-        !msi_lock_swap_to_own(lock, &free_word, lock->slot))
-        return msi_lock_take(lock, INT64_MAX);
-    msi_lock_note_owner(lock);
-    return MAPSEG_OK;
-}
-
 /** Takes the lock, writes, and lets go of it. */
 static mapseg_result
 write_range(const struct msi_view *view, size_t offset, const void *from, size_t bytes)
@@ -119,7 +106,7 @@ write_range(const struct msi_view *view, size_t offset, const void *from, size_t
 
     if (msi_lock_was_taken_away(&seg->lock))
         return MAPSEG_LOCK_ERROR;
-    result = take(&seg->lock);
+    result = msi_lock_take_fast(&seg->lock) ? MAPSEG_OK : msi_lock_take(&seg->lock, INT64_MAX);
     if (result == MAPSEG_ALREADY_LOCKED)
         return write_held(view, offset, from, bytes);
     if (result == MAPSEG_TIMED_OUT || result == MAPSEG_DESCRIPTOR_CLOSED)

@@ -115,9 +115,10 @@ print_header(const mapseg_info *information)
     printf("Header:      format %" PRIu32 ", id ", information->format);
     for (size_t i = 0; i < sizeof information->id; i++)
         printf("%02x", information->id[i]);
-    printf(", tag %" PRIu64 "%s%s\n", information->user_tag,
+    printf(", tag %" PRIu64 "%s%s%s\n", information->user_tag,
            information->header_flags & MAPSEG_HEADER_PERSISTENT ? ", persistent" : "",
-           information->header_flags & MAPSEG_HEADER_FAIR ? ", fair lock" : "");
+           information->header_flags & MAPSEG_HEADER_FAIR ? ", fair lock" : "",
+           information->header_flags & MAPSEG_HEADER_SILENT_WAITERS ? ", each change wakes" : "");
     printf("Created:     %s\n", time_in_words(information->created_ns, created));
 }
 

@@ -229,4 +229,18 @@ msi_lock_may_take_fast(const struct msi_lock *lock)
            atomic_load_explicit(&lock->fast_stamp, memory_order_relaxed);
 }
 
+/** The fast path: one compare-and-swap, and what cannot be left out; false: msi_lock_take
+ *  has to do it. */
+static inline __attribute__((always_inline)) bool
+msi_lock_take_fast(struct msi_lock *lock)
+{
+    uint32_t free_word = 0;
+
+    if (!msi_lock_may_take_fast(lock) || msi_thread.tid == 0 ||
+        !msi_lock_swap_to_own(lock, &free_word, lock->slot))
+        return false;
+    msi_lock_note_owner(lock);
+    return true;
+}
+
 #endif

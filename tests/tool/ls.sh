@@ -114,7 +114,7 @@ expect_quiet 0 rm "$odd"
 expect_quiet 0 show $k-a
 for line in "Key: *$k-a" "Path: */dev/shm/${k#shm:}-a" "File system: *tmpfs" \
     "State: *persistent: .*" "Data: *3M (3145728 bytes from byte 4096 of the file on)" \
-    "File: *3149824 bytes long, takes 3M" "Header: *format 1, id [0-9a-f]*, tag 0, persistent" \
+    "File: *3149824 bytes long, takes 3M" "Header: *format 1, id [0-9a-f]*, tag 0, persistent, each change wakes" \
     "Created: *20[0-9T:+-]*" "Access: *mode 0640, owner $user, group [0-9]*, 1 name" \
     "Attached: *0" "Lock: *free" "Verdict: *good.*"; do
     grep -q "^$line\$" "$work/out" || fail "show does not say '$line': $(cat "$work/out")"
