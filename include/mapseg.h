@@ -526,7 +526,7 @@ typedef enum mapseg_flag {
      *  user than root owns. */
     MAPSEG_ALLOW_OTHER_OWNER = 1 << 8,
     /** attach, and create with MAPSEG_RECLAIM: accept a segment that its group
-     *  or every user may write. */
+     *  or every user may write. See MAPSEG_ALLOW_GROUP for one group alone. */
     MAPSEG_ALLOW_SHARED_WRITE = 1 << 9,
     /** attach, and create with MAPSEG_RECLAIM: accept a file that has other
      *  names too (hard links). */
@@ -550,6 +550,10 @@ typedef enum mapseg_flag {
     /** attach with "memfd:N": on success the descriptor N is the handle's, as after
      *  mapseg_attach_fd, so that a child program keeps no copy of what it was given. */
     MAPSEG_TAKE_DESCRIPTOR = 1 << 16,
+    /** attach, create, remove, reclaim: trust the members of options.group. A segment of that
+     *  group that others cannot write is accepted, whichever user owns it, and so is such a
+     *  directory on the way of a "file:" key. */
+    MAPSEG_ALLOW_GROUP = 1 << 17,
     MAPSEG_FLAG_RESERVED = 0x7fffffff
 } mapseg_flag;
 
@@ -574,7 +578,7 @@ typedef struct mapseg_options {
     /** MAPSEG_PERSISTENT and its like, or-ed. */
     uint32_t flags;
     /** create: the file's permission bits, whatever the umask: 0600 and, for
-     *  others, more out of 0666; 0 is 0600. */
+     *  others, more out of 0666; 0 is 0600, and with a group 0660. */
     uint32_t mode;
     /** create: written to the header, for the caller's own use (the type or
      *  version of its data); see MAPSEG_REQUIRE_TAG. */
@@ -593,11 +597,14 @@ typedef struct mapseg_options {
     mapseg_initializer initialize;
     /** What `initialize` is given. */
     void *initialize_argument;
+    /** create: the number of the group that the segment is given to before it has its name;
+     *  a `mode` of 0 is 0660 then. With MAPSEG_ALLOW_GROUP: the group that is trusted. 0: none. */
+    uint64_t group;
 } mapseg_options;
 
 /* clang-format off */
 #define MAPSEG_OPTIONS_INIT \
-    { sizeof(mapseg_options), 0, 0, 0, MAPSEG_TIMEOUT_DEFAULT, { 0 }, 0, NULL, NULL }
+    { sizeof(mapseg_options), 0, 0, 0, MAPSEG_TIMEOUT_DEFAULT, { 0 }, 0, NULL, NULL, 0 }
 /* clang-format on */
 
 /** mapseg_create_or_attach with options (NULL: the defaults), for both. `initialize` is
@@ -822,6 +829,9 @@ typedef enum mapseg_use {
     /** Which processes are attached cannot be seen: a process holds all of presence, since it
      *  is just removing the segment, or to keep others out. */
     MAPSEG_USE_BLOCKED = 4,
+    /** None is: the last one out was a user who might not remove the name. Its owner can
+     *  (mapseg_reclaim). */
+    MAPSEG_USE_LEFT = 5,
     MAPSEG_USE_RESERVED = 0x7fffffff
 } mapseg_use;
 

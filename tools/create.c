@@ -20,6 +20,8 @@ static const char usage[] =
     "Options:\n"
     "      --size SIZE          bytes of data; K, M and G stand for powers of 1024\n"
     "      --mode MODE          permission bits in octal (default: 0600)\n"
+    "      --group GROUP        give it to GROUP, for its members to read and write\n"
+    "                           (mode 0660), and accept a directory that is GROUP's\n"
     "      --reclaim            replace a segment of that name that no process uses\n"
     "      --lazy               do not reserve the memory now\n" DIRECTORY_HELP PLAIN_HELP
         COMMON_HELP;
@@ -27,6 +29,7 @@ static const char usage[] =
 static const struct option options[] = {
     {"size", required_argument, NULL, 's'},
     {"mode", required_argument, NULL, 'm'},
+    {"group", required_argument, NULL, 'g'},
     {"reclaim", no_argument, NULL, 'r'},
     {"lazy", no_argument, NULL, 'l'},
     {"allow-shared-directory", no_argument, NULL, OPTION_SHARED_DIRECTORY},
@@ -83,6 +86,10 @@ command_create(int argc, char **argv)
             break;
         case 'm':
             how.mode = parse_mode("--mode", optarg);
+            break;
+        case 'g':
+            how.group = parse_group("--group", optarg);
+            how.flags |= MAPSEG_ALLOW_GROUP;
             break;
         case 'r':
             how.flags |= MAPSEG_RECLAIM;
