@@ -277,6 +277,18 @@ tests_version_check_write_SOURCES = tests/version/check_write.c $(version_seen)
 version_scene = tests/version/scene.c tests/version/scene.h
 version_seen = tests/version/seen.c tests/version/seen.h
 
+# Where programs run
+suites += \
+	tests/worlds/check_groups \
+	tests/worlds/check_left \
+	tests/worlds/check_namespaces
+tests_worlds_check_groups_SOURCES = tests/worlds/check_groups.c $(worlds_members)
+tests_worlds_check_left_SOURCES = tests/worlds/check_left.c $(worlds_members)
+worlds_members = tests/worlds/members.c tests/worlds/members.h
+scripts += \
+	tests/worlds/groups.sh \
+	tests/worlds/namespaces.sh
+
 # The whole project. Programs of every language that mapseg.h is for; what is built,
 # installed and documented. doc/local.mk adds to these.
 suites += tests/project/compile_c99 tests/project/compile_c11

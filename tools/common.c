@@ -335,7 +335,7 @@ parse_group(const char *option, const char *text)
     uint64_t number = named != NULL ? named->gr_gid : 0;
     const char *end = text;
     bool fits = named != NULL || parse_digits(text, &number, &end);
-    if (named == NULL && (end == text || *end))
+    if (fits && named == NULL && (end == text || *end))
         usage_error("%s takes a group, by its name or number; there is no '%s'", option, text);
     if (!fits || number >= UINT32_MAX)
         usage_error("%s %s is more than the number of any group", option, text);
