@@ -20,6 +20,7 @@ manual_pages = \
 	doc/mapseg-lock.7 \
 	doc/mapseg-recipes.7 \
 	doc/mapseg-security.7 \
+	doc/mapseg-worlds.7 \
 	doc/mapseg.7
 dist_man_MANS += $(manual_pages)
 

@@ -226,7 +226,8 @@ MAPSEG_API void mapseg_free(mapseg *seg);
  * Gives the handle a plain key: any string, of any length and language. The
  * segment is then the file "shm:" + mapseg's derived name, which depends on
  * the key and the effective user alone, so two users' keys never collide and
- * a user's programs always meet. NULL or "" takes the key away. mapseg_set_native_key
+ * a user's programs always meet. In a user namespace it is the user's number there that
+ * counts: see mapseg-worlds(7). NULL or "" takes the key away. mapseg_set_native_key
  * says which file it is instead.
  *
  * If the handle has this very plain key nothing happens; else it is detached
@@ -290,7 +291,9 @@ MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
     mapseg_attach(mapseg *seg, mapseg_access access);
 
 /** Releases the lock if this handle holds it, unmaps, and, if no other
- *  attachment is left and the segment is not persistent, removes it.
+ *  attachment is left and the segment is not persistent, removes it. Where this user may not
+ *  remove it (in a sticky directory only the file's owner may), or may only read it, the result
+ *  is OK all the same, and mapseg_error_string says what was left, until the next call.
  *  NOT_ATTACHED: it was not attached; mapseg_error() is left as it was. */
 MAPSEG_API MAPSEG_NONNULL(1) mapseg_result mapseg_detach(mapseg *seg);
 
@@ -616,9 +619,9 @@ MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
     mapseg_create_or_attach_with(mapseg *seg, size_t size, mapseg_access access,
                                  const mapseg_options *options, bool *created);
 
-/** mapseg_create with options (NULL: the defaults). INVALID_ARGUMENT: their size
- *  or mode is bad. NOT_SUPPORTED: they ask for what this library does not
- *  know. Any result of options.initialize. */
+/** mapseg_create with options (NULL: the defaults). INVALID_ARGUMENT: their size, mode
+ *  or group is bad. PERMISSION_DENIED: this user is not in the group. NOT_SUPPORTED: they ask
+ *  for what this library does not know. Any result of options.initialize. */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
     mapseg_create_with(mapseg *seg, size_t size, mapseg_access access,
                        const mapseg_options *options);
@@ -642,8 +645,8 @@ MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result mapseg_remove(mapseg *seg);
 
 /** mapseg_remove with options (NULL: the defaults), of which MAPSEG_REQUIRE_ID,
- *  MAPSEG_ALLOW_SHARED_DIRECTORY and timeout_ns matter here. INVALID_ARGUMENT: the options
- *  are bad. NOT_FOUND also
+ *  MAPSEG_ALLOW_SHARED_DIRECTORY, MAPSEG_ALLOW_GROUP and timeout_ns matter here.
+ *  INVALID_ARGUMENT: the options are bad. NOT_FOUND also
  *  where another segment than the one demanded has the name: it was left alone. */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
     mapseg_remove_with(mapseg *seg, const mapseg_options *options);
