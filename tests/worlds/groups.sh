@@ -10,6 +10,7 @@
 group=60100
 as_first="setpriv --reuid 60001 --regid 60001 --groups $group"
 as_second="setpriv --reuid 60002 --regid 60002 --groups $group"
+# shellcheck disable=SC2034 # eval has it
 as_third="setpriv --reuid 60003 --regid 60003 --clear-groups"
 $as_first true 2>/dev/null || skip "setpriv cannot become another user here"
 # shellcheck disable=SC2086 # words
@@ -18,6 +19,7 @@ share_tool $as_first || skip "$why"
 # The command as one of them is the tool that `expect` runs.
 chmod 777 "$work"
 for who in first second third; do
+    as=
     eval "as=\$as_$who"
     printf '#!/bin/sh\nexec %s "%s" "$@"\n' "$as" "$other_tool" >"$work/$who"
     chmod 755 "$work/$who"

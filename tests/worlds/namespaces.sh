@@ -6,7 +6,6 @@
 # shellcheck source=tests/tool/support.sh
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tool/support.sh"
 
-inside=
 as_user=
 own=/dev/shm/$name-own
 mkdir -m 755 "$own"
