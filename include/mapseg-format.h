@@ -108,7 +108,8 @@ struct mapseg_header {
     uint64_t contended;    /**< 152: for people: how often an owner had had to wait */
     uint64_t slept;        /**< 160: the same: of these, how often it had slept */
     uint64_t longest_wait; /**< 168: the same: the longest of these waits, nanoseconds */
-    uint8_t reserved_176[80];
+    uint32_t left;         /**< 176: for people: 1: the last one out might not remove the name */
+    uint8_t reserved_180[76];
     uint64_t version;  /**< 256: even is stable, odd is being written */
     uint32_t watchers; /**< 264: not 0: a waiter for a change may sleep */
     uint32_t reserved_268;
@@ -166,6 +167,7 @@ MAPSEG_FORMAT_OFFSET(recoveries, 144);
 MAPSEG_FORMAT_OFFSET(contended, 152);
 MAPSEG_FORMAT_OFFSET(slept, 160);
 MAPSEG_FORMAT_OFFSET(longest_wait, 168);
+MAPSEG_FORMAT_OFFSET(left, 176);
 MAPSEG_FORMAT_OFFSET(version, 256);
 MAPSEG_FORMAT_OFFSET(watchers, 264);
 MAPSEG_FORMAT_OFFSET(limit, 272);

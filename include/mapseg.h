@@ -226,7 +226,8 @@ MAPSEG_API void mapseg_free(mapseg *seg);
  * Gives the handle a plain key: any string, of any length and language. The
  * segment is then the file "shm:" + mapseg's derived name, which depends on
  * the key and the effective user alone, so two users' keys never collide and
- * a user's programs always meet. NULL or "" takes the key away. mapseg_set_native_key
+ * a user's programs always meet. In a user namespace it is the user's number there that
+ * counts: see mapseg-worlds(7). NULL or "" takes the key away. mapseg_set_native_key
  * says which file it is instead.
  *
  * If the handle has this very plain key nothing happens; else it is detached
@@ -290,7 +291,9 @@ MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
     mapseg_attach(mapseg *seg, mapseg_access access);
 
 /** Releases the lock if this handle holds it, unmaps, and, if no other
- *  attachment is left and the segment is not persistent, removes it.
+ *  attachment is left and the segment is not persistent, removes it. Where this user may not
+ *  remove it (in a sticky directory only the file's owner may), or may only read it, the result
+ *  is OK all the same, and mapseg_error_string says what was left, until the next call.
  *  NOT_ATTACHED: it was not attached; mapseg_error() is left as it was. */
 MAPSEG_API MAPSEG_NONNULL(1) mapseg_result mapseg_detach(mapseg *seg);
 
@@ -529,7 +532,7 @@ typedef enum mapseg_flag {
      *  user than root owns. */
     MAPSEG_ALLOW_OTHER_OWNER = 1 << 8,
     /** attach, and create with MAPSEG_RECLAIM: accept a segment that its group
-     *  or every user may write. */
+     *  or every user may write. See MAPSEG_ALLOW_GROUP for one group alone. */
     MAPSEG_ALLOW_SHARED_WRITE = 1 << 9,
     /** attach, and create with MAPSEG_RECLAIM: accept a file that has other
      *  names too (hard links). */
@@ -562,6 +565,10 @@ typedef enum mapseg_flag {
     /** create: a change that no process waits for takes no system call. Those who wait for one
      *  and cannot write the header look each millisecond. INVALID_ARGUMENT: both flags. */
     MAPSEG_NO_SILENT_WAITERS = 1 << 18,
+    /** attach, create, remove, reclaim: trust the members of options.group. A segment of that
+     *  group that others cannot write is accepted, whichever user owns it, and so is such a
+     *  directory on the way of a "file:" key. */
+    MAPSEG_ALLOW_GROUP = 1 << 19,
     MAPSEG_FLAG_RESERVED = 0x7fffffff
 } mapseg_flag;
 
@@ -586,7 +593,7 @@ typedef struct mapseg_options {
     /** MAPSEG_PERSISTENT and its like, or-ed. */
     uint32_t flags;
     /** create: the file's permission bits, whatever the umask: 0600 and, for
-     *  others, more out of 0666; 0 is 0600. */
+     *  others, more out of 0666; 0 is 0600, and with a group 0660. */
     uint32_t mode;
     /** create: written to the header, for the caller's own use (the type or
      *  version of its data); see MAPSEG_REQUIRE_TAG. */
@@ -609,11 +616,14 @@ typedef struct mapseg_options {
      *  plain key, or as much of it as fits; "": nothing. It decides nothing, and need not be
      *  unique. */
     const char *label;
+    /** create: the number of the group that the segment is given to before it has its name;
+     *  a `mode` of 0 is 0660 then. With MAPSEG_ALLOW_GROUP: the group that is trusted. 0: none. */
+    uint64_t group;
 } mapseg_options;
 
 /* clang-format off */
 #define MAPSEG_OPTIONS_INIT \
-    { sizeof(mapseg_options), 0, 0, 0, MAPSEG_TIMEOUT_DEFAULT, { 0 }, 0, NULL, NULL, NULL }
+    { sizeof(mapseg_options), 0, 0, 0, MAPSEG_TIMEOUT_DEFAULT, { 0 }, 0, NULL, NULL, NULL, 0 }
 /* clang-format on */
 
 /** mapseg_create_or_attach with options (NULL: the defaults), for both. `initialize` is
@@ -625,9 +635,9 @@ MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
     mapseg_create_or_attach_with(mapseg *seg, size_t size, mapseg_access access,
                                  const mapseg_options *options, bool *created);
 
-/** mapseg_create with options (NULL: the defaults). INVALID_ARGUMENT: their
- *  size, mode or label is bad. NOT_SUPPORTED: they ask for what this library does not
- *  know. Any result of options.initialize. */
+/** mapseg_create with options (NULL: the defaults). INVALID_ARGUMENT: their size, mode,
+ *  label or group is bad. PERMISSION_DENIED: this user is not in the group. NOT_SUPPORTED: they
+ *  ask for what this library does not know. Any result of options.initialize. */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
     mapseg_create_with(mapseg *seg, size_t size, mapseg_access access,
                        const mapseg_options *options);
@@ -651,8 +661,8 @@ MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result mapseg_remove(mapseg *seg);
 
 /** mapseg_remove with options (NULL: the defaults), of which MAPSEG_REQUIRE_ID,
- *  MAPSEG_ALLOW_SHARED_DIRECTORY and timeout_ns matter here. INVALID_ARGUMENT: the options
- *  are bad. NOT_FOUND also
+ *  MAPSEG_ALLOW_SHARED_DIRECTORY, MAPSEG_ALLOW_GROUP and timeout_ns matter here.
+ *  INVALID_ARGUMENT: the options are bad. NOT_FOUND also
  *  where another segment than the one demanded has the name: it was left alone. */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
     mapseg_remove_with(mapseg *seg, const mapseg_options *options);
@@ -840,6 +850,9 @@ typedef enum mapseg_use {
     /** Which processes are attached cannot be seen: a process holds all of presence, since it
      *  is just removing the segment, or to keep others out. */
     MAPSEG_USE_BLOCKED = 4,
+    /** None is: the last one out was a user who might not remove the name. Its owner can
+     *  (mapseg_reclaim). */
+    MAPSEG_USE_LEFT = 5,
     MAPSEG_USE_RESERVED = 0x7fffffff
 } mapseg_use;
 

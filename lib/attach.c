@@ -29,6 +29,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* ------------------------------------------- plain keys in user namespaces -- */
+
+bool
+msi_attach_is_foreign(const mapseg *seg, const mapseg_options *options, const struct stat *status,
+                      int fd)
+{
+    return seg->plain_key != NULL && status->st_uid != 0 && !msi_trust_is_own(status, fd) &&
+           !(options->flags & ((uint32_t)MAPSEG_ALLOW_OTHER_OWNER | (uint32_t)MAPSEG_ALLOW_GROUP));
+}
+
+mapseg_result
+msi_attach_foreign_failed(mapseg_result result, int error, const struct stat *status,
+                          struct msi_failure *failure)
+{
+    return msi_failed(
+        failure, result, error,
+        "it is user %u's, as if user %u of another user namespace used this plain key "
+        "in the same /dev/shm; use a native key or a /dev/shm of its own, or ask its "
+        "owner to let you attach, and allow that (MAPSEG_ALLOW_OTHER_OWNER)",
+        (unsigned)status->st_uid, (unsigned)msi_os.user_id());
+}
+
 /* --------------------------------------------------------------- opening -- */
 
 static mapseg_result
@@ -104,6 +126,7 @@ struct request {
     mapseg_ipc_key *key;           /**< that the handle gets with a descriptor */
     struct msi_name name;          /**< of a key that names one; while a try lasts */
     nlink_t links;                 /**< of the file when it was examined */
+    bool was_left;                 /**< the header said that the last one out had left it */
     bool again;                    /**< the failure is one that passes */
 };
 
@@ -113,8 +136,8 @@ open_named(struct request *request, struct msi_attachment *attachment, bool *wri
            struct msi_failure *failure)
 {
     struct stat status;
-    mapseg_result result =
-        msi_place_open(&request->place, false, request->options.flags, &request->name, failure);
+    mapseg_result result = msi_place_open(
+        &request->place, false, msi_options_trust(&request->options), &request->name, failure);
 
     /* Looked at before it is opened: to open a FIFO or a device is to use it. */
     if (result == MAPSEG_OK)
@@ -127,6 +150,9 @@ open_named(struct request *request, struct msi_attachment *attachment, bool *wri
     attachment->file.directory = request->name.directory;
     attachment->file.fd = msi_name_open_file(&request->name, request->access, writable);
     request->again = attachment->file.fd == -EAGAIN;
+    if (attachment->file.fd == -EACCES &&
+        msi_attach_is_foreign(request->seg, &request->options, &status, -1))
+        return msi_attach_foreign_failed(MAPSEG_PERMISSION_DENIED, EACCES, &status, failure);
     if (attachment->file.fd < 0)
         return msi_name_open_failed(-attachment->file.fd, failure);
     return MAPSEG_OK;
@@ -141,7 +167,7 @@ open_key(struct request *request, struct msi_attachment *attachment, bool *writa
     mapseg_result result;
 
     attachment->type = place->type;
-    attachment->trust_flags = request->options.flags;
+    attachment->trust = msi_options_trust(&request->options);
     if (request->given != NULL)
         result = open_given(request->given->fd, attachment, writable, failure);
     else if (place->type == MAPSEG_KEY_MEMFD)
@@ -267,7 +293,11 @@ examine(struct request *request, struct msi_attachment *attachment, bool *can_lo
         return msi_system_failed(failure, -error, "the file cannot be examined");
     attachment->file.device = status.st_dev;
     attachment->file.inode = status.st_ino;
-    result = msi_trust_file(&status, attachment->file.fd, named, request->options.flags, failure);
+    result = msi_trust_file(&status, attachment->file.fd, named,
+                            msi_options_trust(&request->options), failure);
+    if (result == MAPSEG_UNTRUSTED &&
+        msi_attach_is_foreign(request->seg, &request->options, &status, attachment->file.fd))
+        result = msi_attach_foreign_failed(MAPSEG_UNTRUSTED, 0, &status, failure);
     if (result == MAPSEG_OK)
         result = msi_place_check(attachment->type, attachment->file.fd, failure);
     if (result == MAPSEG_OK)
@@ -293,6 +323,7 @@ examine(struct request *request, struct msi_attachment *attachment, bool *can_lo
     attachment->flags = header.flags;
     memcpy(attachment->id, header.id, sizeof attachment->id);
     request->links = status.st_nlink;
+    request->was_left = header.left != 0;
     return MAPSEG_OK;
 }
 
@@ -372,6 +403,8 @@ attach_once(struct request *request, struct msi_failure *failure)
         msi_attachment_drop(&attachment);
         return result;
     }
+    if (request->was_left)
+        msi_attachment_note_left(&attachment, false);
     attachment.keeps_name = (request->options.flags & MAPSEG_KEEP_NAME) != 0;
     if (request->given != NULL && request->given->flight != NULL)
         msi_in_flight_remove(request->given->flight);

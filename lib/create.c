@@ -209,12 +209,21 @@ is_single(const struct request *request)
     return (request->options.flags & MAPSEG_SINGLE_WRITER) != 0;
 }
 
+/** The permission bits that the file gets. */
+static mode_t
+final_mode(const struct request *request)
+{
+    if (request->options.mode != 0)
+        return request->options.mode;
+    return request->options.group != 0 ? 0660 : 0600;
+}
+
 /** Whether some may read the file and not write it, so that they can wait for changes, and not
  *  announce that they do. */
 static bool
 has_silent_waiters(const struct request *request)
 {
-    uint32_t mode = request->options.mode;
+    mode_t mode = final_mode(request);
 
     if (request->options.flags & (MAPSEG_SILENT_WAITERS | MAPSEG_NO_SILENT_WAITERS))
         return (request->options.flags & MAPSEG_SILENT_WAITERS) != 0;
@@ -230,21 +239,34 @@ header_flags(const struct request *request)
            (has_silent_waiters(request) ? MAPSEG_HEADER_SILENT_WAITERS : 0);
 }
 
-/** The permission bits that the file gets. */
-static mode_t
-final_mode(const struct request *request)
+/** Gives the file to its group, if it has one, and then lets others in: in this order, or the
+ *  group that new files get could open it. */
+static mapseg_result
+give_file(const struct request *request, int fd, struct msi_failure *failure)
 {
-    return request->options.mode != 0 ? request->options.mode : 0600;
+    uint32_t group = (uint32_t)request->options.group;
+    int error = group != 0 ? msi_os.set_group(fd, group) : 0;
+
+    if (error == -EPERM || error == -EINVAL)
+        return msi_failed(failure, MAPSEG_PERMISSION_DENIED, -error,
+                          "this user may not give it to group %u; give a group that the user is "
+                          "a member of",
+                          (unsigned)group);
+    if (error < 0)
+        return msi_system_failed(failure, -error, "its group cannot be set");
+    error = msi_os.set_mode(fd, final_mode(request));
+    return error < 0 ? msi_system_failed(failure, -error, "its mode cannot be set") : MAPSEG_OK;
 }
 
-/** Sizes the file. */
+/** Gives the file its group, its mode and its size. */
 static mapseg_result
 shape_file(const struct request *request, int fd, struct msi_failure *failure)
 {
-    int error = msi_os.set_mode(fd, final_mode(request));
+    mapseg_result result = give_file(request, fd, failure);
+    int error;
 
-    if (error < 0)
-        return msi_system_failed(failure, -error, "its mode cannot be set");
+    if (result != MAPSEG_OK)
+        return result;
     error = msi_os.resize(fd, (int64_t)file_bytes(request));
     if (error < 0)
         return msi_system_failed(failure, -error, "it cannot be made %llu bytes long",
@@ -447,8 +469,15 @@ publish(struct request *request, int fd)
 }
 
 static mapseg_result
-name_is_taken(struct msi_failure *failure)
+name_is_taken(const struct request *request, struct msi_failure *failure)
 {
+    const struct msi_name *name = &request->name;
+    struct stat status;
+
+    if (msi_os.status_of_name(name->directory, name->last, &status) >= 0 &&
+        msi_attach_is_foreign(request->seg, &request->options, &status, -1) &&
+        (uint32_t)status.st_uid != msi_os.user_id())
+        return msi_attach_foreign_failed(MAPSEG_ALREADY_EXISTS, EEXIST, &status, failure);
     return msi_failed(failure, MAPSEG_ALREADY_EXISTS, EEXIST,
                       "there is a file of that name; attach to it, or replace it if no process "
                       "uses it (MAPSEG_RECLAIM)");
@@ -486,12 +515,12 @@ take_name(struct request *request, int fd, int *error, struct msi_failure *failu
         *error = publish(request, fd);
         if (*error != -EEXIST)
             break;
-        result = reclaims ? clear_name(request, failure) : name_is_taken(failure);
+        result = reclaims ? clear_name(request, failure) : name_is_taken(request, failure);
     }
     if (result != MAPSEG_OK)
         return result;
     if (*error == -EEXIST)
-        return name_is_taken(failure);
+        return name_is_taken(request, failure);
     if (*error < 0)
         return msi_system_failed(failure, -*error, "the new file cannot be named");
     return MAPSEG_OK;
@@ -558,7 +587,7 @@ begin(struct request *request, bool named, struct msi_failure *failure)
     attachment->file.device = status.st_dev;
     attachment->file.inode = status.st_ino;
     attachment->type = request->place.type;
-    attachment->trust_flags = request->options.flags;
+    attachment->trust = msi_options_trust(&request->options);
     attachment->data_offset = (size_t)msi_header_data_offset();
     attachment->data_size = request->size;
     /* Files with names cannot be sealed, and memory files always are. */
@@ -663,7 +692,7 @@ create(struct request *request, struct msi_failure *failure)
     /* Before anything is reserved: most creates that fail do so here. */
     if (is_named(request) && !(request->options.flags & MAPSEG_RECLAIM) &&
         msi_os.status_of_name(request->name.directory, request->name.last, &status) >= 0)
-        return name_is_taken(failure);
+        return name_is_taken(request, failure);
     result = create_file(request, false, &needs_name, failure);
     /* Twice, because a private name can be reclaimed by another process in the
      * instant before its creator is present. */
@@ -681,7 +710,8 @@ open_and_create(struct request *request, struct msi_failure *failure)
 
     if (msi_forklist_lock() < 0)
         return msi_forklist_lock_failed(failure);
-    result = msi_place_open(&request->place, true, request->options.flags, &request->name, failure);
+    result = msi_place_open(&request->place, true, msi_options_trust(&request->options),
+                            &request->name, failure);
     msi_in_flight_add(&request->name_flight, request->name.directory);
     msi_forklist_unlock();
 

@@ -84,7 +84,7 @@ static mapseg_result
 open_place(const mapseg *seg, struct look *look, struct msi_failure *failure)
 {
     const struct msi_attachment *attachment = &seg->attachment;
-    const uint32_t any = MAPSEG_ALLOW_SHARED_DIRECTORY;
+    const struct msi_trust any = {.flags = MAPSEG_ALLOW_SHARED_DIRECTORY};
     struct msi_place place;
 
     msi_place_of(seg->key, &place);

@@ -74,8 +74,9 @@ static mapseg_result
 open_victim(const struct msi_name *name, const struct msi_removal *removal, int *fd,
             struct stat *status, struct msi_failure *failure)
 {
-    const uint32_t any = (uint32_t)MAPSEG_ALLOW_OTHER_OWNER | (uint32_t)MAPSEG_ALLOW_SHARED_WRITE |
-                         (uint32_t)MAPSEG_ALLOW_HARD_LINKS;
+    const struct msi_trust any = {.flags = (uint32_t)MAPSEG_ALLOW_OTHER_OWNER |
+                                           (uint32_t)MAPSEG_ALLOW_SHARED_WRITE |
+                                           (uint32_t)MAPSEG_ALLOW_HARD_LINKS};
     mapseg_result result = msi_name_look(name, status, failure);
     int error;
 
@@ -88,8 +89,9 @@ open_victim(const struct msi_name *name, const struct msi_removal *removal, int 
     if (error < 0)
         result = msi_system_failed(failure, -error, "the file cannot be examined");
     else
-        result = msi_trust_file(status, *fd, true, removal->careful ? removal->options->flags : any,
-                                failure);
+        result =
+            msi_trust_file(status, *fd, true,
+                           removal->careful ? msi_options_trust(removal->options) : any, failure);
     /* Before any lock is taken on what may be none of ours. */
     if (result == MAPSEG_OK)
         result = judge_victim(*fd, status, name, removal, failure);
@@ -200,7 +202,7 @@ remove_place(const struct msi_place *place, bool force, const mapseg_options *op
 
     if (msi_forklist_lock() < 0)
         return msi_forklist_lock_failed(failure);
-    result = msi_place_open(place, false, options->flags, &name, failure);
+    result = msi_place_open(place, false, msi_options_trust(options), &name, failure);
     msi_in_flight_add(&flight, name.directory);
     msi_forklist_unlock();
 

@@ -303,6 +303,18 @@ tests_model_check_order_SOURCES = \
 	tests/model/weak_macros.h
 version_seen = tests/version/seen.c tests/version/seen.h
 
+# Where programs run
+suites += \
+	tests/worlds/check_groups \
+	tests/worlds/check_left \
+	tests/worlds/check_namespaces
+tests_worlds_check_groups_SOURCES = tests/worlds/check_groups.c $(worlds_members)
+tests_worlds_check_left_SOURCES = tests/worlds/check_left.c $(worlds_members)
+worlds_members = tests/worlds/members.c tests/worlds/members.h
+scripts += \
+	tests/worlds/groups.sh \
+	tests/worlds/namespaces.sh
+
 # The whole project. Programs of every language that mapseg.h is for; what is built,
 # installed and documented. doc/local.mk adds to these.
 suites += tests/project/compile_c99 tests/project/compile_c11

@@ -30,6 +30,7 @@ enum {
     OPTION_SHARED_WRITE,
     OPTION_HARD_LINKS,
     OPTION_SHARED_DIRECTORY,
+    OPTION_ALLOW_GROUP,
     OPTION_OWN
 };
 
@@ -44,10 +45,13 @@ enum {
     "      --allow-shared-directory\n"                                                             \
     "                           accept a directory in which others can replace the file\n"
 
+#define GROUP_HELP                                                                                 \
+    "      --allow-group GROUP  accept what the members of GROUP, and no others, may change\n"
+
 #define TRUST_HELP                                                                                 \
     "      --allow-other-owner  accept a segment that another user owns\n"                         \
     "      --allow-shared-write accept a segment that others than its owner may write\n"           \
-    "      --allow-hard-links   accept a file that has several names\n" DIRECTORY_HELP
+    "      --allow-hard-links   accept a file that has several names\n" DIRECTORY_HELP GROUP_HELP
 
 /** The subcommand that runs, for messages: "mapseg create". */
 extern const char *command_name;
@@ -113,6 +117,9 @@ int parse_number(const char *option, const char *text, int least, int most);
 
 /** Permission bits in octal, out of 0666. */
 uint32_t parse_mode(const char *option, const char *text);
+
+/** The number of a group, which may be given by its name; not root's. */
+uint32_t parse_group(const char *option, const char *text);
 
 /* ----------------------------------------------------------------- keys -- */
 

@@ -21,6 +21,8 @@ static const char usage[] =
     "      --size SIZE          bytes of data; K, M and G stand for powers of 1024\n"
     "      --mode MODE          permission bits in octal (default: 0600)\n"
     "      --label LABEL        a name for people (default: KEY, if it is a plain key)\n"
+    "      --group GROUP        give it to GROUP, for its members to read and write\n"
+    "                           (mode 0660), and accept a directory that is GROUP's\n"
     "      --reclaim            replace a segment of that name that no process uses\n"
     "      --lazy               do not reserve the memory now\n" DIRECTORY_HELP PLAIN_HELP
         COMMON_HELP;
@@ -29,6 +31,7 @@ static const struct option options[] = {
     {"size", required_argument, NULL, 's'},
     {"mode", required_argument, NULL, 'm'},
     {"label", required_argument, NULL, 'L'},
+    {"group", required_argument, NULL, 'g'},
     {"reclaim", no_argument, NULL, 'r'},
     {"lazy", no_argument, NULL, 'l'},
     {"allow-shared-directory", no_argument, NULL, OPTION_SHARED_DIRECTORY},
@@ -88,6 +91,10 @@ command_create(int argc, char **argv)
             break;
         case 'L':
             how.label = optarg;
+            break;
+        case 'g':
+            how.group = parse_group("--group", optarg);
+            how.flags |= MAPSEG_ALLOW_GROUP;
             break;
         case 'r':
             how.flags |= MAPSEG_RECLAIM;

@@ -32,7 +32,7 @@ static const char usage[] =
     "  SIZE      bytes of data\n"
     "  ATTACHED  how many attachments there are\n"
     "  LOCK      free, held, owner-died, inconsistent or unknown\n"
-    "  STATE     live, stale, persistent, damaged or blocked\n"
+    "  STATE     live, stale, left, persistent, damaged or blocked\n"
     "  MODE      permission bits\n"
     "  OWNER     user who owns it\n"
     "  CREATED   when it was made\n"

@@ -69,8 +69,10 @@ has_header(const mapseg_info *information)
 }
 
 static const char *
-use_explained(mapseg_use use, bool nameless)
+use_explained(const mapseg_info *information)
 {
+    bool nameless = information->type == MAPSEG_KEY_MEMFD;
+    mapseg_use use = information->use;
     /* It ends with its last descriptor, so that one is there is no accident. */
     if (nameless && use == MAPSEG_USE_STALE)
         return "idle: no process is attached; it stays as long as one has its descriptor";
@@ -78,6 +80,10 @@ use_explained(mapseg_use use, bool nameless)
     case MAPSEG_USE_LIVE:
         return "live: a process is attached";
     case MAPSEG_USE_STALE:
+        /* Such a user can leave no note in the header. */
+        if ((information->mode & 0044) != 0)
+            return "stale: its users died or were killed, or the last one out was a user who "
+                   "might only read; attach to it, or remove it with mapseg reclaim";
         return "stale: its users died or were killed; attach to it, or remove it with mapseg "
                "reclaim";
     case MAPSEG_USE_PERSISTENT:
@@ -86,6 +92,9 @@ use_explained(mapseg_use use, bool nameless)
         return "damaged: its header cannot be relied on, see the verdict";
     case MAPSEG_USE_BLOCKED:
         return "blocked: a process holds all of its presence, to remove it or to keep others out";
+    case MAPSEG_USE_LEFT:
+        return "left: the last one out was a user who might not remove it; attach to it, or have "
+               "its owner remove it with mapseg reclaim";
     case MAPSEG_USE_RESERVED:
         break;
     }
@@ -234,7 +243,7 @@ print_text(const mapseg_info *information)
     print_label(information);
     print_line("Path:", *information->path ? information->path : "none, it has no name");
     print_line("File system:", information->file_system);
-    print_line("State:", use_explained(information->use, information->type == MAPSEG_KEY_MEMFD));
+    print_line("State:", use_explained(information));
     print_sizes(information);
     print_header(information);
     print_access(information);

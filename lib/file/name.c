@@ -83,7 +83,9 @@ msi_name_look(const struct msi_name *name, struct stat *status, struct msi_failu
 
     if (error < 0)
         return msi_name_open_failed(-error, failure);
-    return S_ISREG(status->st_mode) ? MAPSEG_OK : msi_trust_file(status, -1, true, 0, failure);
+    if (S_ISREG(status->st_mode))
+        return MAPSEG_OK;
+    return msi_trust_file(status, -1, true, (struct msi_trust){.flags = 0}, failure);
 }
 
 int

@@ -115,6 +115,7 @@ static const struct field watchers_field = {offsetof(struct mapseg_header, watch
                                             sizeof(uint32_t)};
 static const struct field recoveries_field = {offsetof(struct mapseg_header, recoveries),
                                               sizeof(uint64_t)};
+static const struct field left_field = {offsetof(struct mapseg_header, left), sizeof(uint32_t)};
 
 /** Reads a field from the file: that takes less than the first touch of a mapping,
  *  and a file that has become too short is no SIGBUS. Where there is no descriptor
@@ -174,6 +175,16 @@ msi_attachment_release_word(struct msi_attachment *attachment, uint32_t bits)
     if (read_field(attachment, lock_field, &word) &&
         (word & MAPSEG_LOCK_OWNER) == attachment->presence.slot)
         write_word(attachment, (word & MAPSEG_LOCK_DIED) | bits);
+}
+
+void
+msi_attachment_note_left(struct msi_attachment *attachment, bool left)
+{
+    uint32_t before;
+    uint32_t now = left;
+
+    if (attachment->header != NULL && read_field(attachment, left_field, &before) && before != now)
+        write_field(attachment, left_field, &now);
 }
 
 void

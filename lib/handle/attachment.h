@@ -7,6 +7,7 @@
 #define MAPSEG_ATTACHMENT_H
 
 #include "file/file.h"
+#include "file/trust.h"
 #include "mapseg-format.h"
 #include "os/failure.h"
 #include "sync/lock.h"
@@ -37,8 +38,8 @@ struct msi_attachment {
     bool keeps_name;   /**< it only looks: the last one out or not, the name stays */
     uint64_t flags;    /**< of the header */
     uint8_t id[16];
-    mapseg_key_type type; /**< of the key that it was reached by */
-    uint32_t trust_flags; /**< what its creator or attacher accepts, for the way back */
+    mapseg_key_type type;   /**< of the key that it was reached by */
+    struct msi_trust trust; /**< of its creator or attacher, for the way back */
 };
 
 /** Whether its file has a name. */
@@ -73,7 +74,11 @@ int msi_attachment_claim_presence(struct msi_attachment *attachment);
  *  attachment: through the file, which may have become too short for it. */
 void msi_attachment_release_word(struct msi_attachment *attachment, uint32_t bits);
 
-/** The same with MAPSEG_LOCK_DIED; and `lock` forgets that it was held. */
+/** Notes in the header, for people, whether the last one out left the name because it might not
+ *  remove it. */
+void msi_attachment_note_left(struct msi_attachment *attachment, bool left);
+
+/** Releases it with MAPSEG_LOCK_DIED; and `lock` forgets that it was held. */
 void msi_attachment_abandon_word(struct msi_attachment *attachment, struct msi_lock *lock);
 
 /** As msi_version_announce, through the file, which may have become too short for it; false:

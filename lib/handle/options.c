@@ -19,7 +19,7 @@
      (uint32_t)MAPSEG_ALLOW_HARD_LINKS | (uint32_t)MAPSEG_ALLOW_SHARED_DIRECTORY |                 \
      (uint32_t)MAPSEG_KEEP_NAME | (uint32_t)MAPSEG_STALE_ONLY | (uint32_t)MAPSEG_REQUIRE_ID |      \
      (uint32_t)MAPSEG_TAKE_DESCRIPTOR | (uint32_t)MAPSEG_SILENT_WAITERS |                          \
-     (uint32_t)MAPSEG_NO_SILENT_WAITERS)
+     (uint32_t)MAPSEG_NO_SILENT_WAITERS | (uint32_t)MAPSEG_ALLOW_GROUP)
 
 /** More than any library's options will ever have: such a size is a mistake,
  *  and what it promises is not there to be read. */
@@ -41,11 +41,27 @@ check_label(const char *label, struct msi_failure *failure)
     return MAPSEG_OK;
 }
 
+/** Groups have numbers below UINT32_MAX, which stands for none. */
+static mapseg_result
+check_group(const mapseg_options *options, struct msi_failure *failure)
+{
+    if (options->group >= UINT32_MAX)
+        return msi_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
+                          "there is no group %llu; give the number of one",
+                          (unsigned long long)options->group);
+    if (options->flags & MAPSEG_ALLOW_GROUP && options->group == 0)
+        return msi_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
+                          "the options do not say which group is trusted; give its number as "
+                          "their group");
+    return MAPSEG_OK;
+}
+
 mapseg_result
 msi_options_read(const mapseg_options *given, mapseg_options *options, struct msi_failure *failure)
 {
     const mapseg_options defaults = MAPSEG_OPTIONS_INIT;
     const unsigned char *bytes = (const unsigned char *)given;
+    mapseg_result result;
 
     *options = defaults;
     if (given == NULL)
@@ -78,7 +94,8 @@ msi_options_read(const mapseg_options *given, mapseg_options *options, struct ms
         return msi_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
                           "mode %04o does not let the owner read and write; give at least 0600",
                           (unsigned)options->mode);
-    return check_label(options->label, failure);
+    result = check_label(options->label, failure);
+    return result == MAPSEG_OK ? check_group(options, failure) : result;
 }
 
 mapseg_result

@@ -7,6 +7,7 @@
 #define MAPSEG_OPTIONS_H
 
 #include "file/place.h"
+#include "file/trust.h"
 #include "os/failure.h"
 
 /** How long a remover is waited for where the caller does not say. */
@@ -21,6 +22,13 @@ mapseg_result msi_options_check_access(mapseg_access access, struct msi_failure 
 /** Copies the caller's options, of whatever age, into ours. */
 mapseg_result msi_options_read(const mapseg_options *given, mapseg_options *options,
                                struct msi_failure *failure);
+
+/** Whom the caller trusts. */
+static inline struct msi_trust
+msi_options_trust(const mapseg_options *options)
+{
+    return (struct msi_trust){.flags = options->flags, .group = (uint32_t)options->group};
+}
 
 /** The moment until which to wait for a remover. */
 int64_t msi_patience_ends(int64_t timeout_ns);

@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <poll.h>
 #include <pthread.h>
+#include <linux/capability.h>
 #include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -276,16 +277,17 @@ linux_status(int fd, struct stat *status)
     return result_of(fstat(fd, status));
 }
 
-/** Of a directory that is open only to look names up in. */
-static bool
-is_own_directory(int fd)
+/** Does to a directory, which is open only to look names up in, what is only for its owner,
+ *  and for root of a user namespace that knows the owner. 0, or a negative errno. */
+static int
+act_as_owner_of_directory(int fd)
 {
-    /* Only the owner may have its time of access left as it is. */
+    /* To leave its time of access as it is. */
     int again = open_at(fd, ".", O_RDONLY | O_DIRECTORY | O_NOATIME | OPEN_FLAGS, 0);
 
     if (again >= 0)
         linux_close(again);
-    return again >= 0;
+    return again < 0 ? again : 0;
 }
 
 static bool
@@ -297,7 +299,7 @@ linux_is_own(int fd)
     if (flags < 0)
         return false;
     if (flags & O_PATH)
-        return is_own_directory(fd);
+        return act_as_owner_of_directory(fd) == 0;
     /* The same; the question is asked when the flag is set where it was not. */
     own = fcntl(fd, F_SETFL, flags & ~O_NOATIME) == 0 && fcntl(fd, F_SETFL, flags | O_NOATIME) == 0;
     (void)fcntl(fd, F_SETFL, flags);
@@ -345,6 +347,12 @@ static int
 linux_set_mode(int fd, mode_t mode)
 {
     return result_of(fchmod(fd, mode));
+}
+
+static int
+linux_set_group(int fd, uint32_t group)
+{
+    return result_of(fchown(fd, (uid_t)-1, (gid_t)group));
 }
 
 static int
@@ -1027,41 +1035,94 @@ linux_user_id(void)
     return (uint32_t)geteuid();
 }
 
-/** The user that stands for all users without a number in a user namespace. */
+/** Users, or groups: what /proc says of their numbers. */
+struct numbers {
+    const char *overflow; /**< the file with the number that stands for all without one */
+    const char *map;      /**< the file that says which ones the user namespace knows */
+    _Atomic int64_t known_overflow;
+};
+
+static struct numbers users = {"/proc/sys/kernel/overflowuid", "/proc/self/uid_map", -1};
+static struct numbers groups = {"/proc/sys/kernel/overflowgid", "/proc/self/gid_map", -1};
+
+/** The number that stands for all without one in a user namespace. */
 static uint32_t
-overflow_user(void)
+overflow_of(struct numbers *numbers)
 {
-    static _Atomic int64_t known = -1;
-    int64_t user = atomic_load_explicit(&known, memory_order_relaxed);
+    int64_t overflow = atomic_load_explicit(&numbers->known_overflow, memory_order_relaxed);
     char *text = NULL;
 
-    if (user >= 0)
-        return (uint32_t)user;
-    (void)read_text("/proc/sys/kernel/overflowuid", SIZE_MAX, &text);
-    user = msi_proc_overflow_user(text != NULL ? text : "");
+    if (overflow >= 0)
+        return (uint32_t)overflow;
+    (void)read_text(numbers->overflow, SIZE_MAX, &text);
+    overflow = msi_proc_overflow_number(text != NULL ? text : "");
     free(text);
-    atomic_store_explicit(&known, user, memory_order_relaxed);
-    return (uint32_t)user;
+    atomic_store_explicit(&numbers->known_overflow, overflow, memory_order_relaxed);
+    return (uint32_t)overflow;
 }
 
-/** Whether the namespace of this process knows all users there can be. */
+/** Whether the number also stands for those that the namespace of this process does not
+ *  know; not where it knows all there can be. */
 static bool
-knows_all_users(void)
+is_overflow(struct numbers *numbers, uint32_t number)
 {
-    bool knows;
+    bool knows_all;
     char *text;
 
-    if (read_text("/proc/self/uid_map", SIZE_MAX, &text) < 0)
+    if (number != overflow_of(numbers))
         return false;
-    knows = msi_proc_knows_all_users(text);
+    if (read_text(numbers->map, SIZE_MAX, &text) < 0)
+        return true;
+    knows_all = msi_proc_maps_all(text);
     free(text);
-    return knows;
+    return !knows_all;
 }
 
 static bool
 linux_is_overflow_user(uint32_t user)
 {
-    return user == overflow_user() && !knows_all_users();
+    return is_overflow(&users, user);
+}
+
+static bool
+linux_is_overflow_group(uint32_t group)
+{
+    return is_overflow(&groups, group);
+}
+
+/** Whether a user that the namespace knows may have that number, too. */
+static bool
+may_be_known(uint32_t user)
+{
+    bool maps;
+    char *text;
+
+    if (read_text(users.map, SIZE_MAX, &text) < 0)
+        return true;
+    maps = msi_proc_maps(text, user);
+    free(text);
+    return maps;
+}
+
+/** Whether this process may do with files what their owners may, as root does; not with
+ *  those of owners that its user namespace does not know. */
+static bool
+acts_as_all_owners(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+    return syscall(SYS_capget, &header, data) == 0 &&
+           data[CAP_TO_INDEX(CAP_FOWNER)].effective & CAP_TO_MASK(CAP_FOWNER);
+}
+
+static bool
+linux_is_unknown_owner(int place, uint32_t owner)
+{
+    if (!linux_is_overflow_user(owner))
+        return false;
+    return !may_be_known(owner) ||
+           (acts_as_all_owners() && act_as_owner_of_directory(place) == -EPERM);
 }
 
 static uint64_t

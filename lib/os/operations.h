@@ -74,6 +74,7 @@ OPERATION(BY_ANSWER, bool, is_own, (int fd), (fd))
 OPERATION(BY_ERRNO, int, file_system,
           (int fd, struct msi_file_system *file_system), (fd, file_system))
 OPERATION(BY_ERRNO, int, set_mode, (int fd, mode_t mode), (fd, mode))
+OPERATION(BY_ERRNO, int, set_group, (int fd, uint32_t group), (fd, group))
 OPERATION(BY_ERRNO, int, resize, (int fd, int64_t bytes), (fd, bytes))
 OPERATION(BY_ERRNO, int, reserve, (int fd, int64_t offset, int64_t bytes), (fd, offset, bytes))
 OPERATION(BY_ERRNO, int64_t, read,
@@ -194,6 +195,11 @@ OPERATION(NEVER, uint32_t, user_id, (void), ())
 /** Whether this number also stands for users that the user namespace does not know: the
  *  owner of a file of theirs cannot be seen by the number. */
 OPERATION(BY_ANSWER, bool, is_overflow_user, (uint32_t user), (user))
+/** The same of groups. */
+OPERATION(BY_ANSWER, bool, is_overflow_group, (uint32_t group), (group))
+/** Whether the owner of a place, as its status has it, is for certain a user that the user
+ *  namespace does not know: also where a user that it knows has that number. */
+OPERATION(BY_ANSWER, bool, is_unknown_owner, (int place, uint32_t owner), (place, owner))
 /** RLIMIT_FSIZE; UINT64_MAX: none. */
 OPERATION(NEVER, uint64_t, file_size_limit, (void), ())
 /** Whether so much memory can be taken without any process being killed for it. */

@@ -313,30 +313,48 @@ msi_proc_count_readers(const char *locks, dev_t device, ino_t inode, uint64_t by
 /* ---------------------------------------------------------------- users -- */
 
 uint32_t
-msi_proc_overflow_user(const char *overflowuid)
+msi_proc_overflow_number(const char *overflow)
 {
-    uint64_t user;
+    uint64_t number;
 
-    return number_of(next_word(&overflowuid), 10, UINT32_MAX, &user) ? (uint32_t)user : 65534;
+    return number_of(next_word(&overflow), 10, UINT32_MAX, &number) ? (uint32_t)number : 65534;
+}
+
+/** The numbers that a line of a map gives. */
+static bool
+mapped_by(const char *line, uint64_t *first, uint64_t *count)
+{
+    uint64_t outside;
+
+    return number_of(next_word(&line), 10, UINT32_MAX, first) &&
+           number_of(next_word(&line), 10, UINT32_MAX, &outside) &&
+           number_of(next_word(&line), 10, UINT32_MAX, count);
 }
 
 bool
-msi_proc_knows_all_users(const char *uid_map)
+msi_proc_maps_all(const char *map)
 {
-    uint64_t users = 0;
+    uint64_t mapped = 0;
+    uint64_t first;
+    uint64_t count;
 
-    for (const char *line = uid_map; line != NULL && users < UINT32_MAX; line = next_line(line)) {
-        const char *rest = line;
-        uint64_t number;
-        uint64_t count;
-
-        if (number_of(next_word(&rest), 10, UINT32_MAX, &number) &&
-            number_of(next_word(&rest), 10, UINT32_MAX, &number) &&
-            number_of(next_word(&rest), 10, UINT32_MAX, &count))
-            users += count;
-    }
+    for (const char *line = map; line != NULL && mapped < UINT32_MAX; line = next_line(line))
+        if (mapped_by(line, &first, &count))
+            mapped += count;
     /* All but the number that is none. */
-    return users >= UINT32_MAX;
+    return mapped >= UINT32_MAX;
+}
+
+bool
+msi_proc_maps(const char *map, uint32_t number)
+{
+    uint64_t first;
+    uint64_t count;
+
+    for (const char *line = map; line != NULL; line = next_line(line))
+        if (mapped_by(line, &first, &count) && number >= first && number - first < count)
+            return true;
+    return false;
 }
 
 /* --------------------------------------------------------------- memory -- */

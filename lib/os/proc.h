@@ -33,10 +33,14 @@ uint64_t msi_proc_huge_bytes(const char *smaps, uintptr_t address);
  *  begin there. */
 uint32_t msi_proc_count_readers(const char *locks, dev_t device, ino_t inode, uint64_t byte);
 
-/** /proc/sys/kernel/overflowuid: the user that stands for all users without a number. */
-uint32_t msi_proc_overflow_user(const char *overflowuid);
-/** /proc/self/uid_map: whether the user namespace knows all users there can be. */
-bool msi_proc_knows_all_users(const char *uid_map);
+/** /proc/sys/kernel/overflowuid, or overflowgid: the user, or group, that stands for all
+ *  without a number. */
+uint32_t msi_proc_overflow_number(const char *overflow);
+/** /proc/self/uid_map, or gid_map: whether the user namespace knows all users, or groups,
+ *  there can be. */
+bool msi_proc_maps_all(const char *map);
+/** The same of the one with that number. */
+bool msi_proc_maps(const char *map, uint32_t number);
 
 /** A control group that may limit this process's memory. */
 struct msi_proc_group {

@@ -342,7 +342,7 @@ static const struct {
 
 START_TEST(overflow_user)
 {
-    ck_assert_uint_eq(msi_proc_overflow_user(overflow_users[_i].text), overflow_users[_i].user);
+    ck_assert_uint_eq(msi_proc_overflow_number(overflow_users[_i].text), overflow_users[_i].user);
 }
 END_TEST
 
@@ -371,7 +371,35 @@ static const struct {
 
 START_TEST(known_users)
 {
-    ck_assert_int_eq(msi_proc_knows_all_users(user_maps[_i].text), user_maps[_i].all);
+    ck_assert_int_eq(msi_proc_maps_all(user_maps[_i].text), user_maps[_i].all);
+}
+END_TEST
+
+static const struct {
+    const char *text;
+    uint32_t number;
+    bool maps;
+} mapped_numbers[] = {
+    {"         0          0 4294967295\n", 65534, true},
+    {"0 1000 1\n", 0, true},
+    {"0 1000 1\n", 1, false},
+    {"0 1000 1\n", 1000, false},
+    {"0 1000 1\n1 100000 65533\n", 65533, true},
+    {"0 1000 1\n1 100000 65533\n", 65534, false},
+    {"0 1000 1\n1 100000 65534\n", 65534, true},
+    {"1000 1000 1\n0 1 999\n", 998, true},
+    {"1000 1000 1\n0 1 999\n", 999, false},
+    {"4294967290 0 5\n", UINT32_MAX - 1, true},
+    {"4294967290 0 5\n", UINT32_MAX, false},
+    {"", 0, false},
+    {"0 0\n", 0, false},
+    {"0 0 all\n", 0, false},
+};
+
+START_TEST(known_number)
+{
+    ck_assert_int_eq(msi_proc_maps(mapped_numbers[_i].text, mapped_numbers[_i].number),
+                     mapped_numbers[_i].maps);
 }
 END_TEST
 
@@ -499,8 +527,8 @@ read_each(const char *text)
     (void)msi_proc_allows_huge(text, "", makedev(0, 26));
     (void)msi_proc_huge_bytes(text, 0x7000);
     (void)msi_proc_count_readers(text, makedev(0, 0x1a), 77, BYTE);
-    (void)msi_proc_overflow_user(text);
-    (void)msi_proc_knows_all_users(text);
+    (void)msi_proc_overflow_number(text);
+    (void)msi_proc_maps_all(text);
     for (const char *rest = text; (rest = msi_proc_next_group(rest, &group)) != NULL;)
         while (msi_proc_group_above(&group))
             ;
@@ -569,6 +597,7 @@ main(void)
     EACH(huge_pages_mapped, mappings);
     EACH(readers, tables);
     EACH(overflow_user, overflow_users);
+    EACH(known_number, mapped_numbers);
     EACH(known_users, user_maps);
     EACH(groups, control_groups);
     EACH(group_limits, limits);
