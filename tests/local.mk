@@ -279,6 +279,10 @@ tests_version_check_write_SOURCES = tests/version/check_write.c $(version_seen)
 version_scene = tests/version/scene.c tests/version/scene.h
 version_seen = tests/version/seen.c tests/version/seen.h
 
+# Where programs run: limits, control groups, file systems, sandboxes, old kernels
+suites += \
+	tests/worlds/check_control_groups
+
 # The whole project. Programs of every language that mapseg.h is for; what is built,
 # installed and documented. doc/local.mk adds to these.
 suites += tests/project/compile_c99 tests/project/compile_c11

@@ -1071,45 +1071,106 @@ linux_file_size_limit(void)
     return (uint64_t)limit.rlim_cur;
 }
 
-/** The limit of a control group itself; UINT64_MAX: none. */
+/** A number of a control group; UINT64_MAX: it has none, or there is no such group. */
 static uint64_t
-limit_of_group(const struct msi_proc_group *group)
+number_of_group(const char *directory, const char *file)
 {
-    const char *root = group->unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
-    const char *file = group->unified ? "memory.max" : "memory.limit_in_bytes";
     char path[PATH_MAX];
-    uint64_t limit;
+    uint64_t number;
     char *text;
 
-    if (snprintf(path, sizeof path, "%s%.*s/%s", root, (int)group->length, group->path, file) >=
-            (int)sizeof path ||
+    if (snprintf(path, sizeof path, "%s/%s", directory, file) >= (int)sizeof path ||
         read_text(path, SIZE_MAX, &text) < 0)
         return UINT64_MAX;
-    limit = msi_proc_group_limit(text);
+    number = msi_proc_group_limit(text);
     free(text);
-    return limit;
+    return number;
 }
 
-/** The smallest limit that this process's control groups and all those above them put
- *  on its memory; UINT64_MAX: none. */
+/** What the kernel can take back from a control group without killing. */
 static uint64_t
-control_group_limit(void)
+cache_of_group(const char *directory, bool unified)
 {
+    char path[PATH_MAX];
+    uint64_t cache;
+    char *text;
+
+    if (snprintf(path, sizeof path, "%s/memory.stat", directory) >= (int)sizeof path ||
+        read_text(path, SIZE_MAX, &text) < 0)
+        return 0;
+    cache = msi_proc_group_cache(text, unified);
+    free(text);
+    return cache;
+}
+
+/** Swap space of the machine that is left. */
+static uint64_t
+free_swap(void)
+{
+    uint64_t bytes;
+    char *text;
+
+    if (read_text("/proc/meminfo", SIZE_MAX, &text) < 0)
+        return 0;
+    bytes = msi_proc_free_swap(text);
+    free(text);
+    return bytes;
+}
+
+/** What the limit of a control group itself leaves; UINT64_MAX: it has none. */
+static uint64_t
+room_in_group(const char *directory, bool unified)
+{
+    static const char *const files[2][4] = {
+        {"memory.limit_in_bytes", "memory.usage_in_bytes", "memory.memsw.limit_in_bytes",
+         "memory.memsw.usage_in_bytes"},
+        {"memory.max", "memory.current", "memory.swap.max", "memory.swap.current"},
+    };
+    struct msi_proc_memory memory = {
+        .unified = unified,
+        .limit = number_of_group(directory, files[unified][0]),
+        .swap_limit = number_of_group(directory, files[unified][2]),
+    };
+
+    if (memory.limit == UINT64_MAX)
+        return UINT64_MAX;
+    /* The cache first: what becomes cache in between counts as used. */
+    memory.cache = cache_of_group(directory, unified);
+    memory.usage = number_of_group(directory, files[unified][1]);
+    memory.swap_usage = number_of_group(directory, files[unified][3]);
+    if (memory.usage == UINT64_MAX)
+        memory.usage = 0;
+    if (memory.swap_usage == UINT64_MAX)
+        memory.swap_usage = 0;
+    return msi_proc_group_room(&memory, free_swap());
+}
+
+/** The least that this process's control groups, and all those above them, leave it of
+ *  memory; UINT64_MAX: they set no limit that can be seen. */
+static uint64_t
+room_in_control_groups(void)
+{
+    char directory[PATH_MAX];
     uint64_t smallest = UINT64_MAX;
     struct msi_proc_group group;
     const char *rest;
+    char *mounts;
     char *text;
 
     if (read_text("/proc/self/cgroup", SIZE_MAX, &text) < 0)
         return UINT64_MAX;
+    (void)read_text("/proc/self/mountinfo", SIZE_MAX, &mounts);
     rest = text;
-    while ((rest = msi_proc_next_group(rest, &group)) != NULL)
+    while (mounts != NULL && (rest = msi_proc_next_group(rest, &group)) != NULL)
         do {
-            uint64_t limit = limit_of_group(&group);
+            uint64_t room = UINT64_MAX;
 
-            if (limit < smallest)
-                smallest = limit;
+            if (msi_proc_group_directory(mounts, &group, directory, sizeof directory))
+                room = room_in_group(directory, group.unified);
+            if (room < smallest)
+                smallest = room;
         } while (msi_proc_group_above(&group));
+    free(mounts);
     free(text);
     return smallest;
 }
@@ -1138,7 +1199,8 @@ linux_memory_suffices(uint64_t bytes)
     /* No control group is that small, and asking takes longer than the rest. */
     if (bytes < 1024 * 1024)
         return true;
-    if (bytes > control_group_limit())
+    /* The kernel counts what it needs itself to keep so many pages. */
+    if (bytes + bytes / 64 > room_in_control_groups())
         return false;
     if (sysinfo(&machine) < 0)
         return true;
