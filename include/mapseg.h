@@ -551,6 +551,16 @@ typedef enum mapseg_flag {
     /** attach with "memfd:N": on success the descriptor N is the handle's, as after
      *  mapseg_attach_fd, so that a child program keeps no copy of what it was given. */
     MAPSEG_TAKE_DESCRIPTOR = 1 << 16,
+    /** create, attach: core dumps of this process, and of its children, may have the data.
+     *  Without it they have none of it, so that an owner that crashes is soon replaced.
+     *  Of a segment with a name the kernel leaves the data out even so, unless bit 3 of
+     *  /proc/PID/coredump_filter is set. */
+    MAPSEG_DUMP = 1 << 20,
+    /** create, attach: bring all of the segment's memory in, and keep it from being swapped
+     *  out while this handle is attached. OUT_OF_RESOURCES: it is more than the limit on
+     *  locked memory (RLIMIT_MEMLOCK) allows, or than there is. MAPSEG_LAZY has no effect
+     *  beside it. What children made by fork() have is not kept by them. */
+    MAPSEG_LOCKED = 1 << 21,
     MAPSEG_FLAG_RESERVED = 0x7fffffff
 } mapseg_flag;
 

@@ -231,6 +231,22 @@ examine_seals(const struct request *request, struct msi_attachment *attachment,
     return result;
 }
 
+/** A file that is refused since it has two names may be about to lose the one that its creator
+ *  made it by. */
+static mapseg_result
+wait_for_name(struct request *request, const struct stat *status, mapseg_result refusal,
+              struct msi_failure *failure)
+{
+    if (status->st_nlink != 2 ||
+        !msi_name_has_private_twin(&request->name, status->st_dev, status->st_ino))
+        return refusal;
+    request->again = true;
+    return msi_failed(failure, MAPSEG_TIMED_OUT, 0,
+                      "its creator is giving it its name, and does not finish; find out whether "
+                      "that process is stopped, or died: then clear the segment away "
+                      "(mapseg_reclaim)");
+}
+
 /** Judges the open file, and reads its geometry. */
 static mapseg_result
 examine(struct request *request, struct msi_attachment *attachment, bool *can_lock,
@@ -252,6 +268,8 @@ examine(struct request *request, struct msi_attachment *attachment, bool *can_lo
     attachment->file.device = status.st_dev;
     attachment->file.inode = status.st_ino;
     result = msi_trust_file(&status, attachment->file.fd, named, request->options.flags, failure);
+    if (result != MAPSEG_OK && named)
+        result = wait_for_name(request, &status, result, failure);
     if (result == MAPSEG_OK)
         result = msi_place_check(attachment->type, attachment->file.fd, failure);
     if (result == MAPSEG_OK)
@@ -339,6 +357,8 @@ attach_once(struct request *request, struct msi_failure *failure)
                             "or only read it (MAPSEG_READ_ONLY)");
     if (result == MAPSEG_OK)
         result = msi_attachment_map(&attachment, request->access, can_lock, no_fork, failure);
+    if (result == MAPSEG_OK && request->options.flags & MAPSEG_LOCKED)
+        result = msi_attachment_lock_memory(&attachment, failure);
     if (result == MAPSEG_OK)
         result = appear(request, &attachment, failure);
     attachment.file.directory = -1;

@@ -281,7 +281,10 @@ version_seen = tests/version/seen.c tests/version/seen.h
 
 # Where programs run: limits, control groups, file systems, sandboxes, old kernels
 suites += \
-	tests/worlds/check_control_groups
+	tests/worlds/check_control_groups \
+	tests/worlds/check_dumps \
+	tests/worlds/check_fallbacks \
+	tests/worlds/check_locked_memory
 
 # The whole project. Programs of every language that mapseg.h is for; what is built,
 # installed and documented. doc/local.mk adds to these.

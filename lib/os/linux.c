@@ -13,11 +13,14 @@
 #include <stdatomic.h>
 #include <poll.h>
 #include <pthread.h>
+#include <linux/fs.h>
 #include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -196,6 +199,12 @@ linux_rename_new(int directory, const char *from, const char *to)
 }
 
 static int
+linux_link_name(int directory, const char *from, const char *to)
+{
+    return result_of(linkat(directory, from, directory, to, 0));
+}
+
+static int
 linux_unlink(int directory, const char *name)
 {
     return result_of(unlinkat(directory, name, 0));
@@ -355,15 +364,46 @@ linux_resize(int fd, int64_t bytes)
     return result_of(result);
 }
 
-/** Reserves by the file system itself, or by writing to each block in turn. */
+static int
+linux_write_in_place(int fd)
+{
+    int flags;
+
+    if (ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0)
+        return -errno;
+    flags |= FS_NOCOW_FL;
+    return result_of(ioctl(fd, FS_IOC_SETFLAGS, &flags));
+}
+
+/** Reserves by writing the zeros that are there. */
+static int
+write_zeros(int fd, int64_t offset, int64_t bytes)
+{
+    static const char zeros[64 * 1024];
+
+    while (bytes > 0) {
+        size_t now = bytes < (int64_t)sizeof zeros ? (size_t)bytes : sizeof zeros;
+        ssize_t put = pwrite(fd, zeros, now, offset);
+
+        if (put <= 0)
+            return put < 0 ? errno : ENOSPC;
+        offset += put;
+        bytes -= put;
+    }
+    return 0;
+}
+
+/** Reserves by the file system itself; or where that cannot, or a sandbox does not let it, by
+ *  writing. */
 static int
 reserve_step(int fd, int64_t offset, int64_t bytes)
 {
     int state = hold_off_cancellation();
     int error = fallocate(fd, 0, offset, bytes) == 0 ? 0 : errno;
 
-    if (error == EOPNOTSUPP)
-        error = posix_fallocate(fd, offset, bytes);
+    if (error == EOPNOTSUPP || error == ENOSYS || error == EPERM || error == EACCES ||
+        error == EINVAL)
+        error = write_zeros(fd, offset, bytes);
     restore_cancellation(state);
     return error;
 }
@@ -470,16 +510,53 @@ linux_socket_await(int socket_fd)
     return got < 0 ? -errno : 0;
 }
 
+static int64_t
+clock_ns(clockid_t clock)
+{
+    struct timespec now;
+
+    if (clock_gettime(clock, &now) < 0)
+        return 0;
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* By how much the clock lags behind the sleeps that have passed. A clock that stands still, as
+ * a debugger or a program's tests may make it, or is refused, would make each deadline endless,
+ * and a dead owner immortal: so sleeping moves it on. */
+static _Atomic int64_t clock_lag;
+
+static int64_t
+linux_monotonic_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC) + atomic_load_explicit(&clock_lag, memory_order_relaxed);
+}
+
+/** A sleep that began then has come to its end: it is at least that much later. */
+static void
+note_passed(int64_t begin, int64_t ns)
+{
+    int64_t lag = atomic_load_explicit(&clock_lag, memory_order_relaxed);
+    int64_t needed = begin + ns - clock_ns(CLOCK_MONOTONIC);
+
+    while (lag < needed &&
+           !atomic_compare_exchange_weak_explicit(&clock_lag, &lag, needed, memory_order_relaxed,
+                                                  memory_order_relaxed))
+        ;
+}
+
 static int
 linux_socket_ready(int socket_fd, bool to_send, int64_t ns)
 {
     struct pollfd wait = {.fd = socket_fd, .events = to_send ? POLLOUT : POLLIN};
     struct timespec time = {.tv_sec = (time_t)(ns / 1000000000),
                             .tv_nsec = (long)(ns % 1000000000)};
+    int64_t begin = linux_monotonic_ns();
     int state = hold_off_cancellation();
     int ready = ppoll(&wait, 1, &time, NULL);
 
     restore_cancellation(state);
+    if (ready == 0)
+        note_passed(begin, ns);
     /* An interrupted wait is one that is over: the caller has the clock. */
     if (ready < 0)
         return errno == EINTR ? 0 : -errno;
@@ -756,6 +833,23 @@ linux_show_to_children(void *address, size_t bytes)
     return result_of(madvise(address, bytes, MADV_DOFORK));
 }
 
+static int
+linux_leave_out_of_dumps(void *address, size_t bytes)
+{
+    return result_of(madvise(address, bytes, MADV_DONTDUMP));
+}
+
+static int
+linux_lock_memory(void *address, size_t bytes)
+{
+    int result;
+
+    do
+        result = mlock(address, bytes);
+    while (result < 0 && errno == EINTR);
+    return result_of(result);
+}
+
 static int64_t
 linux_copy_to_mapping(void *to, const void *from, size_t bytes)
 {
@@ -812,6 +906,7 @@ linux_populate_huge(int fd, size_t bytes)
     if (address == MAP_FAILED)
         return -errno;
     (void)madvise(address, bytes, MADV_DONTFORK);
+    (void)madvise(address, bytes, MADV_DONTDUMP);
     /* First the advice, then the memory: what is there stays small. */
     (void)madvise(address, bytes, MADV_HUGEPAGE);
     do
@@ -820,6 +915,17 @@ linux_populate_huge(int fd, size_t bytes)
     (void)munmap(address, bytes);
     /* Before Linux 5.14 there is no such advice; the reserve does it then. */
     return error == EFAULT ? -ENOSPC : error == EINVAL ? 0 : -error;
+}
+
+static int
+linux_populate(void *address, size_t bytes)
+{
+    int error;
+
+    do
+        error = madvise(address, bytes, MADV_POPULATE_WRITE) < 0 ? errno : 0;
+    while (error == EINTR || error == EAGAIN);
+    return error == EFAULT ? -ENOSPC : -error;
 }
 
 static uint64_t
@@ -871,9 +977,11 @@ linux_sleep_on(const uint32_t *word, uint32_t value, int64_t ns)
 {
     /* What SYS_futex takes, also where time_t is wider than that. */
     const long timeout[2] = {(long)(ns / 1000000000), (long)(ns % 1000000000)};
+    int64_t begin = linux_monotonic_ns();
 
     /* Not FUTEX_PRIVATE: that would never match across processes. */
-    (void)syscall(SYS_futex, word, FUTEX_WAIT, value, timeout, NULL, 0);
+    if (syscall(SYS_futex, word, FUTEX_WAIT, value, timeout, NULL, 0) < 0 && errno == ETIMEDOUT)
+        note_passed(begin, ns);
 }
 
 static bool
@@ -894,9 +1002,11 @@ linux_nap(int64_t ns)
     struct timespec time = {.tv_sec = (time_t)(ns / 1000000000),
                             .tv_nsec = (long)(ns % 1000000000)};
 
+    int64_t begin = linux_monotonic_ns();
     int state = hold_off_cancellation();
 
-    (void)nanosleep(&time, NULL);
+    if (nanosleep(&time, NULL) == 0)
+        note_passed(begin, ns);
     restore_cancellation(state);
 }
 
@@ -972,38 +1082,70 @@ linux_signal_raise(int number)
 }
 
 static int64_t
-clock_ns(clockid_t clock)
-{
-    struct timespec now;
-
-    if (clock_gettime(clock, &now) < 0)
-        return 0;
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-static int64_t
-linux_monotonic_ns(void)
-{
-    return clock_ns(CLOCK_MONOTONIC);
-}
-
-static int64_t
 linux_real_ns(void)
 {
     return clock_ns(CLOCK_REALTIME);
 }
 
-static int
-linux_random(void *to, size_t bytes)
+/** The kernel's random numbers, by the call for them or by the device. */
+static bool
+random_of_kernel(void *to, size_t bytes)
 {
     int state = hold_off_cancellation();
     ssize_t got;
+    int fd = -1;
 
     do
         got = getrandom(to, bytes, 0);
     while (got < 0 && errno == EINTR);
+    if (got < 0)
+        fd = open_at(-1, "/dev/urandom", O_RDONLY | OPEN_FLAGS, 0);
+    if (fd >= 0) {
+        got = read(fd, to, bytes);
+        close(fd);
+    }
     restore_cancellation(state);
-    return got < 0 ? -errno : (size_t)got == bytes ? 0 : -EIO;
+    return got >= 0 && (size_t)got == bytes;
+}
+
+/** The next number of a series that has no second like it. */
+static uint64_t
+mix(uint64_t *state)
+{
+    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
+
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+static int
+linux_random(void *to, size_t bytes)
+{
+    static _Atomic uint64_t calls;
+    /* What the kernel gave this program when it started. */
+    const void *given = (const void *)getauxval(AT_RANDOM);
+    uint64_t state[2] = {0, 0};
+    unsigned char *next = to;
+
+    if (random_of_kernel(to, bytes))
+        return 0;
+    /* They need be no secret, but no other segment's: the start, the process, the moment and
+     * the count tell them apart. */
+    if (given != NULL)
+        memcpy(state, given, 2 * sizeof *state);
+    state[0] ^= (uint64_t)clock_ns(CLOCK_REALTIME) ^ (uint64_t)getpid() << 40;
+    state[1] ^= (uint64_t)clock_ns(CLOCK_MONOTONIC) ^
+                atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed) << 40;
+    while (bytes > 0) {
+        uint64_t number = mix(&state[0]) ^ mix(&state[1]);
+        size_t now = bytes < sizeof number ? bytes : sizeof number;
+
+        memcpy(next, &number, now);
+        next += now;
+        bytes -= now;
+    }
+    return 0;
 }
 
 static uint32_t
