@@ -284,6 +284,7 @@ suites += \
 	tests/worlds/check_control_groups \
 	tests/worlds/check_dumps \
 	tests/worlds/check_fallbacks \
+	tests/worlds/check_full_disk \
 	tests/worlds/check_locked_memory
 
 # The whole project. Programs of every language that mapseg.h is for; what is built,
