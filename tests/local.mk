@@ -281,11 +281,21 @@ version_seen = tests/version/seen.c tests/version/seen.h
 
 # Where programs run: limits, control groups, file systems, sandboxes, old kernels
 suites += \
+	tests/worlds/check_clock \
 	tests/worlds/check_control_groups \
 	tests/worlds/check_dumps \
+	tests/worlds/check_errors \
 	tests/worlds/check_fallbacks \
 	tests/worlds/check_full_disk \
-	tests/worlds/check_locked_memory
+	tests/worlds/check_locked_memory \
+	tests/worlds/check_two_names
+tests_worlds_check_clock_LDADD = $(internals_libraries)
+tests_worlds_check_errors_LDADD = $(internals_libraries)
+tests_worlds_check_errors_SOURCES = \
+	tests/stress/os_faults.c \
+	tests/stress/os_faults.h \
+	tests/worlds/check_errors.c
+tests_worlds_check_two_names_LDADD = $(internals_libraries)
 
 # The whole project. Programs of every language that mapseg.h is for; what is built,
 # installed and documented. doc/local.mk adds to these.

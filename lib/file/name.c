@@ -142,7 +142,7 @@ msi_name_take_over(const struct msi_name *name, const char *from, bool *linked)
             (void)msi_os.unlink(name->directory, name->last);
         return error;
     }
-    if (error == -EEXIST || !may_be_unknown(error))
+    if (!may_be_unknown(error) && error != -EMLINK)
         return error;
     return refusal == -EPERM || refusal == -EACCES ? refusal : -EOPNOTSUPP;
 }

@@ -95,15 +95,36 @@ find_own(const char *label, char path[PATH_MAX])
     return begin != NULL;
 }
 
+/** A group goes when the kernel has let go of the last process in it. */
+static void
+remove_group(const char *directory)
+{
+    int64_t deadline = hang_deadline();
+
+    while (*directory != '\0' && rmdir(directory) != 0 && errno == EBUSY && now_ns() < deadline)
+        nap(MILLISECOND);
+}
+
+static void
+remove_groups(void)
+{
+    remove_group(inner);
+    remove_group(outer);
+}
+
 /** Makes both groups below one that has none of the memory controller's in the way. */
 static bool
 make_groups(const char *above)
 {
     int length = snprintf(outer, sizeof outer, "%s/%s", above, run_mark());
 
-    if (length >= (int)sizeof outer || mkdir(outer, 0755) != 0)
+    if (length >= (int)sizeof outer)
         return false;
     snprintf(inner, sizeof inner, "%s/inner", outer);
+    /* Of a test that failed. */
+    remove_groups();
+    if (mkdir(outer, 0755) != 0)
+        return false;
     if (unified)
         (void)write_file(outer, "cgroup.subtree_control", "+memory");
     return mkdir(inner, 0755) == 0;
@@ -158,23 +179,6 @@ set_limits(void)
     else
         (void)write_file(outer, "memory.memsw.limit_in_bytes", text);
     return true;
-}
-
-/** A group goes when the kernel has let go of the last process in it. */
-static void
-remove_group(const char *directory)
-{
-    int64_t deadline = hang_deadline();
-
-    while (*directory != '\0' && rmdir(directory) != 0 && errno == EBUSY && now_ns() < deadline)
-        nap(MILLISECOND);
-}
-
-static void
-remove_groups(void)
-{
-    remove_group(inner);
-    remove_group(outer);
 }
 
 static void
@@ -346,6 +350,7 @@ main(void)
 {
     Suite *suite = new_suite("control groups");
     TCase *group = new_case(suite, "memory");
+    int status;
 
     tcase_add_checked_fixture(group, make_limited_groups, remove_groups);
     /* These take more memory themselves than the limit leaves. */
@@ -357,5 +362,7 @@ main(void)
         tcase_add_loop_test(group, what_fits_is_had, 0, 2);
         tcase_add_loop_test(group, cache_does_not_count, 0, 2);
     }
-    return run_suite(suite);
+    status = run_suite(suite);
+    remove_groups();
+    return status;
 }
