@@ -18,6 +18,7 @@ manual_pages = \
 	doc/mapseg-format.5 \
 	doc/mapseg-fork.7 \
 	doc/mapseg-lock.7 \
+	doc/mapseg-probes.7 \
 	doc/mapseg-recipes.7 \
 	doc/mapseg-security.7 \
 	doc/mapseg.7

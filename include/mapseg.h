@@ -551,6 +551,13 @@ typedef enum mapseg_flag {
     /** attach with "memfd:N": on success the descriptor N is the handle's, as after
      *  mapseg_attach_fd, so that a child program keeps no copy of what it was given. */
     MAPSEG_TAKE_DESCRIPTOR = 1 << 16,
+    /** create: each change wakes, by a system call, since those who wait for one may be unable
+     *  to write that they do. Without this flag and the next it is so for memory files, and
+     *  where the mode lets a user read and not write. */
+    MAPSEG_SILENT_WAITERS = 1 << 17,
+    /** create: a change that no process waits for takes no system call. Those who wait for one
+     *  and cannot write the header look each millisecond. Both flags are INVALID_ARGUMENT. */
+    MAPSEG_NO_SILENT_WAITERS = 1 << 18,
     /** create, attach: core dumps of this process, and of its children, may have the data.
      *  Without it they have none of it, so that an owner that crashes is soon replaced.
      *  Of a segment with a name the kernel leaves the data out even so, unless bit 3 of
@@ -604,11 +611,15 @@ typedef struct mapseg_options {
     mapseg_initializer initialize;
     /** What `initialize` is given. */
     void *initialize_argument;
+    /** create: what the segment is called, for people: UTF-8, of at most 47 bytes. NULL: the
+     *  plain key, or as much of it as fits; "": nothing. It decides nothing, and need not be
+     *  unique. */
+    const char *label;
 } mapseg_options;
 
 /* clang-format off */
 #define MAPSEG_OPTIONS_INIT \
-    { sizeof(mapseg_options), 0, 0, 0, MAPSEG_TIMEOUT_DEFAULT, { 0 }, 0, NULL, NULL }
+    { sizeof(mapseg_options), 0, 0, 0, MAPSEG_TIMEOUT_DEFAULT, { 0 }, 0, NULL, NULL, NULL }
 /* clang-format on */
 
 /** mapseg_create_or_attach with options (NULL: the defaults), for both. `initialize` is
@@ -620,8 +631,8 @@ MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
     mapseg_create_or_attach_with(mapseg *seg, size_t size, mapseg_access access,
                                  const mapseg_options *options, bool *created);
 
-/** mapseg_create with options (NULL: the defaults). INVALID_ARGUMENT: their size
- *  or mode is bad. NOT_SUPPORTED: they ask for what this library does not
+/** mapseg_create with options (NULL: the defaults). INVALID_ARGUMENT: their
+ *  size, mode or label is bad. NOT_SUPPORTED: they ask for what this library does not
  *  know. Any result of options.initialize. */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
     mapseg_create_with(mapseg *seg, size_t size, mapseg_access access,
@@ -941,6 +952,16 @@ typedef struct mapseg_info {
     /** Counting ended early, since there are very many: `attached` is a lower
      *  bound. */
     bool attached_is_minimum;
+    /** What the creator calls the segment, see mapseg_options; "": nothing. It may be printed
+     *  as it is: control characters and the like, and bytes that are no UTF-8, are written as
+     *  digits (\x1B). Believe it no more than a file's name: a process that can write the
+     *  segment can change it. */
+    const char *label;
+    /* What has been seen of waiting for the lock. Hints, as lock_pid is: processes that are
+     * killed, or that do not have this library, leave gaps. */
+    uint64_t contended;       /**< how often an owner had had to wait */
+    uint64_t slept;           /**< of these, how often it had slept */
+    uint64_t longest_wait_ns; /**< the longest wait of one that slept */
 } mapseg_info;
 
 /** Describes the segment that the handle is attached to, or, if it is not, the one

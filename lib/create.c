@@ -18,6 +18,8 @@
 #include "handle/options.h"
 #include "handle/report.h"
 #include "os/os.h"
+#include "os/printable.h"
+#include "os/probe.h"
 #include "remove.h"
 
 #include <errno.h>
@@ -35,6 +37,12 @@
 
 /** Below this no file gets a huge page. */
 #define HUGE_PAGE_BYTES (2 * 1024 * 1024)
+
+/** The name of a memory file, for people who read a list of mappings: this, and where there is
+ *  a label "-" and that. */
+#define MEMORY_NAME "mapseg"
+/** Each byte of a label may come to be four. */
+#define MEMORY_NAME_BYTES (sizeof MEMORY_NAME "-" + 4 * MAPSEG_LABEL_BYTES)
 
 /** How often a name that comes and goes is tried for. */
 #define NAME_TRIES 16
@@ -170,6 +178,27 @@ open_private(struct request *request, mode_t mode)
     return msi_os.open_new(request->name.directory, private_name(request), mode);
 }
 
+/** What the segment is called, for people; NULL: nothing. */
+static const char *
+label_of(const struct request *request)
+{
+    return request->options.label != NULL ? request->options.label : request->seg->plain_key;
+}
+
+/** Opens a new memory file, whose name is for people too. */
+static int
+open_memory(const struct request *request)
+{
+    const char *label = label_of(request);
+    char name[MEMORY_NAME_BYTES] = MEMORY_NAME "-";
+
+    if (label == NULL || *label == '\0')
+        return msi_os.memory_file(MEMORY_NAME);
+    (void)msi_printable(name + strlen(name), sizeof name - strlen(name), &label,
+                        MSI_PRINTABLE_TEXT);
+    return msi_os.memory_file(name);
+}
+
 /** Opens a new file that no other process can open by the key; `named`: not without any
  *  name either. */
 static int
@@ -178,7 +207,7 @@ open_file(struct request *request, bool named)
     int fd = -EOPNOTSUPP;
 
     if (!is_named(request))
-        return msi_os.memory_file("mapseg");
+        return open_memory(request);
     if (!named)
         fd = msi_os.open_unnamed(request->name.directory, 0600);
     /* Old kernels and some file systems, each in its own way; and rules about names, which
@@ -195,12 +224,25 @@ is_single(const struct request *request)
     return (request->options.flags & MAPSEG_SINGLE_WRITER) != 0;
 }
 
+/** Whether some may read the file and not write it, so that they can wait for changes, and not
+ *  announce that they do. */
+static bool
+has_silent_waiters(const struct request *request)
+{
+    uint32_t mode = request->options.mode;
+
+    if (request->options.flags & (MAPSEG_SILENT_WAITERS | MAPSEG_NO_SILENT_WAITERS))
+        return (request->options.flags & MAPSEG_SILENT_WAITERS) != 0;
+    return !is_named(request) || (mode & 0040 && !(mode & 0020)) || (mode & 0004 && !(mode & 0002));
+}
+
 /** What the options say, for the header. */
 static uint64_t
 header_flags(const struct request *request)
 {
     return (request->options.flags & MAPSEG_PERSISTENT ? MAPSEG_HEADER_PERSISTENT : 0) |
-           (request->options.flags & MAPSEG_FAIR ? MAPSEG_HEADER_FAIR : 0);
+           (request->options.flags & MAPSEG_FAIR ? MAPSEG_HEADER_FAIR : 0) |
+           (has_silent_waiters(request) ? MAPSEG_HEADER_SILENT_WAITERS : 0);
 }
 
 /** Sizes the file. */
@@ -269,8 +311,8 @@ fill_file(struct request *request, int fd, struct msi_failure *failure)
     int64_t put;
     int error;
 
-    error =
-        msi_header_make(&header, request->size, header_flags(request), request->options.user_tag);
+    error = msi_header_make(&header, request->size, header_flags(request),
+                            request->options.user_tag, label_of(request));
     if (error < 0)
         return msi_system_failed(failure, -error, "the system gives no random bytes");
     memcpy(attachment->id, header.id, sizeof header.id);
@@ -620,9 +662,9 @@ finish(struct request *request, bool *needs_name, struct msi_failure *failure)
 static void
 take_over(struct request *request)
 {
+    request->attachment.flags = header_flags(request);
     request->attachment.file.path = request->name.path;
     request->name.path = NULL;
-    request->attachment.flags = header_flags(request);
     msi_in_flight_remove(&request->file_flight);
     msi_handle_take(request->seg, &request->attachment, request->access,
                     (request->options.flags & MAPSEG_NO_FORK) != 0);
@@ -768,6 +810,8 @@ create_as(mapseg *seg, size_t size, mapseg_access access, const mapseg_options *
     if (result == MAPSEG_OK)
         result = open_and_create(&request, &failure);
     *refused = request.refused;
+    if (result == MAPSEG_OK)
+        MSI_PROBE(create, seg->attachment.file.inode, mapseg_native_key(seg), size);
     return result == MAPSEG_OK ? msi_succeed(seg) : msi_report(seg, "create", &failure);
 }
 

@@ -67,6 +67,7 @@ mapseg_sources = \
 	lib/os/operations.h \
 	lib/os/os.h \
 	lib/os/printable.h \
+	lib/os/probe.h \
 	lib/os/proc.h \
 	lib/os/signals.h \
 	lib/os/tsan.h

@@ -1,7 +1,8 @@
 /*
  * read.c - reading a version of the data, and waiting for the next.
  *
- * Readers write nothing: they look at the version, copy, and look again.
+ * Readers write nothing, unless they have to sleep: they look at the version, copy, and look
+ * again.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -119,7 +120,7 @@ read_slowly(const struct msi_view *view, const struct range *range, int64_t time
         if (result != MAPSEG_OK)
             return result;
         if (msi_version_is_odd(*version))
-            msi_patience_sleep(view->seg, &patience, now, *version);
+            msi_patience_sleep(view, &patience, now, *version);
     }
 }
 
@@ -205,7 +206,7 @@ wait_for_version(const struct msi_view *view, uint64_t seen, int64_t timeout_ns,
         result = msi_patience_judge(view, &patience, now, *version);
         if (result != MAPSEG_OK)
             return result;
-        msi_patience_sleep(view->seg, &patience, now, *version);
+        msi_patience_sleep(view, &patience, now, *version);
         result = msi_view_fetch_stable(view, version);
         if (result != MAPSEG_OK || (!msi_version_is_odd(*version) && *version != seen))
             return result;

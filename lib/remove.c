@@ -22,6 +22,7 @@
 #include "handle/options.h"
 #include "handle/report.h"
 #include "os/os.h"
+#include "os/probe.h"
 #include "sync/presence.h"
 
 #include <errno.h>
@@ -152,6 +153,8 @@ msi_name_remove(const struct msi_name *name, struct msi_removal *removal,
         result = judge_victim(fd, &status, name, removal, failure);
         if (result == MAPSEG_OK)
             result = unlink_held(name, &status, &removal->again, failure);
+        if (result == MAPSEG_OK && !removal->force)
+            MSI_PROBE(reclaim, file.inode, name->path, status.st_size);
         msi_presence_unlock(&hold);
     } else if (error == -EINVAL || error == -ENOSYS || error == -ENOLCK) {
         result = msi_presence_failed(-error, failure);

@@ -15,6 +15,7 @@
 #include "handle/report.h"
 #include "mapseg-spawn.h"
 #include "os/os.h"
+#include "os/probe.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -234,6 +235,7 @@ mapseg_detach(mapseg *seg)
                    "this handle is not attached; detach once, after attaching");
         return msi_refuse(seg, "detach from", &failure);
     }
+    MSI_PROBE(detach, attachment->file.inode, attachment->presence.slot, attachment->data_size);
     msi_notify_stop(seg);
     (void)msi_forklist_lock();
     msi_forklist_remove(seg);

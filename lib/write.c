@@ -57,25 +57,55 @@ copy_in(const struct msi_view *view, size_t offset, const char *from, size_t byt
     return MAPSEG_OK;
 }
 
-/** Writes a range under the lock, which this thread holds. */
+/** Writes a range as one change under the lock, which this thread holds. Unless the file has
+ *  become shorter, `*announced` is for msi_lock_wake_watchers. */
 static mapseg_result
-write_held(const struct msi_view *view, size_t offset, const void *from, size_t bytes)
+write_change(const struct msi_view *view, size_t offset, const void *from, size_t bytes,
+             bool *announced)
 {
     struct msi_lock *lock = &view->seg->lock;
-    bool within = msi_lock_in_change(lock);
     mapseg_result result;
     size_t done;
 
-    if (!within)
-        msi_lock_begin_change(lock);
+    msi_lock_begin_change(lock);
     result = copy_in(view, offset, from, bytes, &done);
-    if (within || result == MAPSEG_FILE_SHRUNK)
+    if (result == MAPSEG_FILE_SHRUNK)
         return result;
     /* Where only some of it could be written, it is as if the writer had died. */
     if (result != MAPSEG_OK && done != 0)
         msi_lock_mark(lock);
-    msi_lock_publish(lock);
+    *announced = msi_lock_end_change(lock);
     return result;
+}
+
+/** Writes under the lock that this thread has taken, and keeps. */
+static mapseg_result
+write_held(const struct msi_view *view, size_t offset, const void *from, size_t bytes)
+{
+    struct msi_lock *lock = &view->seg->lock;
+    bool announced;
+    mapseg_result result;
+    size_t done;
+
+    if (msi_lock_in_change(lock))
+        return copy_in(view, offset, from, bytes, &done);
+    result = write_change(view, offset, from, bytes, &announced);
+    if (result != MAPSEG_FILE_SHRUNK)
+        msi_lock_wake_watchers(lock, announced);
+    return result;
+}
+
+/** Takes the lock, mostly by a swap. */
+static mapseg_result
+take(struct msi_lock *lock)
+{
+    uint32_t free_word = 0;
+
+    if (!msi_lock_may_take_fast(lock) || msi_thread.tid == 0 ||
+        !msi_lock_swap_to_own(lock, &free_word, lock->slot))
+        return msi_lock_take(lock, INT64_MAX);
+    msi_lock_note_owner(lock);
+    return MAPSEG_OK;
 }
 
 /** Takes the lock, writes, and lets go of it. */
@@ -84,20 +114,26 @@ write_range(const struct msi_view *view, size_t offset, const void *from, size_t
 {
     mapseg *seg = view->seg;
     mapseg_result result;
+    bool announced;
 
     if (msi_lock_was_taken_away(&seg->lock))
         return MAPSEG_LOCK_ERROR;
-    result = msi_lock_take(&seg->lock, INT64_MAX);
+    result = take(&seg->lock);
     if (result == MAPSEG_ALREADY_LOCKED)
         return write_held(view, offset, from, bytes);
     if (result == MAPSEG_TIMED_OUT || result == MAPSEG_DESCRIPTOR_CLOSED)
         return result;
-    if (result == MAPSEG_OK)
-        result = write_held(view, offset, from, bytes);
-    if (result == MAPSEG_FILE_SHRUNK)
-        msi_attachment_abandon_word(&seg->attachment, &seg->lock);
-    else
+    if (result == MAPSEG_OWNER_DIED) {
         (void)msi_lock_release(&seg->lock, 0);
+        return result;
+    }
+    result = write_change(view, offset, from, bytes, &announced);
+    if (result == MAPSEG_FILE_SHRUNK) {
+        msi_attachment_abandon_word(&seg->attachment, &seg->lock);
+        return result;
+    }
+    (void)msi_lock_release(&seg->lock, 0);
+    msi_lock_wake_watchers(&seg->lock, announced);
     return result;
 }
 
@@ -153,17 +189,15 @@ mapseg_result
 mapseg_write_end(mapseg *seg)
 {
     struct msi_lock *lock = &seg->lock;
-    const struct mapseg_header *header = lock->header;
-    bool publishes;
+    bool announced = false;
 
     if (!msi_lock_is_current(lock) || !msi_lock_is_held(lock))
         return mapseg_unlock(seg);
-    publishes = !seg->read_only;
-    if (publishes)
-        msi_lock_end_change(lock);
+    if (!seg->read_only)
+        announced = msi_lock_end_change(lock);
     (void)msi_lock_release(lock, 0);
-    if (publishes)
-        msi_version_wake(header);
+    if (!seg->read_only)
+        msi_lock_wake_watchers(lock, announced);
     return MAPSEG_OK;
 }
 

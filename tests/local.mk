@@ -64,18 +64,24 @@ tests_stress_check_steps_SOURCES = \
 suites += \
 	tests/create/check_create \
 	tests/create/check_foreign_file \
+	tests/create/check_format \
 	tests/create/check_header \
 	tests/create/check_initialize \
+	tests/create/check_label \
 	tests/create/check_options \
 	tests/create/check_permission \
 	tests/create/check_race \
 	tests/create/check_resources
 create_refused = tests/create/refused.c tests/create/refused.h
 tests_create_check_foreign_file_SOURCES = tests/create/check_foreign_file.c $(create_refused)
+tests_create_check_format_SOURCES = tests/create/check_format.c $(create_refused)
+tests_create_check_format_LDADD = $(internals_libraries) $(XXHASH_LIBS)
+EXTRA_DIST += tests/create/format1.hex
 tests_create_check_header_SOURCES = tests/create/check_header.c $(create_refused)
 # Segments made by hand need their checksums.
 tests_create_check_header_LDADD = $(LDADD) $(XXHASH_LIBS)
 tests_create_check_initialize_LDADD = $(internals_libraries)
+tests_create_check_label_SOURCES = tests/create/check_label.c $(create_refused)
 tests_create_check_options_SOURCES = tests/create/check_options.c $(create_refused)
 tests_create_check_permission_SOURCES = tests/create/check_permission.c $(create_refused)
 tests_create_check_resources_SOURCES = tests/create/check_resources.c $(create_refused)
@@ -265,18 +271,29 @@ suites += \
 	tests/version/check_shrunk \
 	tests/version/check_versions \
 	tests/version/check_wait \
+	tests/version/check_watchers \
 	tests/version/check_write
 tests_version_check_notify_LDADD = $(internals_libraries)
 tests_version_check_read_LDADD = $(internals_libraries)
 tests_version_check_wait_LDADD = $(internals_libraries)
+tests_version_check_watchers_LDADD = $(internals_libraries)
 tests_version_check_dead_writer_SOURCES = tests/version/check_dead_writer.c $(version_seen)
 tests_version_check_notify_SOURCES = tests/version/check_notify.c $(version_scene)
 tests_version_check_notify_life_SOURCES = tests/version/check_notify_life.c $(version_scene)
 tests_version_check_read_SOURCES = tests/version/check_read.c $(version_seen)
 tests_version_check_shrunk_SOURCES = tests/version/check_shrunk.c $(version_seen)
 tests_version_check_versions_SOURCES = tests/version/check_versions.c $(version_seen)
+tests_version_check_watchers_SOURCES = tests/version/check_watchers.c $(version_seen)
 tests_version_check_write_SOURCES = tests/version/check_write.c $(version_seen)
 version_scene = tests/version/scene.c tests/version/scene.h
+# The order of memory accesses, searched through; see tests/model/weak.h
+suites += tests/model/check_order
+tests_model_check_order_LDADD = $(internals_libraries)
+tests_model_check_order_SOURCES = \
+	tests/model/check_order.c \
+	tests/model/weak.c \
+	tests/model/weak.h \
+	tests/model/weak_macros.h
 version_seen = tests/version/seen.c tests/version/seen.h
 
 # Where programs run: limits, control groups, file systems, sandboxes, old kernels
@@ -310,10 +327,12 @@ tests_project_compile_c11_LDADD = lib/libmapseg.la
 tests_project_compile_cxx_SOURCES = tests/project/compile_cxx.cpp
 tests_project_compile_cxx_LDADD = lib/libmapseg.la
 scripts += \
+	tests/project/bench.sh \
 	tests/project/floors.sh \
 	tests/project/installed.sh \
 	tests/project/messages.sh \
 	tests/project/misuse.sh \
+	tests/project/probes.sh \
 	tests/project/style.sh \
 	tests/project/symbols.sh \
 	tests/project/tsan.sh

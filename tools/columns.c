@@ -23,6 +23,7 @@ static const struct {
     enum kind kind;
 } columns_known[COLUMN_COUNT] = {
     [COLUMN_KEY] = {"KEY", TEXT},
+    [COLUMN_LABEL] = {"LABEL", TEXT},
     [COLUMN_TYPE] = {"TYPE", TEXT},
     [COLUMN_SIZE] = {"SIZE", SIZE},
     [COLUMN_ATTACHED] = {"ATTACHED", NUMBER},
@@ -32,6 +33,10 @@ static const struct {
     [COLUMN_OWNER] = {"OWNER", TEXT},
     [COLUMN_CREATED] = {"CREATED", TEXT},
     [COLUMN_PATH] = {"PATH", TEXT},
+    [COLUMN_CONTENDED] = {"CONTENDED", NUMBER},
+    [COLUMN_SLEPT] = {"SLEPT", NUMBER},
+    [COLUMN_LONGEST_WAIT_NS] = {"LONGEST-WAIT-NS", NUMBER},
+    [COLUMN_RECOVERIES] = {"RECOVERIES", NUMBER},
     [COLUMN_FILE_SYSTEM] = {"FILE-SYSTEM", TEXT},
     [COLUMN_VERDICT] = {"VERDICT", TEXT},
     [COLUMN_REASON] = {"REASON", TEXT},
@@ -41,7 +46,6 @@ static const struct {
     [COLUMN_PERSISTENT] = {"PERSISTENT", TRUTH},
     [COLUMN_FAIR] = {"FAIR", TRUTH},
     [COLUMN_DATA_OFFSET] = {"DATA-OFFSET", NUMBER},
-    [COLUMN_RECOVERIES] = {"RECOVERIES", NUMBER},
     [COLUMN_SEQUENCE] = {"SEQUENCE", NUMBER},
     [COLUMN_INCONSISTENT] = {"INCONSISTENT", TRUTH},
     [COLUMN_SLEEPERS] = {"SLEEPERS", TRUTH},
@@ -91,6 +95,12 @@ number_in(enum column column, const mapseg_info *information)
         return information->user_tag;
     case COLUMN_DATA_OFFSET:
         return information->data_offset;
+    case COLUMN_CONTENDED:
+        return information->contended;
+    case COLUMN_SLEPT:
+        return information->slept;
+    case COLUMN_LONGEST_WAIT_NS:
+        return information->longest_wait_ns;
     case COLUMN_RECOVERIES:
         return information->recoveries;
     case COLUMN_SEQUENCE:
@@ -163,6 +173,8 @@ text_in(enum column column, const mapseg_info *information)
     switch ((int)column) {
     case COLUMN_KEY:
         return strdup(information->native_key);
+    case COLUMN_LABEL:
+        return strdup(information->label);
     case COLUMN_TYPE:
         return strdup(type_in_words(information->type));
     case COLUMN_LOCK:
@@ -200,9 +212,9 @@ static char *
 printable_in(enum column column, const mapseg_info *information, const struct table_style *style)
 {
     char *text = text_in(column, information);
-    /* The library writes all bytes of raw fields that are not ASCII letters and the
-     * like as digits itself; what was written so already would come twice. */
-    if (text == NULL || (style->raw && column != COLUMN_KEY))
+    /* libmapseg has made a label printable. In raw fields libsmartcols writes all bytes that are
+     * not ASCII letters and the like as digits; what was written so already would come twice. */
+    if (text == NULL || column == COLUMN_LABEL || (style->raw && column != COLUMN_KEY))
         return text;
     char *copy =
         printable_copy(text, column == COLUMN_KEY ? MSI_PRINTABLE_KEY : MSI_PRINTABLE_TEXT);

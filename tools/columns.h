@@ -19,9 +19,11 @@ struct table_style {
     bool bytes; /**< sizes as plain numbers */
 };
 
-/** The columns: those of ls in its order, then those that only show has. */
+/** The columns: those of ls in its order, then those that it prints when it is asked for them,
+ *  then those that only show has. */
 enum column {
     COLUMN_KEY,
+    COLUMN_LABEL,
     COLUMN_TYPE,
     COLUMN_SIZE,
     COLUMN_ATTACHED,
@@ -31,6 +33,11 @@ enum column {
     COLUMN_OWNER,
     COLUMN_CREATED,
     COLUMN_PATH,
+    DEFAULT_COLUMNS,
+    COLUMN_CONTENDED = DEFAULT_COLUMNS,
+    COLUMN_SLEPT,
+    COLUMN_LONGEST_WAIT_NS,
+    COLUMN_RECOVERIES,
     LISTED_COLUMNS,
     COLUMN_FILE_SYSTEM = LISTED_COLUMNS,
     COLUMN_VERDICT,
@@ -41,7 +48,6 @@ enum column {
     COLUMN_PERSISTENT,
     COLUMN_FAIR,
     COLUMN_DATA_OFFSET,
-    COLUMN_RECOVERIES,
     COLUMN_SEQUENCE,
     COLUMN_INCONSISTENT,
     COLUMN_SLEEPERS,

@@ -20,6 +20,7 @@ static const char usage[] =
     "Options:\n"
     "      --size SIZE          bytes of data; K, M and G stand for powers of 1024\n"
     "      --mode MODE          permission bits in octal (default: 0600)\n"
+    "      --label LABEL        a name for people (default: KEY, if it is a plain key)\n"
     "      --reclaim            replace a segment of that name that no process uses\n"
     "      --lazy               do not reserve the memory now\n" DIRECTORY_HELP PLAIN_HELP
         COMMON_HELP;
@@ -27,6 +28,7 @@ static const char usage[] =
 static const struct option options[] = {
     {"size", required_argument, NULL, 's'},
     {"mode", required_argument, NULL, 'm'},
+    {"label", required_argument, NULL, 'L'},
     {"reclaim", no_argument, NULL, 'r'},
     {"lazy", no_argument, NULL, 'l'},
     {"allow-shared-directory", no_argument, NULL, OPTION_SHARED_DIRECTORY},
@@ -83,6 +85,9 @@ command_create(int argc, char **argv)
             break;
         case 'm':
             how.mode = parse_mode("--mode", optarg);
+            break;
+        case 'L':
+            how.label = optarg;
             break;
         case 'r':
             how.flags |= MAPSEG_RECLAIM;

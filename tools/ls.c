@@ -27,6 +27,7 @@ static const char usage[] =
     "  -o, --output COLUMNS     print these columns, separated by commas\n" COMMON_HELP "\n"
     "Columns:\n"
     "  KEY       native key\n"
+    "  LABEL     what its creator calls it\n"
     "  TYPE      what the key leads to\n"
     "  SIZE      bytes of data\n"
     "  ATTACHED  how many attachments there are\n"
@@ -35,7 +36,12 @@ static const char usage[] =
     "  MODE      permission bits\n"
     "  OWNER     user who owns it\n"
     "  CREATED   when it was made\n"
-    "  PATH      its file\n";
+    "  PATH      its file\n"
+    "and, if --output names them:\n"
+    "  CONTENDED        how often an owner of the lock had had to wait\n"
+    "  SLEPT            of these, how often it had slept\n"
+    "  LONGEST-WAIT-NS  the longest wait of one that slept, in nanoseconds\n"
+    "  RECOVERIES       how often a dead owner was replaced\n";
 
 static const struct option options[] = {
     {"json", no_argument, NULL, 'J'},         {"raw", no_argument, NULL, 'r'},
@@ -82,10 +88,10 @@ select_columns(struct selection *selection, const char *names)
 }
 
 static void
-select_all(struct selection *selection)
+select_default(struct selection *selection)
 {
-    selection->count = LISTED_COLUMNS;
-    for (enum column i = 0; i < LISTED_COLUMNS; i++)
+    selection->count = DEFAULT_COLUMNS;
+    for (enum column i = 0; i < DEFAULT_COLUMNS; i++)
         selection->columns[i] = i;
 }
 
@@ -108,7 +114,7 @@ command_ls(int argc, char **argv)
 {
     struct table_style style = {false, false, false, false};
     struct selection selection;
-    select_all(&selection);
+    select_default(&selection);
     int option;
     while ((option = next_option(argc, argv, ":Jrnbo:hV", options)) != -1) {
         switch (option) {

@@ -37,11 +37,11 @@ static const struct option options[] = {
 
 /* ----------------------------------------------------------------- text -- */
 
-/* A label and text that may hold anything, on one line. */
+/* A title and text that may hold anything, on one line. */
 static void
-print_line(const char *label, const char *text)
+print_line(const char *title, const char *text)
 {
-    printf("%-13s", label);
+    printf("%-13s", title);
     put_text(text, MSI_PRINTABLE_TEXT);
     putchar('\n');
 }
@@ -52,6 +52,14 @@ print_native_key(const mapseg_info *information)
     printf("%-13s", "Key:");
     put_text(information->native_key, MSI_PRINTABLE_KEY);
     putchar('\n');
+}
+
+/* The library has made it printable. */
+static void
+print_label(const mapseg_info *information)
+{
+    if (*information->label)
+        printf("%-13s%s\n", "Label:", information->label);
 }
 
 static bool
@@ -195,6 +203,18 @@ print_lock(const mapseg_info *information)
 }
 
 static void
+print_waits(const mapseg_info *information)
+{
+    if (information->contended == 0)
+        return;
+    printf("Waits:       %" PRIu64 " for the lock, %" PRIu64 " of them asleep",
+           information->contended, information->slept);
+    if (information->slept > 0)
+        printf("; the longest took %.3f ms", (double)information->longest_wait_ns / 1e6);
+    putchar('\n');
+}
+
+static void
 print_verdict(const mapseg_info *information)
 {
     if (information->verdict == MAPSEG_OK) {
@@ -211,6 +231,7 @@ static void
 print_text(const mapseg_info *information)
 {
     print_native_key(information);
+    print_label(information);
     print_line("Path:", *information->path ? information->path : "none, it has no name");
     print_line("File system:", information->file_system);
     print_line("State:", use_explained(information->use, information->type == MAPSEG_KEY_MEMFD));
@@ -219,6 +240,7 @@ print_text(const mapseg_info *information)
     print_access(information);
     print_attached(information);
     print_lock(information);
+    print_waits(information);
     print_version(information);
     print_line("Safety:", safety_of(information));
     print_verdict(information);

@@ -6,6 +6,7 @@
 #include "header.h"
 
 #include "os/os.h"
+#include "os/printable.h"
 
 #include <errno.h>
 #include <string.h>
@@ -26,7 +27,8 @@ msi_header_data_offset(void)
 }
 
 int
-msi_header_make(struct mapseg_header *header, uint64_t data_size, uint64_t flags, uint64_t user_tag)
+msi_header_make(struct mapseg_header *header, uint64_t data_size, uint64_t flags, uint64_t user_tag,
+                const char *label)
 {
     int error;
 
@@ -43,6 +45,8 @@ msi_header_make(struct mapseg_header *header, uint64_t data_size, uint64_t flags
     header->created = (uint64_t)msi_os.real_ns();
     header->user_tag = user_tag;
     header->checksum = checksum_of(header);
+    if (label != NULL)
+        memcpy(header->label, label, msi_whole_characters(label, MAPSEG_LABEL_BYTES - 1));
     return 0;
 }
 

@@ -15,9 +15,10 @@
 /** Where the data of a new segment begins. */
 uint64_t msi_header_data_offset(void);
 
-/** Makes a new header. 0, or a negative errno where there is no randomness. */
+/** Makes a new header. Of `label` (NULL: none) it gets as many whole characters as there is
+ *  room for. 0, or a negative errno where there is no randomness. */
 int msi_header_make(struct mapseg_header *header, uint64_t data_size, uint64_t flags,
-                    uint64_t user_tag);
+                    uint64_t user_tag, const char *label);
 
 /** Copies the part that never changes out of the file, once, and checks the
  *  copy: geometry is never read from shared memory again. `file_size` as

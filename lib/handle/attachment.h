@@ -73,6 +73,10 @@ void msi_attachment_release_word(struct msi_attachment *attachment, uint32_t bit
 /** The same with MAPSEG_LOCK_DIED; and `lock` forgets that it was held. */
 void msi_attachment_abandon_word(struct msi_attachment *attachment, struct msi_lock *lock);
 
+/** As msi_version_announce, through the file, which may have become too short for it; false:
+ *  a sandbox allows no way. */
+bool msi_attachment_announce(struct msi_attachment *attachment);
+
 /** Heals the lock word if it names a slot that the caller has just claimed. */
 void msi_attachment_heal(struct msi_attachment *attachment, uint32_t slot);
 

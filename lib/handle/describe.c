@@ -13,6 +13,7 @@
 #include "file/place.h"
 #include "file/trust.h"
 #include "os/os.h"
+#include "os/printable.h"
 #include "sync/presence.h"
 
 #include <errno.h>
@@ -26,14 +27,29 @@ struct information {
     char file_system[24];
     char verdict_text[384];
     char safety_text[320];
+    char label[4 * MAPSEG_LABEL_BYTES + 1]; /* each byte may come to be four */
 };
+
+/** Makes the label harmless: no checksum covers it, and each process that can write the header
+ *  can change it. */
+static void
+see_label(struct information *information, const struct mapseg_header *copy)
+{
+    char raw[MAPSEG_LABEL_BYTES + 1] = "";
+    const char *from = raw;
+
+    memcpy(raw, copy->label, sizeof copy->label);
+    (void)msi_printable(information->label, sizeof information->label, &from, MSI_PRINTABLE_TEXT);
+}
 
 /** Reads the file's header, of which any part may be nonsense. */
 static void
-see_header(mapseg_info *seen, int fd, const struct mapseg_header *copy)
+see_header(struct information *information, int fd, const struct mapseg_header *copy)
 {
+    mapseg_info *seen = &information->seen;
     struct mapseg_header header;
 
+    see_label(information, copy);
     seen->data_size = copy->data_size;
     seen->data_offset = copy->data_offset;
     seen->header_flags = copy->flags;
@@ -44,6 +60,9 @@ see_header(mapseg_info *seen, int fd, const struct mapseg_header *copy)
     if (msi_os.read(fd, &header, sizeof header, 0) != (int64_t)sizeof header)
         return;
     seen->recoveries = header.recoveries;
+    seen->contended = header.contended;
+    seen->slept = header.slept;
+    seen->longest_wait_ns = header.longest_wait;
     seen->version = header.version;
     seen->lock_slot = header.lock & MAPSEG_LOCK_OWNER;
     seen->lock_sleepers = (header.lock & MAPSEG_LOCK_SLEEPERS) != 0;
@@ -114,7 +133,7 @@ judge(struct information *information, int fd, const struct stat *status,
         sound = readable == MAPSEG_OK || readable == MAPSEG_NOT_SUPPORTED ||
                 readable == MAPSEG_OUT_OF_RESOURCES;
         if (sound)
-            see_header(seen, fd, &copy);
+            see_header(information, fd, &copy);
         else if (readable != MAPSEG_NOT_A_SEGMENT)
             seen->format = copy.format;
     }
@@ -186,6 +205,7 @@ msi_info_make(const mapseg_ipc_key *key, const char *path, int fd, const struct 
     seen->verdict_text = information->verdict_text;
     seen->safety_text = information->safety_text;
     seen->limitations = "";
+    seen->label = information->label;
     if (seen->native_key == NULL || seen->path == NULL) {
         mapseg_info_free(seen);
         return NULL;

@@ -25,9 +25,6 @@
 #include <signal.h>
 #include <stdlib.h>
 
-/** No longer, in case that a wake goes astray. */
-#define SLICE_NS INT64_C(64000000)
-
 /** Enough for the thread; programs that lock all their memory pay for it. */
 #define STACK_BYTES ((size_t)256 * 1024)
 
@@ -87,11 +84,12 @@ static void *
 watch(void *argument)
 {
     struct msi_notify *change = argument;
+    struct msi_view view = msi_view_without_section(change->seg);
     uint64_t version;
 
     while (!atomic_load(&change->stop) && announce(change, &version))
         if (!atomic_load(&change->stop))
-            msi_view_sleep(change->seg, version, SLICE_NS);
+            msi_view_sleep(&view, version, MSI_VIEW_LAST_SLICE_NS);
     atomic_store(&change->ended, true);
     return NULL;
 }

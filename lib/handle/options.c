@@ -5,7 +5,9 @@
  */
 #include "options.h"
 
+#include "mapseg-format.h"
 #include "os/os.h"
+#include "os/printable.h"
 
 #include <string.h>
 
@@ -16,11 +18,28 @@
      (uint32_t)MAPSEG_ALLOW_OTHER_OWNER | (uint32_t)MAPSEG_ALLOW_SHARED_WRITE |                    \
      (uint32_t)MAPSEG_ALLOW_HARD_LINKS | (uint32_t)MAPSEG_ALLOW_SHARED_DIRECTORY |                 \
      (uint32_t)MAPSEG_KEEP_NAME | (uint32_t)MAPSEG_STALE_ONLY | (uint32_t)MAPSEG_REQUIRE_ID |      \
-     (uint32_t)MAPSEG_TAKE_DESCRIPTOR | (uint32_t)MAPSEG_DUMP | (uint32_t)MAPSEG_LOCKED)
+     (uint32_t)MAPSEG_TAKE_DESCRIPTOR | (uint32_t)MAPSEG_SILENT_WAITERS |                          \
+     (uint32_t)MAPSEG_NO_SILENT_WAITERS | (uint32_t)MAPSEG_DUMP | (uint32_t)MAPSEG_LOCKED)
 
 /** More than any library's options will ever have: such a size is a mistake,
  *  and what it promises is not there to be read. */
 #define LARGEST_OPTIONS 4096
+
+/** What a program says must be right; only a plain key is cut. */
+static mapseg_result
+check_label(const char *label, struct msi_failure *failure)
+{
+    size_t bytes = label == NULL ? 0 : strnlen(label, MAPSEG_LABEL_BYTES);
+
+    if (bytes == MAPSEG_LABEL_BYTES)
+        return msi_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
+                          "the label has more than %d bytes; give a shorter one",
+                          MAPSEG_LABEL_BYTES - 1);
+    if (bytes != 0 && msi_whole_characters(label, bytes) != bytes)
+        return msi_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
+                          "the label is not UTF-8; give it in that encoding");
+    return MAPSEG_OK;
+}
 
 mapseg_result
 msi_options_read(const mapseg_options *given, mapseg_options *options, struct msi_failure *failure)
@@ -45,6 +64,10 @@ msi_options_read(const mapseg_options *given, mapseg_options *options, struct ms
         return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
                           "this version of mapseg does not know the flags %#x; upgrade mapseg",
                           (unsigned)(options->flags & ~KNOWN_FLAGS));
+    if (options->flags & MAPSEG_SILENT_WAITERS && options->flags & MAPSEG_NO_SILENT_WAITERS)
+        return msi_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
+                          "the flags ask for silent waiters and for none; give one of "
+                          "MAPSEG_SILENT_WAITERS and MAPSEG_NO_SILENT_WAITERS");
     if (options->mode & ~0666U)
         return msi_failed(
             failure, MAPSEG_INVALID_ARGUMENT, 0,
@@ -55,7 +78,7 @@ msi_options_read(const mapseg_options *given, mapseg_options *options, struct ms
         return msi_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
                           "mode %04o does not let the owner read and write; give at least 0600",
                           (unsigned)options->mode);
-    return MAPSEG_OK;
+    return check_label(options->label, failure);
 }
 
 mapseg_result

@@ -20,7 +20,12 @@
  * timer had to be set anew each time. */
 #define FIRST_SLICE_NS INT64_C(16000000)
 
-#define LAST_SLICE_NS INT64_C(64000000)
+/** While a change is under way: its writer may die, and nothing wakes then. */
+#define CHANGE_SLICE_NS INT64_C(64000000)
+
+/** Of a waiter that cannot announce itself, on a segment whose writers wake only those that
+ *  do: it is not woken at all. */
+#define UNHEARD_SLICE_NS INT64_C(1000000)
 
 /** Whether there is a descriptor to read through, where that is how it is read: one
  *  that the program has closed is opened anew, or the view ends. */
@@ -103,22 +108,47 @@ msi_view_fetch_stable(const struct msi_view *view, uint64_t *version)
     return result;
 }
 
-mapseg_result
-msi_view_look(mapseg *seg, uint64_t *version)
+struct msi_view
+msi_view_without_section(mapseg *seg)
 {
-    /* No section of the guard: the thread that asks keeps SIGBUS blocked. */
     struct msi_view view = {
         .seg = seg,
         .reach = seg->attachment.access_through_fd ? REACH_FILE : REACH_DIRECT,
     };
 
+    return view;
+}
+
+mapseg_result
+msi_view_look(mapseg *seg, uint64_t *version)
+{
+    struct msi_view view = msi_view_without_section(seg);
+
     return msi_view_fetch_stable(&view, version);
 }
 
-void
-msi_view_sleep(const mapseg *seg, uint64_t version, int64_t ns)
+/** Sees to it that the next change wakes this waiter; false: it does not. */
+static bool
+announce(const struct msi_view *view)
 {
-    msi_os.sleep_on(msi_version_futex(seg->attachment.base), (uint32_t)version, ns);
+    struct mapseg_header *header = view->seg->lock.header;
+
+    if (view->seg->lock.silent_waiters)
+        return true;
+    if (header == NULL)
+        return false;
+    if (view->reach == REACH_FILE)
+        return msi_attachment_announce(&view->seg->attachment);
+    msi_version_announce(header);
+    return true;
+}
+
+void
+msi_view_sleep(const struct msi_view *view, uint64_t version, int64_t ns)
+{
+    if (!announce(view) && ns > UNHEARD_SLICE_NS)
+        ns = UNHEARD_SLICE_NS;
+    msi_os.sleep_on(msi_version_futex(view->seg->attachment.base), (uint32_t)version, ns);
 }
 
 void
@@ -140,13 +170,19 @@ msi_patience_begin(int64_t timeout_ns)
 
 /** Sleeps until the version may have changed. */
 void
-msi_patience_sleep(const mapseg *seg, struct msi_patience *patience, int64_t now, uint64_t version)
+msi_patience_sleep(const struct msi_view *view, struct msi_patience *patience, int64_t now,
+                   uint64_t version)
 {
     int64_t rest = patience->deadline - now;
+    int64_t slice = patience->slice;
 
-    msi_view_sleep(seg, version, rest < patience->slice ? rest : patience->slice);
-    if (patience->slice < LAST_SLICE_NS)
+    if (msi_version_is_odd(version) && slice > CHANGE_SLICE_NS)
+        slice = CHANGE_SLICE_NS;
+    msi_view_sleep(view, version, rest < slice ? rest : slice);
+    if (patience->slice < MSI_VIEW_LAST_SLICE_NS / 2)
         patience->slice *= 2;
+    else
+        patience->slice = MSI_VIEW_LAST_SLICE_NS;
 }
 
 /** Whether the change that is under way has lost its writer: no owner has the lock, or a

@@ -15,6 +15,8 @@
 #define MSI_VIEW_QUICK_TRIES 64
 /** How long readers and waiters have patience where the caller sets no time. */
 #define MSI_VIEW_PATIENCE_NS INT64_C(1000000000)
+/** The longest that a waiter sleeps whose wake went astray with a writer that died. */
+#define MSI_VIEW_LAST_SLICE_NS INT64_C(1000000000)
 
 /** How a segment's memory is read without harm. */
 enum msi_reach {
@@ -50,9 +52,12 @@ mapseg_result msi_view_fetch_stable(const struct msi_view *view, uint64_t *versi
  *  has become shorter, and the handle is marked so. */
 mapseg_result msi_view_look(mapseg *seg, uint64_t *version);
 
-/** Sleeps until a writer wakes, for `ns` nanoseconds, or not at all if the
- *  version is another one by now. */
-void msi_view_sleep(const mapseg *seg, uint64_t version, int64_t ns);
+/** Sleeps until a writer wakes, for `ns` nanoseconds at most, or not at all if the
+ *  version is another one by now. A waiter that no writer can know of sleeps a millisecond. */
+void msi_view_sleep(const struct msi_view *view, uint64_t version, int64_t ns);
+
+/** The view of a thread that keeps SIGBUS blocked: it has no section of the guard. */
+struct msi_view msi_view_without_section(mapseg *seg);
 
 /** Wakes all waiters. */
 void msi_view_wake(const mapseg *seg);
@@ -70,7 +75,7 @@ struct msi_patience {
 struct msi_patience msi_patience_begin(int64_t timeout_ns);
 
 /** Sleeps until the version may have changed. */
-void msi_patience_sleep(const mapseg *seg, struct msi_patience *patience, int64_t now,
+void msi_patience_sleep(const struct msi_view *view, struct msi_patience *patience, int64_t now,
                         uint64_t version);
 
 /** What to say when patience is at its end; OK: it is not. */

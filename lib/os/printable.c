@@ -125,6 +125,22 @@ msi_printable_cut(char *to, size_t room, const char *from, enum msi_printable_fo
     return length + strlen(mark);
 }
 
+size_t
+msi_whole_characters(const char *text, size_t most)
+{
+    size_t whole = 0;
+
+    while (text[whole] != '\0') {
+        uint32_t character;
+        size_t bytes = read_character((const unsigned char *)text + whole, &character);
+
+        if (bytes == 0 || bytes > most - whole)
+            break;
+        whole += bytes;
+    }
+    return whole;
+}
+
 /** Writes a text in quotes, of at most `most` bytes; what does not fit is marked behind
  *  them. Returns the end. */
 static char *

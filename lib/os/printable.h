@@ -36,6 +36,9 @@ size_t msi_printable(char *to, size_t room, const char **from, enum msi_printabl
 /** The same, with "..." behind what did not fit. `room` is 4 at least. */
 size_t msi_printable_cut(char *to, size_t room, const char *from, enum msi_printable_form form);
 
+/** How many of the first bytes of the text, `most` at most, are whole characters of UTF-8. */
+size_t msi_whole_characters(const char *text, size_t most);
+
 /** Room for what msi_printable_key writes. */
 #define MSI_PRINTABLE_KEY_BYTES 320
 

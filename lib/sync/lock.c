@@ -15,6 +15,7 @@
 #include "lock.h"
 
 #include "os/os.h"
+#include "os/probe.h"
 #include "os/signals.h"
 #include "os/tsan.h"
 #include "presence.h"
@@ -43,6 +44,14 @@
 #define FIRST_SLICE_NS INT64_C(1000000)
 
 #define LAST_SLICE_NS INT64_C(64000000)
+
+/** The slice that follows a waiter's first two. Who sleeps anew is woken last, so one that
+ *  suffers does not wake by itself too often. */
+#define SUFFERING_SLICE_NS INT64_C(16000000)
+
+/** So many sleeps in which the clock does not move show that it stands still. One that moves
+ *  by leaps, of some milliseconds, may not move during a few. */
+#define STILL_SLEEPS 1000
 
 /* After so long a waiter says that it suffers. Sooner, the order that follows from it costs
  * throughput; later, waits are longer for nothing. */
@@ -195,6 +204,8 @@ recover(struct msi_lock *lock, uint32_t dead, uint32_t bits)
         msi_lock_end_recovery(lock);
     }
     msi_signals_release(&before);
+    if (replaced)
+        MSI_PROBE(owner_died, lock->file->inode, lock->slot, dead);
     return replaced ? MAPSEG_OWNER_DIED : MAPSEG_WOULD_BLOCK;
 }
 
@@ -238,10 +249,13 @@ struct attempt {
     int64_t begin;     /**< when it found that it has to sleep; 0: it has not */
     int64_t slice;     /**< how long to wait until the owner is tested */
     int64_t slice_end; /**< 0: not waiting yet */
+    int64_t uncounted; /**< what it has slept by a clock that stands still */
+    int still_sleeps;  /**< in which the clock did not move */
     bool wait;
     bool late; /**< it will not wait, or not any more */
-    bool met;  /**< it has met another owner, or a waiter before it */
+    bool met;  /**< it has met another owner */
     bool slept;
+    bool woke_by_itself; /**< its last sleep ended with the slice */
 };
 
 /** [LEAVE] Whether the free word is left to the waiters that sleep, since one of them
@@ -287,7 +301,22 @@ take_if_free(struct msi_lock *lock, struct attempt *attempt, mapseg_result *resu
     return false;
 }
 
-static uint32_t announce(struct msi_lock *lock, const struct attempt *attempt);
+/** [ANNOUNCE] Says in the word that this waiter sleeps, or is about to. Returns the word to
+ *  sleep on; 0: it can be taken. */
+static uint32_t
+announce(struct msi_lock *lock, const struct attempt *attempt)
+{
+    uint32_t seen = msi_lock_look(lock);
+
+    for (int i = 0;
+         i < SWAP_TRIES && msi_lock_owner_of(seen) != 0 && !(seen & MAPSEG_LOCK_SLEEPERS); i++)
+        if (atomic_compare_exchange_weak_explicit(lock->word, &seen, seen | MAPSEG_LOCK_SLEEPERS,
+                                                  memory_order_relaxed, memory_order_relaxed))
+            return seen | MAPSEG_LOCK_SLEEPERS;
+    if (!(seen & MAPSEG_LOCK_SLEEPERS))
+        return 0;
+    return msi_lock_owner_of(seen) != 0 || is_left_to_others(lock, attempt, seen) ? seen : 0;
+}
 
 /** Tries to take the lock again and again, for a bounded while. */
 static bool
@@ -298,6 +327,7 @@ spin(struct msi_lock *lock, struct attempt *attempt, mapseg_result *result)
 
     if (take_if_free(lock, attempt, result))
         return true;
+    MSI_PROBE(contend, lock->file->inode, lock->slot, msi_lock_owner_of(msi_lock_look(lock)));
     if (lock->fair)
         (void)announce(lock, attempt);
     longest = lock->fair ? 1 : msi_spin_pauses(SPIN_STEP_NS);
@@ -317,21 +347,28 @@ spin(struct msi_lock *lock, struct attempt *attempt, mapseg_result *result)
     return false;
 }
 
-/** [ANNOUNCE] Says in the word that this waiter sleeps, or is about to. Returns the word to
- *  sleep on; 0: it can be taken. */
-static uint32_t
-announce(struct msi_lock *lock, const struct attempt *attempt)
+/** The time by which the attempt ends, and owners are tested: also where the system's clock
+ *  stands still. */
+static int64_t
+clock_of(const struct attempt *attempt)
 {
-    uint32_t seen = msi_lock_look(lock);
+    return msi_os.monotonic_ns() + attempt->uncounted;
+}
 
-    for (int i = 0;
-         i < SWAP_TRIES && msi_lock_owner_of(seen) != 0 && !(seen & MAPSEG_LOCK_SLEEPERS); i++)
-        if (atomic_compare_exchange_weak_explicit(lock->word, &seen, seen | MAPSEG_LOCK_SLEEPERS,
-                                                  memory_order_relaxed, memory_order_relaxed))
-            return seen | MAPSEG_LOCK_SLEEPERS;
-    if (!(seen & MAPSEG_LOCK_SLEEPERS))
-        return 0;
-    return msi_lock_owner_of(seen) != 0 || is_left_to_others(lock, attempt, seen) ? seen : 0;
+/** Notes a sleep that began at `now` and was to last until `until`. */
+static void
+count_sleep(struct attempt *attempt, int64_t now, int64_t until)
+{
+    int64_t end = clock_of(attempt);
+
+    attempt->slept = true;
+    attempt->woke_by_itself = end >= until;
+    if (end > now)
+        attempt->still_sleeps = 0;
+    else if (attempt->still_sleeps < STILL_SLEEPS)
+        attempt->still_sleeps++;
+    else
+        attempt->uncounted += until - now;
 }
 
 static bool
@@ -355,8 +392,9 @@ sleep_a_while(struct msi_lock *lock, struct attempt *attempt, int64_t now)
     /* No waker is left for a word that has no owner, where the one that it was left to died. */
     if (msi_lock_owner_of(word) == 0 && until > now + FIRST_SLICE_NS)
         until = now + FIRST_SLICE_NS;
+    MSI_PROBE(sleep, lock->file->inode, lock->slot, msi_lock_owner_of(word));
     msi_os.sleep_on((const uint32_t *)lock->word, word, until - now);
-    attempt->slept = true;
+    count_sleep(attempt, now, until);
 }
 
 /** Whether it is time to test the owner. By the clock, so that neither signals nor stray
@@ -368,6 +406,8 @@ slice_is_over(struct attempt *attempt, int64_t now)
 
     if (over && attempt->slice < LAST_SLICE_NS)
         attempt->slice *= 2;
+    if (attempt->slice > 2 * FIRST_SLICE_NS && attempt->slice < SUFFERING_SLICE_NS)
+        attempt->slice = SUFFERING_SLICE_NS;
     if (attempt->slice_end == 0)
         attempt->begin = now;
     if (over || attempt->slice_end == 0)
@@ -393,7 +433,7 @@ static void
 settle(struct msi_lock *lock, const struct attempt *attempt)
 {
     struct mapseg_header *header = lock->header;
-    int64_t waited;
+    int64_t now;
 
     if (attempt->met)
         set_counter(&header->contended, header->contended + 1);
@@ -402,12 +442,13 @@ settle(struct msi_lock *lock, const struct attempt *attempt)
             count_pass(lock);
         return;
     }
-    /* Those who suffer too say it again before they sleep. */
-    set_suffering(lock, 0);
+    now = clock_of(attempt);
+    /* [RELIEVE] Where this one had waited long, the next sleeper may have, too. */
+    if (!has_waited_long(lock, attempt, now))
+        set_suffering(lock, 0);
     set_counter(&header->slept, header->slept + 1);
-    waited = msi_os.monotonic_ns() - attempt->begin;
-    if (waited > 0 && (uint64_t)waited > header->longest_wait)
-        set_counter(&header->longest_wait, (uint64_t)waited);
+    if (now > attempt->begin && (uint64_t)(now - attempt->begin) > header->longest_wait)
+        set_counter(&header->longest_wait, (uint64_t)(now - attempt->begin));
 }
 
 /** [WAKE_ANOTHER] A wake may have reached this waiter while it gave up: another waiter gets
@@ -430,9 +471,11 @@ win(struct msi_lock *lock, struct attempt *attempt)
         int64_t now;
         bool over;
 
-        if (attempt->wait && spin(lock, attempt, &result))
+        /* One that was not woken does not spin: it would get ahead of one that was. */
+        if (attempt->woke_by_itself ? take_if_free(lock, attempt, &result)
+                                    : attempt->wait && spin(lock, attempt, &result))
             return result;
-        now = msi_os.monotonic_ns();
+        now = clock_of(attempt);
         over = slice_is_over(attempt, now);
         attempt->late = !attempt->wait || now >= attempt->deadline;
         if (attempt->late && take_if_free(lock, attempt, &result))
@@ -670,42 +713,25 @@ msi_lock_set_in_change(struct msi_lock *lock, bool writes)
 void
 msi_lock_begin_change(struct msi_lock *lock)
 {
-    uint64_t version = msi_version_load(lock->header);
-
     msi_lock_set_in_change(lock, true);
-    /* Not just one more: after a writer died the version is odd already. */
-    msi_version_store_odd(msi_version_halves(lock->header), version + 1 + (version & 1));
+    msi_version_begin_change(lock->header);
 }
 
-/** The lock is held. */
-static void
-end_change(struct msi_lock *lock)
-{
-    uint64_t version = msi_version_load(lock->header);
-
-    if (!msi_version_is_odd(version)) {
-        version++;
-        msi_version_store_odd(msi_version_halves(lock->header), version);
-    }
-    msi_version_store_even(msi_version_halves(lock->header), version + 1);
-    msi_lock_set_in_change(lock, false);
-}
-
-/** Ends the change, unless its data is known to be half written. */
-void
+bool
 msi_lock_end_change(struct msi_lock *lock)
 {
-    if (msi_lock_is_inconsistent(lock))
-        msi_lock_set_in_change(lock, false);
-    else
-        end_change(lock);
+    bool announced = !msi_lock_is_inconsistent(lock) && msi_version_end_change(lock->header);
+
+    MSI_PROBE(publish, lock->file->inode, msi_version_load(lock->header), lock->slot);
+    msi_lock_set_in_change(lock, false);
+    return announced;
 }
 
 void
-msi_lock_publish(struct msi_lock *lock)
+msi_lock_wake_watchers(const struct msi_lock *lock, bool announced)
 {
-    msi_lock_end_change(lock);
-    msi_version_wake(lock->header);
+    if (announced || lock->silent_waiters || msi_version_is_watched(lock->header))
+        msi_version_wake(lock->header);
 }
 
 /** Makes the version even again: the data is in order. */
@@ -715,7 +741,8 @@ make_even(struct msi_lock *lock)
     /* A change that this handle has begun goes on until the handle ends it. */
     if (msi_lock_in_change(lock) || !msi_version_is_odd(msi_version_load(lock->header)))
         return;
-    end_change(lock);
+    /* The writer that died may have cleared the announcement of waiters that still sleep. */
+    (void)msi_version_end_change(lock->header);
     msi_version_wake(lock->header);
 }
 

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/** How much slower than the limit --check lets mapseg's pair be. */
+/** How much slower than the limit --check lets mapseg's pair that writes a word be. */
 #define PAIR_RATIO_MOST 1.4
 /** --check fails only if it fails this often: another program may disturb a run. */
 #define CHECKS 3
@@ -44,6 +44,8 @@ static const struct {
     {"wake", MEASURE_WAKE, measure_wake},
     {"message", MEASURE_MESSAGE, measure_message},
     {"calls", MEASURE_CALLS, measure_calls},
+    {"starve", MEASURE_STARVE, measure_starve},
+    {"change", MEASURE_CHANGE, measure_change},
 };
 static const size_t measure_count = sizeof measures / sizeof measures[0];
 
@@ -59,6 +61,9 @@ static const struct effort moderate = {
     .wake_rounds = 100,
     .message_rounds = 11,
     .call_rounds = 100,
+    .starve_rounds = 2,
+    .starve_ms = 1000,
+    .change_rounds = 100,
 };
 static const struct effort quick = {
     .pair_rounds = 60,
@@ -72,6 +77,9 @@ static const struct effort quick = {
     .wake_rounds = 20,
     .message_rounds = 3,
     .call_rounds = 30,
+    .starve_rounds = 1,
+    .starve_ms = 150,
+    .change_rounds = 30,
 };
 
 /** What the command line asks for. */
@@ -83,20 +91,6 @@ struct request {
     bool json;
     bool check;
 };
-
-static const char usage[] =
-    "Usage: bench [OPTION...]\n"
-    "Measures mapseg beside other ways to do the same, all in one run.\n"
-    "\n"
-    "  --quick          less of everything: under 30 seconds\n"
-    "  --only NAMES     these locks and memories alone, separated by commas\n"
-    "  --measure NAMES  these measures alone: pair, contended, takeover, sleeper, attach, fill,\n"
-    "                   read, wake, message, calls\n"
-    "  --check          measure the pair (or --measure), and fail if mapseg's is too slow\n"
-    "  --json           print one JSON object instead of text\n"
-    "  --svg FILE       also draw a plot; needs gnuplot\n"
-    "  --list           print the names of the peers\n"
-    "  --help           print this\n";
 
 /** Whether the list, separated by commas, has the name. */
 static bool
@@ -178,7 +172,7 @@ list_peers(void)
                all_peers[i]->missing == NULL ? "" : all_peers[i]->missing);
 }
 
-enum option_number { QUICK = 256, ONLY, MEASURE, CHECK, JSON, SVG, LIST, HELP };
+enum option_number { QUICK = 256, ONLY, MEASURE, CHECK, JSON, SVG, LIST, README, HELP };
 
 static const struct option options[] = {
     {"quick", no_argument, NULL, QUICK},
@@ -188,6 +182,7 @@ static const struct option options[] = {
     {"json", no_argument, NULL, JSON},
     {"svg", required_argument, NULL, SVG},
     {"list", no_argument, NULL, LIST},
+    {"readme", no_argument, NULL, README},
     {"help", no_argument, NULL, HELP},
     {NULL, 0, NULL, 0},
 };
@@ -218,8 +213,11 @@ take_option(int option, struct request *request)
     case LIST:
         list_peers();
         exit(0);
+    case README:
+        print_readme(stdout);
+        exit(0);
     case HELP:
-        fputs(usage, stdout);
+        print_help(stdout);
         exit(0);
     default:
         exit(2);
@@ -300,7 +298,7 @@ static bool
 is_fast_enough(const struct report *report)
 {
     static const char *const rivals[] = {"glibc-robust", "boost", "qt"};
-    const struct row *ours = find_row(&report->pair, "mapseg");
+    const struct row *ours = find_row(&report->pair_write, "mapseg");
     bool good = true;
 
     if (ours == NULL) {
@@ -313,7 +311,7 @@ is_fast_enough(const struct report *report)
         good = false;
     }
     for (size_t i = 0; i < sizeof rivals / sizeof rivals[0]; i++) {
-        const struct row *rival = find_row(&report->pair, rivals[i]);
+        const struct row *rival = find_row(&report->pair_write, rivals[i]);
         if (rival == NULL || ours->ratio < rival->ratio)
             continue;
         fprintf(stderr, "bench: mapseg's pair takes %.2f times the limit, %s's only %.2f\n",
@@ -360,6 +358,8 @@ main(int argc, char **argv)
         good = check(&choice, report);
     if (request.json)
         print_json(report, stdout);
+    else if (good)
+        print_comparisons(report, stdout);
     if (request.svg != NULL && !draw_svg(report, request.svg))
         good = false;
     return good ? 0 : 1;

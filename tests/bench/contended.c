@@ -5,6 +5,10 @@
  * stop. The record's count is increased in a way that loses an increment whenever two are inside at
  * once, so a wrong total proves that a lock does not exclude.
  *
+ * A last round times the waits, and counts how often a waiter is passed: how many sections others
+ * begin from when it asks until it has the lock. A waiter that loses its CPU meanwhile is passed by
+ * all that happens until it has it again, with any lock; hence the quantile beside the most.
+ *
  * SPDX-License-Identifier: MIT
  */
 #include <config.h>
@@ -33,7 +37,9 @@ static const struct setting settings[] = {
 /** What the lock protects. Two cache lines, as data that matters rarely fits in one. */
 struct record {
     uint64_t count;
-    char apart[56];
+    /** The sections that have begun, counted while waits are timed: waiters look at it. */
+    _Atomic uint64_t begun;
+    char apart[48];
     uint64_t work;
 };
 
@@ -42,6 +48,7 @@ struct score {
     uint64_t count;
     bool failed;
     struct histogram waits;
+    struct histogram passed;
 };
 
 /** The memory that a round's processes share. */
@@ -80,14 +87,21 @@ work(struct record *record, long steps)
 static bool
 take(const struct round *round, void *state, struct score *score)
 {
+    _Atomic uint64_t *begun = &round->board->record.begun;
+    uint64_t before;
+    uint64_t at;
     uint64_t start;
 
     if (!round->timed)
         return round->peer->lock(state) != NOT_TAKEN;
+    before = atomic_load_explicit(begun, memory_order_relaxed);
     start = tick();
     if (round->peer->lock(state) == NOT_TAKEN)
         return false;
     histogram_add(&score->waits, tick() - start);
+    at = atomic_load_explicit(begun, memory_order_relaxed);
+    atomic_store_explicit(begun, at + 1, memory_order_relaxed);
+    histogram_add(&score->passed, at - before);
     return true;
 }
 
@@ -174,6 +188,7 @@ struct results {
     double speeds[ROUNDS_MAX];
     double fairness[ROUNDS_MAX];
     struct histogram waits;
+    struct histogram passed;
 };
 
 static bool
@@ -196,8 +211,10 @@ run_round(struct round *round, long milliseconds, size_t number, struct results 
         fprintf(stderr, "bench: %s failed or hung: %s\n", round->peer->name, round->setting->name);
     good = good && add_up(round, &total, &fairness);
     round->peer->teardown(round->state);
-    for (int i = 0; good && round->timed && i < round->setting->processes; i++)
+    for (int i = 0; good && round->timed && i < round->setting->processes; i++) {
         histogram_merge(&results->waits, &round->board->scores[i].waits);
+        histogram_merge(&results->passed, &round->board->scores[i].passed);
+    }
     if (good && !round->timed) {
         results->speeds[number] = (double)total / (double)duration * 1000;
         results->fairness[number] = fairness;
@@ -225,6 +242,8 @@ fill_row(struct contended_row *row, struct results *results, size_t rounds)
     row->fairness = spread_of(results->fairness, rounds);
     row->wait_p99_ns = histogram_quantile(&results->waits, 0.99) * tick_length();
     row->wait_max_ns = (double)results->waits.largest * tick_length();
+    row->passed_p999 = histogram_quantile(&results->passed, 0.999);
+    row->passed_max = (double)results->passed.largest;
 }
 
 static void

@@ -158,8 +158,9 @@ print_contended_row(const struct setting *setting, const struct contended_row *r
     print_spread("million_per_second", &row->million_per_second, out);
     fputc(',', out);
     print_spread("slowest_to_fastest", &row->fairness, out);
-    fprintf(out, ",\"ratio_to_glibc_robust\":%.4f,\"wait_p99_ns\":%.0f,\"wait_max_ns\":%.0f}",
+    fprintf(out, ",\"ratio_to_glibc_robust\":%.4f,\"wait_p99_ns\":%.0f,\"wait_max_ns\":%.0f,",
             row->ratio, row->wait_p99_ns, row->wait_max_ns);
+    fprintf(out, "\"passed_p999\":%.0f,\"passed_max\":%.0f}", row->passed_p999, row->passed_max);
 }
 
 static void
@@ -173,6 +174,41 @@ print_contended(const struct report *report, FILE *out)
         for (size_t j = 0; j < table->count; j++) {
             separate(printed++, out);
             print_contended_row(&table->setting, &table->rows[j], out);
+        }
+    }
+    fputc(']', out);
+}
+
+static void
+print_starve_row(const struct starve_setting *setting, const struct starve_row *row, FILE *out)
+{
+    fputc('{', out);
+    print_member("setting", setting->name, out);
+    fprintf(out, ",\"relockers\":%d,\"hold_ns\":%lld,", setting->relockers,
+            (long long)setting->hold_ns);
+    print_member("name", row->name, out);
+    fprintf(out,
+            ",\"waits\":%zu,\"wait_median_ns\":%.0f,\"wait_p99_ns\":%.0f,"
+            "\"wait_p999_ns\":%.0f,\"wait_max_ns\":%.0f,\"wait_max_is_open\":%s,",
+            row->waits, row->median_ns, row->p99_ns, row->p999_ns, row->worst_ns,
+            row->worst_is_open ? "true" : "false");
+    fprintf(out,
+            "\"ratio_to_glibc_robust\":%.4f,\"passed_median\":%.0f,\"passed_max\":%.0f,"
+            "\"sections_per_ms\":%.3f}",
+            row->ratio, row->passed_median, row->passed_max, row->sections_per_ms);
+}
+
+static void
+print_starve(const struct report *report, FILE *out)
+{
+    size_t printed = 0;
+
+    fputs(",\n  \"starve\":[", out);
+    for (size_t i = 0; i < report->starve_count; i++) {
+        const struct starve_table *table = &report->starve[i];
+        for (size_t j = 0; j < table->count; j++) {
+            separate(printed++, out);
+            print_starve_row(&table->setting, &table->rows[j], out);
         }
     }
     fputc(']', out);
@@ -211,12 +247,32 @@ print_sleeper(const struct sleeper_table *table, FILE *out)
     fputc(']', out);
 }
 
+static void
+print_readme_figures(const struct report *report, FILE *out)
+{
+    struct readme_comparison comparisons[COMPARISONS_MAX];
+    size_t count = compare_with_readme(report, comparisons);
+
+    fputs(",\n  \"readme\":[", out);
+    for (size_t i = 0; i < count; i++) {
+        separate(i, out);
+        fputc('{', out);
+        print_member("what", comparisons[i].what, out);
+        fprintf(out, ",\"here\":%.4f,", comparisons[i].here);
+        print_member("range", comparisons[i].range, out);
+        fputc('}', out);
+    }
+    fputc(']', out);
+}
+
 void
 print_json(const struct report *report, FILE *out)
 {
     print_about(report, out);
     if (report->measured & MEASURE_PAIR)
         print_table("pair", &report->pair, out);
+    if (report->measured & MEASURE_PAIR)
+        print_table("pair_write", &report->pair_write, out);
     if (report->measured & MEASURE_CONTENDED)
         print_contended(report, out);
     if (report->measured & MEASURE_TAKEOVER)
@@ -235,5 +291,10 @@ print_json(const struct report *report, FILE *out)
         print_headed("message", &report->message, out);
     if (report->measured & MEASURE_CALLS)
         print_headed("calls", &report->calls, out);
+    if (report->measured & MEASURE_STARVE)
+        print_starve(report, out);
+    if (report->measured & MEASURE_CHANGE)
+        print_headed("change", &report->change, out);
+    print_readme_figures(report, out);
     fputs("\n}\n", out);
 }

@@ -8,6 +8,7 @@ check_PROGRAMS += tests/bench/bench
 tests_bench_bench_SOURCES = \
 	tests/bench/bench.c \
 	tests/bench/calls.c \
+	tests/bench/change.c \
 	tests/bench/children.c \
 	tests/bench/children.h \
 	tests/bench/clock.c \
@@ -15,6 +16,7 @@ tests_bench_bench_SOURCES = \
 	tests/bench/contended.c \
 	tests/bench/duet.c \
 	tests/bench/duet.h \
+	tests/bench/help.c \
 	tests/bench/interleave.c \
 	tests/bench/interleave.h \
 	tests/bench/json.c \
@@ -37,10 +39,12 @@ tests_bench_bench_SOURCES = \
 	tests/bench/reader.h \
 	tests/bench/reader_bare.c \
 	tests/bench/reader_mapseg.c \
+	tests/bench/readme.c \
 	tests/bench/report.h \
 	tests/bench/segment.c \
 	tests/bench/segment.h \
 	tests/bench/sleeper.c \
+	tests/bench/starve.c \
 	tests/bench/statistics.c \
 	tests/bench/statistics.h \
 	tests/bench/takeover.c \

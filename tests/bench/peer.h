@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -36,9 +37,10 @@ struct peer {
     /** NULL for a lock that one process alone can use. */
     enum taken (*lock)(void *state);
     void (*unlock)(void *state);
-    /** Locks and unlocks `count` times; false: it failed. The loop is the peer's own, so that each
-     * pays for its calls and for nothing else. */
-    bool (*pairs)(void *state, long count);
+    /** Locks and unlocks `count` times, and writes to `word` under the lock unless that is NULL;
+     *  false: it failed. The loop is the peer's own, so that each pays for its calls and for
+     *  nothing else. */
+    bool (*pairs)(void *state, long count, volatile uint64_t *word);
     void (*teardown)(void *state);
 };
 

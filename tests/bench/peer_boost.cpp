@@ -13,6 +13,7 @@
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wshadow"
 #include <boost/interprocess/sync/interprocess_mutex.hpp>
+#include <boost/version.hpp>
 #pragma GCC diagnostic pop
 
 namespace
@@ -54,12 +55,14 @@ unlock(void *state)
 }
 
 bool
-pairs(void *state, long count)
+pairs(void *state, long count, volatile uint64_t *word)
 {
     mutex *held = static_cast<mutex *>(state);
 
     for (; count > 0; count--) {
         held->lock();
+        if (word != nullptr)
+            *word = static_cast<uint64_t>(count);
         held->unlock();
     }
     return true;
@@ -74,6 +77,9 @@ teardown(void *state)
 } // namespace
 
 const peer peer_boost = {
-    "boost",  "Boost.Interprocess mutex", nullptr, false, setup, attach, lock, unlock, pairs,
-    teardown,
+    "boost", "Boost.Interprocess mutex, " BOOST_LIB_VERSION,
+    nullptr, false,
+    setup,   attach,
+    lock,    unlock,
+    pairs,   teardown,
 };

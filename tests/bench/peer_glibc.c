@@ -62,11 +62,13 @@ unlock(void *state)
 }
 
 static bool
-pairs(void *state, long count)
+pairs(void *state, long count, volatile uint64_t *word)
 {
     for (; count > 0; count--) {
         if (pthread_mutex_lock(state) != 0)
             return false;
+        if (word != NULL)
+            *word = (uint64_t)count;
         pthread_mutex_unlock(state);
     }
     return true;

@@ -1,8 +1,8 @@
 /*
  * peer_limit.c - the least that a lock between processes can cost.
  *
- * One compare-and-swap and one exchange on a word that nobody else uses. It has no way to wait, so
- * only the uncontended pair is measured.
+ * One compare-and-swap and one exchange on a word that no other process uses. It has no way to
+ * wait, so only the uncontended pair is measured.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -20,17 +20,19 @@ setup(void *page)
 }
 
 static bool
-pairs(void *state, long count)
+pairs(void *state, long count, volatile uint64_t *word)
 {
-    _Atomic uint32_t *word = state;
+    _Atomic uint32_t *lock = state;
 
     for (; count > 0; count--) {
         uint32_t expected = 0;
-        if (!atomic_compare_exchange_strong_explicit(word, &expected, 1, memory_order_acquire,
+        if (!atomic_compare_exchange_strong_explicit(lock, &expected, 1, memory_order_acquire,
                                                      memory_order_relaxed))
             return false;
-        /* A compiler may make a plain store of an exchange whose result nobody looks at. */
-        if (atomic_exchange_explicit(word, 0, memory_order_release) != 1)
+        if (word != NULL)
+            *word = (uint64_t)count;
+        /* A compiler may make a plain store of an exchange whose result is not used. */
+        if (atomic_exchange_explicit(lock, 0, memory_order_release) != 1)
             return false;
     }
     return true;

@@ -82,11 +82,13 @@ unlock(void *state)
 }
 
 static bool
-pairs(void *state, long count)
+pairs(void *state, long count, volatile uint64_t *word)
 {
     for (; count > 0; count--) {
         if (mapseg_lock(state) != MAPSEG_OK)
             return false;
+        if (word != NULL)
+            *word = (uint64_t)count;
         mapseg_unlock(state);
     }
     return true;

@@ -81,11 +81,13 @@ unlock(void *state)
 }
 
 static bool
-pairs(void *state, long count)
+pairs(void *state, long count, volatile uint64_t *word)
 {
     for (; count > 0; count--) {
         if (change(state, F_WRLCK) != 0)
             return false;
+        if (word != NULL)
+            *word = (uint64_t)count;
         change(state, F_UNLCK);
     }
     return true;

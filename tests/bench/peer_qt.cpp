@@ -69,13 +69,15 @@ unlock(void *state)
 }
 
 bool
-pairs(void *state, long count)
+pairs(void *state, long count, volatile uint64_t *word)
 {
     QSharedMemory *segment = segment_of(state);
 
     for (; count > 0; count--) {
         if (!segment->lock())
             return false;
+        if (word != nullptr)
+            *word = static_cast<uint64_t>(count);
         segment->unlock();
     }
     return true;

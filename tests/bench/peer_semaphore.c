@@ -39,11 +39,13 @@ unlock(void *state)
 }
 
 static bool
-pairs(void *state, long count)
+pairs(void *state, long count, volatile uint64_t *word)
 {
     for (; count > 0; count--) {
         if (sem_wait(state) != 0)
             return false;
+        if (word != NULL)
+            *word = (uint64_t)count;
         sem_post(state);
     }
     return true;

@@ -63,10 +63,12 @@ unlock(void *state)
 }
 
 static bool
-pairs(void *state, long count)
+pairs(void *state, long count, volatile uint64_t *word)
 {
     for (; count > 0; count--) {
         lock(state);
+        if (word != NULL)
+            *word = (uint64_t)count;
         unlock(state);
     }
     return true;

@@ -79,11 +79,13 @@ unlock(void *state)
 }
 
 static bool
-pairs(void *state, long count)
+pairs(void *state, long count, volatile uint64_t *word)
 {
     for (; count > 0; count--) {
         if (change(state, -1) != 0)
             return false;
+        if (word != NULL)
+            *word = (uint64_t)count;
         change(state, 1);
     }
     return true;

@@ -109,8 +109,15 @@ plot_contended(const struct contended_table *table, FILE *plot)
 static size_t
 count_plots(const struct report *report)
 {
-    return (report->pair.count > 0) + report->contended_count + (report->reach.count > 0) +
-           (report->fill.count > 0);
+    const struct table *const tables[] = {&report->pair, &report->pair_write, &report->reach,
+                                          &report->fill};
+    size_t count = report->contended_count;
+
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
+        if (tables[i]->count > 0)
+            count++;
+    }
+    return count;
 }
 
 static void
@@ -118,6 +125,9 @@ plot_all(const struct report *report, FILE *plot)
 {
     if (report->pair.count > 0)
         plot_table(&report->pair, "lock and unlock, uncontended", "ns", 1, true, plot);
+    if (report->pair_write.count > 0)
+        plot_table(&report->pair_write, "lock, write a word, unlock, uncontended", "ns", 1, true,
+                   plot);
     for (size_t i = 0; i < report->contended_count; i++)
         plot_contended(&report->contended[i], plot);
     if (report->reach.count > 0)

@@ -27,9 +27,11 @@ enum measure {
     MEASURE_WAKE = 128,
     MEASURE_MESSAGE = 256,
     MEASURE_CALLS = 512,
-    MEASURE_ALL = 1023
+    MEASURE_STARVE = 1024,
+    MEASURE_CHANGE = 2048,
+    MEASURE_ALL = 4095
 };
-#define MEASURES 10
+#define MEASURES 12
 
 /** How much of everything is done. */
 struct effort {
@@ -44,6 +46,10 @@ struct effort {
     int wake_rounds;
     int message_rounds;
     int call_rounds;
+    int starve_rounds;
+    /** Of one round of one peer: no wait is longer. */
+    long starve_ms;
+    int change_rounds;
 };
 
 struct machine {
@@ -118,12 +124,45 @@ struct contended_row {
     double ratio;
     double wait_p99_ns;
     double wait_max_ns;
+    /** Sections that others began from when a waiter asked until it had the lock. */
+    double passed_p999;
+    double passed_max;
 };
 struct contended_table {
     struct setting setting;
     struct contended_row rows[PEERS_MAX];
     size_t count;
 };
+
+/** One waiter, beside how many that lock again at once, and how long these hold the lock. */
+struct starve_setting {
+    const char *name;
+    int relockers;
+    int64_t hold_ns;
+};
+struct starve_row {
+    const char *name;
+    size_t waits;
+    double median_ns;
+    double p99_ns;
+    double p999_ns;
+    double worst_ns;
+    /** The longest wait was not over when its round ended. */
+    bool worst_is_open;
+    /** The p99 against that of glibc's robust mutex; 0: that was not measured. */
+    double ratio;
+    /** Sections that others began from when the waiter asked until it had the lock. */
+    double passed_median;
+    double passed_max;
+    /** What the relockers got, all together. */
+    double sections_per_ms;
+};
+struct starve_table {
+    struct starve_setting setting;
+    struct starve_row rows[PEERS_MAX];
+    size_t count;
+};
+#define STARVE_SETTINGS_MAX 9
 
 struct takeover_row {
     const char *name;
@@ -166,6 +205,7 @@ struct report {
     /** Of all CPUs, in percent, while each measure ran, in the order of their bits. */
     double used_by_others[MEASURES];
     struct table pair;
+    struct table pair_write;
     struct contended_table contended[SETTINGS_MAX];
     size_t contended_count;
     struct takeover_table takeover;
@@ -179,6 +219,9 @@ struct report {
     struct headed_tables wake;
     struct headed_tables message;
     struct headed_tables calls;
+    struct starve_table starve[STARVE_SETTINGS_MAX];
+    size_t starve_count;
+    struct headed_tables change;
 };
 
 /** The peers to measure. */
@@ -200,6 +243,8 @@ bool measure_read(struct report *report, const struct choice *choice);
 bool measure_wake(struct report *report, const struct choice *choice);
 bool measure_message(struct report *report, const struct choice *choice);
 bool measure_calls(struct report *report, const struct choice *choice);
+bool measure_starve(struct report *report, const struct choice *choice);
+bool measure_change(struct report *report, const struct choice *choice);
 
 void describe_machine(struct machine *machine);
 
@@ -213,9 +258,27 @@ struct cpu_use cpu_use_now(void);
 /** Of all CPUs since then, in percent: what other programs used. */
 double used_by_others(const struct cpu_use *since);
 
+#define RANGE_BYTES 64
+/** One of README.md's figures: what it is here, and on the processors that it was measured on. */
+struct readme_comparison {
+    const char *what;
+    double here;
+    /** "1.1 to 1.5"; "": on none yet. */
+    char range[RANGE_BYTES];
+};
+#define COMPARISONS_MAX 16
+/** Those that were measured now; how many. */
+size_t compare_with_readme(const struct report *report, struct readme_comparison *comparisons);
+/** README.md's table. */
+void print_readme(FILE *out);
+
+/** All of --help. */
+void print_help(FILE *out);
+
 /* As text, each part when it is there. */
 void print_machine(const struct report *report, FILE *out);
 void print_measure(const struct report *report, enum measure measure, FILE *out);
+void print_comparisons(const struct report *report, FILE *out);
 /* As one JSON object. */
 void print_json(const struct report *report, FILE *out);
 /* As a picture. False: it could not be drawn, and the error stream says why. */

@@ -19,13 +19,15 @@ compare(const void *a, const void *b)
 }
 
 /** Between the two neighbours where the place is no whole number. */
-static double
+double
 quantile(const double *sorted, size_t count, double part)
 {
-    double place = part * (double)(count - 1);
+    double place = count > 0 ? part * (double)(count - 1) : 0;
     size_t below = (size_t)place;
     size_t above = below + 1 < count ? below + 1 : below;
 
+    if (count == 0)
+        return 0;
     return sorted[below] + (place - (double)below) * (sorted[above] - sorted[below]);
 }
 

@@ -19,6 +19,9 @@ struct spread {
 /** Sorts the values. */
 struct spread spread_of(double *values, size_t count);
 
+/** The value that `part` (0 to 1) of sorted values lie below; 0 where there are none. */
+double quantile(const double *sorted, size_t count, double part);
+
 /** Counts of values by size, each class a sixteenth of an octave or less. */
 #define HISTOGRAM_CLASSES 976
 struct histogram {

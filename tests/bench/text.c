@@ -34,14 +34,36 @@ print_contended(const struct contended_table *table, FILE *out)
 {
     fprintf(out, "\nContended: %s, %.0f ns under the lock\n", table->setting.what,
             table->setting.hold_ns);
-    fprintf(out, "%-14s %9s %9s %9s %9s %17s %12s %12s\n", "", "million/s", "10 %", "90 %",
-            "x robust", "slowest/fastest", "p99 wait us", "max wait ms");
+    fprintf(out, "%-14s %9s %9s %9s %9s %17s %12s %12s %13s %11s\n", "", "million/s", "10 %",
+            "90 %", "x robust", "slowest/fastest", "p99 wait us", "max wait ms", "p99.9 passed",
+            "max passed");
     for (size_t i = 0; i < table->count; i++) {
         const struct contended_row *row = &table->rows[i];
-        fprintf(out, "%-14s %9.2f %9.2f %9.2f %9.2f %17.2f %12.2f %12.2f\n", row->name,
-                row->million_per_second.median, row->million_per_second.low,
+        fprintf(out, "%-14s %9.2f %9.2f %9.2f %9.2f %17.2f %12.2f %12.2f %13.0f %11.0f\n",
+                row->name, row->million_per_second.median, row->million_per_second.low,
                 row->million_per_second.high, row->ratio, row->fairness.median,
-                row->wait_p99_ns / 1e3, row->wait_max_ns / 1e6);
+                row->wait_p99_ns / 1e3, row->wait_max_ns / 1e6, row->passed_p999, row->passed_max);
+    }
+}
+
+static void
+print_starve(const struct starve_table *table, FILE *out)
+{
+    fprintf(out, "\nStarving: one waiter beside %d that lock again at once, ",
+            table->setting.relockers);
+    if (table->setting.hold_ns > 0)
+        fprintf(out, "%.0f us under the lock", (double)table->setting.hold_ns / 1e3);
+    else
+        fputs("nothing under the lock", out);
+    fprintf(out, "; its waits in ms\n%-14s %6s %9s %9s %9s %11s %9s %14s %11s %12s\n", "", "waits",
+            "median", "p99", "p99.9", "worst", "x robust", "median passed", "max passed",
+            "sections/ms");
+    for (size_t i = 0; i < table->count; i++) {
+        const struct starve_row *row = &table->rows[i];
+        fprintf(out, "%-14s %6zu %9.3f %9.3f %9.3f %2s%9.3f %9.2f %14.0f %11.0f %12.1f\n",
+                row->name, row->waits, row->median_ns / 1e6, row->p99_ns / 1e6, row->p999_ns / 1e6,
+                row->worst_is_open ? ">=" : "", row->worst_ns / 1e6, row->ratio, row->passed_median,
+                row->passed_max, row->sections_per_ms);
     }
 }
 
@@ -129,6 +151,8 @@ print_measure(const struct report *report, enum measure measure, FILE *out)
         fprintf(out, "\nUncontended: one lock and one unlock, %d rounds of 1 ms each\n",
                 report->effort.pair_rounds);
         print_rows(&report->pair, 1, "ns", out);
+        fprintf(out, "\nUncontended: the same, and one word written under the lock\n");
+        print_rows(&report->pair_write, 1, "ns", out);
         break;
     case MEASURE_CONTENDED:
         for (size_t i = 0; i < report->contended_count; i++)
@@ -161,6 +185,13 @@ print_measure(const struct report *report, enum measure measure, FILE *out)
     case MEASURE_CALLS:
         print_headed(&report->calls, out);
         break;
+    case MEASURE_STARVE:
+        for (size_t i = 0; i < report->starve_count; i++)
+            print_starve(&report->starve[i], out);
+        break;
+    case MEASURE_CHANGE:
+        print_headed(&report->change, out);
+        break;
     case MEASURE_ALL:
         break;
     }
@@ -170,4 +201,18 @@ print_measure(const struct report *report, enum measure measure, FILE *out)
                     report->used_by_others[i]);
     }
     fflush(out);
+}
+
+void
+print_comparisons(const struct report *report, FILE *out)
+{
+    struct readme_comparison comparisons[COMPARISONS_MAX];
+    size_t count = compare_with_readme(report, comparisons);
+
+    if (count > 0)
+        fputs("\nThe figures of README.md\n", out);
+    for (size_t i = 0; i < count; i++)
+        fprintf(out, "here: %.2f; README: %s (%s)\n", comparisons[i].here,
+                comparisons[i].range[0] == '\0' ? "not yet" : comparisons[i].range,
+                comparisons[i].what);
 }

@@ -25,7 +25,7 @@
 /** The tag that is demanded, if the flags demand one. */
 #define TAG UINT64_C(0x6d61707365670001)
 
-#define KNOWN_FLAGS (((MAPSEG_TAKE_DESCRIPTOR << 1) - 1) | MAPSEG_DUMP | MAPSEG_LOCKED)
+#define KNOWN_FLAGS (((MAPSEG_NO_SILENT_WAITERS << 1) - 1) | MAPSEG_DUMP | MAPSEG_LOCKED)
 
 #define NAME "fuzz-attachment"
 
@@ -237,6 +237,8 @@ is_acceptable(const struct scene *scene)
     bool writes = (plan->shape & SHAPE_WRITES) != 0;
 
     if (!is_sound(scene, writes) || plan->flags & ~(uint32_t)KNOWN_FLAGS)
+        return false;
+    if (plan->flags & MAPSEG_SILENT_WAITERS && plan->flags & MAPSEG_NO_SILENT_WAITERS)
         return false;
     if (plan->flags & MAPSEG_REQUIRE_TAG && scene->header.user_tag != TAG)
         return false;

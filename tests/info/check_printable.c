@@ -184,6 +184,26 @@ START_TEST(what_does_not_fit_is_left_whole)
 }
 END_TEST
 
+/** Of characters of 1 to 4 bytes those that fit are counted, and none in part. */
+START_TEST(whole_characters_are_counted)
+{
+    static const size_t counts[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 10};
+    char *copy = strdup("a\u00e9\u4e16\U0001f600");
+
+    for (size_t most = 0; most < sizeof counts / sizeof *counts; most++)
+        ck_assert_uint_eq(msi_whole_characters(copy, most), counts[most]);
+    /* Cut in the middle of each, where the memory ends. */
+    for (size_t bytes = 10; bytes-- > 0;) {
+        copy[bytes] = '\0';
+        copy = realloc(copy, bytes + 1);
+        ck_assert_uint_eq(msi_whole_characters(copy, 100), counts[bytes]);
+    }
+    free(copy);
+    ck_assert_uint_eq(msi_whole_characters("a\xff b", 100), 1);
+    ck_assert_uint_eq(msi_whole_characters("a\xc3 b", 100), 1);
+}
+END_TEST
+
 START_TEST(error_strings_are_harmless)
 {
     mapseg *seg = mapseg_new_with_key("\xc2\x9b[31m\xff\u202e\n");
@@ -210,6 +230,7 @@ main(void)
     tcase_add_loop_test(group, a_printed_key_is_the_same_key, 0, SAMPLES);
     tcase_add_loop_test(group, what_comes_out_stays_as_it_is, 0, 0x80);
     tcase_add_test(group, what_does_not_fit_is_left_whole);
+    tcase_add_test(group, whole_characters_are_counted);
     tcase_add_test(group, error_strings_are_harmless);
     return run_suite(suite);
 }

@@ -74,6 +74,7 @@ END_TEST
 
 static int64_t fake_time;
 static int64_t longest_sleep;
+static int64_t slept;
 static int sleeps;
 
 static int64_t
@@ -188,6 +189,43 @@ START_TEST(an_owner_is_looked_at_often_enough)
     need(longest_sleep <= 64 * MILLISECOND);
     need(sleeps < 250);
     need_number(SECOND + timeout, fake_time);
+    mapseg_free(owner);
+}
+END_TEST
+
+static int64_t
+read_stopped_clock(void)
+{
+    return SECOND;
+}
+
+static void
+sleep_without_clock(const uint32_t *word, uint32_t value, int64_t ns)
+{
+    (void)word;
+    (void)value;
+    slept += ns;
+}
+
+START_TEST(clock_that_stands_still_makes_no_owner_immortal)
+{
+    msi_os.monotonic_ns = read_stopped_clock;
+    msi_os.sleep_on = sleep_without_clock;
+    set_lock_word(header, free_slot());
+    need_result(MAPSEG_OWNER_DIED, mapseg_lock(seg));
+    need_result(MAPSEG_OK, mapseg_unlock(seg));
+}
+END_TEST
+
+START_TEST(clock_that_stands_still_makes_no_deadline_infinite)
+{
+    mapseg *owner = attached(place.key, MAPSEG_READ_WRITE);
+
+    msi_os.monotonic_ns = read_stopped_clock;
+    msi_os.sleep_on = sleep_without_clock;
+    need_result(MAPSEG_OK, mapseg_lock(owner));
+    need_result(MAPSEG_TIMED_OUT, mapseg_lock_for(seg, 50 * MILLISECOND));
+    need(slept >= 50 * MILLISECOND);
     mapseg_free(owner);
 }
 END_TEST
@@ -446,6 +484,8 @@ main(void)
     tcase_add_test(tcase, who_has_slept_speaks_for_the_others);
     tcase_add_test(tcase, interrupted_sleeps_do_not_put_off_the_look);
     tcase_add_test(tcase, an_owner_is_looked_at_often_enough);
+    tcase_add_test(tcase, clock_that_stands_still_makes_no_owner_immortal);
+    tcase_add_test(tcase, clock_that_stands_still_makes_no_deadline_infinite);
     tcase_add_loop_test(tcase, newcomer_heals_the_word_as_it_claims_its_slot, 0, 2);
     tcase_add_test(tcase, fork_heals_the_word_that_names_the_childs_slot);
     tcase_add_test(tcase, swap_has_the_dead_owners_byte_in_hand);

@@ -203,7 +203,7 @@ check_format()
 {
     format=$source/include/mapseg-format.h
     sed -n 's/^MAPSEG_FORMAT_OFFSET(\([a-z_]*\), \([0-9]*\));/\1 \2/p' "$format" >"$work/fields"
-    [ "$(wc -l <"$work/fields")" -eq 15 ] || fail "found other fields than 15 in mapseg-format.h"
+    [ "$(wc -l <"$work/fields")" -eq 22 ] || fail "found other fields than 22 in mapseg-format.h"
     while read -r field offset; do
         awk -F '\t' -v field="$field" -v offset="$offset" \
             '$1 == offset && $3 == field { found = 1 } END { exit !found }' \
@@ -227,16 +227,23 @@ check_lock_numbers()
     while IFS=: read -r name words; do
         value=$(sed -n "s/^#define $name \(INT64_C(\)\{0,1\}\([0-9]*\).*/\2/p" "$source/lib/sync/lock.c")
         [ -n "$value" ] || { fail "found no $name in lock.c"; continue; }
-        case $name in *_NS) value="$((value / 1000000)) ms" ;; esac
+        case $value in
+        *000000) value="$((value / 1000000)) ms" ;;
+        *000) value="$((value / 1000)) \\(mcs" ;;
+        *) value="0.$((value / 100)) \\(mcs" ;;
+        esac
         awk -F '\t' -v words="$words" -v value="$value" \
             '$1 == words && $2 == value { found = 1 } END { exit !found }' \
             "$pages/mapseg-lock.7" || fail "mapseg-lock.7 does not have: $words, $value"
     done <<'END'
-SPIN_STEP:most pauses between two looks
-SPIN_TOTAL:pauses before sleeping, about
+SPIN_STEP_NS:longest time between two looks
+SPIN_NS:time spent spinning before sleeping
 FIRST_SLICE_NS:the first slice
+SUFFERING_SLICE_NS:the slice that follows the second
 LAST_SLICE_NS:the longest slice
-FAIR_PAUSES:looks of a fair releaser
+PATIENCE_NS:a waiter suffers after
+FAIR_PATIENCE_NS:\\&... for a fair lock
+FAIR_NS:a releaser of a fair lock waits for
 END
 }
 

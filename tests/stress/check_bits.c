@@ -188,6 +188,10 @@ describe_here(mapseg *seg, char *text, size_t bytes)
                  information->user_tag, information->attached, (int)information->use);
     for (size_t i = 0; i < sizeof information->id; i++)
         length += snprintf(text + length, bytes - (size_t)length, "%02x", information->id[i]);
+    (void)snprintf(text + length, bytes - (size_t)length,
+                   " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %s",
+                   information->recoveries, information->contended, information->slept,
+                   information->longest_wait_ns, information->version, information->label);
     mapseg_info_free(information);
 }
 
@@ -196,7 +200,7 @@ static void
 need_same_description(mapseg *seg, struct peer32 *peer)
 {
     int64_t deadline = now_ns() + HANG;
-    char text[200];
+    char text[300];
 
     do {
         describe_here(seg, text, sizeof text);
@@ -247,6 +251,62 @@ START_TEST(data_made_there_is_read_here)
     need(exists(stage->place.path));
     mapseg_free(seg);
     need(!exists(stage->place.path));
+    end_peer32(peer);
+}
+END_TEST
+
+/** What one side writes into the header the other finds in the same fields. */
+START_TEST(fields_are_the_same)
+{
+    struct stage *stage = new_stage();
+    struct peer32 *peer = peer_at(stage);
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+    mapseg *seg = handle_for(stage->place.key);
+    struct mapseg_header *header;
+
+    options.label = "gr\u00fc\u00dfe from here";
+    need_result(MAPSEG_OK, mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
+    header = map_header(stage->place.path);
+    need_said(peer, "MAPSEG_OK", "attach");
+    need_said(peer, "gr\u00fc\u00dfe from here 0 0 0 0 0 0 0 0 0", "header");
+    header->suffering = 0xfffffff1;
+    header->recoveries = UINT64_C(0x200000001);
+    header->contended = UINT64_C(0x300000002);
+    header->slept = UINT64_C(0x400000003);
+    header->longest_wait = UINT64_C(0x500000004);
+    header->version = UINT64_C(0x600000006);
+    header->watchers = 0xfffffff2;
+    header->limit = UINT64_C(0x700000005);
+    need_said(peer,
+              "gr\u00fc\u00dfe from here 0 4294967281 8589934593 12884901890 17179869187 "
+              "21474836484 25769803782 4294967282 30064771077",
+              "header");
+    need_same_description(seg, peer);
+    header->suffering = 0;
+    header->watchers = 0;
+    mapseg_free(seg);
+    end_peer32(peer);
+    need(!exists(stage->place.path));
+}
+END_TEST
+
+START_TEST(label_made_there_is_read_here)
+{
+    struct peer32 *peer = start_peer32();
+    mapseg_info *information;
+    mapseg *seg = mapseg_new();
+    char key[KEY_BYTES];
+
+    need(peer != NULL && seg != NULL);
+    unique_name(key);
+    need_result(MAPSEG_OK, mapseg_set_key(seg, key));
+    need_said(peer, mapseg_native_key(seg), "plain %s", key);
+    need_said(peer, "MAPSEG_OK", "create 10");
+    information = describe(seg);
+    need(strcmp(information->label, key) == 0);
+    mapseg_info_free(information);
+    need_same_description(seg, peer);
+    mapseg_free(seg);
     end_peer32(peer);
 }
 END_TEST
@@ -674,6 +734,8 @@ main(void)
         return EXIT_SKIPPED;
     tcase_add_test(data, data_made_here_is_read_there);
     tcase_add_test(data, data_made_there_is_read_here);
+    tcase_add_test(data, fields_are_the_same);
+    tcase_add_test(data, label_made_there_is_read_here);
     tcase_add_test(data, plain_keys_meet);
     tcase_add_test(data, too_large_for_one_of_them);
     tcase_add_test(lock, both_count);

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: MIT
  */
 
+#include "mapseg-format.h"
 #include "mapseg.h"
 #include "payload.h"
 #include "record.h"
@@ -99,7 +100,30 @@ describe(void)
                  information->user_tag, information->attached, (int)information->use);
     for (size_t i = 0; i < sizeof information->id; i++)
         (void)printf("%02x", information->id[i]);
-    (void)puts("");
+    (void)printf(" %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %s\n",
+                 information->recoveries, information->contended, information->slept,
+                 information->longest_wait_ns, information->version, information->label);
+    mapseg_info_free(information);
+}
+
+/** What lies where this program's compiler puts the fields that change. */
+static void
+show_header(void)
+{
+    const char *data = mapseg_const_data(seg);
+    const struct mapseg_header *header = NULL;
+    mapseg_info *information = NULL;
+
+    if (mapseg_info_new(seg, &information) == MAPSEG_OK && data != NULL)
+        header = (const void *)(data - information->data_offset);
+    if (header == NULL)
+        (void)puts("nothing");
+    else
+        (void)printf("%.*s %" PRIu32 " %" PRIu32 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
+                     " %" PRIu64 " %" PRIu32 " %" PRIu64 "\n",
+                     MAPSEG_LABEL_BYTES, header->label, header->lock, header->suffering,
+                     header->recoveries, header->contended, header->slept, header->longest_wait,
+                     header->version, header->watchers, header->limit);
     mapseg_info_free(information);
 }
 
@@ -228,6 +252,8 @@ obey_attaching(const char *word, const char *argument)
         compare((uint8_t)atoi(argument));
     else if (strcmp(word, "describe") == 0)
         describe();
+    else if (strcmp(word, "header") == 0)
+        show_header();
     else
         return false;
     return true;

@@ -114,6 +114,39 @@ act_repair(struct scene *in)
 }
 
 static void
+act_change(struct scene *in)
+{
+    lock_as(in, MAPSEG_OK, mapseg_write_begin(victim));
+    update(in);
+    atomic_store(&in->inside, 0);
+    need_result(MAPSEG_OK, mapseg_write_end(victim));
+}
+
+static void
+act_change_by_unlock(struct scene *in)
+{
+    lock_as(in, MAPSEG_OK, mapseg_write_begin(victim));
+    act_unlock(in);
+}
+
+/** The mark of the data changes, from what it is to the same. */
+static void
+act_write(struct scene *in)
+{
+    const uint64_t mark = UNKEPT;
+
+    (void)in;
+    need_result(MAPSEG_OK, mapseg_write(victim, offsetof(struct pair, mark), &mark, sizeof mark));
+}
+
+static void
+act_watch(struct scene *in)
+{
+    (void)in;
+    need_result(MAPSEG_OK, mapseg_wait(victim, 0, NULL, -1));
+}
+
+static void
 act_take_over(struct scene *in)
 {
     lock_as(in, MAPSEG_OWNER_DIED, mapseg_lock(victim));
@@ -319,6 +352,36 @@ enter_patient_sleeper(struct scene *in)
     msi_os.sleep_on = count_sleep;
 }
 
+/** A waiter has waited long, as the owner and those that want the lock see. */
+static void
+let_a_waiter_suffer(const struct scene *in)
+{
+    __atomic_store_n(&in->header->suffering, MAPSEG_SUFFERS, __ATOMIC_SEQ_CST);
+}
+
+static void
+enter_sufferer(struct scene *in)
+{
+    enter_warm(in);
+    let_a_waiter_suffer(in);
+}
+
+static void
+enter_locked_for_a_sufferer(struct scene *in)
+{
+    enter_locked(in);
+    let_a_waiter_suffer(in);
+}
+
+/** The waiter that the word was left to has died. */
+static void
+enter_after_a_sufferer(struct scene *in)
+{
+    enter_warm(in);
+    let_a_waiter_suffer(in);
+    set_lock_word(in->header, MAPSEG_LOCK_SLEEPERS);
+}
+
 static int
 no_unnamed_files(int directory, mode_t mode)
 {
@@ -397,6 +460,23 @@ const struct operation operations[] = {
      .act = act_lock,
      .serve = wake_sleeper,
      .check = check_witness},
+    {.name = "lock with a sleep of one that suffers",
+     .set = witness_holds,
+     .enter = enter_sufferer,
+     .act = act_lock,
+     .serve = wake_sleeper,
+     .check = check_witness},
+    {.name = "lock that was left to one that died",
+     .set = witness_segment,
+     .enter = enter_after_a_sufferer,
+     .act = act_lock,
+     .check = check_witness},
+    {.name = "unlock with a sleeper that suffers",
+     .heir = true,
+     .set = witness_segment,
+     .enter = enter_locked_for_a_sufferer,
+     .act = act_unlock,
+     .check = check_heir},
     {.name = "lock that times out beside a sleeper",
      .heir = true,
      .set = witness_holds,
@@ -421,6 +501,30 @@ const struct operation operations[] = {
      .enter = enter_told,
      .act = act_repair,
      .check = check_mourner},
+    {.name = "change with a sleeper",
+     .watched = true,
+     .set = witness_segment,
+     .enter = enter_used,
+     .act = act_change,
+     .check = check_watcher},
+    {.name = "change by unlock, with a sleeper",
+     .watched = true,
+     .set = witness_segment,
+     .enter = enter_used,
+     .act = act_change_by_unlock,
+     .check = check_watcher},
+    {.name = "written range with a sleeper",
+     .watched = true,
+     .set = witness_segment,
+     .enter = enter_used,
+     .act = act_write,
+     .check = check_watcher},
+    {.name = "wait for a change",
+     .set = witness_segment,
+     .enter = enter_used,
+     .act = act_watch,
+     .serve = change_for_sleeper,
+     .check = check_witness},
     {.name = "take-over",
      .set = witness_of_a_death,
      .enter = enter_warm,

@@ -53,8 +53,8 @@ for command in create write read rm reclaim lock show; do
 done
 same "a second key" "$(offers "mapseg rm other $k")" "${k#shm:}"
 same "a key behind an option" "$(offers "mapseg lock --timeout 3 $k")" "${k#shm:}"
-same "columns" "$(offers "mapseg ls --output S")" "SIZE STATE"
-same "more columns" "$(offers "mapseg ls --output KEY,S")" "KEY,SIZE KEY,STATE"
+same "columns" "$(offers "mapseg ls --output S")" "SIZE SLEPT STATE"
+same "more columns" "$(offers "mapseg ls --output KEY,S")" "KEY,SIZE KEY,SLEPT KEY,STATE"
 
 # Keys that the shell would take apart, expand or run. What is offered, put in place
 # of what was typed, is the key.

@@ -26,7 +26,7 @@ assert eval(sys.argv[2]), segments' "$work/out" "$truth" "$k" || fail "mapseg $*
 }
 
 "$tool" create $k --size 5000 >/dev/null
-columns="['key', 'type', 'size', 'attached', 'lock', 'state', 'mode', 'owner', 'created', 'path']"
+columns="['key', 'label', 'type', 'size', 'attached', 'lock', 'state', 'mode', 'owner', 'created', 'path']"
 holds "list(mine[key]) == $columns" ls --json
 holds "mine[key]['size'] == '4.9K' and mine[key]['attached'] == 0" ls -J
 holds "mine[key]['size'] == 5000" ls --json --bytes
@@ -37,12 +37,14 @@ holds "__import__('datetime').datetime.fromisoformat(mine[key]['created']).times
     date +%s) + 1" ls --json
 
 holds "len(segments) == 1 and mine[key]['size'] == 5000" show $k --json
-holds "list(mine[key])[:10] == $columns" show $k --json
+holds "list(mine[key])[:11] == $columns" show $k --json
 holds "mine[key]['persistent'] is True and mine[key]['fair'] is False" show $k -J
 holds "mine[key]['data-offset'] == 4096 and mine[key]['file-size'] == 9096" show $k --json
 holds "mine[key]['verdict'] == 'MAPSEG_OK' and mine[key]['file-system'] == 'tmpfs'" show $k --json
 holds "mine[key]['uid'] == $(id -u) and mine[key]['links'] == 1" show $k --json
 holds "len(mine[key]['id']) == 32" show $k --json
+holds "mine[key]['contended'] == 0 and mine[key]['slept'] == 0" show $k --json
+holds "mine[key]['longest-wait-ns'] == 0 and mine[key]['recoveries'] == 0" show $k --json
 holds "mine[key]['lock'] == 'free' and mine[key]['inconsistent'] is False" show $k --json
 hold $k
 holds "mine[key]['lock'] == 'held' and mine[key]['lock-pid'] == $holder" show $k --json
@@ -66,6 +68,22 @@ print([s["key"] for s in json.load(open(sys.argv[1]))["segments"]
     expect_quiet 0 rm "$again"
     i=$((i + 1))
 done
+
+# Labels of all kinds, and none.
+holds "mine[key]['label'] is None" show $k --json
+i=0
+for odd in 'photos' 'a "quoted" \ name' 'grüße 世界'; do
+    expect_quiet 0 create "$k-label-$i" --size 1 --label "$odd"
+    LABEL=$odd
+    export LABEL
+    holds "mine[key + '-label-$i']['label'] == __import__('os').environ['LABEL']" ls --json
+    holds "segments[0]['label'] == __import__('os').environ['LABEL']" show "$k-label-$i" --json
+    expect_quiet 0 rm "$k-label-$i"
+    i=$((i + 1))
+done
+expect_quiet 0 create "$k-label" --size 1 --label "$(printf 'a\nb\033[31m\\x')"
+holds "segments[0]['label'] == r'a\x0Ab\x1B[31m\x5Cx'" show "$k-label" --json
+expect_quiet 0 rm "$k-label"
 
 # What is no segment.
 echo foreign >"/dev/shm/$name-json-foreign"

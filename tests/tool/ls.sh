@@ -14,7 +14,7 @@ hold $k-b
 
 expect_quiet 0 ls
 same "headings" "$(head -n 1 "$work/out" | tr -s ' ' | sed 's/ $//')" \
-    "KEY TYPE SIZE ATTACHED LOCK STATE MODE OWNER CREATED PATH"
+    "KEY LABEL TYPE SIZE ATTACHED LOCK STATE MODE OWNER CREATED PATH"
 user=$(id -un)
 grep -q "^$k-a *shm *3M *0 *free *persistent *0640 *$user *20[0-9T:+-]* *$(
     )/dev/shm/${k#shm:}-a *\$" "$work/out" || fail "first line: $(grep $k-a "$work/out")"
@@ -32,11 +32,72 @@ grep -q "^100 $k-c\\\\x20with\\\\x20space 0\$" "$work/out" || fail "-rnbo: $(cat
 expect_quiet 0 ls --raw --output SIZE,KEY
 same "raw headings" "$(head -n 1 "$work/out")" "SIZE KEY"
 
-for column in KEY TYPE SIZE ATTACHED LOCK STATE MODE OWNER CREATED PATH; do
+for column in KEY LABEL TYPE SIZE ATTACHED LOCK STATE MODE OWNER CREATED PATH \
+    CONTENDED SLEPT LONGEST-WAIT-NS RECOVERIES; do
     expect_quiet 0 ls --raw --output $column,KEY
     same "heading of $column" "$(head -n 1 "$work/out")" "$column KEY"
     same "fields of $column" "$(awk 'NF != 2' "$work/out")" ""
 done
+
+# Labels: the plain key, or what was said instead, or neither.
+plain=$name-photos
+expect_quiet 0 create $plain --size 1
+plain_key=$(cat "$work/out")
+same "label of a plain key" "$(listed "$plain_key" LABEL)" $plain
+same "label of a plain key" "$(shown $plain Label)" $plain
+expect_quiet 0 ls
+grep -q "^$plain_key *$plain *shm *1B " "$work/out" || fail "line: $(grep $plain "$work/out")"
+expect_quiet 0 rm $plain
+expect_quiet 0 create $plain --size 1 --label "Grüße 世界"
+same "label" "$(shown $plain Label)" "Grüße 世界"
+expect_quiet 0 rm $plain
+expect_quiet 0 create $plain --size 1 --label ""
+same "no label" "$(shown $plain Label)" ""
+expect_quiet 0 rm $plain
+same "label of a native key" "$(listed $k-a LABEL)" -
+same "label of a native key" "$(shown $k-a Label)" ""
+
+# The longest, and what is refused.
+longest=$(printf '%047d' 0)
+expect_quiet 0 create $k-l --size 1 --label "$longest"
+same "the longest label" "$(listed $k-l LABEL)" "$longest"
+expect_quiet 0 rm $k-l
+expect_failure "more than 47 bytes" create $k-l --size 1 --label "${longest}0"
+expect_failure "not UTF-8" create $k-l --size 1 --label "$(printf 'a\377')"
+exists $k-l && fail "a create that was refused left a segment"
+
+# A label that a terminal would obey, and what another process wrote over it: no NUL and no UTF-8.
+expect_quiet 0 create $k-l --size 1 --label "$(printf 'a\nb\033[31m\\x')"
+same "label" "$(shown $k-l Label)" 'a\x0Ab\x1B[31m\x5Cx'
+expect_quiet 0 ls --raw --noheadings --output LABEL,KEY
+same "lines of an odd label" "$(grep -c -e "$k-l" "$work/out")" 1
+head -c 48 /dev/zero | tr '\0' '\377' |
+    dd of="/dev/shm/${k#shm:}-l" bs=1 seek=80 conv=notrunc 2>/dev/null
+same "label of no characters" "$(shown $k-l Label)" \
+    "$(printf '%048d' 0 | sed 's/0/\\xFF/g')"
+same "state" "$(listed $k-l STATE)" persistent
+expect_quiet 0 rm $k-l
+
+# The counters of the lock.
+shown $k-a Waits | grep -q . && fail "show counts waits that never were: $(shown $k-a Waits)"
+same "counters of a new segment" "$(listed $k-a CONTENDED,SLEPT,LONGEST-WAIT-NS,RECOVERIES)" "0 0 0 0"
+
+# Bytes of 1 are the same number whichever of them comes first.
+count()
+{
+    head -c 8 /dev/zero | tr '\0' '\001' |
+        dd of="/dev/shm/${k#shm:}-w" bs=1 seek="$1" conv=notrunc 2>/dev/null
+}
+ones=72340172838076673
+expect_quiet 0 create $k-w --size 1
+count 152
+same "waits without sleep" "$(shown $k-w Waits)" "$ones for the lock, 0 of them asleep"
+count 160
+count 168
+same "waits" "$(shown $k-w Waits)" \
+    "$ones for the lock, $ones of them asleep; the longest took 72340172838.077 ms"
+same "counters" "$(listed $k-w CONTENDED,SLEPT,LONGEST-WAIT-NS,RECOVERIES)" "$ones $ones $ones 0"
+expect_quiet 0 rm $k-w
 
 # What no line may hold raw: a name with a newline and escape sequences.
 odd=$(printf 'shm:%s-ls-odd%%0A%%1B[31m' "$name")

@@ -80,7 +80,8 @@ for code in "" x -1 256 1.5; do
 done
 
 # ls
-expect_usage "KEY TYPE SIZE ATTACHED LOCK STATE MODE OWNER CREATED PATH" ls --output KEY,COLOUR
+expect_usage "$(echo KEY LABEL TYPE SIZE ATTACHED LOCK STATE MODE OWNER CREATED PATH \
+    CONTENDED SLEPT LONGEST-WAIT-NS RECOVERIES)" ls --output KEY,COLOUR
 has "$work/err" "'COLOUR'"
 expect_usage "no column ''" ls --output ""
 expect_usage "no column ''" ls --output KEY,
