@@ -284,7 +284,7 @@ MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
  * KEY_ERROR, ALREADY_ATTACHED (mapseg_error() is left as it was, as in Qt),
  * NOT_FOUND, PERMISSION_DENIED, NOT_A_SEGMENT, CORRUPT, TOO_NEW, UNTRUSTED,
  * OUT_OF_RESOURCES, NOT_SUPPORTED; TIMED_OUT: another process has been
- * removing the segment for a second, and is probably stopped.
+ * removing the segment, or naming it, for a second, and is probably stopped.
  */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
     mapseg_attach(mapseg *seg, mapseg_access access);
