@@ -29,17 +29,17 @@ static struct timespec moment;
 
 /** In place of the C library's. */
 int
-clock_gettime(clockid_t clock, struct timespec *now)
+clock_gettime(clockid_t clock_id, struct timespec *tp)
 {
     if (fault == IS_REFUSED) {
         errno = EPERM;
         return -1;
     }
     if (fault == STANDS) {
-        *now = moment;
+        *tp = moment;
         return 0;
     }
-    return (int)syscall(SYS_clock_gettime, clock, now);
+    return (int)syscall(SYS_clock_gettime, clock_id, tp);
 }
 
 static void
