@@ -17,7 +17,9 @@
 #include "file/place.h"
 #include "file/trust.h"
 #include "handle/forklist.h"
+#include "handle/guard.h"
 #include "handle/options.h"
+#include "handle/reach.h"
 #include "handle/report.h"
 #include "mapseg-spawn.h"
 #include "os/os.h"
@@ -220,7 +222,7 @@ examine_seals(const struct request *request, struct msi_attachment *attachment,
     /* Files with names cannot be sealed. */
     attachment->can_shrink =
         msi_attachment_is_named(attachment) || msi_trust_can_shrink(attachment->file.fd, &refused);
-    attachment->access_through_fd = attachment->can_shrink && !refused;
+    attachment->cautious = attachment->can_shrink && !refused;
     result = msi_trust_peers(attachment->can_shrink, request->options.flags, failure);
     if (result == MAPSEG_OK && !msi_attachment_is_named(attachment) && !refused &&
         msi_os.file_system(attachment->file.fd, &file_system) >= 0 &&
@@ -234,17 +236,34 @@ examine_seals(const struct request *request, struct msi_attachment *attachment,
 /** A file that is refused since it has two names may be about to lose the one that its creator
  *  made it by. */
 static mapseg_result
-wait_for_name(struct request *request, const struct stat *status, mapseg_result refusal,
+wait_for_name(struct request *request, int fd, const struct stat *status, mapseg_result refusal,
               struct msi_failure *failure)
 {
+    const uint32_t flags = request->options.flags | (uint32_t)MAPSEG_ALLOW_HARD_LINKS;
+
     if (status->st_nlink != 2 ||
-        !msi_name_has_private_twin(&request->name, status->st_dev, status->st_ino))
+        !msi_name_has_private_twin(&request->name, status->st_dev, status->st_ino) ||
+        msi_trust_file(status, fd, true, flags, failure) != MAPSEG_OK)
         return refusal;
     request->again = true;
     return msi_failed(failure, MAPSEG_TIMED_OUT, 0,
                       "its creator is giving it its name, and does not finish; find out whether "
                       "that process is stopped, or died: then clear the segment away "
                       "(mapseg_reclaim)");
+}
+
+/** Installs the guard, if the caller asks for it, and decides how the data is read. */
+static mapseg_result
+choose_reach(const struct request *request, struct msi_attachment *attachment,
+             const struct stat *status, struct msi_failure *failure)
+{
+    bool is_lazy = (int64_t)status->st_blocks * 512 < (int64_t)status->st_size;
+    bool guarded = attachment->can_shrink && request->options.flags & MAPSEG_GUARDED;
+    mapseg_result result = guarded ? msi_guard_install_for(failure) : MAPSEG_OK;
+
+    if (result == MAPSEG_OK)
+        msi_reach_choose(attachment, status, is_lazy, guarded);
+    return result;
 }
 
 /** Judges the open file, and reads its geometry. */
@@ -269,7 +288,7 @@ examine(struct request *request, struct msi_attachment *attachment, bool *can_lo
     attachment->file.inode = status.st_ino;
     result = msi_trust_file(&status, attachment->file.fd, named, request->options.flags, failure);
     if (result != MAPSEG_OK && named)
-        result = wait_for_name(request, &status, result, failure);
+        result = wait_for_name(request, attachment->file.fd, &status, result, failure);
     if (result == MAPSEG_OK)
         result = msi_place_check(attachment->type, attachment->file.fd, failure);
     if (result == MAPSEG_OK)
@@ -278,6 +297,8 @@ examine(struct request *request, struct msi_attachment *attachment, bool *can_lo
         result = check_demands(request, &header, failure);
     if (result == MAPSEG_OK)
         result = make_key(request, &header, failure);
+    if (result == MAPSEG_OK)
+        result = choose_reach(request, attachment, &status, failure);
     if (result != MAPSEG_OK)
         return result;
     if (msi_header_forbids_writing(header.flags)) {

@@ -15,7 +15,9 @@
 #include "file/trust.h"
 #include "handle/fork.h"
 #include "handle/forklist.h"
+#include "handle/guard.h"
 #include "handle/options.h"
+#include "handle/reach.h"
 #include "handle/report.h"
 #include "os/os.h"
 #include "os/printable.h"
@@ -245,11 +247,18 @@ header_flags(const struct request *request)
            (has_silent_waiters(request) ? MAPSEG_HEADER_SILENT_WAITERS : 0);
 }
 
+/** The permission bits that the file gets. */
+static mode_t
+final_mode(const struct request *request)
+{
+    return request->options.mode != 0 ? request->options.mode : 0600;
+}
+
 /** Sizes the file. */
 static mapseg_result
 shape_file(const struct request *request, int fd, struct msi_failure *failure)
 {
-    int error = msi_os.set_mode(fd, request->options.mode != 0 ? request->options.mode : 0600);
+    int error = msi_os.set_mode(fd, final_mode(request));
 
     if (error < 0)
         return msi_system_failed(failure, -error, "its mode cannot be set");
@@ -565,6 +574,20 @@ abandon(struct request *request)
     msi_attachment_drop(attachment);
 }
 
+/** Installs the guard, if the caller asks for it, and decides how the data is read. */
+static mapseg_result
+choose_reach(struct request *request, const struct stat *status, struct msi_failure *failure)
+{
+    struct stat finished = *status;
+    bool guarded = request->attachment.can_shrink && request->options.flags & MAPSEG_GUARDED;
+    mapseg_result result = guarded ? msi_guard_install_for(failure) : MAPSEG_OK;
+
+    finished.st_mode = final_mode(request);
+    if (result == MAPSEG_OK)
+        msi_reach_choose(&request->attachment, &finished, is_lazy(request), guarded);
+    return result;
+}
+
 /** Opens the file. From here on a fork by another thread closes it in the
  *  child. The fork list is locked. */
 static mapseg_result
@@ -598,8 +621,10 @@ begin(struct request *request, bool named, struct msi_failure *failure)
     attachment->data_size = request->size;
     /* Files with names cannot be sealed, and memory files always are. */
     attachment->can_shrink = is_named(request);
-    attachment->access_through_fd = attachment->can_shrink;
-    result = msi_place_check(attachment->type, attachment->file.fd, failure);
+    attachment->cautious = attachment->can_shrink;
+    result = choose_reach(request, &status, failure);
+    if (result == MAPSEG_OK)
+        result = msi_place_check(attachment->type, attachment->file.fd, failure);
     if (result == MAPSEG_OK)
         result = check_room(request, attachment->file.fd, failure);
     if (result == MAPSEG_OK && is_single(request))

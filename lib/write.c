@@ -23,7 +23,7 @@ copy_some(mapseg *seg, size_t offset, const void *from, size_t bytes)
         return put;
     /* Or a file that ended before would be made longer again; and above that
      * limit there is SIGXFSZ. */
-    if (msi_view_check_length(seg) != MAPSEG_OK)
+    if (msi_view_look_at_length(seg) != MAPSEG_OK)
         return -EFAULT;
     if (offset + bytes > msi_os.file_size_limit())
         return -EFBIG;
@@ -41,15 +41,16 @@ copy_in(const struct msi_view *view, size_t offset, const char *from, size_t byt
     if (view->reach != REACH_FILE) {
         msi_copy_in(seg->attachment.base + offset, from, bytes);
         *done = bytes;
-        return msi_view_is_lost(seg) ? MAPSEG_FILE_SHRUNK : MAPSEG_OK;
+        return view->reach == REACH_GUARDED && msi_view_is_lost(seg) ? MAPSEG_FILE_SHRUNK
+                                                                     : MAPSEG_OK;
     }
     while (*done < bytes) {
         int64_t put = copy_some(seg, offset + *done, from + *done, bytes - *done);
 
         if (put == -EFAULT)
             /* If the file is as long as ever, what failed is memory that was never reserved. */
-            return msi_view_check_length(seg) == MAPSEG_OK ? MAPSEG_OUT_OF_RESOURCES
-                                                           : MAPSEG_FILE_SHRUNK;
+            return msi_view_look_at_length(seg) == MAPSEG_OK ? MAPSEG_OUT_OF_RESOURCES
+                                                             : MAPSEG_FILE_SHRUNK;
         if (put <= 0)
             return put == -ENOSPC ? MAPSEG_OUT_OF_RESOURCES : MAPSEG_UNKNOWN_ERROR;
         *done += (size_t)put;
@@ -215,12 +216,18 @@ mapseg_write(mapseg *seg, size_t offset, const void *from, size_t bytes)
     result = msi_view_check_range(seg, "write", offset, bytes);
     if (result != MAPSEG_OK)
         return result;
-    result = msi_view_check_length(seg);
-    if (result != MAPSEG_OK)
-        return msi_view_report(seg, "write", result);
-    /* Within a section of the caller's the lock and the version are, too. */
+    /* In a section the lock and the version are, too. */
     view = msi_view_begin(seg);
+    result = msi_view_check_length(&view);
+    if (result != MAPSEG_OK) {
+        msi_view_end(&view);
+        return msi_view_report(seg, "write", result);
+    }
     result = write_range(&view, offset, from, bytes);
+    msi_view_end(&view);
+    /* The zeros in place of a word that is gone are no owner's either. */
+    if (result == MAPSEG_LOCK_ERROR && msi_view_is_lost(seg))
+        result = MAPSEG_FILE_SHRUNK;
     if (result == MAPSEG_LOCK_ERROR)
         return refuse_lost_lock(seg);
     return result == MAPSEG_OUT_OF_RESOURCES ? refuse_want_of_memory(seg)

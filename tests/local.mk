@@ -267,6 +267,7 @@ suites += \
 	tests/version/check_lazy \
 	tests/version/check_notify \
 	tests/version/check_notify_life \
+	tests/version/check_reach \
 	tests/version/check_read \
 	tests/version/check_shrunk \
 	tests/version/check_versions \
@@ -280,6 +281,7 @@ tests_version_check_watchers_LDADD = $(internals_libraries)
 tests_version_check_dead_writer_SOURCES = tests/version/check_dead_writer.c $(version_seen)
 tests_version_check_notify_SOURCES = tests/version/check_notify.c $(version_scene)
 tests_version_check_notify_life_SOURCES = tests/version/check_notify_life.c $(version_scene)
+tests_version_check_reach_LDADD = $(internals_libraries)
 tests_version_check_read_SOURCES = tests/version/check_read.c $(version_seen)
 tests_version_check_shrunk_SOURCES = tests/version/check_shrunk.c $(version_seen)
 tests_version_check_versions_SOURCES = tests/version/check_versions.c $(version_seen)

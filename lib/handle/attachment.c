@@ -260,7 +260,7 @@ msi_attachment_heal(struct msi_attachment *attachment, uint32_t slot)
     known = read_field(attachment, lock_field, &word);
     if (known && (word & MAPSEG_LOCK_OWNER) != slot)
         return;
-    if (!attachment->access_through_fd)
+    if (!attachment->cautious)
         msi_lock_heal(attachment->header, slot);
     else if (known)
         heal_by_system(attachment, word);

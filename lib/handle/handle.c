@@ -9,6 +9,7 @@
 #include "guard.h"
 #include "notify.h"
 #include "os/probe.h"
+#include "reach.h"
 
 #include <stdlib.h>
 
@@ -28,7 +29,7 @@ msi_handle_take(mapseg *seg, const struct msi_attachment *complete, mapseg_acces
     seg->no_fork = no_fork || msi_presence_is_shared(attachment);
     seg->attached = true;
     msi_forklist_bind_process(seg);
-    msi_lock_allow_reading(&seg->lock, !attachment->access_through_fd);
+    msi_reach_allow_fast(seg);
     MSI_PROBE(attach, attachment->file.inode, attachment->presence.slot, attachment->data_size);
 }
 

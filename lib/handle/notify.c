@@ -17,6 +17,7 @@
 #include "forklist.h"
 #include "os/os.h"
 #include "os/signals.h"
+#include "reach.h"
 #include "report.h"
 #include "view.h"
 
@@ -84,12 +85,15 @@ static void *
 watch(void *argument)
 {
     struct msi_notify *change = argument;
-    struct msi_view view = msi_view_without_section(change->seg);
     uint64_t version;
 
-    while (!atomic_load(&change->stop) && announce(change, &version))
+    while (!atomic_load(&change->stop) && announce(change, &version)) {
+        /* Each time: the file may have been handed on since. */
+        struct msi_view view = msi_view_without_section(change->seg);
+
         if (!atomic_load(&change->stop))
             msi_view_sleep(&view, version, MSI_VIEW_LAST_SLICE_NS);
+    }
     atomic_store(&change->ended, true);
     return NULL;
 }
@@ -186,7 +190,7 @@ begin(mapseg *seg, struct msi_failure *failure)
     }
     atomic_store_explicit(&seg->change, change, memory_order_release);
     /* From now on each version that is given out must be noted. */
-    msi_lock_allow_reading(&seg->lock, false);
+    msi_reach_forbid_fast(seg);
     return MAPSEG_OK;
 }
 
@@ -357,7 +361,7 @@ msi_notify_forked(mapseg *seg)
     if (change == NULL)
         return;
     atomic_store_explicit(&seg->change, NULL, memory_order_relaxed);
-    msi_lock_allow_reading(&seg->lock, !seg->attachment.access_through_fd);
+    msi_reach_allow_fast(seg);
     /* The mutex is left as it is: a thread of the parent may hold it. */
     drop(change);
 }

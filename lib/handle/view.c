@@ -1,15 +1,13 @@
 /*
  * view.c - looking at a segment that others change, and waiting for them.
  *
- * Once a file is made shorter, a process that touches the missing part of its
- * mapping gets SIGBUS. Unless the thread has a section of the guard open, such a segment is
- * read through its descriptor.
+ * Once a file is made shorter, a process that touches the missing part of its mapping gets
+ * SIGBUS. reach.h tells how that is met.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "view.h"
 
-#include "guard.h"
 #include "os/os.h"
 #include "report.h"
 
@@ -64,17 +62,14 @@ msi_view_read_file(mapseg *seg, void *to, size_t bytes, size_t offset)
     return MAPSEG_OK;
 }
 
-/** Whether the file is as long as its mapping, where it can be shorter. */
 mapseg_result
-msi_view_check_length(mapseg *seg)
+msi_view_look_at_length(mapseg *seg)
 {
     const struct msi_file *file = &seg->attachment.file;
     struct stat status;
 
     if (msi_view_is_lost(seg))
         return MAPSEG_FILE_SHRUNK;
-    if (!seg->attachment.access_through_fd)
-        return MAPSEG_OK;
     if (msi_os.status(file->fd, &status) < 0 || status.st_dev != file->device ||
         status.st_ino != file->inode) {
         mapseg_result result = msi_view_check_descriptor(seg);
@@ -85,12 +80,46 @@ msi_view_check_length(mapseg *seg)
     return (uint64_t)status.st_size >= seg->attachment.bytes ? MAPSEG_OK : msi_view_lost(seg);
 }
 
+mapseg_result
+msi_view_check_length(const struct msi_view *view)
+{
+    if (view->reach == REACH_FILE)
+        return msi_view_look_at_length(view->seg);
+    return view->reach == REACH_GUARDED && msi_view_is_lost(view->seg) ? MAPSEG_FILE_SHRUNK
+                                                                       : MAPSEG_OK;
+}
+
+/** Whether this thread reads it in a section, where that is not decided yet: one of the
+ *  program's is open, or others have been, and there is no want of memory to be told apart. */
+static bool
+may_guard(mapseg *seg)
+{
+    return msi_guard_is_within(seg) || (msi_guard_thread.ready && !seg->attachment.is_lazy);
+}
+
+struct msi_view
+msi_view_begin(mapseg *seg)
+{
+    struct msi_view view = {.seg = seg, .reach = msi_reach_of(seg)};
+
+    if (view.reach == REACH_FILE && may_guard(seg))
+        view.reach = REACH_GUARDED;
+    /* Where a sandbox lets SIGBUS stay blocked, there is still the descriptor. */
+    if (view.reach == REACH_GUARDED && msi_guard_get_ready() < 0)
+        view.reach = REACH_FILE;
+    if (view.reach == REACH_GUARDED)
+        msi_guard_begin_reading(seg);
+    if (view.reach == REACH_FILE)
+        view.ready = msi_view_check_descriptor(seg);
+    return view;
+}
+
 /** A version whose halves belong together, if it is even. */
 mapseg_result
 msi_view_fetch_stable(const struct msi_view *view, uint64_t *version)
 {
     /* Checked also where the header is still there. */
-    mapseg_result result = msi_view_check_length(view->seg);
+    mapseg_result result = msi_view_check_length(view);
     uint64_t again;
 
     if (result == MAPSEG_OK)
@@ -111,20 +140,22 @@ msi_view_fetch_stable(const struct msi_view *view, uint64_t *version)
 struct msi_view
 msi_view_without_section(mapseg *seg)
 {
-    struct msi_view view = {
-        .seg = seg,
-        .reach = seg->attachment.access_through_fd ? REACH_FILE : REACH_DIRECT,
-    };
+    struct msi_view view = {.seg = seg, .reach = REACH_FILE};
 
+    if (msi_reach_of(seg) == REACH_DIRECT || !seg->attachment.cautious)
+        view.reach = REACH_DIRECT;
     return view;
 }
 
 mapseg_result
 msi_view_look(mapseg *seg, uint64_t *version)
 {
-    struct msi_view view = msi_view_without_section(seg);
+    bool has_sections = msi_reach_of(seg) == REACH_DIRECT || msi_guard_thread.ready;
+    struct msi_view view = has_sections ? msi_view_begin(seg) : msi_view_without_section(seg);
+    mapseg_result result = msi_view_fetch_stable(&view, version);
 
-    return msi_view_fetch_stable(&view, version);
+    msi_view_end(&view);
+    return result;
 }
 
 /** Sees to it that the next change wakes this waiter; false: it does not. */

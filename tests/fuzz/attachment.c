@@ -266,6 +266,9 @@ make_file(struct scene *scene)
                     ? open("/dev/shm/" NAME, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600)
                     : new_memory_file();
     claim(scene->fd >= 0);
+    /* Or it would be a signal, where all of the file is there at first. */
+    if (plan->shape & SHAPE_CUT)
+        plan->flags |= MAPSEG_GUARDED;
     memset(&scene->header, 0, sizeof scene->header);
     memcpy(&scene->header, plan->header, sizeof plan->header);
     if (plan->shape & SHAPE_REPAIR)
