@@ -285,7 +285,7 @@ MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
  * KEY_ERROR, ALREADY_ATTACHED (mapseg_error() is left as it was, as in Qt),
  * NOT_FOUND, PERMISSION_DENIED, NOT_A_SEGMENT, CORRUPT, TOO_NEW, UNTRUSTED,
  * OUT_OF_RESOURCES, NOT_SUPPORTED; TIMED_OUT: another process has been
- * removing the segment for a second, and is probably stopped.
+ * removing the segment, or naming it, for a second, and is probably stopped.
  */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
     mapseg_attach(mapseg *seg, mapseg_access access);
@@ -569,6 +569,16 @@ typedef enum mapseg_flag {
      *  group that others cannot write is accepted, whichever user owns it, and so is such a
      *  directory on the way of a "file:" key. */
     MAPSEG_ALLOW_GROUP = 1 << 19,
+    /** create, attach: core dumps of this process, and of its children, may have the data.
+     *  Without it they have none of it, so that an owner that crashes is soon replaced.
+     *  Of a segment with a name the kernel leaves the data out even so, unless bit 3 of
+     *  /proc/PID/coredump_filter is set. */
+    MAPSEG_DUMP = 1 << 20,
+    /** create, attach: bring all of the segment's memory in, and keep it from being swapped
+     *  out while this handle is attached. OUT_OF_RESOURCES: it is more than the limit on
+     *  locked memory (RLIMIT_MEMLOCK) allows, or than there is. MAPSEG_LAZY has no effect
+     *  beside it. What children made by fork() have is not kept by them. */
+    MAPSEG_LOCKED = 1 << 21,
     MAPSEG_FLAG_RESERVED = 0x7fffffff
 } mapseg_flag;
 

@@ -259,6 +259,26 @@ examine_seals(const struct request *request, struct msi_attachment *attachment,
     return result;
 }
 
+/** A file that is refused since it has two names may be about to lose the one that its creator
+ *  made it by. */
+static mapseg_result
+wait_for_name(struct request *request, int fd, const struct stat *status, mapseg_result refusal,
+              struct msi_failure *failure)
+{
+    struct msi_trust trust = msi_options_trust(&request->options);
+
+    trust.flags |= (uint32_t)MAPSEG_ALLOW_HARD_LINKS;
+    if (status->st_nlink != 2 ||
+        !msi_name_has_private_twin(&request->name, status->st_dev, status->st_ino) ||
+        msi_trust_file(status, fd, true, trust, failure) != MAPSEG_OK)
+        return refusal;
+    request->again = true;
+    return msi_failed(failure, MAPSEG_TIMED_OUT, 0,
+                      "its creator is giving it its name, and does not finish; find out whether "
+                      "that process is stopped, or died: then clear the segment away "
+                      "(mapseg_reclaim)");
+}
+
 /** Installs the guard, if the caller asks for it, and decides how the data is read. */
 static mapseg_result
 choose_reach(const struct request *request, struct msi_attachment *attachment,
@@ -295,6 +315,8 @@ examine(struct request *request, struct msi_attachment *attachment, bool *can_lo
     attachment->file.inode = status.st_ino;
     result = msi_trust_file(&status, attachment->file.fd, named,
                             msi_options_trust(&request->options), failure);
+    if (result != MAPSEG_OK && named)
+        result = wait_for_name(request, attachment->file.fd, &status, result, failure);
     if (result == MAPSEG_UNTRUSTED &&
         msi_attach_is_foreign(request->seg, &request->options, &status, attachment->file.fd))
         result = msi_attach_foreign_failed(MAPSEG_UNTRUSTED, 0, &status, failure);
@@ -388,6 +410,8 @@ attach_once(struct request *request, struct msi_failure *failure)
                             "or only read it (MAPSEG_READ_ONLY)");
     if (result == MAPSEG_OK)
         result = msi_attachment_map(&attachment, request->access, can_lock, no_fork, failure);
+    if (result == MAPSEG_OK && request->options.flags & MAPSEG_LOCKED)
+        result = msi_attachment_lock_memory(&attachment, failure);
     if (result == MAPSEG_OK)
         result = appear(request, &attachment, failure);
     attachment.file.directory = -1;

@@ -26,6 +26,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,6 +61,7 @@ struct request {
     struct msi_name name;                /**< without a path: memfd */
     struct msi_fd_in_flight name_flight; /**< of the name's directory */
     char *private_path;                  /**< until the segment is complete; NULL: none */
+    bool unseen;                         /**< the name does not show the creator's presence */
     bool refused;                        /**< by the caller's initialiser */
 };
 
@@ -103,6 +105,14 @@ check_limits(const struct request *request, struct msi_failure *failure)
     return MAPSEG_OK;
 }
 
+/** Whether the memory comes with the first touch of each page. Memory that is to be kept is
+ *  touched at once. */
+static bool
+is_lazy(const struct request *request)
+{
+    return (request->options.flags & MAPSEG_LAZY) && !(request->options.flags & MAPSEG_LOCKED);
+}
+
 static mapseg_result
 check_room(const struct request *request, int fd, struct msi_failure *failure)
 {
@@ -112,7 +122,7 @@ check_room(const struct request *request, int fd, struct msi_failure *failure)
 
     if (error < 0)
         return msi_system_failed(failure, -error, "its file system cannot be examined");
-    if (request->options.flags & MAPSEG_LAZY)
+    if (is_lazy(request))
         return MAPSEG_OK;
     /* Reserving step by step would fill the file system up before it fails, and other
      * programs' writes would fail meanwhile. */
@@ -146,21 +156,26 @@ private_name(const struct request *request)
     return strrchr(request->private_path, '/') + 1;
 }
 
-/** Opens a new file with a private name in the directory. */
+/** Opens a new file with a private name in the directory. It begins as the segment's own name
+ *  does: a rule about names that allows the one, by its beginning, allows the other. */
 static int
 open_private(struct request *request, mode_t mode)
 {
     size_t above = (size_t)(request->name.last - request->name.path);
-    size_t bytes = above + sizeof MSI_PRIVATE_PREFIX + 16;
+    size_t own = strlen(request->name.last);
+    size_t room = NAME_MAX - (sizeof MSI_PRIVATE_MARK - 1) - MSI_PRIVATE_DIGITS;
+    size_t bytes;
     uint64_t number;
     int error = msi_os.random(&number, sizeof number);
 
     if (error < 0)
         return error;
+    own = own < room ? own : room;
+    bytes = above + own + sizeof MSI_PRIVATE_MARK + MSI_PRIVATE_DIGITS;
     request->private_path = malloc(bytes);
     if (request->private_path == NULL)
         return -ENOMEM;
-    snprintf(request->private_path, bytes, "%.*s" MSI_PRIVATE_PREFIX "%016llx", (int)above,
+    snprintf(request->private_path, bytes, "%.*s" MSI_PRIVATE_MARK "%016llx", (int)(above + own),
              request->name.path, (unsigned long long)number);
     return msi_os.open_new(request->name.directory, private_name(request), mode);
 }
@@ -197,8 +212,10 @@ open_file(struct request *request, bool named)
         return open_memory(request);
     if (!named)
         fd = msi_os.open_unnamed(request->name.directory, 0600);
-    /* Old kernels and some file systems; each says it in its own way. */
-    if (fd == -EOPNOTSUPP || fd == -EISDIR || fd == -EINVAL)
+    /* Old kernels and some file systems, each in its own way; and rules about names, which
+     * have none for such a file. */
+    if (fd == -EOPNOTSUPP || fd == -EISDIR || fd == -EINVAL || fd == -ENOSYS || fd == -EACCES ||
+        fd == -EPERM)
         fd = open_private(request, 0600);
     return fd;
 }
@@ -267,11 +284,22 @@ shape_file(const struct request *request, int fd, struct msi_failure *failure)
 
     if (result != MAPSEG_OK)
         return result;
+    /* While the file is empty. Where it was refused, and is needed, a full disk is SIGBUS. */
+    if (is_named(request) && !is_lazy(request))
+        (void)msi_os.write_in_place(fd);
     error = msi_os.resize(fd, (int64_t)file_bytes(request));
     if (error < 0)
         return msi_system_failed(failure, -error, "it cannot be made %llu bytes long",
                                  (unsigned long long)file_bytes(request));
     return MAPSEG_OK;
+}
+
+/** Whether an error says that the system, or a sandbox, has no such call. */
+static bool
+is_missing(int error)
+{
+    return error == EOPNOTSUPP || error == ENOSYS || error == EINVAL || error == EPERM ||
+           error == EACCES;
 }
 
 /** Reserves the file's memory. */
@@ -281,7 +309,7 @@ reserve_file(const struct request *request, int fd, struct msi_failure *failure)
     int64_t bytes = (int64_t)file_bytes(request);
     int error = 0;
 
-    if (request->options.flags & MAPSEG_LAZY)
+    if (is_lazy(request))
         return MAPSEG_OK;
     /* Reserving takes another mapping to write, which the seals of a single writer refuse. */
     if (bytes >= HUGE_PAGE_BYTES && !is_single(request) && msi_os.has_huge_pages(fd))
@@ -289,6 +317,13 @@ reserve_file(const struct request *request, int fd, struct msi_failure *failure)
     /* Also after that: only this is certain to take all of it, or to say no. */
     if (error >= 0)
         error = msi_os.reserve(fd, 0, bytes);
+    /* The seals let no other way of reserving go through the descriptor. */
+    if (error < 0 && is_single(request) && is_missing(-error))
+        error = msi_os.populate(request->attachment.base, (size_t)bytes);
+    if (error < 0 && is_missing(-error))
+        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                          "memory cannot be reserved here; create with MAPSEG_LAZY, or use a key "
+                          "of another type");
     if (error < 0)
         return msi_system_failed(failure, -error,
                                  "its %lld bytes cannot be reserved; free some memory, or give "
@@ -339,11 +374,11 @@ seal(const struct request *request, int fd, struct msi_failure *failure)
     int seals = error < 0 ? error : msi_os.seals(fd);
 
     if (seals == -EINVAL && single)
-        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, EINVAL,
+        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
                           "this kernel cannot keep others from writing, as Linux 5.1 can; "
                           "create without MAPSEG_SINGLE_WRITER");
     if (seals == -EINVAL)
-        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, EINVAL,
+        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
                           "memory files cannot be sealed here; use a key of another type");
     if (seals < 0)
         return msi_system_failed(failure, -seals, "the memory file cannot be sealed");
@@ -376,8 +411,7 @@ show_single(const struct request *request, struct msi_failure *failure)
 
     if (!(request->options.flags & MAPSEG_NO_FORK))
         error = msi_os.show_to_children(attachment->base, attachment->bytes);
-    return error < 0 ? msi_system_failed(failure, -error, "its memory cannot be kept for children")
-                     : MAPSEG_OK;
+    return error < 0 ? msi_hide_failed(failure, -error) : MAPSEG_OK;
 }
 
 /* ---------------------------------------------------------- initialising -- */
@@ -397,13 +431,12 @@ map_to_fill(const struct request *request, char **base, struct msi_failure *fail
         error = msi_os.hide_from_children(*base, bytes);
     if (*base != NULL && error < 0)
         msi_os.unmap(*base, bytes);
+    else if (*base != NULL && !(request->options.flags & MAPSEG_DUMP))
+        (void)msi_os.leave_out_of_dumps(*base, bytes);
     msi_forklist_unlock();
-    return error < 0
-               ? msi_system_failed(failure, -error,
-                                   "its %zu bytes cannot be mapped; free some memory, or give "
-                                   "a smaller size",
-                                   bytes)
-               : MAPSEG_OK;
+    if (*base == NULL)
+        return msi_map_failed(failure, -error, bytes);
+    return error < 0 ? msi_hide_failed(failure, -error) : MAPSEG_OK;
 }
 
 /** Calls the initialiser, in which the thread is not cancelled: what it has in hand is
@@ -450,21 +483,41 @@ initialize(struct request *request, struct msi_failure *failure)
 
 /* -------------------------------------------------------------- the name -- */
 
+/** Whether those who open the name see the creator's presence: what a file system makes of
+ *  several names may be several files, each with its own locks. */
+static bool
+is_seen_by_name(const struct request *request)
+{
+    const struct msi_attachment *attachment = &request->attachment;
+    int fd = msi_os.open(request->name.directory, request->name.last, O_RDWR);
+    bool seen = fd >= 0 && msi_file_is_behind(&attachment->file, fd) &&
+                msi_presence_is_held(fd, attachment->presence.slot);
+
+    if (fd >= 0)
+        msi_close(fd);
+    return seen;
+}
+
 /** Gives the complete file its name. */
 static int
 publish(struct request *request, int fd)
 {
+    bool linked;
     int error;
 
     if (!is_named(request))
         return 0;
     if (request->private_path == NULL)
         return msi_os.link(fd, request->name.directory, request->name.last);
-    error = msi_os.rename_new(request->name.directory, private_name(request), request->name.last);
+    error = msi_name_take_over(&request->name, private_name(request), &linked);
     if (error >= 0) {
         free(request->private_path);
         request->private_path = NULL;
     }
+    request->unseen = error >= 0 && linked && !is_seen_by_name(request);
+    if (request->unseen && msi_name_leads_to(&request->name, request->attachment.file.device,
+                                             request->attachment.file.inode) == 1)
+        (void)msi_os.unlink(request->name.directory, request->name.last);
     return error;
 }
 
@@ -521,6 +574,8 @@ take_name(struct request *request, int fd, int *error, struct msi_failure *failu
         return result;
     if (*error == -EEXIST)
         return name_is_taken(request, failure);
+    if (request->unseen)
+        return msi_presence_failed(EOPNOTSUPP, failure);
     if (*error < 0)
         return msi_system_failed(failure, -*error, "the new file cannot be named");
     return MAPSEG_OK;
@@ -558,8 +613,7 @@ choose_reach(struct request *request, const struct stat *status, struct msi_fail
 
     finished.st_mode = final_mode(request);
     if (result == MAPSEG_OK)
-        msi_reach_choose(&request->attachment, &finished,
-                         (request->options.flags & MAPSEG_LAZY) != 0, guarded);
+        msi_reach_choose(&request->attachment, &finished, is_lazy(request), guarded);
     return result;
 }
 
@@ -577,6 +631,10 @@ begin(struct request *request, bool named, struct msi_failure *failure)
     attachment->file.fd = open_file(request, named);
     attachment->file.writes = true;
     msi_in_flight_add(&request->file_flight, attachment->file.fd);
+    if (attachment->file.fd < 0 && !is_named(request))
+        return msi_system_failed(failure, -attachment->file.fd,
+                                 "no memory file can be made; use a key of another type, or see "
+                                 "whether a sandbox confines the program");
     if (attachment->file.fd < 0)
         return msi_system_failed(failure, -attachment->file.fd,
                                  "no file can be made in its place; check that the directory "
@@ -603,6 +661,15 @@ begin(struct request *request, bool named, struct msi_failure *failure)
     return result;
 }
 
+/** Whether a file without a name cannot get one, where one with a private name may: there is
+ *  no /proc, or a rule says so. */
+static bool
+cannot_name_unnamed(int error)
+{
+    return error == ENOENT || error == EPERM || error == EACCES || error == ENOSYS ||
+           error == EXDEV || error == EINVAL || error == EOPNOTSUPP;
+}
+
 /** Maps the filled file, appears and, if it gets a name, publishes it. The fork list is locked.
  *  *needs_name: only a file that has a name can do it here. */
 static mapseg_result
@@ -618,6 +685,8 @@ finish(struct request *request, bool *needs_name, struct msi_failure *failure)
         result = show_single(request, failure);
     else
         result = msi_attachment_map(attachment, request->access, true, no_fork, failure);
+    if (result == MAPSEG_OK && request->options.flags & MAPSEG_LOCKED)
+        result = msi_attachment_lock_memory(attachment, failure);
     if (result != MAPSEG_OK)
         return result;
     attachment->file.path = request->private_path;
@@ -625,6 +694,8 @@ finish(struct request *request, bool *needs_name, struct msi_failure *failure)
     error = msi_attachment_claim_presence(attachment);
     attachment->file.path = NULL;
     attachment->file.directory = -1;
+    /* A file with a private name can be reclaimed by another process just then. */
+    *needs_name = error == -EAGAIN;
     if (error < 0)
         return msi_presence_failed(-error, failure);
     if (!is_named(request)) {
@@ -633,8 +704,10 @@ finish(struct request *request, bool *needs_name, struct msi_failure *failure)
         *needs_name = true;
         return MAPSEG_UNKNOWN_ERROR;
     } else {
+        bool is_unnamed = request->private_path == NULL;
+
         result = take_name(request, attachment->file.fd, &error, failure);
-        *needs_name = error == -ENOENT || error == -EPERM || error == -ENOSYS || error == -EXDEV;
+        *needs_name = is_unnamed ? cannot_name_unnamed(-error) : error == -ENOENT;
     }
     return result;
 }

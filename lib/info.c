@@ -171,7 +171,7 @@ own_loss(const mapseg *seg, mapseg_presence_kind presence)
                "presence lies on the descriptor itself, and lasts until all processes have ended "
                "that have a copy of that, or were handed one by this attachment";
     case MAPSEG_PRESENCE_DESCRIPTOR:
-        return "a mapping keeps no lock on this file system, so its presence lies on a descriptor: "
+        return "a mapping cannot hold its presence here, so that lies on a descriptor: "
                "it ends if this program closes that, and lasts as long as a child has a copy that "
                "was made by a bare clone";
     case MAPSEG_PRESENCE_READER:

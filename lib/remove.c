@@ -77,6 +77,7 @@ open_victim(const struct msi_name *name, const struct msi_removal *removal, int 
     const struct msi_trust any = {.flags = (uint32_t)MAPSEG_ALLOW_OTHER_OWNER |
                                            (uint32_t)MAPSEG_ALLOW_SHARED_WRITE |
                                            (uint32_t)MAPSEG_ALLOW_HARD_LINKS};
+    struct msi_trust trust = removal->careful ? msi_options_trust(removal->options) : any;
     mapseg_result result = msi_name_look(name, status, failure);
     int error;
 
@@ -86,12 +87,13 @@ open_victim(const struct msi_name *name, const struct msi_removal *removal, int 
     if (*fd < 0)
         return msi_name_open_failed(-*fd, failure);
     error = msi_os.status(*fd, status);
+    if (error >= 0 && status->st_nlink == 2 &&
+        msi_name_has_private_twin(name, status->st_dev, status->st_ino))
+        trust.flags |= (uint32_t)MAPSEG_ALLOW_HARD_LINKS;
     if (error < 0)
         result = msi_system_failed(failure, -error, "the file cannot be examined");
     else
-        result =
-            msi_trust_file(status, *fd, true,
-                           removal->careful ? msi_options_trust(removal->options) : any, failure);
+        result = msi_trust_file(status, *fd, true, trust, failure);
     /* Before any lock is taken on what may be none of ours. */
     if (result == MAPSEG_OK)
         result = judge_victim(*fd, status, name, removal, failure);
@@ -155,6 +157,8 @@ msi_name_remove(const struct msi_name *name, struct msi_removal *removal,
         if (result == MAPSEG_OK && !removal->force)
             MSI_PROBE(reclaim, file.inode, name->path, status.st_size);
         msi_presence_unlock(&hold);
+    } else if (error == -EINVAL || error == -ENOSYS || error == -ENOLCK) {
+        result = msi_presence_failed(-error, failure);
     } else if (error != -EAGAIN) {
         result = msi_system_failed(failure, -error, "its presence bytes cannot be held");
     } else if (removal->force) {

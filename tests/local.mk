@@ -303,13 +303,28 @@ tests_model_check_order_SOURCES = \
 	tests/model/weak_macros.h
 version_seen = tests/version/seen.c tests/version/seen.h
 
-# Where programs run
+# Where programs run: users, groups, limits, control groups, file systems, sandboxes, old kernels
 suites += \
+	tests/worlds/check_clock \
+	tests/worlds/check_control_groups \
+	tests/worlds/check_dumps \
+	tests/worlds/check_errors \
+	tests/worlds/check_fallbacks \
+	tests/worlds/check_full_disk \
 	tests/worlds/check_groups \
 	tests/worlds/check_left \
-	tests/worlds/check_namespaces
+	tests/worlds/check_locked_memory \
+	tests/worlds/check_namespaces \
+	tests/worlds/check_two_names
+tests_worlds_check_clock_LDADD = $(internals_libraries)
+tests_worlds_check_errors_LDADD = $(internals_libraries)
+tests_worlds_check_errors_SOURCES = \
+	tests/stress/os_faults.c \
+	tests/stress/os_faults.h \
+	tests/worlds/check_errors.c
 tests_worlds_check_groups_SOURCES = tests/worlds/check_groups.c $(worlds_members)
 tests_worlds_check_left_SOURCES = tests/worlds/check_left.c $(worlds_members)
+tests_worlds_check_two_names_LDADD = $(internals_libraries)
 worlds_members = tests/worlds/members.c tests/worlds/members.h
 scripts += \
 	tests/worlds/groups.sh \

@@ -39,7 +39,8 @@ struct msi_attachment {
     uint64_t flags;    /**< of the header */
     uint8_t id[16];
     mapseg_key_type type;   /**< of the key that it was reached by */
-    struct msi_trust trust; /**< of its creator or attacher, for the way back */
+    struct msi_trust trust; /**< of its creator or attacher, for the way back; and whether it
+                               wants dumps */
 };
 
 /** Whether its file has a name. */
@@ -65,6 +66,10 @@ void msi_attachment_clear(struct msi_attachment *attachment);
  *  `access` says and, if `can_lock`, the header to write. */
 mapseg_result msi_attachment_map(struct msi_attachment *attachment, mapseg_access access,
                                  bool can_lock, bool no_fork, struct msi_failure *failure);
+
+/** Keeps the mappings in memory. OUT_OF_RESOURCES: so much of it cannot be kept. */
+mapseg_result msi_attachment_lock_memory(struct msi_attachment *attachment,
+                                         struct msi_failure *failure);
 
 /** Takes presence; the fork list is locked. 0, or a negative errno; -EAGAIN:
  *  the segment is just being removed. */

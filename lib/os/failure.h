@@ -31,8 +31,15 @@ struct msi_failure {
 mapseg_result msi_failed(struct msi_failure *failure, mapseg_result result, int system_error,
                          const char *words, ...) __attribute__((format(printf, 4, 5)));
 
-/** The same, with the result that fits the (positive) errno. */
+/** The same, with the result that fits the (positive) errno, of a call to which it means
+ *  what it mostly means: locks, leases, sockets and mappings have their own. */
 mapseg_result msi_system_failed(struct msi_failure *failure, int system_error, const char *words,
                                 ...) __attribute__((format(printf, 3, 4)));
+
+/** Words where so much of a file could not be mapped. */
+mapseg_result msi_map_failed(struct msi_failure *failure, int system_error, uint64_t bytes);
+
+/** Words where memory cannot be kept out of children. */
+mapseg_result msi_hide_failed(struct msi_failure *failure, int system_error);
 
 #endif

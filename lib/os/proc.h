@@ -54,9 +54,32 @@ struct msi_proc_group {
 const char *msi_proc_next_group(const char *cgroup, struct msi_proc_group *group);
 /** Makes it the group above; false: there is none. */
 bool msi_proc_group_above(struct msi_proc_group *group);
-/** memory.max, or memory.limit_in_bytes: the bytes; UINT64_MAX: no limit. */
+/** The directory by which a control group can be looked at, as /proc/self/mountinfo has
+ *  it; false: no mount shows that group, or `bytes` are too few. */
+bool msi_proc_group_directory(const char *mountinfo, const struct msi_proc_group *group, char *to,
+                              size_t bytes);
+/** memory.max, memory.current and their like, of both versions: the bytes; UINT64_MAX: no
+ *  limit. */
 uint64_t msi_proc_group_limit(const char *limit);
+/** memory.stat: the bytes that the kernel takes back by itself before it kills. */
+uint64_t msi_proc_group_cache(const char *stat, bool unified);
 
+/** What a control group has of memory. UINT64_MAX as a limit: none. */
+struct msi_proc_memory {
+    bool unified;
+    uint64_t limit;
+    uint64_t usage;
+    uint64_t cache;      /**< the part of `usage` that the kernel takes back by itself */
+    uint64_t swap_limit; /**< version 1: of memory and swap space together */
+    uint64_t swap_usage; /**< the same */
+};
+
+/** How many bytes can be had there without any process being killed for them, where the
+ *  machine has so much swap space left. */
+uint64_t msi_proc_group_room(const struct msi_proc_memory *memory, uint64_t free_swap);
+
+/** /proc/meminfo: the bytes of swap space that are left. */
+uint64_t msi_proc_free_swap(const char *meminfo);
 /** /proc/meminfo: the bytes that can be had without any process being killed for
  *  them; 0: it does not say. */
 uint64_t msi_proc_available_memory(const char *meminfo);

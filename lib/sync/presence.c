@@ -154,6 +154,9 @@ is_seen(int fd, uint32_t slot)
            found.kind != MSI_RANGE_FREE;
 }
 
+/** A page cannot be kept out of children here: it would keep a dead parent present. */
+static atomic_bool pages_reach_children;
+
 /** Readers share a byte, so the answer for one of them may be another's presence. So a page
  *  is trusted with a reader's presence only where pages are known to keep it, as of memory
  *  files. */
@@ -162,6 +165,8 @@ holder_for(int fd, bool writes, bool nameless)
 {
     struct msi_file_system file_system;
 
+    if (atomic_load_explicit(&pages_reach_children, memory_order_relaxed))
+        return HOLD_BY_DESCRIPTOR;
     return writes || nameless ||
                    (msi_os.file_system(fd, &file_system) >= 0 && file_system.ram_backed)
                ? HOLD_BY_PAGE
@@ -215,15 +220,33 @@ msi_presence_failed(int error, struct msi_failure *failure)
         return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
                           "its file system does not keep the locks that show who is attached; "
                           "use a shm: key, or a file on another file system");
+    if (error == EINVAL || error == ENOSYS)
+        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                          "this kernel, or its file system, has no locks that belong to an open "
+                          "file, by which processes show that they are attached; use Linux 3.15 or "
+                          "newer, or another file system");
+    if (error == ENOLCK)
+        return msi_failed(failure, MAPSEG_OUT_OF_RESOURCES, error,
+                          "there are no more locks to be had, or a file server gives none; use a "
+                          "shm: key");
+    if (error == EAGAIN)
+        return msi_failed(failure, MAPSEG_TIMED_OUT, 0,
+                          "another process removes the unfinished file again and again; find out "
+                          "which");
     return msi_system_failed(failure, error, "its presence cannot be recorded");
 }
 
 int
 msi_presence_hide(const struct msi_presence *presence)
 {
-    if (presence->page == NULL)
-        return 0;
-    return msi_os.hide_from_children(presence->page, msi_os.page_size());
+    int error = 0;
+
+    if (presence->page != NULL)
+        error = msi_os.hide_from_children(presence->page, msi_os.page_size());
+    /* Want of memory passes. */
+    if (error < 0 && error != -ENOMEM)
+        atomic_store_explicit(&pages_reach_children, true, memory_order_relaxed);
+    return error;
 }
 
 void

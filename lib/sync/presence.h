@@ -35,7 +35,7 @@ void msi_presence_clear(struct msi_presence *presence);
 int msi_presence_claim(struct msi_presence *presence, struct msi_file *file, bool writes,
                        bool nameless);
 
-/** Words for a claim that failed; `error` is positive, and not EAGAIN. */
+/** Words for a claim that failed; `error` is positive. */
 mapseg_result msi_presence_failed(int error, struct msi_failure *failure);
 
 /** Keeps the page that holds the presence out of children. */

@@ -71,6 +71,15 @@ run_create_private(mapseg *seg)
     return mapseg_create_with(seg, 1000, MAPSEG_READ_ONLY, &options);
 }
 
+static mapseg_result
+run_create_locked(mapseg *seg)
+{
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+
+    options.flags = MAPSEG_LOCKED;
+    return mapseg_create_with(seg, 10000, MAPSEG_READ_ONLY, &options);
+}
+
 static void
 leave_something(mapseg *seg)
 {
@@ -712,6 +721,7 @@ const struct operation operations[] = {
      true},
     {"create among users without a number", make_directory_among_many_users, run_create,
      remove_runtime_directory, true},
+    {"create in memory that is kept", keep_key, run_create_locked, detach_all, true},
     {"receive in parts", keep_slow_sender, run_receive, end_sender, true},
     {"info beside a reader", attach_reader, run_info, end_reader, false},
     {"detach with the lock where nothing is read", lock_and_lose_reads, run_detach, regain_reads,
