@@ -52,11 +52,11 @@ is_test_process(void)
     return runner_forks ? getppid() == runner_process : getpid() == runner_process && is_running;
 }
 
-/** Removes what the run left in /dev/shm; how many names. */
+/** Removes what the run left where its segments lie; how many names. */
 static int
 sweep(void)
 {
-    DIR *directory = opendir(SHM_DIRECTORY);
+    DIR *directory = opendir(test_directory());
     struct dirent *entry;
     int found = 0;
 
@@ -65,7 +65,7 @@ sweep(void)
     while ((entry = readdir(directory)) != NULL) {
         if (strstr(entry->d_name, run_mark()) == NULL)
             continue;
-        printf("left behind: " SHM_DIRECTORY "/%s\n", entry->d_name);
+        printf("left behind: %s/%s\n", test_directory(), entry->d_name);
         if (unlinkat(dirfd(directory), entry->d_name, 0) != 0)
             (void)unlinkat(dirfd(directory), entry->d_name, AT_REMOVEDIR);
         found++;
