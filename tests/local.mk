@@ -296,6 +296,10 @@ tests_model_check_order_SOURCES = \
 	tests/model/weak_macros.h
 version_seen = tests/version/seen.c tests/version/seen.h
 
+# Where programs run
+suites += \
+	tests/worlds/check_shared_memory
+
 # The whole project. Programs of every language that mapseg.h is for; what is built,
 # installed and documented. doc/local.mk adds to these.
 suites += tests/project/compile_c99 tests/project/compile_c11
