@@ -21,6 +21,7 @@ manual_pages = \
 	doc/mapseg-probes.7 \
 	doc/mapseg-recipes.7 \
 	doc/mapseg-security.7 \
+	doc/mapseg-worlds.7 \
 	doc/mapseg.7
 dist_man_MANS += $(manual_pages)
 

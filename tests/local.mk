@@ -299,6 +299,12 @@ version_seen = tests/version/seen.c tests/version/seen.h
 # Where programs run
 suites += \
 	tests/worlds/check_shared_memory
+check_PROGRAMS += tests/worlds/survey
+scripts += \
+	tests/worlds/table.sh
+EXTRA_DIST += \
+	tests/worlds/filesystems.expected \
+	tests/worlds/filesystems.sh
 
 # The whole project. Programs of every language that mapseg.h is for; what is built,
 # installed and documented. doc/local.mk adds to these.
@@ -450,6 +456,12 @@ tests_stress_peer32_LDFLAGS =
 # processes that a test kills. A suite that starts itself again, or counts its
 # mappings, sees valgrind's instead; and nothing can be stepped through there.
 valgrind_blind = tests/fork/check_leaks tests/stress/check_steps
+
+# What holds on which file system: some minutes, as root.
+.PHONY: check-filesystems
+check-filesystems:
+	$(MAKE) check TESTS=
+	$(AM_TESTS_ENVIRONMENT) $(srcdir)/tests/worlds/filesystems.sh || test $$? -eq 77
 
 check-valgrind:
 	suites=; for suite in $(suites); do \
