@@ -315,6 +315,7 @@ suites += \
 	tests/worlds/check_left \
 	tests/worlds/check_locked_memory \
 	tests/worlds/check_namespaces \
+	tests/worlds/check_shared_memory \
 	tests/worlds/check_two_names
 tests_worlds_check_clock_LDADD = $(internals_libraries)
 tests_worlds_check_errors_LDADD = $(internals_libraries)
@@ -325,10 +326,15 @@ tests_worlds_check_errors_SOURCES = \
 tests_worlds_check_groups_SOURCES = tests/worlds/check_groups.c $(worlds_members)
 tests_worlds_check_left_SOURCES = tests/worlds/check_left.c $(worlds_members)
 tests_worlds_check_two_names_LDADD = $(internals_libraries)
+check_PROGRAMS += tests/worlds/survey
 worlds_members = tests/worlds/members.c tests/worlds/members.h
 scripts += \
 	tests/worlds/groups.sh \
-	tests/worlds/namespaces.sh
+	tests/worlds/namespaces.sh \
+	tests/worlds/table.sh
+EXTRA_DIST += \
+	tests/worlds/filesystems.expected \
+	tests/worlds/filesystems.sh
 
 # The whole project. Programs of every language that mapseg.h is for; what is built,
 # installed and documented. doc/local.mk adds to these.
@@ -480,6 +486,12 @@ tests_stress_peer32_LDFLAGS =
 # processes that a test kills. A suite that starts itself again, or counts its
 # mappings, sees valgrind's instead; and nothing can be stepped through there.
 valgrind_blind = tests/fork/check_leaks tests/stress/check_steps
+
+# What holds on which file system: some minutes, as root.
+.PHONY: check-filesystems
+check-filesystems:
+	$(MAKE) check TESTS=
+	$(AM_TESTS_ENVIRONMENT) $(srcdir)/tests/worlds/filesystems.sh || test $$? -eq 77
 
 check-valgrind:
 	suites=; for suite in $(suites); do \

@@ -219,12 +219,16 @@ msi_place_check(mapseg_key_type type, int fd, struct msi_failure *failure)
     struct msi_file_system file_system;
     int error;
 
-    if (type != MAPSEG_KEY_SHM && type != MAPSEG_KEY_RUNTIME)
+    if (type == MAPSEG_KEY_MEMFD)
         return MAPSEG_OK;
     error = msi_os.file_system(fd, &file_system);
     if (error < 0)
         return msi_system_failed(failure, -error, "its file system cannot be examined");
-    if (!file_system.ram_backed)
+    if (strcmp(file_system.name, "hugetlbfs") == 0)
+        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                          "its place is on hugetlbfs, whose files cannot be mapped in part; use a "
+                          "tmpfs, which has huge pages too (mount option huge=)");
+    if (type != MAPSEG_KEY_FILE && !file_system.ram_backed)
         return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
                           "its place is on %s and not in memory; mount a tmpfs there, or use a "
                           "file: key",

@@ -9,7 +9,9 @@
  *
  * On some file systems a mapping does not keep the description (on overlayfs it
  * keeps that of the file below). So after the claim the byte is asked for from
- * outside, and where the answer is no the descriptor stays open instead.
+ * outside, and where the answer is no the descriptor stays open instead. Where locks
+ * may be kept by a program (FUSE) or a server it is also tried out that they exclude,
+ * and that they end with what holds them.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -41,14 +43,22 @@ guess(uint64_t *state)
     return (uint32_t)((z ^ (z >> 31)) >> 32);
 }
 
+/** Where guesses begin: elsewhere each time. */
+static uint64_t
+new_guesses(const struct msi_presence *presence)
+{
+    static _Atomic uint32_t claims;
+
+    return (uint64_t)(uintptr_t)presence << 16 ^ (uint64_t)msi_os.monotonic_ns() ^
+           (uint64_t)atomic_fetch_add_explicit(&claims, 1, memory_order_relaxed) << 48;
+}
+
 /** [CLAIM] Write-locks a free slot's byte and returns the slot. `own`: no other attachment
  *  has this description. */
 static int
 claim_slot(int description, bool own, const struct msi_presence *presence)
 {
-    static _Atomic uint32_t claims;
-    uint64_t state = (uint64_t)(uintptr_t)presence << 16 ^ (uint64_t)msi_os.monotonic_ns() ^
-                     (uint64_t)atomic_fetch_add_explicit(&claims, 1, memory_order_relaxed) << 48;
+    uint64_t state = new_guesses(presence);
 
     for (int i = 0; i < CLAIM_TRIES; i++) {
         uint32_t slot = MAPSEG_FIRST_SLOT + guess(&state) % MAPSEG_LAST_SLOT;
@@ -173,6 +183,70 @@ holder_for(int fd, bool writes, bool nameless)
                : HOLD_BY_DESCRIPTOR;
 }
 
+/** Whether it is to be tried out what becomes of locks: where a program or a server may keep
+ *  them. For what lies in memory the kernel does. */
+static bool
+needs_trial(const struct msi_presence *presence, const struct msi_file *file, bool writes,
+            bool nameless)
+{
+    struct msi_file_system file_system;
+
+    /* What only reads and has no name is a memory file; one that is being created has none yet. */
+    if (presence->on_working_descriptor || (nameless && !writes))
+        return false;
+    return msi_os.file_system(file->fd, &file_system) < 0 || !file_system.ram_backed;
+}
+
+/** Far beyond all of presence: bytes that mean nothing, to try out what becomes of a lock. */
+#define TRIAL_BASE (MAPSEG_PRESENCE_BASE + 2 * MAPSEG_NAME_BYTE)
+/** Longest wait for the end of a lock whose description is closed, in naps that double:
+ *  a second, since a program that keeps locks may learn of the end later. */
+#define TRIAL_NAPS 10
+
+/** Whether a lock is gone, at once or soon. A question that the system refuses, as in a
+ *  sandbox, says nothing against it. */
+static bool
+comes_to_be_free(int fd, int64_t byte)
+{
+    struct msi_range found;
+
+    for (int i = 0; i <= TRIAL_NAPS; i++) {
+        if (msi_os.test_range(fd, MSI_RANGE_EXCLUSIVE, byte, 1, &found) < 0 ||
+            found.kind == MSI_RANGE_FREE)
+            return true;
+        if (i < TRIAL_NAPS)
+            msi_os.nap(INT64_C(1000000) << i);
+    }
+    return false;
+}
+
+/** Tries out, beside a presence that is claimed, what the file system makes of locks: a
+ *  taken byte is refused to others, and a lock ends when its last descriptor is closed, as at
+ *  the death of a process, by whatever hand. bindfs with lock forwarding fails in both: there
+ *  all locks are of one process, the one behind the file system, and are remembered for ever. */
+static int
+try_locks(const struct msi_presence *presence, const struct msi_file *file, bool writes)
+{
+    enum msi_range_kind kind = writes ? MSI_RANGE_EXCLUSIVE : MSI_RANGE_SHARED;
+    uint64_t state = new_guesses(presence);
+    int64_t byte = TRIAL_BASE + guess(&state) % MAPSEG_NAME_BYTE;
+    int trial = msi_file_open_anew(file, writes ? O_RDWR : O_RDONLY);
+    int error = 0;
+
+    if (trial < 0)
+        return trial;
+    if (writes)
+        error = msi_os.lock_range_ofd(trial, kind, MAPSEG_PRESENCE_BASE + presence->slot, 1);
+    if (writes && error >= 0)
+        error = -EOPNOTSUPP;
+    if (!writes || error == -EAGAIN)
+        error = msi_os.lock_range_ofd(trial, kind, byte, 1);
+    msi_close(trial);
+    if (error < 0)
+        return error;
+    return comes_to_be_free(file->fd, byte) ? 0 : -EOPNOTSUPP;
+}
+
 int
 msi_presence_claim(struct msi_presence *presence, struct msi_file *file, bool writes, bool nameless)
 {
@@ -196,6 +270,11 @@ msi_presence_claim(struct msi_presence *presence, struct msi_file *file, bool wr
     if (!seen) {
         msi_presence_release(presence, file);
         return -EOPNOTSUPP;
+    }
+    if (slot >= 0 && needs_trial(presence, file, writes, nameless)) {
+        slot = try_locks(presence, file, writes);
+        if (slot < 0)
+            msi_presence_release(presence, file);
     }
     if (slot >= 0)
         return 0;
