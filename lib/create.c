@@ -498,6 +498,23 @@ is_seen_by_name(const struct request *request)
     return seen;
 }
 
+/** Whether the name leads to the new segment: by its id, since the file may have another
+ *  number by each name. */
+static bool
+has_own_name(const struct request *request)
+{
+    uint8_t id[sizeof request->attachment.id];
+    int fd = msi_os.open(request->name.directory, request->name.last, O_RDONLY);
+    bool own =
+        fd >= 0 &&
+        msi_os.read(fd, id, sizeof id, offsetof(struct mapseg_header, id)) == (int64_t)sizeof id &&
+        memcmp(id, request->attachment.id, sizeof id) == 0;
+
+    if (fd >= 0)
+        msi_close(fd);
+    return own;
+}
+
 /** Gives the complete file its name. */
 static int
 publish(struct request *request, int fd)
@@ -515,8 +532,7 @@ publish(struct request *request, int fd)
         request->private_path = NULL;
     }
     request->unseen = error >= 0 && linked && !is_seen_by_name(request);
-    if (request->unseen && msi_name_leads_to(&request->name, request->attachment.file.device,
-                                             request->attachment.file.inode) == 1)
+    if (request->unseen && has_own_name(request))
         (void)msi_os.unlink(request->name.directory, request->name.last);
     return error;
 }
