@@ -29,6 +29,7 @@ mapseg_sources = \
 	lib/handle/options.c \
 	lib/handle/report.c \
 	lib/handle/view.c \
+	lib/handle/watch.c \
 	lib/handle/attachment.h \
 	lib/handle/describe.h \
 	lib/handle/fork.h \
@@ -39,6 +40,7 @@ mapseg_sources = \
 	lib/handle/options.h \
 	lib/handle/report.h \
 	lib/handle/view.h \
+	lib/handle/watch.h \
 	lib/sync/lock.c \
 	lib/sync/presence.c \
 	lib/sync/lock.h \

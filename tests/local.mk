@@ -285,6 +285,14 @@ tests_version_check_write_SOURCES = tests/version/check_write.c $(version_seen)
 version_scene = tests/version/scene.c tests/version/scene.h
 version_seen = tests/version/seen.c tests/version/seen.h
 
+# Where programs run
+suites += \
+	tests/worlds/check_vanish \
+	tests/worlds/check_writers
+worlds_actors = tests/worlds/actors.c tests/worlds/actors.h
+tests_worlds_check_vanish_SOURCES = tests/worlds/check_vanish.c $(worlds_actors)
+tests_worlds_check_writers_SOURCES = tests/worlds/check_writers.c $(worlds_actors)
+
 # The whole project. Programs of every language that mapseg.h is for; what is built,
 # installed and documented. doc/local.mk adds to these.
 suites += tests/project/compile_c99 tests/project/compile_c11

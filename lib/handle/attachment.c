@@ -32,12 +32,21 @@ msi_attachment_forget(struct msi_attachment *attachment)
 }
 
 void
-msi_attachment_drop(struct msi_attachment *attachment)
+msi_attachment_unmap(struct msi_attachment *attachment)
 {
     if (attachment->header_mapped_separately)
         msi_os.unmap(attachment->header, MAPSEG_HEADER_BYTES);
     if (attachment->base != NULL)
         msi_os.unmap(attachment->base, attachment->bytes);
+    attachment->header = NULL;
+    attachment->header_mapped_separately = false;
+    attachment->base = NULL;
+}
+
+void
+msi_attachment_drop(struct msi_attachment *attachment)
+{
+    msi_attachment_unmap(attachment);
     msi_file_close(&attachment->file);
     free(attachment->file.path);
     msi_attachment_clear(attachment);
@@ -203,9 +212,9 @@ msi_attachment_heal(struct msi_attachment *attachment, uint32_t slot)
 int
 msi_attachment_claim_presence(struct msi_attachment *attachment)
 {
-    int error =
-        msi_presence_claim(&attachment->presence, &attachment->file, attachment->header != NULL,
-                           !msi_attachment_is_named(attachment));
+    int error = msi_presence_claim(&attachment->presence, &attachment->file,
+                                   msi_attachment_role(attachment),
+                                   !msi_attachment_is_named(attachment));
 
     if (error >= 0)
         error = hide_presence(attachment);

@@ -30,7 +30,8 @@ struct msi_attachment {
     uint64_t flags;         /**< of the header */
     uint8_t id[16];
     mapseg_key_type type; /**< of the key that it was reached by */
-    uint32_t trust_flags; /**< what its creator or attacher accepts, for the way back */
+    uint32_t trust_flags; /**< mapseg_flag: what its creator or attacher accepts, for the way
+                               back, and what it watches */
 };
 
 /** Whether its file has a name. */
@@ -47,6 +48,15 @@ static inline bool
 msi_presence_is_shared(const struct msi_attachment *attachment)
 {
     return attachment->presence.on_working_descriptor && attachment->header != NULL;
+}
+
+/** What it is, or is to be, present as. */
+static inline enum msi_role
+msi_attachment_role(const struct msi_attachment *attachment)
+{
+    if (attachment->header == NULL)
+        return MSI_READER;
+    return attachment->header_mapped_separately ? MSI_LOCKER : MSI_WRITER;
 }
 
 /** An attachment that has nothing yet. */
@@ -70,6 +80,9 @@ void msi_attachment_abandon_word(struct msi_attachment *attachment, struct msi_l
 
 /** Heals the lock word if it names a slot that the caller has just claimed. */
 void msi_attachment_heal(struct msi_attachment *attachment, uint32_t slot);
+
+/** Unmaps it. */
+void msi_attachment_unmap(struct msi_attachment *attachment);
 
 /** Unmaps and closes all of an attachment but its presence. */
 void msi_attachment_drop(struct msi_attachment *attachment);

@@ -22,10 +22,16 @@ mapseg_result msi_options_check_access(mapseg_access access, struct msi_failure 
 mapseg_result msi_options_read(const mapseg_options *given, mapseg_options *options,
                                struct msi_failure *failure);
 
+/** The moment at which that time is over; INT64_MAX: never. */
+int64_t msi_deadline(int64_t timeout_ns);
+
 /** The moment until which to wait for a remover. */
 int64_t msi_patience_ends(int64_t timeout_ns);
 
 /** Waits a little, longer each time; false: it is past `deadline`. */
 bool msi_wait_for_remover(int64_t *pause_ns, int64_t deadline);
+
+/** The same for what may take long to come. */
+bool msi_wait_for_creator(int64_t *pause_ns, int64_t deadline);
 
 #endif

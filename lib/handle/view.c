@@ -241,6 +241,14 @@ msi_view_report(mapseg *seg, const char *operation, mapseg_result result)
     case MAPSEG_DESCRIPTOR_CLOSED:
         msi_failed(&failure, result, 0, MSI_DESCRIPTOR_CLOSED_WORDS);
         break;
+    case MAPSEG_NOT_FOUND:
+        msi_failed(&failure, result, 0, MSI_NAME_LOST_WORDS);
+        break;
+    case MAPSEG_NO_WRITER:
+        msi_failed(&failure, result, 0,
+                   "no process is attached that can write it; wait for one, or detach and attach "
+                   "anew");
+        break;
     case MAPSEG_OUT_OF_RESOURCES:
         msi_failed(&failure, result, 0,
                    "this program has closed the segment's descriptor, and none is left to open "

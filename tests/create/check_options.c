@@ -95,7 +95,8 @@ START_TEST(unknown_option_flag)
                            MAPSEG_UNTRUSTED_PEER | MAPSEG_GUARDED | MAPSEG_ALLOW_OTHER_OWNER |
                            MAPSEG_ALLOW_SHARED_WRITE | MAPSEG_ALLOW_HARD_LINKS |
                            MAPSEG_ALLOW_SHARED_DIRECTORY | MAPSEG_KEEP_NAME | MAPSEG_STALE_ONLY |
-                           MAPSEG_REQUIRE_ID | MAPSEG_TAKE_DESCRIPTOR;
+                           MAPSEG_REQUIRE_ID | MAPSEG_TAKE_DESCRIPTOR | MAPSEG_REPLACE |
+                           MAPSEG_WATCH_NAME | MAPSEG_WATCH_WRITERS;
     mapseg_options options = MAPSEG_OPTIONS_INIT;
 
     for (int bit = 0; bit < 32; bit++) {
