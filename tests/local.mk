@@ -287,9 +287,14 @@ version_seen = tests/version/seen.c tests/version/seen.h
 
 # Where programs run
 suites += \
+	tests/worlds/check_appear \
+	tests/worlds/check_replace \
 	tests/worlds/check_vanish \
 	tests/worlds/check_writers
 worlds_actors = tests/worlds/actors.c tests/worlds/actors.h
+tests_worlds_check_appear_SOURCES = tests/worlds/check_appear.c $(worlds_actors)
+tests_worlds_check_replace_SOURCES = tests/worlds/check_replace.c $(worlds_actors)
+tests_worlds_check_replace_LDADD = $(internals_libraries)
 tests_worlds_check_vanish_SOURCES = tests/worlds/check_vanish.c $(worlds_actors)
 tests_worlds_check_writers_SOURCES = tests/worlds/check_writers.c $(worlds_actors)
 
