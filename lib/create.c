@@ -5,7 +5,7 @@
  * its creator's presence; the name comes last, in one step that fails if the
  * name is taken ([INITIALIZE], [CLAIM_NEW] and then [LINK] in tests/model/name.pml). Where a
  * file cannot be without a name it has a private one. One that replaces another segment gets
- * the name by a rename ([REPLACE]), while the name byte of the other one is held.
+ * the name by a rename ([RENAME]), while the name byte of the other one is held.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -442,7 +442,7 @@ publish(struct request *request, int fd)
     return error;
 }
 
-/** [REPLACE] Gives the complete file the name of another segment, whose name byte the caller
+/** [RENAME] Gives the complete file the name of another segment, whose name byte the caller
  *  holds: no process creates or removes that name meanwhile. Only a file that has a name can be
  *  renamed. */
 static int

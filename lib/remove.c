@@ -5,7 +5,7 @@
  * before the comparison until after the unlink, so that no two can do it at
  * once and none hits the name of a newer segment. In tests/model/name.pml:
  * [NAME_BYTE], [COMPARE], [UNLINK], [LET_GO]. One that replaces a segment does the same, and
- * renames the new file over the name instead: [REPLACE].
+ * renames the new file over the name instead: [RENAME].
  *
  * SPDX-License-Identifier: MIT
  */
