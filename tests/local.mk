@@ -297,6 +297,7 @@ tests_worlds_check_replace_SOURCES = tests/worlds/check_replace.c $(worlds_actor
 tests_worlds_check_replace_LDADD = $(internals_libraries)
 tests_worlds_check_vanish_SOURCES = tests/worlds/check_vanish.c $(worlds_actors)
 tests_worlds_check_writers_SOURCES = tests/worlds/check_writers.c $(worlds_actors)
+scripts += tests/worlds/vanished.sh
 
 # The whole project. Programs of every language that mapseg.h is for; what is built,
 # installed and documented. doc/local.mk adds to these.

@@ -19,6 +19,7 @@ const char *command_name = "mapseg";
 
 static bool plain_keys;
 static uint32_t trust_flags;
+static int64_t wait_ns;
 /* Standard output could not be written to, and the user has been told. */
 static bool output_has_failed;
 /* Of the subcommand that runs. */
@@ -198,6 +199,9 @@ common_option(int option, const char *usage)
         return;
     case OPTION_SHARED_DIRECTORY:
         trust_flags |= MAPSEG_ALLOW_SHARED_DIRECTORY;
+        return;
+    case OPTION_WAIT:
+        wait_ns = parse_seconds("--wait", optarg);
         return;
     case 'h':
         fputs(usage, stdout);
@@ -393,6 +397,7 @@ visit_options(void)
 {
     mapseg_options options = attach_options();
     options.flags |= MAPSEG_KEEP_NAME;
+    options.wait_ns = wait_ns;
     return options;
 }
 

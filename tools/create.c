@@ -22,6 +22,7 @@ static const char usage[] =
     "      --mode MODE          permission bits in octal (default: 0600)\n"
     "      --label LABEL        a name for people (default: KEY, if it is a plain key)\n"
     "      --reclaim            replace a segment of that name that no process uses\n"
+    "      --replace            replace it also if processes use it; they keep the old one\n"
     "      --lazy               do not reserve the memory now\n" DIRECTORY_HELP PLAIN_HELP
         COMMON_HELP;
 
@@ -30,6 +31,7 @@ static const struct option options[] = {
     {"mode", required_argument, NULL, 'm'},
     {"label", required_argument, NULL, 'L'},
     {"reclaim", no_argument, NULL, 'r'},
+    {"replace", no_argument, NULL, 'R'},
     {"lazy", no_argument, NULL, 'l'},
     {"allow-shared-directory", no_argument, NULL, OPTION_SHARED_DIRECTORY},
     {"plain", no_argument, NULL, OPTION_PLAIN},
@@ -91,6 +93,9 @@ command_create(int argc, char **argv)
             break;
         case 'r':
             how.flags |= MAPSEG_RECLAIM;
+            break;
+        case 'R':
+            how.flags |= MAPSEG_REPLACE;
             break;
         case 'l':
             how.flags |= MAPSEG_LAZY;

@@ -23,6 +23,7 @@ static const struct {
     {"MAPSEG_ALLOW_HARD_LINKS", "--allow-hard-links"},
     {"MAPSEG_ALLOW_SHARED_DIRECTORY", "--allow-shared-directory"},
     {"MAPSEG_RECLAIM", "--reclaim"},
+    {"MAPSEG_REPLACE", "--replace"},
     {"MAPSEG_READ_ONLY", "mapseg read"},
     {"mapseg_remove", "mapseg rm"},
 };
