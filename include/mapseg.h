@@ -50,7 +50,7 @@
  * beside other threads' calls, and dlclose() leaves the library loaded.
  *
  * The library never prints or aborts. It handles a signal, SIGBUS, only where
- * mapseg_guard_begin asks for it. It reads two environment variables:
+ * mapseg_guard_begin or MAPSEG_GUARDED asks for it. It reads two environment variables:
  * XDG_RUNTIME_DIR, and only for "runtime:" keys, and MAPSEG_KEY, and only in
  * mapseg_new_from_environment.
  *
@@ -376,10 +376,12 @@ MAPSEG_API MAPSEG_NONNULL(1) mapseg_result mapseg_consistent(mapseg *seg);
  * same. What was seen is told by a version: an even number, 0 at first, and a
  * greater one after each change. See mapseg_read(3).
  *
- * On a file that can be made shorter, and outside of sections (see
- * mapseg_guard_begin), mapseg_read, mapseg_read_begin, mapseg_read_retry and
- * mapseg_wait ask the system instead of touching the mapping, which takes
- * about a microsecond; nothing that a process does to the file can harm them.
+ * Nothing that another user does to the file can harm mapseg_read, mapseg_read_for,
+ * mapseg_read_begin, mapseg_read_retry and mapseg_wait. Where owner and mode say that no
+ * other user (but root) could make it shorter they read the mapping, and what a process
+ * of one's own user does to it can be SIGBUS, as it is with mapseg_data. With
+ * MAPSEG_GUARDED, or after a first mapseg_guard_begin on the handle, each is a section of
+ * its own, and FILE_SHRUNK. Otherwise they ask the system, which takes a microsecond.
  */
 
 /** As a version: one that no segment ever has. mapseg_wait then gives the version that
@@ -430,8 +432,8 @@ MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
  * write. Threads of one handle may read at the same time.
  *
  * If writers never leave a gap, a reader that can lock takes the lock; one that
- * cannot (or whose file could be made shorter, outside of sections) gives up
- * after a second: TIMED_OUT. OWNER_DIED, also at that moment: a
+ * cannot (or whose file another user could make shorter, and that has no guard)
+ * gives up after a second: TIMED_OUT. OWNER_DIED, also at that moment: a
  * writer died half way, and no owner has repaired the data since. FILE_SHRUNK.
  * INVALID_ARGUMENT: the range is not within the data. NOT_ATTACHED.
  * DESCRIPTOR_CLOSED (the calls that wait, too). After a
@@ -458,7 +460,7 @@ MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1, 2) mapseg_result
     mapseg_read_begin(mapseg *seg, uint64_t *version);
 
 /** Whether the data may have changed since mapseg_read_begin gave `version`, so
- *  that what was read is worthless; also if the file was shortened, or the
+ *  that what was read is worthless; also if the file is known to be shorter, or the
  *  handle is not attached. */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) bool mapseg_read_retry(mapseg *seg,
                                                                       uint64_t version);
@@ -546,9 +548,11 @@ typedef enum mapseg_flag {
      *  the way to the file, in which others can replace names: one that another
      *  user than root owns, or that others may write and that is not sticky. */
     MAPSEG_ALLOW_SHARED_DIRECTORY = 1 << 11,
-    /** With MAPSEG_UNTRUSTED_PEER: accept a file that can be made shorter,
-     *  because this program touches its memory only with mapseg_read,
-     *  mapseg_wait and between mapseg_guard_begin and mapseg_guard_end. */
+    /** attach, create: install the guard (see mapseg_guard_begin), if the file can be
+     *  made shorter. Each call of this handle that reads or waits, and mapseg_write, is
+     *  then a section of its own. With MAPSEG_UNTRUSTED_PEER such a file is accepted,
+     *  because this program touches its memory only in that way and between
+     *  mapseg_guard_begin and mapseg_guard_end. */
     MAPSEG_GUARDED = 1 << 12,
     /** attach: this attachment only looks. When it leaves, also as the last one
      *  out, the segment's name stays: crash debris remains what it was. */
@@ -561,6 +565,13 @@ typedef enum mapseg_flag {
     /** attach with "memfd:N": on success the descriptor N is the handle's, as after
      *  mapseg_attach_fd, so that a child program keeps no copy of what it was given. */
     MAPSEG_TAKE_DESCRIPTOR = 1 << 16,
+    /** create: each change wakes, by a system call, since those who wait for one may be unable
+     *  to write that they do. Without this flag and the next it is so for memory files, and
+     *  where the mode lets a user read and not write. */
+    MAPSEG_SILENT_WAITERS = 1 << 17,
+    /** create: a change that no process waits for takes no system call. Those who wait for one
+     *  and cannot write the header look each millisecond. Both flags are INVALID_ARGUMENT. */
+    MAPSEG_NO_SILENT_WAITERS = 1 << 18,
     /** create: if a segment has the name, give the name to the new one, in one step: at each
      *  moment it leads to a complete segment. Also if processes are attached to the old one:
      *  they keep it until they leave, and learn it by MAPSEG_WATCH_NAME or name_state. */
@@ -812,8 +823,10 @@ MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
  * until the section has ended. System calls that are given memory of a
  * shortened file return EFAULT as ever.
  *
- * The first section of the process on a file that can be made shorter installs
- * a handler of SIGBUS, for good; a thread's first one unblocks SIGBUS in it. Faults
+ * The first section of the process on a file that can be made shorter, or
+ * MAPSEG_GUARDED, installs a handler of SIGBUS, for good; a thread's first one unblocks
+ * SIGBUS in it. From the first section on a handle on, its calls that read, wait or
+ * write a range are sections too. Faults
  * elsewhere go where they went before: to the handler that the program had, or
  * to the default. A program that installs a handler later must call the one
  * that it replaces. On a file that cannot be made shorter (a sealed memory

@@ -17,7 +17,9 @@
 #include "file/place.h"
 #include "file/trust.h"
 #include "handle/forklist.h"
+#include "handle/guard.h"
 #include "handle/options.h"
+#include "handle/reach.h"
 #include "handle/report.h"
 #include "mapseg-spawn.h"
 #include "os/os.h"
@@ -222,7 +224,7 @@ examine_seals(const struct request *request, struct msi_attachment *attachment,
     /* Files with names cannot be sealed. */
     attachment->can_shrink =
         msi_attachment_is_named(attachment) || msi_trust_can_shrink(attachment->file.fd, &refused);
-    attachment->access_through_fd = attachment->can_shrink && !refused;
+    attachment->cautious = attachment->can_shrink && !refused;
     result = msi_trust_peers(attachment->can_shrink, request->options.flags, failure);
     if (result == MAPSEG_OK && !msi_attachment_is_named(attachment) && !refused &&
         msi_os.file_system(attachment->file.fd, &file_system) >= 0 &&
@@ -230,6 +232,20 @@ examine_seals(const struct request *request, struct msi_attachment *attachment,
         result = msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
                             "its file is on hugetlbfs, which cannot be mapped in part; use a "
                             "memory file of ordinary pages");
+    return result;
+}
+
+/** Installs the guard, if the caller asks for it, and decides how the data is read. */
+static mapseg_result
+choose_reach(const struct request *request, struct msi_attachment *attachment,
+             const struct stat *status, struct msi_failure *failure)
+{
+    bool is_lazy = (int64_t)status->st_blocks * 512 < (int64_t)status->st_size;
+    bool guarded = attachment->can_shrink && request->options.flags & MAPSEG_GUARDED;
+    mapseg_result result = guarded ? msi_guard_install_for(failure) : MAPSEG_OK;
+
+    if (result == MAPSEG_OK)
+        msi_reach_choose(attachment, status, is_lazy, guarded);
     return result;
 }
 
@@ -262,6 +278,8 @@ examine(struct request *request, struct msi_attachment *attachment, bool *can_lo
         result = check_demands(request, &header, failure);
     if (result == MAPSEG_OK)
         result = make_key(request, &header, failure);
+    if (result == MAPSEG_OK)
+        result = choose_reach(request, attachment, &status, failure);
     if (result != MAPSEG_OK)
         return result;
     if (msi_header_forbids_writing(header.flags)) {

@@ -16,7 +16,9 @@
 #include "file/trust.h"
 #include "handle/fork.h"
 #include "handle/forklist.h"
+#include "handle/guard.h"
 #include "handle/options.h"
+#include "handle/reach.h"
 #include "handle/report.h"
 #include "os/os.h"
 #include "os/printable.h"
@@ -219,19 +221,39 @@ is_single(const struct request *request)
     return (request->options.flags & MAPSEG_SINGLE_WRITER) != 0;
 }
 
+/** Whether some may read the file and not write it, so that they can wait for changes, and not
+ *  announce that they do. */
+static bool
+has_silent_waiters(const struct request *request)
+{
+    uint32_t mode = request->options.mode;
+
+    if (request->options.flags & (MAPSEG_SILENT_WAITERS | MAPSEG_NO_SILENT_WAITERS))
+        return (request->options.flags & MAPSEG_SILENT_WAITERS) != 0;
+    return !is_named(request) || (mode & 0040 && !(mode & 0020)) || (mode & 0004 && !(mode & 0002));
+}
+
 /** What the options say, for the header. */
 static uint64_t
 header_flags(const struct request *request)
 {
     return (request->options.flags & MAPSEG_PERSISTENT ? MAPSEG_HEADER_PERSISTENT : 0) |
-           (request->options.flags & MAPSEG_FAIR ? MAPSEG_HEADER_FAIR : 0);
+           (request->options.flags & MAPSEG_FAIR ? MAPSEG_HEADER_FAIR : 0) |
+           (has_silent_waiters(request) ? MAPSEG_HEADER_SILENT_WAITERS : 0);
+}
+
+/** The permission bits that the file gets. */
+static mode_t
+final_mode(const struct request *request)
+{
+    return request->options.mode != 0 ? request->options.mode : 0600;
 }
 
 /** Sizes the file. */
 static mapseg_result
 shape_file(const struct request *request, int fd, struct msi_failure *failure)
 {
-    int error = msi_os.set_mode(fd, request->options.mode != 0 ? request->options.mode : 0600);
+    int error = msi_os.set_mode(fd, final_mode(request));
 
     if (error < 0)
         return msi_system_failed(failure, -error, "its mode cannot be set");
@@ -576,6 +598,21 @@ abandon(struct request *request)
     msi_attachment_drop(attachment);
 }
 
+/** Installs the guard, if the caller asks for it, and decides how the data is read. */
+static mapseg_result
+choose_reach(struct request *request, const struct stat *status, struct msi_failure *failure)
+{
+    struct stat finished = *status;
+    bool guarded = request->attachment.can_shrink && request->options.flags & MAPSEG_GUARDED;
+    mapseg_result result = guarded ? msi_guard_install_for(failure) : MAPSEG_OK;
+
+    finished.st_mode = final_mode(request);
+    if (result == MAPSEG_OK)
+        msi_reach_choose(&request->attachment, &finished,
+                         (request->options.flags & MAPSEG_LAZY) != 0, guarded);
+    return result;
+}
+
 /** Opens the file. From here on a fork by another thread closes it in the
  *  child. The fork list is locked. */
 static mapseg_result
@@ -605,8 +642,10 @@ begin(struct request *request, bool named, struct msi_failure *failure)
     attachment->data_size = request->size;
     /* Files with names cannot be sealed, and memory files always are. */
     attachment->can_shrink = is_named(request);
-    attachment->access_through_fd = attachment->can_shrink;
-    result = msi_place_check(attachment->type, attachment->file.fd, failure);
+    attachment->cautious = attachment->can_shrink;
+    result = choose_reach(request, &status, failure);
+    if (result == MAPSEG_OK)
+        result = msi_place_check(attachment->type, attachment->file.fd, failure);
     if (result == MAPSEG_OK)
         result = check_room(request, attachment->file.fd, failure);
     if (result == MAPSEG_OK && is_single(request))
@@ -684,9 +723,9 @@ finish_in_turn(struct request *request, bool *needs_name, struct msi_failure *fa
 static void
 take_over(struct request *request)
 {
+    request->attachment.flags = header_flags(request);
     request->attachment.file.path = request->name.path;
     request->name.path = NULL;
-    request->attachment.flags = header_flags(request);
     msi_in_flight_remove(&request->file_flight);
     msi_handle_take(request->seg, &request->attachment, request->access,
                     (request->options.flags & MAPSEG_NO_FORK) != 0);

@@ -9,6 +9,7 @@
 #include "file/key.h"
 #include "handle/forklist.h"
 #include "handle/options.h"
+#include "handle/reach.h"
 #include "handle/report.h"
 #include "mapseg-spawn.h"
 #include "os/os.h"
@@ -95,7 +96,10 @@ msi_export(mapseg *seg, mapseg_access access, struct msi_failure *failure)
                    "its seals let only this handle write; export with MAPSEG_READ_ONLY");
         return -1;
     }
-    return export_fd(seg, access, failure);
+    fd = export_fd(seg, access, failure);
+    if (fd >= 0 && access == MAPSEG_READ_WRITE)
+        msi_reach_expose(seg);
+    return fd;
 }
 
 /** The same, for the program: no handle may take it for its own, whatever number it has. */

@@ -27,6 +27,7 @@ mapseg_sources = \
 	lib/handle/handle.c \
 	lib/handle/notify.c \
 	lib/handle/options.c \
+	lib/handle/reach.c \
 	lib/handle/report.c \
 	lib/handle/view.c \
 	lib/handle/watch.c \
@@ -38,6 +39,7 @@ mapseg_sources = \
 	lib/handle/handle.h \
 	lib/handle/notify.h \
 	lib/handle/options.h \
+	lib/handle/reach.h \
 	lib/handle/report.h \
 	lib/handle/view.h \
 	lib/handle/watch.h \

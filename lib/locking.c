@@ -133,6 +133,8 @@ static __attribute__((noinline)) mapseg_result
 unlock_slowly(mapseg *seg)
 {
     struct msi_lock *lock = &seg->lock;
+    bool ends_change = msi_lock_in_change(lock);
+    bool announced = false;
 
     if (!msi_lock_is_current(lock))
         return refuse_unlock(seg, "unlock");
@@ -142,9 +144,13 @@ unlock_slowly(mapseg *seg)
         return refuse_unlock(seg, "unlock");
     }
     /* The end of a change that was begun, by another word. */
-    if (msi_lock_in_change(lock))
-        msi_lock_publish(lock);
-    return msi_lock_release(lock, 0) ? MAPSEG_OK : refuse_unlock(seg, "unlock");
+    if (ends_change)
+        announced = msi_lock_end_change(lock);
+    if (!msi_lock_release(lock, 0))
+        return refuse_unlock(seg, "unlock");
+    if (ends_change)
+        msi_lock_wake_watchers(lock, announced);
+    return MAPSEG_OK;
 }
 
 mapseg_result

@@ -12,6 +12,7 @@
 #include "handle/guard.h"
 #include "handle/handle.h"
 #include "handle/notify.h"
+#include "handle/reach.h"
 #include "handle/report.h"
 #include "mapseg-spawn.h"
 #include "os/os.h"
@@ -37,6 +38,7 @@ mapseg_new(void)
     seg->number = atomic_fetch_add_explicit(&handles, 1, memory_order_relaxed) + 1;
     msi_attachment_clear(&seg->attachment);
     msi_lock_clear(&seg->lock);
+    msi_reach_forbid_fast(seg);
     return seg;
 }
 
@@ -215,7 +217,7 @@ release_lock(mapseg *seg)
 {
     struct msi_lock *lock = &seg->lock;
 
-    if (msi_lock_is_used(lock) && seg->attachment.access_through_fd)
+    if (msi_lock_is_used(lock) && seg->attachment.cautious)
         msi_attachment_release_word(&seg->attachment,
                                     msi_lock_in_change(lock) ? MAPSEG_LOCK_DIED : 0);
     else

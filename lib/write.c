@@ -23,7 +23,7 @@ copy_some(mapseg *seg, size_t offset, const void *from, size_t bytes)
         return put;
     /* Or a file that ended before would be made longer again; and above that
      * limit there is SIGXFSZ. */
-    if (msi_view_check_length(seg) != MAPSEG_OK)
+    if (msi_view_look_at_length(seg) != MAPSEG_OK)
         return -EFAULT;
     if (offset + bytes > msi_os.file_size_limit())
         return -EFBIG;
@@ -41,15 +41,16 @@ copy_in(const struct msi_view *view, size_t offset, const char *from, size_t byt
     if (view->reach != REACH_FILE) {
         msi_copy_in(seg->attachment.base + offset, from, bytes);
         *done = bytes;
-        return msi_view_is_lost(seg) ? MAPSEG_FILE_SHRUNK : MAPSEG_OK;
+        return view->reach == REACH_GUARDED && msi_view_is_lost(seg) ? MAPSEG_FILE_SHRUNK
+                                                                     : MAPSEG_OK;
     }
     while (*done < bytes) {
         int64_t put = copy_some(seg, offset + *done, from + *done, bytes - *done);
 
         if (put == -EFAULT)
             /* If the file is as long as ever, what failed is memory that was never reserved. */
-            return msi_view_check_length(seg) == MAPSEG_OK ? MAPSEG_OUT_OF_RESOURCES
-                                                           : MAPSEG_FILE_SHRUNK;
+            return msi_view_look_at_length(seg) == MAPSEG_OK ? MAPSEG_OUT_OF_RESOURCES
+                                                             : MAPSEG_FILE_SHRUNK;
         if (put <= 0)
             return put == -ENOSPC ? MAPSEG_OUT_OF_RESOURCES : MAPSEG_UNKNOWN_ERROR;
         *done += (size_t)put;
@@ -57,25 +58,55 @@ copy_in(const struct msi_view *view, size_t offset, const char *from, size_t byt
     return MAPSEG_OK;
 }
 
-/** Writes a range under the lock, which this thread holds. */
+/** Writes a range as one change under the lock, which this thread holds. Unless the file has
+ *  become shorter, `*announced` is for msi_lock_wake_watchers. */
 static mapseg_result
-write_held(const struct msi_view *view, size_t offset, const void *from, size_t bytes)
+write_change(const struct msi_view *view, size_t offset, const void *from, size_t bytes,
+             bool *announced)
 {
     struct msi_lock *lock = &view->seg->lock;
-    bool within = msi_lock_in_change(lock);
     mapseg_result result;
     size_t done;
 
-    if (!within)
-        msi_lock_begin_change(lock);
+    msi_lock_begin_change(lock);
     result = copy_in(view, offset, from, bytes, &done);
-    if (within || result == MAPSEG_FILE_SHRUNK)
+    if (result == MAPSEG_FILE_SHRUNK)
         return result;
     /* Where only some of it could be written, it is as if the writer had died. */
     if (result != MAPSEG_OK && done != 0)
         msi_lock_mark(lock);
-    msi_lock_publish(lock);
+    *announced = msi_lock_end_change(lock);
     return result;
+}
+
+/** Writes under the lock that this thread has taken, and keeps. */
+static mapseg_result
+write_held(const struct msi_view *view, size_t offset, const void *from, size_t bytes)
+{
+    struct msi_lock *lock = &view->seg->lock;
+    bool announced;
+    mapseg_result result;
+    size_t done;
+
+    if (msi_lock_in_change(lock))
+        return copy_in(view, offset, from, bytes, &done);
+    result = write_change(view, offset, from, bytes, &announced);
+    if (result != MAPSEG_FILE_SHRUNK)
+        msi_lock_wake_watchers(lock, announced);
+    return result;
+}
+
+/** Takes the lock, mostly by a swap. */
+static mapseg_result
+take(struct msi_lock *lock)
+{
+    uint32_t free_word = 0;
+
+    if (!msi_lock_may_take_fast(lock) || msi_thread.tid == 0 ||
+        !msi_lock_swap_to_own(lock, &free_word, lock->slot))
+        return msi_lock_take(lock, INT64_MAX);
+    msi_lock_note_owner(lock);
+    return MAPSEG_OK;
 }
 
 /** Takes the lock, writes, and lets go of it. */
@@ -84,21 +115,27 @@ write_range(const struct msi_view *view, size_t offset, const void *from, size_t
 {
     mapseg *seg = view->seg;
     mapseg_result result;
+    bool announced;
 
     if (msi_lock_was_taken_away(&seg->lock))
         return MAPSEG_LOCK_ERROR;
-    result = msi_lock_take(&seg->lock, INT64_MAX);
+    result = take(&seg->lock);
     if (result == MAPSEG_ALREADY_LOCKED)
         return write_held(view, offset, from, bytes);
     if (result == MAPSEG_TIMED_OUT || result == MAPSEG_DESCRIPTOR_CLOSED ||
         result == MAPSEG_NOT_FOUND)
         return result;
-    if (result == MAPSEG_OK)
-        result = write_held(view, offset, from, bytes);
-    if (result == MAPSEG_FILE_SHRUNK)
-        msi_attachment_abandon_word(&seg->attachment, &seg->lock);
-    else
+    if (result == MAPSEG_OWNER_DIED) {
         (void)msi_lock_release(&seg->lock, 0);
+        return result;
+    }
+    result = write_change(view, offset, from, bytes, &announced);
+    if (result == MAPSEG_FILE_SHRUNK) {
+        msi_attachment_abandon_word(&seg->attachment, &seg->lock);
+        return result;
+    }
+    (void)msi_lock_release(&seg->lock, 0);
+    msi_lock_wake_watchers(&seg->lock, announced);
     return result;
 }
 
@@ -154,17 +191,15 @@ mapseg_result
 mapseg_write_end(mapseg *seg)
 {
     struct msi_lock *lock = &seg->lock;
-    const struct mapseg_header *header = lock->header;
-    bool publishes;
+    bool announced = false;
 
     if (!msi_lock_is_current(lock) || !msi_lock_is_held(lock))
         return mapseg_unlock(seg);
-    publishes = !seg->read_only;
-    if (publishes)
-        msi_lock_end_change(lock);
+    if (!seg->read_only)
+        announced = msi_lock_end_change(lock);
     (void)msi_lock_release(lock, 0);
-    if (publishes)
-        msi_version_wake(header);
+    if (!seg->read_only)
+        msi_lock_wake_watchers(lock, announced);
     return MAPSEG_OK;
 }
 
@@ -182,12 +217,18 @@ mapseg_write(mapseg *seg, size_t offset, const void *from, size_t bytes)
     result = msi_view_check_range(seg, "write", offset, bytes);
     if (result != MAPSEG_OK)
         return result;
-    result = msi_view_check_length(seg);
-    if (result != MAPSEG_OK)
-        return msi_view_report(seg, "write", result);
-    /* Within a section of the caller's the lock and the version are, too. */
+    /* In a section the lock and the version are, too. */
     view = msi_view_begin(seg);
+    result = msi_view_check_length(&view);
+    if (result != MAPSEG_OK) {
+        msi_view_end(&view);
+        return msi_view_report(seg, "write", result);
+    }
     result = write_range(&view, offset, from, bytes);
+    msi_view_end(&view);
+    /* The zeros in place of a word that is gone are no owner's either. */
+    if (result == MAPSEG_LOCK_ERROR && msi_view_is_lost(seg))
+        result = MAPSEG_FILE_SHRUNK;
     if (result == MAPSEG_LOCK_ERROR)
         return refuse_lost_lock(seg);
     return result == MAPSEG_OUT_OF_RESOURCES ? refuse_want_of_memory(seg)

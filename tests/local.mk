@@ -267,22 +267,35 @@ suites += \
 	tests/version/check_lazy \
 	tests/version/check_notify \
 	tests/version/check_notify_life \
+	tests/version/check_reach \
 	tests/version/check_read \
 	tests/version/check_shrunk \
 	tests/version/check_versions \
 	tests/version/check_wait \
+	tests/version/check_watchers \
 	tests/version/check_write
 tests_version_check_notify_LDADD = $(internals_libraries)
 tests_version_check_read_LDADD = $(internals_libraries)
 tests_version_check_wait_LDADD = $(internals_libraries)
+tests_version_check_watchers_LDADD = $(internals_libraries)
 tests_version_check_dead_writer_SOURCES = tests/version/check_dead_writer.c $(version_seen)
 tests_version_check_notify_SOURCES = tests/version/check_notify.c $(version_scene)
 tests_version_check_notify_life_SOURCES = tests/version/check_notify_life.c $(version_scene)
+tests_version_check_reach_LDADD = $(internals_libraries)
 tests_version_check_read_SOURCES = tests/version/check_read.c $(version_seen)
 tests_version_check_shrunk_SOURCES = tests/version/check_shrunk.c $(version_seen)
 tests_version_check_versions_SOURCES = tests/version/check_versions.c $(version_seen)
+tests_version_check_watchers_SOURCES = tests/version/check_watchers.c $(version_seen)
 tests_version_check_write_SOURCES = tests/version/check_write.c $(version_seen)
 version_scene = tests/version/scene.c tests/version/scene.h
+# The order of memory accesses, searched through; see tests/model/weak.h
+suites += tests/model/check_order
+tests_model_check_order_LDADD = $(internals_libraries)
+tests_model_check_order_SOURCES = \
+	tests/model/check_order.c \
+	tests/model/weak.c \
+	tests/model/weak.h \
+	tests/model/weak_macros.h
 version_seen = tests/version/seen.c tests/version/seen.h
 
 # Where programs run

@@ -290,6 +290,15 @@ msi_trust_can_shrink(int fd, bool *refused)
     return msi_os.file_system(fd, &file_system) < 0 || strcmp(file_system.name, "tmpfs") != 0;
 }
 
+bool
+msi_trust_is_private(const struct stat *status, int fd)
+{
+    struct msi_file_system file_system;
+
+    return !(status->st_mode & 0022) && (status->st_uid == 0 || msi_trust_is_own(status, fd)) &&
+           msi_os.file_system(fd, &file_system) >= 0 && file_system.honest;
+}
+
 mapseg_writers
 msi_trust_writers(const struct stat *status, int seals)
 {

@@ -35,6 +35,10 @@ mapseg_result msi_trust_peers(bool can_shrink, uint32_t flags, struct msi_failur
  *  missing for another reason. *refused: a sandbox does not let us ask. */
 bool msi_trust_can_shrink(int fd, bool *refused);
 
+/** Whether no user but this one, and root, can write the file, and so make it shorter, as far
+ *  as its owner and mode say. The group's bits bound what an access control list grants. */
+bool msi_trust_is_private(const struct stat *status, int fd);
+
 /** Which users could come to write a file with that status and those seals. */
 mapseg_writers msi_trust_writers(const struct stat *status, int seals);
 

@@ -120,6 +120,8 @@ struct field {
 };
 
 static const struct field lock_field = {offsetof(struct mapseg_header, lock), sizeof(uint32_t)};
+static const struct field watchers_field = {offsetof(struct mapseg_header, watchers),
+                                            sizeof(uint32_t)};
 static const struct field recoveries_field = {offsetof(struct mapseg_header, recoveries),
                                               sizeof(uint64_t)};
 
@@ -138,7 +140,7 @@ read_field(struct msi_attachment *attachment, struct field field, void *to)
 }
 
 /** Stores a field by the system, where a missing page is no SIGBUS. */
-static void
+static bool
 write_field(struct msi_attachment *attachment, struct field field, const void *from)
 {
     int64_t put =
@@ -147,7 +149,19 @@ write_field(struct msi_attachment *attachment, struct field field, const void *f
 
     /* A sandbox may refuse one of the two ways and allow the other. */
     if (fd >= 0 && MAPSEG_HEADER_BYTES <= msi_os.file_size_limit())
-        (void)msi_os.write(fd, from, field.bytes, (int64_t)field.offset);
+        put = msi_os.write(fd, from, field.bytes, (int64_t)field.offset);
+    return put == (int64_t)field.bytes;
+}
+
+bool
+msi_attachment_announce(struct msi_attachment *attachment)
+{
+    static const uint32_t announced = 1;
+
+    if (!write_field(attachment, watchers_field, &announced))
+        return false;
+    msi_version_announced();
+    return true;
 }
 
 /** Stores the lock word, and wakes one sleeper: SLEEPERS may have been set between the
@@ -157,7 +171,7 @@ write_word(struct msi_attachment *attachment, uint32_t word)
 {
     /* Release: what was written under the lock is visible before. */
     msi_version_fence(memory_order_release);
-    write_field(attachment, lock_field, &word);
+    (void)write_field(attachment, lock_field, &word);
     (void)msi_os.wake_one(&attachment->header->lock);
 }
 
@@ -187,7 +201,7 @@ heal_by_system(struct msi_attachment *attachment, uint32_t word)
 
     if (read_field(attachment, recoveries_field, &recoveries)) {
         recoveries++;
-        write_field(attachment, recoveries_field, &recoveries);
+        (void)write_field(attachment, recoveries_field, &recoveries);
     }
     write_word(attachment, MAPSEG_LOCK_DIED | (word & MAPSEG_LOCK_SLEEPERS));
 }
@@ -203,7 +217,7 @@ msi_attachment_heal(struct msi_attachment *attachment, uint32_t slot)
     known = read_field(attachment, lock_field, &word);
     if (known && (word & MAPSEG_LOCK_OWNER) != slot)
         return;
-    if (!attachment->access_through_fd)
+    if (!attachment->cautious)
         msi_lock_heal(attachment->header, slot);
     else if (known)
         heal_by_system(attachment, word);

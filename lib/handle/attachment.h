@@ -12,6 +12,13 @@
 #include "sync/lock.h"
 #include "sync/presence.h"
 
+/** How the library reads and writes the data, outside of the program's sections. */
+enum msi_reach {
+    REACH_DIRECT,  /**< as the program does: only this user could make the file shorter */
+    REACH_GUARDED, /**< within a section of the guard, of this thread */
+    REACH_FILE     /**< through the descriptor */
+};
+
 /** What an attachment consists of besides its lock. */
 struct msi_attachment {
     struct msi_file file; /**< its descriptor carries no presence where it can be helped */
@@ -23,11 +30,12 @@ struct msi_attachment {
     bool borrowed;                 /**< the descriptor is the caller's, and only for now */
     size_t data_offset;
     size_t data_size;
-    bool can_shrink;        /**< no seal keeps others from making the file shorter */
-    bool access_through_fd; /**< so the library reads it through the descriptor, outside of sections
-                             */
-    bool keeps_name;        /**< it only looks: the last one out or not, the name stays */
-    uint64_t flags;         /**< of the header */
+    bool can_shrink;   /**< no seal keeps processes from making the file shorter */
+    bool cautious;     /**< so it is attached, inherited and left without touching the mapping */
+    bool is_lazy;      /**< memory that was not reserved may be wanting */
+    _Atomic int reach; /**< an enum msi_reach, see reach.h */
+    bool keeps_name;   /**< it only looks: the last one out or not, the name stays */
+    uint64_t flags;    /**< of the header */
     uint8_t id[16];
     mapseg_key_type type; /**< of the key that it was reached by */
     uint32_t trust_flags; /**< mapseg_flag: what its creator or attacher accepts, for the way
@@ -77,6 +85,10 @@ void msi_attachment_release_word(struct msi_attachment *attachment, uint32_t bit
 
 /** The same with MAPSEG_LOCK_DIED; and `lock` forgets that it was held. */
 void msi_attachment_abandon_word(struct msi_attachment *attachment, struct msi_lock *lock);
+
+/** As msi_version_announce, through the file, which may have become too short for it; false:
+ *  a sandbox allows no way. */
+bool msi_attachment_announce(struct msi_attachment *attachment);
 
 /** Heals the lock word if it names a slot that the caller has just claimed. */
 void msi_attachment_heal(struct msi_attachment *attachment, uint32_t slot);

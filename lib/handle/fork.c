@@ -25,6 +25,7 @@
 #include "notify.h"
 #include "os/os.h"
 #include "os/signals.h"
+#include "reach.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -118,6 +119,7 @@ orphan(struct mapseg *seg)
 {
     msi_forklist_remove(seg);
     msi_lock_unbind_process(&seg->lock);
+    msi_reach_forbid_fast(seg);
     msi_presence_forget(&seg->attachment.presence, &seg->attachment.file);
     if (!seg->no_fork)
         return;

@@ -1,9 +1,10 @@
 /*
  * guard.c - surviving a file that becomes shorter under its mappings.
  *
- * Each thread has a list of the handles it has open sections on. The handler
- * of SIGBUS looks only at the list of the thread that met the fault, so it
- * takes no lock, and what other threads do cannot disturb it.
+ * Each thread has a list of the handles it has open sections on, and notes the handle that a
+ * call of the library reads or writes in a section of its own. The handler of SIGBUS looks only
+ * at these of the thread that met the fault, so it takes no lock, and what other threads do
+ * cannot disturb it.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -11,6 +12,7 @@
 
 #include "os/failure.h"
 #include "os/os.h"
+#include "reach.h"
 #include "report.h"
 
 #include <errno.h>
@@ -32,8 +34,9 @@ struct sections {
     struct section section[];
 };
 
-/* Initial-exec: the general model may allocate, which a handler must not. It
- * takes eight bytes of the space that libc keeps for the likes. */
+_Thread_local struct msi_guard_thread msi_guard_thread __attribute__((tls_model("initial-exec")));
+
+/* Initial-exec: as above. */
 static _Thread_local struct sections *_Atomic sections __attribute__((tls_model("initial-exec")));
 /** Frees a thread's list when the thread ends. The key is never deleted: threads use it
  *  until the process is gone, and a later key of the same number would find our lists. */
@@ -91,23 +94,31 @@ replace_rest(mapseg *seg, uintptr_t address, const void *base, size_t bytes,
     return true;
 }
 
-/** Puts zeros where the fault was, in a handle that this thread has an open section on.
+/** Puts zeros where the fault was, if that is in one of the handle's mappings. */
+static bool
+repair_handle(mapseg *seg, uintptr_t address)
+{
+    const struct msi_attachment *attachment = &seg->attachment;
+
+    return replace_rest(seg, address, attachment->base, attachment->bytes,
+                        seg->read_only ? MSI_MAP_READ : MSI_MAP_WRITE) ||
+           (attachment->header_mapped_separately &&
+            replace_rest(seg, address, attachment->header, MAPSEG_HEADER_BYTES, MSI_MAP_WRITE));
+}
+
+/** The same in any handle that this thread has an open section on, or reads at the moment.
  *  False: the address is in none; else the access may be tried again. */
 static bool
 repair(uintptr_t address)
 {
     const struct sections *own = atomic_load_explicit(&sections, memory_order_relaxed);
+    mapseg *reading = atomic_load_explicit(&msi_guard_thread.reading, memory_order_relaxed);
 
-    for (size_t i = 0; own != NULL && i < own->count; i++) {
-        mapseg *seg = own->section[i].seg;
-        const struct msi_attachment *attachment = &seg->attachment;
-
-        if (replace_rest(seg, address, attachment->base, attachment->bytes,
-                         seg->read_only ? MSI_MAP_READ : MSI_MAP_WRITE) ||
-            (attachment->header_mapped_separately &&
-             replace_rest(seg, address, attachment->header, MAPSEG_HEADER_BYTES, MSI_MAP_WRITE)))
+    if (reading != NULL && repair_handle(reading, address))
+        return true;
+    for (size_t i = 0; own != NULL && i < own->count; i++)
+        if (repair_handle(own->section[i].seg, address))
             return true;
-    }
     return false;
 }
 
@@ -199,6 +210,41 @@ install(void)
     install_error = sections_have_key ? install_handler() : -ENOMEM;
 }
 
+int
+msi_guard_install(void)
+{
+    (void)pthread_once(&install_once, install);
+    return install_error;
+}
+
+mapseg_result
+msi_guard_install_for(struct msi_failure *failure)
+{
+    int error = msi_guard_install();
+
+    return error < 0 ? msi_system_failed(failure, -error, "its memory cannot be guarded")
+                     : MAPSEG_OK;
+}
+
+/** Unblocks SIGBUS in this thread: a fault while it is blocked kills. */
+int
+msi_guard_get_ready(void)
+{
+    sigset_t fault;
+    int error;
+
+    if (msi_guard_thread.ready)
+        return 0;
+    error = msi_guard_install();
+    if (error < 0)
+        return error;
+    sigemptyset(&fault);
+    sigaddset(&fault, SIGBUS);
+    error = -pthread_sigmask(SIG_UNBLOCK, &fault, NULL);
+    msi_guard_thread.ready = error == 0;
+    return error;
+}
+
 /* ------------------------------------------------------------- sections -- */
 
 static struct section *
@@ -235,29 +281,15 @@ grow(struct sections *old)
     return 0;
 }
 
-/** This thread's first section. Unblocks SIGBUS: a fault while it is blocked kills. */
-static int
-begin_thread(void)
-{
-    sigset_t fault;
-    int error;
-
-    (void)pthread_once(&install_once, install);
-    error = install_error < 0 ? install_error : grow(NULL);
-    if (error < 0)
-        return error;
-    sigemptyset(&fault);
-    sigaddset(&fault, SIGBUS);
-    return -pthread_sigmask(SIG_UNBLOCK, &fault, NULL);
-}
-
 /** The first section on a handle. */
 static int
 add(mapseg *seg)
 {
     struct sections *own = atomic_load_explicit(&sections, memory_order_relaxed);
-    int error = own == NULL ? begin_thread() : own->count == own->room ? grow(own) : 0;
+    int error = msi_guard_get_ready();
 
+    if (error >= 0 && (own == NULL || own->count == own->room))
+        error = grow(own);
     if (error < 0)
         return error;
     own = atomic_load_explicit(&sections, memory_order_relaxed);
@@ -317,6 +349,9 @@ msi_guard_forget(mapseg *seg)
 
     if (section != NULL)
         take_away(section);
+    /* A handler of the program's may have jumped out of a call that read. */
+    if (atomic_load_explicit(&msi_guard_thread.reading, memory_order_relaxed) == seg)
+        msi_guard_end_reading();
 }
 
 /* ------------------------------------------------------------ interface -- */
@@ -343,6 +378,8 @@ mapseg_guard_begin(mapseg *seg)
         msi_system_failed(&failure, -error, "its memory cannot be guarded");
         return msi_report(seg, "access", &failure);
     }
+    if (msi_handle_can_shrink(seg))
+        msi_reach_guard(seg);
     return msi_succeed(seg);
 }
 

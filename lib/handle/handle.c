@@ -9,6 +9,7 @@
 #include "guard.h"
 #include "notify.h"
 #include "os/probe.h"
+#include "reach.h"
 
 #include <stdlib.h>
 
@@ -22,13 +23,14 @@ msi_handle_take(mapseg *seg, const struct msi_attachment *complete, mapseg_acces
     msi_forklist_add(seg);
     msi_lock_begin(&seg->lock, attachment->header, attachment->presence.slot, &attachment->file,
                    (attachment->flags & MAPSEG_HEADER_FAIR) != 0);
+    seg->lock.silent_waiters = (attachment->flags & MAPSEG_HEADER_SILENT_WAITERS) != 0;
     seg->lock.watches_name = (attachment->trust_flags & MAPSEG_WATCH_NAME) != 0;
     seg->read_only = access == MAPSEG_READ_ONLY;
     atomic_store_explicit(&seg->shrunk, false, memory_order_relaxed);
     seg->no_fork = no_fork || msi_presence_is_shared(attachment);
     seg->attached = true;
     msi_forklist_bind_process(seg);
-    msi_lock_allow_reading(&seg->lock, !attachment->access_through_fd);
+    msi_reach_allow_fast(seg);
     MSI_PROBE(attach, attachment->file.inode, attachment->presence.slot, attachment->data_size);
 }
 

@@ -18,9 +18,11 @@ struct mapseg {
     /* What the lock's fast path reads comes first, in one cache line. */
     struct msi_lock lock;
     _Atomic int error; /**< a mapseg_result */
-    uint32_t number;   /**< another for each handle of this process */
-    bool attached;     /**< see msi_handle_is_orphaned before believing it */
-    bool read_only;    /**< the data may not be written through this handle */
+    /** Equals *lock.process_stamp while the fast way to read takes a section, see reach.h. */
+    _Atomic uint32_t section_stamp;
+    uint32_t number; /**< another for each handle of this process */
+    bool attached;   /**< see msi_handle_is_orphaned before believing it */
+    bool read_only;  /**< the data may not be written through this handle */
     bool no_fork;
     atomic_bool shrunk; /**< the file was seen to be shorter than the mapping */
     struct msi_attachment attachment;

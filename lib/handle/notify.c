@@ -17,6 +17,7 @@
 #include "forklist.h"
 #include "os/os.h"
 #include "os/signals.h"
+#include "reach.h"
 #include "report.h"
 #include "view.h"
 #include "watch.h"
@@ -25,9 +26,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-
-/** No longer, in case that a wake goes astray. */
-#define SLICE_NS INT64_C(64000000)
 
 /** Enough for the thread; programs that lock all their memory pay for it. */
 #define STACK_BYTES ((size_t)256 * 1024)
@@ -114,9 +112,13 @@ watch(void *argument)
     struct msi_notify *change = argument;
     uint64_t version;
 
-    while (!atomic_load(&change->stop) && announce(change, &version))
+    while (!atomic_load(&change->stop) && announce(change, &version)) {
+        /* Each time: the file may have been handed on since. */
+        struct msi_view view = msi_view_without_section(change->seg);
+
         if (!atomic_load(&change->stop))
-            msi_view_sleep(change->seg, version, SLICE_NS);
+            msi_view_sleep(&view, version, MSI_VIEW_LAST_SLICE_NS);
+    }
     atomic_store(&change->ended, true);
     return NULL;
 }
@@ -213,7 +215,7 @@ begin(mapseg *seg, struct msi_failure *failure)
     }
     atomic_store_explicit(&seg->change, change, memory_order_release);
     /* From now on each version that is given out must be noted. */
-    msi_lock_allow_reading(&seg->lock, false);
+    msi_reach_forbid_fast(seg);
     return MAPSEG_OK;
 }
 
@@ -407,7 +409,7 @@ msi_notify_forked(mapseg *seg)
     if (change == NULL)
         return;
     atomic_store_explicit(&seg->change, NULL, memory_order_relaxed);
-    msi_lock_allow_reading(&seg->lock, !seg->attachment.access_through_fd);
+    msi_reach_allow_fast(seg);
     /* The mutex is left as it is: a thread of the parent may hold it. */
     drop(change);
 }

@@ -18,7 +18,8 @@
      (uint32_t)MAPSEG_ALLOW_OTHER_OWNER | (uint32_t)MAPSEG_ALLOW_SHARED_WRITE |                    \
      (uint32_t)MAPSEG_ALLOW_HARD_LINKS | (uint32_t)MAPSEG_ALLOW_SHARED_DIRECTORY |                 \
      (uint32_t)MAPSEG_KEEP_NAME | (uint32_t)MAPSEG_STALE_ONLY | (uint32_t)MAPSEG_REQUIRE_ID |      \
-     (uint32_t)MAPSEG_TAKE_DESCRIPTOR | (uint32_t)MAPSEG_REPLACE | (uint32_t)MAPSEG_WATCH_NAME |   \
+     (uint32_t)MAPSEG_TAKE_DESCRIPTOR | (uint32_t)MAPSEG_SILENT_WAITERS |                          \
+     (uint32_t)MAPSEG_NO_SILENT_WAITERS | (uint32_t)MAPSEG_REPLACE | (uint32_t)MAPSEG_WATCH_NAME | \
      (uint32_t)MAPSEG_WATCH_WRITERS)
 
 /** More than any library's options will ever have: such a size is a mistake,
@@ -64,6 +65,10 @@ msi_options_read(const mapseg_options *given, mapseg_options *options, struct ms
         return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
                           "this version of mapseg does not know the flags %#x; upgrade mapseg",
                           (unsigned)(options->flags & ~KNOWN_FLAGS));
+    if (options->flags & MAPSEG_SILENT_WAITERS && options->flags & MAPSEG_NO_SILENT_WAITERS)
+        return msi_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
+                          "the flags ask for silent waiters and for none; give one of "
+                          "MAPSEG_SILENT_WAITERS and MAPSEG_NO_SILENT_WAITERS");
     if (options->mode & ~0666U)
         return msi_failed(
             failure, MAPSEG_INVALID_ARGUMENT, 0,

@@ -1,15 +1,13 @@
 /*
  * view.c - looking at a segment that others change, and waiting for them.
  *
- * Once a file is made shorter, a process that touches the missing part of its
- * mapping gets SIGBUS. Unless the thread has a section of the guard open, such a segment is
- * read through its descriptor.
+ * Once a file is made shorter, a process that touches the missing part of its mapping gets
+ * SIGBUS. reach.h tells how that is met.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "view.h"
 
-#include "guard.h"
 #include "os/os.h"
 #include "report.h"
 
@@ -20,7 +18,12 @@
  * timer had to be set anew each time. */
 #define FIRST_SLICE_NS INT64_C(16000000)
 
-#define LAST_SLICE_NS INT64_C(64000000)
+/** While a change is under way: its writer may die, and nothing wakes then. */
+#define CHANGE_SLICE_NS INT64_C(64000000)
+
+/** Of a waiter that cannot announce itself, on a segment whose writers wake only those that
+ *  do: it is not woken at all. */
+#define UNHEARD_SLICE_NS INT64_C(1000000)
 
 /** Whether there is a descriptor to read through, where that is how it is read: one
  *  that the program has closed is opened anew, or the view ends. */
@@ -59,17 +62,14 @@ msi_view_read_file(mapseg *seg, void *to, size_t bytes, size_t offset)
     return MAPSEG_OK;
 }
 
-/** Whether the file is as long as its mapping, where it can be shorter. */
 mapseg_result
-msi_view_check_length(mapseg *seg)
+msi_view_look_at_length(mapseg *seg)
 {
     const struct msi_file *file = &seg->attachment.file;
     struct stat status;
 
     if (msi_view_is_lost(seg))
         return MAPSEG_FILE_SHRUNK;
-    if (!seg->attachment.access_through_fd)
-        return MAPSEG_OK;
     if (msi_os.status(file->fd, &status) < 0 || status.st_dev != file->device ||
         status.st_ino != file->inode) {
         mapseg_result result = msi_view_check_descriptor(seg);
@@ -80,12 +80,46 @@ msi_view_check_length(mapseg *seg)
     return (uint64_t)status.st_size >= seg->attachment.bytes ? MAPSEG_OK : msi_view_lost(seg);
 }
 
+mapseg_result
+msi_view_check_length(const struct msi_view *view)
+{
+    if (view->reach == REACH_FILE)
+        return msi_view_look_at_length(view->seg);
+    return view->reach == REACH_GUARDED && msi_view_is_lost(view->seg) ? MAPSEG_FILE_SHRUNK
+                                                                       : MAPSEG_OK;
+}
+
+/** Whether this thread reads it in a section, where that is not decided yet: one of the
+ *  program's is open, or others have been, and there is no want of memory to be told apart. */
+static bool
+may_guard(mapseg *seg)
+{
+    return msi_guard_is_within(seg) || (msi_guard_thread.ready && !seg->attachment.is_lazy);
+}
+
+struct msi_view
+msi_view_begin(mapseg *seg)
+{
+    struct msi_view view = {.seg = seg, .reach = msi_reach_of(seg)};
+
+    if (view.reach == REACH_FILE && may_guard(seg))
+        view.reach = REACH_GUARDED;
+    /* Where a sandbox lets SIGBUS stay blocked, there is still the descriptor. */
+    if (view.reach == REACH_GUARDED && msi_guard_get_ready() < 0)
+        view.reach = REACH_FILE;
+    if (view.reach == REACH_GUARDED)
+        msi_guard_begin_reading(seg);
+    if (view.reach == REACH_FILE)
+        view.ready = msi_view_check_descriptor(seg);
+    return view;
+}
+
 /** A version whose halves belong together, if it is even. */
 mapseg_result
 msi_view_fetch_stable(const struct msi_view *view, uint64_t *version)
 {
     /* Checked also where the header is still there. */
-    mapseg_result result = msi_view_check_length(view->seg);
+    mapseg_result result = msi_view_check_length(view);
     uint64_t again;
 
     if (result == MAPSEG_OK)
@@ -103,22 +137,49 @@ msi_view_fetch_stable(const struct msi_view *view, uint64_t *version)
     return result;
 }
 
+struct msi_view
+msi_view_without_section(mapseg *seg)
+{
+    struct msi_view view = {.seg = seg, .reach = REACH_FILE};
+
+    if (msi_reach_of(seg) == REACH_DIRECT || !seg->attachment.cautious)
+        view.reach = REACH_DIRECT;
+    return view;
+}
+
 mapseg_result
 msi_view_look(mapseg *seg, uint64_t *version)
 {
-    /* No section of the guard: the thread that asks keeps SIGBUS blocked. */
-    struct msi_view view = {
-        .seg = seg,
-        .reach = seg->attachment.access_through_fd ? REACH_FILE : REACH_DIRECT,
-    };
+    bool has_sections = msi_reach_of(seg) == REACH_DIRECT || msi_guard_thread.ready;
+    struct msi_view view = has_sections ? msi_view_begin(seg) : msi_view_without_section(seg);
+    mapseg_result result = msi_view_fetch_stable(&view, version);
 
-    return msi_view_fetch_stable(&view, version);
+    msi_view_end(&view);
+    return result;
+}
+
+/** Sees to it that the next change wakes this waiter; false: it does not. */
+static bool
+announce(const struct msi_view *view)
+{
+    struct mapseg_header *header = view->seg->lock.header;
+
+    if (view->seg->lock.silent_waiters)
+        return true;
+    if (header == NULL)
+        return false;
+    if (view->reach == REACH_FILE)
+        return msi_attachment_announce(&view->seg->attachment);
+    msi_version_announce(header);
+    return true;
 }
 
 void
-msi_view_sleep(const mapseg *seg, uint64_t version, int64_t ns)
+msi_view_sleep(const struct msi_view *view, uint64_t version, int64_t ns)
 {
-    msi_os.sleep_on(msi_version_futex(seg->attachment.base), (uint32_t)version, ns);
+    if (!announce(view) && ns > UNHEARD_SLICE_NS)
+        ns = UNHEARD_SLICE_NS;
+    msi_os.sleep_on(msi_version_futex(view->seg->attachment.base), (uint32_t)version, ns);
 }
 
 void
@@ -140,13 +201,19 @@ msi_patience_begin(int64_t timeout_ns)
 
 /** Sleeps until the version may have changed. */
 void
-msi_patience_sleep(const mapseg *seg, struct msi_patience *patience, int64_t now, uint64_t version)
+msi_patience_sleep(const struct msi_view *view, struct msi_patience *patience, int64_t now,
+                   uint64_t version)
 {
     int64_t rest = patience->deadline - now;
+    int64_t slice = patience->slice;
 
-    msi_view_sleep(seg, version, rest < patience->slice ? rest : patience->slice);
-    if (patience->slice < LAST_SLICE_NS)
+    if (msi_version_is_odd(version) && slice > CHANGE_SLICE_NS)
+        slice = CHANGE_SLICE_NS;
+    msi_view_sleep(view, version, rest < slice ? rest : slice);
+    if (patience->slice < MSI_VIEW_LAST_SLICE_NS / 2)
         patience->slice *= 2;
+    else
+        patience->slice = MSI_VIEW_LAST_SLICE_NS;
 }
 
 /** Whether the change that is under way has lost its writer: no owner has the lock, or a

@@ -9,26 +9,32 @@
 #include "guard.h"
 #include "handle.h"
 #include "os/copy.h"
+#include "reach.h"
 #include "sync/version.h"
 
 /** How often a reader tries at once before it waits for writers to pause. */
 #define MSI_VIEW_QUICK_TRIES 64
 /** How long readers and waiters have patience where the caller sets no time. */
 #define MSI_VIEW_PATIENCE_NS INT64_C(1000000000)
+/** The longest that a waiter sleeps whose wake went astray with a writer that died. */
+#define MSI_VIEW_LAST_SLICE_NS INT64_C(1000000000)
 
-/** How a segment's memory is read without harm. */
-enum msi_reach {
-    REACH_DIRECT,  /**< no process can make the file shorter */
-    REACH_GUARDED, /**< within a section of the guard, of this thread */
-    REACH_FILE     /**< through the descriptor */
-};
-
-/** A segment that is being read. */
+/** A segment that is being read, or written. */
 struct msi_view {
     mapseg *seg;
-    enum msi_reach reach;
-    mapseg_result ready; /**< not OK: the descriptor is lost */
+    enum msi_reach reach; /**< REACH_GUARDED: a section of this thread is begun */
+    mapseg_result ready;  /**< not OK: the descriptor is lost */
 };
+
+/** Begins to read in the way that is without harm; msi_view_end ends it. */
+struct msi_view msi_view_begin(mapseg *seg);
+
+static inline void
+msi_view_end(const struct msi_view *view)
+{
+    if (view->reach == REACH_GUARDED)
+        msi_guard_end_reading();
+}
 
 /** Whether there is a descriptor to read through, where that is how it is read: one
  *  that the program has closed is opened anew, or the reading ends. */
@@ -40,8 +46,11 @@ mapseg_result msi_view_lost(mapseg *seg);
 /** Reads through the descriptor: `offset` counts in the file. */
 mapseg_result msi_view_read_file(mapseg *seg, void *to, size_t bytes, size_t offset);
 
-/** Whether the file is as long as its mapping, where it can be shorter. */
-mapseg_result msi_view_check_length(mapseg *seg);
+/** Whether the file is as long as its mapping, by a look at it. */
+mapseg_result msi_view_look_at_length(mapseg *seg);
+
+/** The same where that takes a look; in a section the guard tells what was touched. */
+mapseg_result msi_view_check_length(const struct msi_view *view);
 
 /** A version whose halves belong together, if it is even. */
 mapseg_result msi_view_fetch_stable(const struct msi_view *view, uint64_t *version);
@@ -50,9 +59,12 @@ mapseg_result msi_view_fetch_stable(const struct msi_view *view, uint64_t *versi
  *  has become shorter, and the handle is marked so. */
 mapseg_result msi_view_look(mapseg *seg, uint64_t *version);
 
-/** Sleeps until a writer wakes, for `ns` nanoseconds, or not at all if the
- *  version is another one by now. */
-void msi_view_sleep(const mapseg *seg, uint64_t version, int64_t ns);
+/** Sleeps until a writer wakes, for `ns` nanoseconds at most, or not at all if the
+ *  version is another one by now. A waiter that no writer can know of sleeps a millisecond. */
+void msi_view_sleep(const struct msi_view *view, uint64_t version, int64_t ns);
+
+/** The view of a thread that keeps SIGBUS blocked: it has no section of the guard. */
+struct msi_view msi_view_without_section(mapseg *seg);
 
 /** Wakes all waiters. */
 void msi_view_wake(const mapseg *seg);
@@ -70,7 +82,7 @@ struct msi_patience {
 struct msi_patience msi_patience_begin(int64_t timeout_ns);
 
 /** Sleeps until the version may have changed. */
-void msi_patience_sleep(const mapseg *seg, struct msi_patience *patience, int64_t now,
+void msi_patience_sleep(const struct msi_view *view, struct msi_patience *patience, int64_t now,
                         uint64_t version);
 
 /** What to say when patience is at its end; OK: it is not. */
@@ -85,19 +97,6 @@ mapseg_result msi_view_report(mapseg *seg, const char *operation, mapseg_result 
 
 /** INVALID_ARGUMENT where the range is not within the data. */
 mapseg_result msi_view_check_range(mapseg *seg, const char *operation, size_t offset, size_t bytes);
-
-static inline struct msi_view
-msi_view_begin(mapseg *seg)
-{
-    struct msi_view view = {.seg = seg, .reach = REACH_DIRECT};
-
-    if (!seg->attachment.access_through_fd)
-        return view;
-    view.reach = msi_guard_is_within(seg) ? REACH_GUARDED : REACH_FILE;
-    if (view.reach == REACH_FILE)
-        view.ready = msi_view_check_descriptor(seg);
-    return view;
-}
 
 static inline bool
 msi_view_is_lost(const mapseg *seg)

@@ -316,14 +316,15 @@ linux_file_system(int fd, struct msi_file_system *file_system)
     static const struct {
         uint32_t magic;
         bool ram_backed;
+        bool honest;
         const char *name;
     } known[] = {
-        {0x01021994, true, "tmpfs"},      {0x858458f6, true, "ramfs"},
-        {0x958458f6, true, "hugetlbfs"},  {0x0000ef53, false, "ext4"},
-        {0x58465342, false, "xfs"},       {0x9123683e, false, "btrfs"},
-        {0x794c7630, false, "overlayfs"}, {0x00006969, false, "nfs"},
-        {0x65735546, false, "fuse"},      {0xff534d42, false, "cifs"},
-        {0xf2f52010, false, "f2fs"},      {0x2fc12fc1, false, "zfs"},
+        {0x01021994, true, true, "tmpfs"},       {0x858458f6, true, true, "ramfs"},
+        {0x958458f6, true, false, "hugetlbfs"},  {0x0000ef53, false, true, "ext4"},
+        {0x58465342, false, true, "xfs"},        {0x9123683e, false, true, "btrfs"},
+        {0x794c7630, false, false, "overlayfs"}, {0x00006969, false, false, "nfs"},
+        {0x65735546, false, false, "fuse"},      {0xff534d42, false, false, "cifs"},
+        {0xf2f52010, false, true, "f2fs"},       {0x2fc12fc1, false, true, "zfs"},
     };
     struct statfs status;
     uint32_t magic;
@@ -333,10 +334,12 @@ linux_file_system(int fd, struct msi_file_system *file_system)
     magic = (uint32_t)status.f_type;
     snprintf(file_system->name, sizeof file_system->name, "0x%08x", (unsigned)magic);
     file_system->ram_backed = false;
+    file_system->honest = false;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (known[i].magic == magic) {
             snprintf(file_system->name, sizeof file_system->name, "%s", known[i].name);
             file_system->ram_backed = known[i].ram_backed;
+            file_system->honest = known[i].honest;
         }
     /* A tmpfs mounted without a limit says that it has no blocks at all. */
     file_system->limited = status.f_blocks != 0;

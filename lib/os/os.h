@@ -30,6 +30,7 @@ struct msi_range {
 struct msi_file_system {
     char name[24];      /**< "tmpfs", "ext4", or its magic number */
     bool ram_backed;    /**< never written to a disk but by swapping */
+    bool honest;        /**< whose file it is the kernel says, not a server or another user */
     bool limited;       /**< `available` means something */
     uint64_t available; /**< bytes that this user can still take */
 };

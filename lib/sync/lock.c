@@ -46,6 +46,10 @@
 
 #define LAST_SLICE_NS INT64_C(64000000)
 
+/** The slice that follows a waiter's first two. Who sleeps anew is woken last, so one that
+ *  suffers does not wake by itself too often. */
+#define SUFFERING_SLICE_NS INT64_C(16000000)
+
 /** So many sleeps in which the clock does not move show that it stands still. One that moves
  *  by leaps, of some milliseconds, may not move during a few. */
 #define STILL_SLEEPS 1000
@@ -252,6 +256,7 @@ struct attempt {
     bool late; /**< it will not wait, or not any more */
     bool met;  /**< it has met another owner */
     bool slept;
+    bool woke_by_itself; /**< its last sleep ended with the slice */
 };
 
 /** [LEAVE] Whether the free word is left to the waiters that sleep, since one of them
@@ -355,8 +360,11 @@ clock_of(const struct attempt *attempt)
 static void
 count_sleep(struct attempt *attempt, int64_t now, int64_t until)
 {
+    int64_t end = clock_of(attempt);
+
     attempt->slept = true;
-    if (clock_of(attempt) > now)
+    attempt->woke_by_itself = end >= until;
+    if (end > now)
         attempt->still_sleeps = 0;
     else if (attempt->still_sleeps < STILL_SLEEPS)
         attempt->still_sleeps++;
@@ -399,6 +407,8 @@ slice_is_over(struct attempt *attempt, int64_t now)
 
     if (over && attempt->slice < LAST_SLICE_NS)
         attempt->slice *= 2;
+    if (attempt->slice > 2 * FIRST_SLICE_NS && attempt->slice < SUFFERING_SLICE_NS)
+        attempt->slice = SUFFERING_SLICE_NS;
     if (attempt->slice_end == 0)
         attempt->begin = now;
     if (over || attempt->slice_end == 0)
@@ -462,7 +472,9 @@ win(struct msi_lock *lock, struct attempt *attempt)
         int64_t now;
         bool over;
 
-        if (attempt->wait && spin(lock, attempt, &result))
+        /* One that was not woken does not spin: it would get ahead of one that was. */
+        if (attempt->woke_by_itself ? take_if_free(lock, attempt, &result)
+                                    : attempt->wait && spin(lock, attempt, &result))
             return result;
         now = clock_of(attempt);
         over = slice_is_over(attempt, now);
@@ -704,43 +716,25 @@ msi_lock_set_in_change(struct msi_lock *lock, bool writes)
 void
 msi_lock_begin_change(struct msi_lock *lock)
 {
-    uint64_t version = msi_version_load(lock->header);
-
     msi_lock_set_in_change(lock, true);
-    /* Not just one more: after a writer died the version is odd already. */
-    msi_version_store_odd(msi_version_halves(lock->header), version + 1 + (version & 1));
+    msi_version_begin_change(lock->header);
 }
 
-/** The lock is held. */
-static void
-end_change(struct msi_lock *lock)
-{
-    uint64_t version = msi_version_load(lock->header);
-
-    if (!msi_version_is_odd(version)) {
-        version++;
-        msi_version_store_odd(msi_version_halves(lock->header), version);
-    }
-    msi_version_store_even(msi_version_halves(lock->header), version + 1);
-    msi_lock_set_in_change(lock, false);
-    MSI_PROBE(publish, lock->file->inode, version + 1, lock->slot);
-}
-
-/** Ends the change, unless its data is known to be half written. */
-void
+bool
 msi_lock_end_change(struct msi_lock *lock)
 {
-    if (msi_lock_is_inconsistent(lock))
-        msi_lock_set_in_change(lock, false);
-    else
-        end_change(lock);
+    bool announced = !msi_lock_is_inconsistent(lock) && msi_version_end_change(lock->header);
+
+    MSI_PROBE(publish, lock->file->inode, msi_version_load(lock->header), lock->slot);
+    msi_lock_set_in_change(lock, false);
+    return announced;
 }
 
 void
-msi_lock_publish(struct msi_lock *lock)
+msi_lock_wake_watchers(const struct msi_lock *lock, bool announced)
 {
-    msi_lock_end_change(lock);
-    msi_version_wake(lock->header);
+    if (announced || lock->silent_waiters || msi_version_is_watched(lock->header))
+        msi_version_wake(lock->header);
 }
 
 /** Makes the version even again: the data is in order. */
@@ -750,7 +744,8 @@ make_even(struct msi_lock *lock)
     /* A change that this handle has begun goes on until the handle ends it. */
     if (msi_lock_in_change(lock) || !msi_version_is_odd(msi_version_load(lock->header)))
         return;
-    end_change(lock);
+    /* The writer that died may have cleared the announcement of waiters that still sleep. */
+    (void)msi_version_end_change(lock->header);
     msi_version_wake(lock->header);
 }
 

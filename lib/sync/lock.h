@@ -33,6 +33,7 @@ struct msi_lock {
     /** The thread that owns, see msi_thread; or one of the next two. */
     _Atomic uint32_t owner_thread;
     bool fair;
+    bool silent_waiters;          /**< each change wakes: waiters need not announce themselves */
     bool watches_name;            /**< waiters look whether the file has lost its name */
     atomic_bool writes;           /**< this attachment holds it, and is within a change */
     struct msi_file *file;        /**< to test and take presence bytes */
@@ -144,11 +145,13 @@ bool msi_lock_declare_consistent(struct msi_lock *lock);
 /** Begins a change, under the lock. */
 void msi_lock_begin_change(struct msi_lock *lock);
 
-/** Ends it, unless its data is known to be half written; readers are not woken. */
-void msi_lock_end_change(struct msi_lock *lock);
+/** Ends it, unless its data is known to be half written. What it returns is for
+ *  msi_lock_wake_watchers, which is then owed: after the release of the lock, or at once
+ *  where the lock is kept. */
+bool msi_lock_end_change(struct msi_lock *lock);
 
-/** The same, and wakes all waiters for a version. */
-void msi_lock_publish(struct msi_lock *lock);
+/** Wakes the waiters for a version, if there may be any. */
+void msi_lock_wake_watchers(const struct msi_lock *lock, bool announced);
 
 /* ------------------------------------------------------- the fast path -- */
 

@@ -9,6 +9,12 @@
  * atomics. The high half is stored only while the low one is odd: a reader that
  * finds the same even low half before and after has read the right high one.
  *
+ * A waiter that may write the header announces itself in `watchers` before it
+ * sleeps; a writer clears that before it stores the new version, and wakes after
+ * it. tests/model/version.pml is a model of this; words in capitals and brackets,
+ * [ANNOUNCE_WATCHER], are the names of its steps. tests/model/check_order runs what
+ * is here with memory as weak as C allows.
+ *
  * SPDX-License-Identifier: MIT
  */
 #ifndef MAPSEG_VERSION_H
@@ -60,7 +66,7 @@ static inline void
 msi_version_fence(memory_order unused)
 {
     (void)unused;
-    (void)atomic_fetch_add_explicit(&msi_version_order, 0, memory_order_acq_rel);
+    (void)atomic_fetch_add_explicit(&msi_version_order, 0, memory_order_seq_cst);
 }
 
 #else
@@ -113,7 +119,9 @@ msi_version_store_odd(_Atomic uint32_t *halves, uint64_t version)
 {
     atomic_store_explicit(&halves[MSI_VERSION_HIGH], (uint32_t)(version >> 32),
                           memory_order_relaxed);
-    atomic_store_explicit(&halves[MSI_VERSION_LOW], (uint32_t)version, memory_order_relaxed);
+    /* Release: a waiter that sees this version announces itself after the changes before it
+     * have cleared older announcements. */
+    atomic_store_explicit(&halves[MSI_VERSION_LOW], (uint32_t)version, memory_order_release);
     /* Release: a reader that sees anything stored from now on, and then looks at the
      * version, sees that it is odd, or later. */
     msi_version_fence(memory_order_release);
@@ -134,6 +142,8 @@ msi_version_is_odd(uint64_t version)
     return (version & 1) != 0;
 }
 
+/* ------------------------------------------------------------ watchers -- */
+
 /** What a waiter sleeps on. */
 static inline const uint32_t *
 msi_version_futex(const void *header)
@@ -141,11 +151,87 @@ msi_version_futex(const void *header)
     return (const uint32_t *)&msi_version_halves(header)[MSI_VERSION_LOW];
 }
 
-/** Wakes all waiters for another version. */
+static inline _Atomic uint32_t *
+msi_version_watchers(struct mapseg_header *header)
+{
+    return (_Atomic uint32_t *)&header->watchers;
+}
+
+/** [ANNOUNCE_FENCE] Between the waiter's announcement and its last look at the version,
+ *  which is the kernel's as it puts the waiter to sleep. The writer has the like between its
+ *  store of the version and its look at the announcement: so one of the two sees what the
+ *  other stored. */
+static inline void
+msi_version_announced(void)
+{
+    msi_version_fence(memory_order_seq_cst);
+}
+
+/** [ANNOUNCE_WATCHER] The waiter is about to sleep. */
+static inline void
+msi_version_announce(struct mapseg_header *header)
+{
+    atomic_store_explicit(msi_version_watchers(header), 1, memory_order_relaxed);
+    msi_version_announced();
+}
+
+/** [CLEAR_WATCHERS] Whether a waiter has announced itself, which is then to be woken. Under
+ *  the lock, before the new version is stored: a waiter that has seen that version, and waits
+ *  for another, announces itself after this, and nothing clears it before the next change. */
+static inline bool
+msi_version_clear_watchers(struct mapseg_header *header)
+{
+    if (atomic_load_explicit(msi_version_watchers(header), memory_order_relaxed) == 0)
+        return false;
+    atomic_store_explicit(msi_version_watchers(header), 0, memory_order_relaxed);
+    return true;
+}
+
+/** [LOOK_FOR_WATCHERS] Whether a waiter has announced itself since. After the new version was
+ *  stored; it is left as it is, for the next change. */
+static inline bool
+msi_version_is_watched(struct mapseg_header *header)
+{
+    msi_version_fence(memory_order_seq_cst);
+    return atomic_load_explicit(msi_version_watchers(header), memory_order_relaxed) != 0;
+}
+
+/** [WAKE_WATCHERS] Wakes all waiters for another version. */
 static inline void
 msi_version_wake(const void *header)
 {
     msi_os.wake_all(msi_version_futex(header));
+}
+
+/* ------------------------------------------------------------- changes -- */
+
+/** Under the lock. */
+static inline void
+msi_version_begin_change(struct mapseg_header *header)
+{
+    uint64_t version = msi_version_load(header);
+
+    /* A writer that died may have cleared the announcement of waiters that still sleep. */
+    if (msi_version_is_odd(version))
+        atomic_store_explicit(msi_version_watchers(header), 1, memory_order_relaxed);
+    /* Not just one more: after a writer died the version is odd already. */
+    msi_version_store_odd(msi_version_halves(header), version + 1 + (version & 1));
+}
+
+/** Under the lock. Whether waiters are to be woken, whatever msi_version_is_watched says. */
+static inline bool
+msi_version_end_change(struct mapseg_header *header)
+{
+    uint64_t version = msi_version_load(header);
+    bool announced;
+
+    if (!msi_version_is_odd(version)) {
+        version++;
+        msi_version_store_odd(msi_version_halves(header), version);
+    }
+    announced = msi_version_clear_watchers(header);
+    msi_version_store_even(msi_version_halves(header), version + 1);
+    return announced;
 }
 
 #endif

@@ -22,11 +22,12 @@
 /** The first is what the others are held against. */
 static const struct reader *const readers[] = {
     &reader_seqlock,     &reader_memcpy,        &reader_mutex,        &reader_mapseg,
-    &reader_mapseg_only, &reader_mapseg_skewed, &reader_mapseg_named,
+    &reader_mapseg_only, &reader_mapseg_skewed, &reader_mapseg_named, &reader_mapseg_shared,
 };
-/** The first section of a process leaves a handler of SIGBUS behind: these run in another one, with
- *  what they are held against. */
-static const struct reader *const guarded[] = {&reader_seqlock, &reader_mapseg_section};
+/** A guard leaves a handler of SIGBUS behind in its process: these run in another one, with what
+ *  they are held against. */
+static const struct reader *const guarded[] = {&reader_seqlock, &reader_mapseg_guarded,
+                                               &reader_mapseg_section};
 #define READERS (sizeof readers / sizeof readers[0])
 #define GUARDED (sizeof guarded / sizeof guarded[0])
 
@@ -220,9 +221,8 @@ can_run(const struct read_setting *setting)
 }
 
 static bool
-run_settings(void *argument)
+run_settings(const struct group *group)
 {
-    const struct group *group = argument;
     struct report *report = group->report;
     bool good = true;
 
@@ -262,15 +262,12 @@ set_up(const struct group *group)
 }
 
 static bool
-run_group(struct group *group, bool apart)
+run_group(void *argument)
 {
+    const struct group *group = argument;
     size_t ready = set_up(group);
-    bool good = ready == group->count;
+    bool good = ready == group->count && run_settings(group);
 
-    if (apart)
-        good = good && run_apart(run_settings, group, APART_NS);
-    else
-        good = good && run_settings(group);
     while (ready-- > 0)
         group->readers[ready]->teardown(group->states[ready]);
     return good;
@@ -290,7 +287,7 @@ measure_read(struct report *report, const struct choice *choice)
         return false;
     memset(desk->records[0], 0x11, sizeof desk->records[0]);
     memset(desk->records[1], 0x22, sizeof desk->records[1]);
-    good = run_group(&first, false) && run_group(&then, true);
+    good = run_group(&first) && run_apart(run_group, &then, APART_NS);
     unshare_memory(desk, sizeof *desk);
     return good;
 }

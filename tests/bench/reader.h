@@ -49,6 +49,8 @@ extern const struct reader reader_mapseg;
 extern const struct reader reader_mapseg_only;
 extern const struct reader reader_mapseg_skewed;
 extern const struct reader reader_mapseg_named;
+extern const struct reader reader_mapseg_shared;
+extern const struct reader reader_mapseg_guarded;
 extern const struct reader reader_mapseg_section;
 
 /** Whether what was read is whole: a writer gives all words the same value. Counts those that gave

@@ -65,6 +65,18 @@ setup_named(void)
     return setup(SEGMENT_NAMED, false);
 }
 
+static void *
+setup_shared(void)
+{
+    return setup(SEGMENT_SHARED, false);
+}
+
+static void *
+setup_guarded(void)
+{
+    return setup(SEGMENT_GUARDED, false);
+}
+
 /** mapseg_read tries for a second, which is too long to wait for a large record here. A small one
  * is always had. */
 static mapseg_result
@@ -152,8 +164,26 @@ const struct reader reader_mapseg_skewed = {
 
 const struct reader reader_mapseg_named = {
     .name = "mapseg-named",
-    .what = "a named segment: by system calls, outside of a section",
+    .what = "a named segment that only its owner can make shorter",
     .setup = setup_named,
+    .read = read_records,
+    .write = write_record,
+    .teardown = teardown,
+};
+
+const struct reader reader_mapseg_shared = {
+    .name = "mapseg-shared",
+    .what = "one that others can make shorter, too: by system calls",
+    .setup = setup_shared,
+    .read = read_records,
+    .write = write_record,
+    .teardown = teardown,
+};
+
+const struct reader reader_mapseg_guarded = {
+    .name = "mapseg-guarded",
+    .what = "a named segment with MAPSEG_GUARDED: each read is a section",
+    .setup = setup_guarded,
     .read = read_records,
     .write = write_record,
     .teardown = teardown,

@@ -24,15 +24,18 @@ mapseg *
 segment_new(enum segment_kind kind, size_t bytes)
 {
     static int made = 0;
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
     char key[64] = "memfd:";
     mapseg *seg = mapseg_new();
 
     if (seg == NULL)
         return NULL;
-    if (kind == SEGMENT_NAMED)
+    options.flags = kind == SEGMENT_GUARDED ? MAPSEG_GUARDED : 0;
+    options.mode = kind == SEGMENT_SHARED ? 0666 : 0;
+    if (kind != SEGMENT_MEMFD)
         snprintf(key, sizeof key, "shm:mapseg-bench-%ld-own-%d", (long)getpid(), made++);
     if (segment_did(seg, mapseg_set_native_key(seg, key)) &&
-        segment_did(seg, mapseg_create(seg, bytes, MAPSEG_READ_WRITE)))
+        segment_did(seg, mapseg_create_with(seg, bytes, MAPSEG_READ_WRITE, &options)))
         return seg;
     mapseg_free(seg);
     return NULL;

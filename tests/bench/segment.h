@@ -12,8 +12,10 @@
 #include <stddef.h>
 
 enum segment_kind {
-    SEGMENT_MEMFD, /**< sealed: nobody can make it shorter */
-    SEGMENT_NAMED  /**< in /dev/shm, where its owner can */
+    SEGMENT_MEMFD,   /**< sealed: nobody can make it shorter */
+    SEGMENT_NAMED,   /**< in /dev/shm, where its owner can */
+    SEGMENT_GUARDED, /**< the same, with MAPSEG_GUARDED */
+    SEGMENT_SHARED   /**< in /dev/shm, where every user can */
 };
 
 /** A new segment, attached to write. NULL: it failed, and the error stream says why. */

@@ -90,13 +90,13 @@ END_TEST
 
 START_TEST(unknown_option_flag)
 {
-    const uint32_t known = MAPSEG_PERSISTENT | MAPSEG_LAZY | MAPSEG_RECLAIM | MAPSEG_FAIR |
-                           MAPSEG_NO_FORK | MAPSEG_REQUIRE_TAG | MAPSEG_SINGLE_WRITER |
-                           MAPSEG_UNTRUSTED_PEER | MAPSEG_GUARDED | MAPSEG_ALLOW_OTHER_OWNER |
-                           MAPSEG_ALLOW_SHARED_WRITE | MAPSEG_ALLOW_HARD_LINKS |
-                           MAPSEG_ALLOW_SHARED_DIRECTORY | MAPSEG_KEEP_NAME | MAPSEG_STALE_ONLY |
-                           MAPSEG_REQUIRE_ID | MAPSEG_TAKE_DESCRIPTOR | MAPSEG_REPLACE |
-                           MAPSEG_WATCH_NAME | MAPSEG_WATCH_WRITERS;
+    const uint32_t known =
+        MAPSEG_PERSISTENT | MAPSEG_LAZY | MAPSEG_RECLAIM | MAPSEG_FAIR | MAPSEG_NO_FORK |
+        MAPSEG_REQUIRE_TAG | MAPSEG_SINGLE_WRITER | MAPSEG_UNTRUSTED_PEER | MAPSEG_GUARDED |
+        MAPSEG_ALLOW_OTHER_OWNER | MAPSEG_ALLOW_SHARED_WRITE | MAPSEG_ALLOW_HARD_LINKS |
+        MAPSEG_ALLOW_SHARED_DIRECTORY | MAPSEG_KEEP_NAME | MAPSEG_STALE_ONLY | MAPSEG_REQUIRE_ID |
+        MAPSEG_TAKE_DESCRIPTOR | MAPSEG_SILENT_WAITERS | MAPSEG_NO_SILENT_WAITERS | MAPSEG_REPLACE |
+        MAPSEG_WATCH_NAME | MAPSEG_WATCH_WRITERS;
     mapseg_options options = MAPSEG_OPTIONS_INIT;
 
     for (int bit = 0; bit < 32; bit++) {
@@ -210,6 +210,63 @@ START_TEST(flags_of_the_other_call_are_ignored)
 }
 END_TEST
 
+/* ------------------------------------------------------- silent waiters -- */
+
+/// Whether the header of a segment that is made so says that some wait without a word.
+static bool
+has_silent_waiters(const char *at, uint32_t mode, uint32_t flags)
+{
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+    mapseg *seg = handle_for(at);
+    mapseg_info *information;
+    bool silent;
+
+    options.mode = mode;
+    options.flags = flags;
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, 10, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_info_new(seg, &information));
+    silent = (information->header_flags & MAPSEG_HEADER_SILENT_WAITERS) != 0;
+    mapseg_info_free(information);
+    mapseg_free(seg);
+    return silent;
+}
+
+/// They may be where the mode lets a user read and not write.
+START_TEST(mode_says_whether_waiters_may_be_silent)
+{
+    static const struct {
+        uint32_t mode;
+        bool silent;
+    } modes[] = {{0, false},    {0600, false}, {0660, false}, {0666, false},
+                 {0606, false}, {0620, false}, {0640, true},  {0604, true},
+                 {0644, true},  {0664, true},  {0646, true}};
+
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        ck_assert(has_silent_waiters(key, modes[i].mode, 0) == modes[i].silent);
+        ck_assert(has_silent_waiters(key, modes[i].mode, MAPSEG_SILENT_WAITERS));
+        ck_assert(!has_silent_waiters(key, modes[i].mode, MAPSEG_NO_SILENT_WAITERS));
+    }
+}
+END_TEST
+
+START_TEST(memory_files_have_silent_waiters)
+{
+    ck_assert(has_silent_waiters("memfd:", 0, 0));
+    ck_assert(has_silent_waiters("memfd:", 0, MAPSEG_SILENT_WAITERS));
+    ck_assert(!has_silent_waiters("memfd:", 0, MAPSEG_NO_SILENT_WAITERS));
+}
+END_TEST
+
+START_TEST(silent_waiters_and_none)
+{
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+
+    options.flags = MAPSEG_SILENT_WAITERS | MAPSEG_NO_SILENT_WAITERS;
+    check_options_refused(&options, MAPSEG_INVALID_ARGUMENT);
+    check_attach_options_refused(&options, MAPSEG_INVALID_ARGUMENT);
+}
+END_TEST
+
 /* -------------------------------------------------------------- program -- */
 
 int
@@ -229,5 +286,8 @@ main(void)
     tcase_add_test(group, user_tag_is_demanded);
     tcase_add_test(group, no_options_are_the_defaults);
     tcase_add_test(group, flags_of_the_other_call_are_ignored);
+    tcase_add_test(group, mode_says_whether_waiters_may_be_silent);
+    tcase_add_test(group, memory_files_have_silent_waiters);
+    tcase_add_test(group, silent_waiters_and_none);
     return run_suite(suite);
 }

@@ -156,12 +156,13 @@ START_TEST(paths_leave_room_for_what_to_do)
 }
 END_TEST
 
-/** The program closes the segment's descriptor, and leaves no number for another one. */
+/** The program closes the descriptor of a segment that other users could make shorter, and leaves
+ *  no number for another one. */
 static int
 read_and_write_without_descriptors(void *unused)
 {
     const struct rlimit none = {3, 3};
-    mapseg *seg = created("shm:segment", DATA_BYTES);
+    mapseg *seg = created_for(0666, "shm:segment", DATA_BYTES, 0);
     char data[8] = "1234567";
 
     (void)unused;

@@ -25,7 +25,7 @@
 /** The tag that is demanded, if the flags demand one. */
 #define TAG UINT64_C(0x6d61707365670001)
 
-#define KNOWN_FLAGS ((MAPSEG_TAKE_DESCRIPTOR << 1) - 1)
+#define KNOWN_FLAGS ((MAPSEG_NO_SILENT_WAITERS << 1) - 1)
 
 #define NAME "fuzz-attachment"
 
@@ -238,6 +238,8 @@ is_acceptable(const struct scene *scene)
 
     if (!is_sound(scene, writes) || plan->flags & ~(uint32_t)KNOWN_FLAGS)
         return false;
+    if (plan->flags & MAPSEG_SILENT_WAITERS && plan->flags & MAPSEG_NO_SILENT_WAITERS)
+        return false;
     if (plan->flags & MAPSEG_REQUIRE_TAG && scene->header.user_tag != TAG)
         return false;
     if (plan->flags & MAPSEG_REQUIRE_ID && memcmp(scene->header.id, no_id, sizeof no_id) != 0)
@@ -264,6 +266,9 @@ make_file(struct scene *scene)
                     ? open("/dev/shm/" NAME, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600)
                     : new_memory_file();
     claim(scene->fd >= 0);
+    /* Or it would be a signal, where all of the file is there at first. */
+    if (plan->shape & SHAPE_CUT)
+        plan->flags |= MAPSEG_GUARDED;
     memset(&scene->header, 0, sizeof scene->header);
     memcpy(&scene->header, plan->header, sizeof plan->header);
     if (plan->shape & SHAPE_REPAIR)

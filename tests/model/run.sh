@@ -142,6 +142,9 @@ holds 'lock, fork, no lost wake' lock "SCENE=FORK $never"
 holds 'lock, stray unlock' lock "SCENE=STRAY $any DEATHS=0"
 holds 'version, a reader, deaths' version 'SCENE=READ ROUNDS=1' "$large"
 holds 'version, no lost wake' version 'SCENE=WAIT DEATHS=0' "$large"
+holds 'version, watchers, no lost wake' version 'SCENE=WATCH DEATHS=0 ROUNDS=1' "$large"
+holds 'version, watchers that may die' version 'SCENE=WATCH WRITERS=1 DEATHS=1' "$large"
+holds 'version, silent watchers' version 'SCENE=WATCH WRITERS=1 DEATHS=0 SILENT=1' "$large"
 holds 'name, three processes' name 'SCENE=PEERS' "$large"
 holds 'name, three that replace' name 'SCENE=REPLACERS OPERATIONS=1' "$large"
 holds 'name, fork' name 'SCENE=FORK' "$large"
@@ -156,6 +159,7 @@ if [ "$full" = yes ]; then
     holds 'lock, fork, any time' lock "SCENE=FORK $any" "$huge"
     holds 'lock, four processes, end' lock "SCENE=CROWD $last" "$huge"
     holds 'version, a reader, two changes each' version 'SCENE=READ DEATHS=1' "$huge"
+    holds 'version, watchers, two writers, a death' version 'SCENE=WATCH DEATHS=1 ROUNDS=1' "$huge"
     holds 'name, three that replace, twice' name 'SCENE=REPLACERS' "$huge"
     holds 'name, fork beside a remover, twice' name 'SCENE=TEAM' "$huge"
     sampled 'lock, four processes, two deaths, any time' lock "SCENE=CROWD $any DEATHS=2"
@@ -210,6 +214,11 @@ breaks HIGH_LATE version 'SCENE=READ DEATHS=0' "$other_version" "$large"
 breaks RELEASE_FIRST version 'SCENE=READ DEATHS=0' "$unhurt" "$large"
 breaks JUDGE_AT_ONCE version 'SCENE=READ DEATHS=0' "$unhurt" "$large"
 breaks WAKE_FIRST version 'SCENE=WAIT DEATHS=0' "$ended"
+for broken in NO_WRITER_FENCE NO_WAITER_FENCE CLEAR_LATE CLEAR_WHERE_SEEN CLEAR_AFTER_WAKE \
+    CLEAR_UNWOKEN LOOK_ONCE; do
+    breaks "$broken" version 'SCENE=WATCH WRITERS=1 DEATHS=0' "$ended"
+done
+breaks SILENT_UNSAID version 'SCENE=WATCH WRITERS=1 DEATHS=0 SILENT=1' "$ended"
 
 bystander='attached[target]==0' other_file='target==at[me]' lost='name==at[me]'
 left='(name==0))||excused' copied='holding&' bare='initialized[at[me]]'

@@ -1,9 +1,9 @@
 /*
  * version.pml - a model of versions: writers who change the data under the
- * lock and may die at any step, a reader who copies without it, and a waiter.
+ * lock and may die at any step, a reader who copies without it, and waiters.
  *
- * The lock is taken as correct here (lock.pml is its model), and so is memory:
- * what the processors may reorder is left out. The version has two halves that
+ * The lock is taken as correct here (lock.pml is its model), and so is memory, but in the
+ * scene WATCH: what the processors may reorder is left out. The version has two halves that
  * are loaded and stored one by one. The low one overflows on the way, but does
  * not come back to where it was, as it would only after 2^31 changes. The data
  * is two words, which hold the version of the change that wrote them.
@@ -11,12 +11,17 @@
  *   SCENE=READ   whole data alone is read, versions only grow, and "a writer
  *                died" is said only where one did and nobody has repaired it
  *   SCENE=WAIT   no wake is lost
+ *   SCENE=WATCH  the same where writers wake only those that have announced themselves, and
+ *                waiters may be killed. What a process stores waits in a buffer of its own,
+ *                and becomes visible to others at any time, in order; a fence waits until it
+ *                has. With SILENT=1 no waiter announces itself, and the segment's flag says so
  *
  * SPDX-License-Identifier: MIT
  */
 
 #define READ 1
 #define WAIT 2
+#define WATCH 3
 #ifndef SCENE
 #define SCENE READ
 #endif
@@ -30,6 +35,12 @@
 #endif
 #ifndef DEATHS
 #define DEATHS 2
+#endif
+#ifndef WAITERS
+#define WAITERS 2
+#endif
+#ifndef SILENT
+#define SILENT 0
 #endif
 #ifndef READS
 #define READS 2
@@ -62,6 +73,30 @@
 #endif
 #ifndef WAKE_FIRST
 #define WAKE_FIRST 0
+#endif
+#ifndef NO_WRITER_FENCE
+#define NO_WRITER_FENCE 0
+#endif
+#ifndef NO_WAITER_FENCE
+#define NO_WAITER_FENCE 0
+#endif
+#ifndef CLEAR_LATE
+#define CLEAR_LATE 0
+#endif
+#ifndef CLEAR_WHERE_SEEN
+#define CLEAR_WHERE_SEEN 0
+#endif
+#ifndef CLEAR_AFTER_WAKE
+#define CLEAR_AFTER_WAKE 0
+#endif
+#ifndef CLEAR_UNWOKEN
+#define CLEAR_UNWOKEN 0
+#endif
+#ifndef LOOK_ONCE
+#define LOOK_ONCE 0
+#endif
+#ifndef SILENT_UNSAID
+#define SILENT_UNSAID 0
 #endif
 
 byte low = START, high; /* the version */
@@ -349,17 +384,187 @@ proctype waiter()
     od
 }
 
+/* ------------------------------------------------------------------ WATCH -- */
+
+/* The version is `low` alone, which does not overflow here. */
+#define LAST (START + 2 * WRITERS * ROUNDS)
+
+bool watchers;               /* a waiter has announced itself */
+bool sleeping[WAITERS + 1];
+bool killed[WAITERS + 1];
+
+/* Stores that others do not see yet. */
+bool clears[WRITERS + 1];    /* watchers = false */
+byte versions[WRITERS + 1];  /* low; 0: none */
+bool frees[WRITERS + 1];     /* owner = 0 */
+bool announces[WAITERS + 1]; /* watchers = true */
+
+#define IS_VISIBLE(me) (!clears[me] && versions[me] == 0 && !frees[me])
+
+inline clear_watchers()
+{
+    d_step {
+        if
+        :: watchers -> announced = true; clears[me] = true
+        :: else
+        fi
+    }
+}
+
+inline wake_all()
+{
+    d_step {
+        for (each : 1 .. WAITERS) {
+            sleeping[each] = false
+        }
+    }
+}
+
+/* Makes changes, one after another, and wakes after the release. */
+proctype changer(byte me)
+{
+    byte round, each;
+    bool announced;
+
+    do
+    :: round < ROUNDS ->
+        d_step { round++; announced = false }
+        atomic { owner == 0 -> owner = me; low++ }
+        /* [CLEAR_WATCHERS] Before the new version is stored. */
+        if
+        :: SILENT || CLEAR_LATE || CLEAR_WHERE_SEEN || CLEAR_AFTER_WAKE
+        :: else -> clear_watchers()
+        fi;
+        versions[me] = low + 1;
+        if
+        :: CLEAR_LATE -> clear_watchers()
+        :: else
+        fi;
+        frees[me] = true;
+        if
+        :: SILENT || NO_WRITER_FENCE
+        :: else -> IS_VISIBLE(me)
+        fi;
+        /* [LOOK_FOR_WATCHERS] Of its own stores it sees also those that others do not. */
+        d_step {
+            if
+            :: CLEAR_UNWOKEN -> announced = false
+            :: else
+            fi;
+            if
+            :: watchers && !clears[me] && !LOOK_ONCE -> announced = true
+            :: else
+            fi
+        };
+        if
+        :: announced || (SILENT && !SILENT_UNSAID) ->
+            if
+            :: CLEAR_WHERE_SEEN -> watchers = false
+            :: else
+            fi;
+            /* [WAKE_WATCHERS] The kernel takes a lock for it, with fences of its own. */
+            atomic { IS_VISIBLE(me); wake_all() };
+            if
+            :: CLEAR_AFTER_WAKE -> watchers = false
+            :: else
+            fi
+        :: else
+        fi
+    :: else -> break
+    od
+}
+
+/* Waits for one change after another, without ever looking by itself. */
+proctype watcher(byte me)
+{
+    byte first, seen = START;
+
+    {
+        do
+        :: seen == LAST -> break
+        :: else ->
+            first = low;
+            if
+            :: first % 2 == 0 && first != seen -> seen = first
+            :: else ->
+                /* [ANNOUNCE_WATCHER] */
+                announces[me] = !SILENT;
+                /* [ANNOUNCE_FENCE] */
+                NO_WAITER_FENCE || !announces[me];
+                /* The kernel compares and puts to sleep in one step. */
+                d_step {
+                    if
+                    :: low == first -> sleeping[me] = true
+                    :: else
+                    fi
+                };
+                !sleeping[me]
+            fi
+        od
+    } unless { killed[me] }
+}
+
+/* What a writer has stored becomes visible. */
+proctype memory_of_changer(byte me)
+{
+end:
+    do
+    :: atomic { clears[me] && (!CLEAR_LATE || versions[me] == 0) ->
+                watchers = false; clears[me] = false }
+    :: atomic { versions[me] != 0 && (CLEAR_LATE || !clears[me]) ->
+                low = versions[me]; versions[me] = 0 }
+    :: atomic { frees[me] && !clears[me] && versions[me] == 0 -> owner = 0; frees[me] = false }
+    od
+}
+
+proctype memory_of_watcher(byte me)
+{
+end:
+    do
+    :: atomic { announces[me] -> watchers = true; announces[me] = false }
+    od
+}
+
+/* Ends waiters between any two steps. */
+proctype killer_of_watchers()
+{
+    byte victim;
+
+end:
+    do
+    :: deaths < DEATHS ->
+        atomic {
+            select(victim : 1 .. WAITERS);
+            deaths++;
+            killed[victim] = true
+        }
+    od
+}
+
 init {
     atomic {
         byte i;
 
-        for (i : 1 .. WRITERS) {
-            run writer(i)
-        }
         if
-        :: SCENE == READ -> run reader()
-        :: else -> run waiter()
-        fi;
-        run killer()
+        :: SCENE == WATCH ->
+            for (i : 1 .. WRITERS) {
+                run changer(i);
+                run memory_of_changer(i)
+            }
+            for (i : 1 .. WAITERS) {
+                run watcher(i);
+                run memory_of_watcher(i)
+            }
+            run killer_of_watchers()
+        :: else ->
+            for (i : 1 .. WRITERS) {
+                run writer(i)
+            }
+            if
+            :: SCENE == READ -> run reader()
+            :: else -> run waiter()
+            fi;
+            run killer()
+        fi
     }
 }

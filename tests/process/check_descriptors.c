@@ -469,18 +469,22 @@ START_TEST(owner_dies_meanwhile)
 }
 END_TEST
 
-/* The name is gone too: what needs a descriptor says so, and reading through the mapping goes on
- * within sections. */
+/* The name is gone too: what needs a descriptor says so, as reading does from the moment that
+ * another user could make the file shorter. Reading through the mapping goes on. */
 START_TEST(name_is_gone_as_well)
 {
     struct peer peer;
     char text[9] = "";
     mapseg *seg;
+    int handed;
 
     set_scene();
     peer = start_keeper(SHM);
     note_descriptors();
     seg = attach_to(SHM, MAPSEG_READ_WRITE, &peer);
+    handed = exported_fd(seg, MAPSEG_READ_WRITE);
+    ck_assert_int_ge(handed, 0);
+    close(handed);
     become_daemon(A_LOG);
     ck_assert_int_eq(unlink(paths[SHM]), 0);
     need_call(MAPSEG_DESCRIPTOR_CLOSED, seg, mapseg_read(seg, 0, text, 8, NULL));

@@ -239,6 +239,7 @@ check_lock_numbers()
 SPIN_STEP_NS:longest time between two looks
 SPIN_NS:time spent spinning before sleeping
 FIRST_SLICE_NS:the first slice
+SUFFERING_SLICE_NS:the slice that follows the second
 LAST_SLICE_NS:the longest slice
 PATIENCE_NS:a waiter suffers after
 FAIR_PATIENCE_NS:\\&... for a fair lock

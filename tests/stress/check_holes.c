@@ -78,17 +78,17 @@ START_TEST(holes_are_punched)
 END_TEST
 
 /** A segment whose memory is gone, and cannot be had again: to touch it is SIGBUS, but not for what
- *  asks the system, nor in a guarded section. */
+ *  asks the system, nor in a guarded section. `mode`: which users could do so. */
 static mapseg *
-attached_to_hole(struct stage *stage)
+attached_to_hole(struct stage *stage, uint32_t mode)
 {
     struct stat status;
     mapseg *seg;
     int fd;
 
     use_tiny_shm("size=2m");
-    leave_persistent(stage->place.key, DATA_BYTES, 0);
-    seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+    mapseg_free(created_for(mode, stage->place.key, DATA_BYTES, 0));
+    seg = attached_as(stage->place.key, MAPSEG_READ_WRITE, MAPSEG_ALLOW_SHARED_WRITE);
     /* So that it has touched the lock before, and thinks that it may again. */
     need_result(MAPSEG_OK, mapseg_lock(seg));
     need_result(MAPSEG_OK, mapseg_unlock(seg));
@@ -103,7 +103,7 @@ attached_to_hole(struct stage *stage)
 
 START_TEST(hole_in_a_full_place_is_read)
 {
-    mapseg *seg = attached_to_hole(new_stage());
+    mapseg *seg = attached_to_hole(new_stage(), 0666);
     static unsigned char copy[DATA_BYTES];
     const volatile unsigned char *data = mapseg_const_data(seg);
     mapseg_result result;
@@ -128,7 +128,7 @@ END_TEST
 START_TEST(hole_in_a_full_place_is_left)
 {
     struct stage *stage = new_stage();
-    mapseg *seg = attached_to_hole(stage);
+    mapseg *seg = attached_to_hole(stage, 0600);
     mapseg *late = handle_for(stage->place.key);
 
     try_export(seg);
@@ -141,7 +141,7 @@ END_TEST
 
 START_TEST(hole_in_a_full_place_is_inherited)
 {
-    mapseg *seg = attached_to_hole(new_stage());
+    mapseg *seg = attached_to_hole(new_stage(), 0600);
     int status = -1;
     pid_t pid = in_time(0, fork());
 
@@ -238,29 +238,34 @@ read_and_leave(mapseg *seg)
 /** What a program does that never touches the memory outside of a section. */
 static void (*const cautious[])(mapseg *seg) = {read_and_leave, lock_and_leave, lock_and_fork,
                                                 write_and_leave};
+#define CAUTIOUS ((int)(sizeof cautious / sizeof *cautious))
 
 static void
 be_cautious(struct stage *stage)
 {
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
     mapseg *seg = handle_for(stage->place.key);
 
+    options.flags = stage->number < CAUTIOUS ? MAPSEG_ALLOW_SHARED_WRITE : MAPSEG_GUARDED;
     watch_hangs();
     while (atomic_load(&stage->go) == 0)
-        if (in_time_result(PATIENCE, mapseg_attach(seg, MAPSEG_READ_WRITE)) == MAPSEG_OK) {
-            cautious[stage->number](seg);
+        if (in_time_result(PATIENCE, mapseg_attach_with(seg, MAPSEG_READ_WRITE, &options)) ==
+            MAPSEG_OK) {
+            cautious[stage->number % CAUTIOUS](seg);
             (void)in_time(0, mapseg_detach(seg));
             atomic_fetch_add(&stage->ready, 1);
         }
     mapseg_free(seg);
 }
 
+/** One that any user could take away, and this user's own with a guarded handle. */
 START_TEST(file_comes_and_goes)
 {
     struct stage *stage = new_stage();
     pid_t peer, victim;
 
     use_tiny_shm("size=2m");
-    leave_persistent(stage->place.key, DATA_BYTES, 0);
+    mapseg_free(created_for(_i < CAUTIOUS ? 0666 : 0600, stage->place.key, DATA_BYTES, 0));
     stage->number = _i;
     peer = start(shorten_again_and_again, stage);
     victim = start(be_cautious, stage);
@@ -281,7 +286,7 @@ add_cases(Suite *suite)
     tcase_add_test(tcase, hole_in_a_full_place_is_read);
     tcase_add_test(tcase, hole_in_a_full_place_is_left);
     tcase_add_test(tcase, hole_in_a_full_place_is_inherited);
-    tcase_add_loop_test(tcase, file_comes_and_goes, 0, 4);
+    tcase_add_loop_test(tcase, file_comes_and_goes, 0, 2 * CAUTIOUS);
 }
 
 int

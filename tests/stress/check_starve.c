@@ -286,7 +286,7 @@ END_TEST
 #define STARVED_READS 10
 
 /** A body: who can lock and touch the word without harm always gets what it
- *  reads. In a file with a name that takes a section. */
+ *  reads. */
 static void
 read_with_the_lock(struct stage *stage)
 {
@@ -299,13 +299,8 @@ read_with_the_lock(struct stage *stage)
     /* Without an end to its time it gets the data, or hangs. */
     show->deadline = -1;
     await(&stage->go, 1);
-    for (int i = 0; i < STARVED_READS; i++) {
-        if (!in_memory)
-            need_result(MAPSEG_OK, mapseg_guard_begin(seg));
+    for (int i = 0; i < STARVED_READS; i++)
         read_copy(show, seg, copy, &last);
-        if (!in_memory)
-            need_result(MAPSEG_OK, mapseg_guard_end(seg));
-    }
     need_number(STARVED_READS, (int64_t)atomic_load(&show->whole));
     need_result(MAPSEG_NOT_LOCKED, mapseg_unlock(seg));
     free(copy);
@@ -348,9 +343,10 @@ read_without_the_lock(struct stage *stage)
 /** Starts one or two writers who leave no gap, and runs the reader beside
  *  them. */
 static void
-starve(void (*reader_body)(struct stage *stage), int kind, int count, uint32_t flags)
+starve_of(size_t bytes, void (*reader_body)(struct stage *stage), int kind, int count,
+          uint32_t flags)
 {
-    struct show *show = new_starving(HUGE_BYTES, flags);
+    struct show *show = new_starving(bytes, flags);
     pid_t reader = start_in(show, reader_body, kind);
     pid_t writers[2];
 
@@ -366,6 +362,12 @@ starve(void (*reader_body)(struct stage *stage), int kind, int count, uint32_t f
     (void)printf("starve: %d writers without a gap: read whole %lu times, late %lu\n", count,
                  atomic_load(&show->whole), atomic_load(&show->late));
     end_show(&show->stage);
+}
+
+static void
+starve(void (*reader_body)(struct stage *stage), int kind, int count, uint32_t flags)
+{
+    starve_of(HUGE_BYTES, reader_body, kind, count, flags);
 }
 
 static const uint32_t lock_flags[] = {0, MAPSEG_FAIR};
@@ -384,10 +386,28 @@ START_TEST(who_cannot_lock_is_told_in_time)
 }
 END_TEST
 
-/** READER_CAN_WRITE or READER_READ_ONLY, in a file with a name, whose word may
- *  be gone: without a section they need not lock. */
-START_TEST(who_has_no_section_is_told_in_time)
+static const size_t starved_sizes[] = {8, 4096, 65536};
+
+#define STARVED_SIZES ((int)(sizeof starved_sizes / sizeof *starved_sizes))
+
+/** Records that fit into a pause between two changes, or hardly do: by itself, and with a guard
+ *  where any user could make the file shorter. */
+START_TEST(who_can_lock_gets_records_of_any_size)
 {
+    if (_i / STARVED_SIZES != 0 && !in_memory) {
+        show_mode = 0666;
+        reader_flags = MAPSEG_ALLOW_SHARED_WRITE | MAPSEG_GUARDED;
+    }
+    starve_of(starved_sizes[_i % STARVED_SIZES], read_with_the_lock, READER_READ_ONLY, 1, 0);
+}
+END_TEST
+
+/** READER_CAN_WRITE or READER_READ_ONLY, in a file that any user could make shorter: without a
+ *  guard they need not lock, since the word may be gone. */
+START_TEST(who_has_no_guard_is_told_in_time)
+{
+    show_mode = 0666;
+    reader_flags = MAPSEG_ALLOW_SHARED_WRITE;
     starve(read_without_the_lock, _i / 2, 1 + _i % 2, 0);
 }
 END_TEST
@@ -561,8 +581,10 @@ add_cases(Suite *suite, bool memory)
     tcase_add_loop_test(tcase, who_can_lock_is_not_starved, 0, 8);
     if (is_root())
         tcase_add_loop_test(tcase, who_cannot_lock_is_told_in_time, 0, 2);
+    tcase_add_loop_test(tcase, who_can_lock_gets_records_of_any_size, 0,
+                        memory ? STARVED_SIZES : 2 * STARVED_SIZES);
     if (!memory)
-        tcase_add_loop_test(tcase, who_has_no_section_is_told_in_time, 0, 4);
+        tcase_add_loop_test(tcase, who_has_no_guard_is_told_in_time, 0, 4);
     tcase_add_loop_test(tcase, storm_of_dying_writers, 0, 2);
 }
 

@@ -172,10 +172,10 @@ START_TEST(death_at_every_step)
     need(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
     real = msi_os;
     scene = shared_memory(sizeof *scene);
-    if (operation->heir)
-        scene->heir = start(be_heir, &scene->stage);
+    if (operation->heir || operation->watched)
+        scene->heir = start(operation->heir ? be_heir : be_watcher, &scene->stage);
     kill_along(operation);
-    if (operation->heir)
+    if (operation->heir || operation->watched)
         kill_and_reap(scene->heir);
 }
 END_TEST

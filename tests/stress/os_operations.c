@@ -221,6 +221,17 @@ create_it(mapseg *seg)
     need_call(MAPSEG_OK, seg, mapseg_create(seg, 100, MAPSEG_READ_WRITE));
 }
 
+/** One that other users could make shorter, which is used by calls of the system. */
+static void
+create_for_all(mapseg *seg)
+{
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+
+    options.mode = 0666;
+    keep_key(seg);
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, 100, MAPSEG_READ_WRITE, &options));
+}
+
 static mapseg_result
 run_export(mapseg *seg)
 {
@@ -338,7 +349,7 @@ run_write(mapseg *seg)
 
     /* Another handle looks, so that the reason stays with this one. */
     plan.nth = 0;
-    other = attached(key, MAPSEG_READ_WRITE);
+    other = attached_as(key, MAPSEG_READ_WRITE, MAPSEG_ALLOW_SHARED_WRITE);
     ck_assert_msg(mapseg_read(other, 10, seen, sizeof seen, NULL) == MAPSEG_OK,
                   "%s %d fails with %s: write: %s, then read: %s", call_names[plan.call], nth,
                   strerror(plan.error), mapseg_result_name(result), mapseg_error_string(other));
@@ -670,9 +681,9 @@ const struct operation operations[] = {
     {"attach a descriptor for good", inherit, run_attach_fd, disinherit, true},
     {"info of a memory file", create_memory, run_info, detach_all, false},
     {"file actions", create_memory, run_spawn_actions, detach_all, false},
-    {"write", create_it, run_write, detach_all, false},
-    {"read", create_it, run_read, detach_all, false},
-    {"wait", create_it, run_wait, detach_all, false},
+    {"write", create_for_all, run_write, detach_all, false},
+    {"read", create_for_all, run_read, detach_all, false},
+    {"wait", create_for_all, run_wait, detach_all, false},
     {"a descriptor for changes", create_it, run_change_fd, detach_all, false},
     {"an access section", create_it, run_access, detach_all, false},
     {"an access to what is gone", keep_key, run_access_of_less, detach_all, false},

@@ -58,6 +58,7 @@ struct operation {
     const char *name;
     uint32_t flags; /**< of the segment */
     bool heir;      /**< another process sleeps for the lock meanwhile */
+    bool watched;   /**< another process sleeps for a change meanwhile */
     void (*set)(struct scene *scene);
     void (*enter)(struct scene *scene);            /**< the victim, before its steps */
     void (*act)(struct scene *scene);              /**< the victim, step by step */
@@ -88,9 +89,12 @@ void witness_lets_go(struct scene *in);
 void let_go_when_asked(pid_t pid, struct stage *stage);
 void wake_sleeper(pid_t pid, struct stage *stage);
 void wake_patient_sleeper(pid_t pid, struct stage *stage);
+void change_for_sleeper(pid_t pid, struct stage *stage);
 
 /** A body: sleeps for the lock in every round. */
 void be_heir(struct stage *stage);
+/** A body: sleeps for a change in every round. */
+void be_watcher(struct stage *stage);
 void put_heir_to_sleep(struct scene *in);
 
 /* -------------------------------------------------------- steps_aftermath.c -- */
@@ -104,6 +108,7 @@ void check_witness(struct scene *in);
 void check_mourner(struct scene *in);
 void check_haunted(struct scene *in);
 void check_heir(struct scene *in);
+void check_watcher(struct scene *in);
 void check_debris(struct scene *in);
 void check_left(struct scene *in);
 void check_made(struct scene *in);

@@ -113,6 +113,18 @@ check_haunted(struct scene *in)
     end_witness(in);
 }
 
+/** The process that sleeps has done what it slept for. */
+static void
+await_heir(struct scene *in, int64_t begun)
+{
+    while (atomic_load(&in->heir_done) != atomic_load(&in->heir_call)) {
+        need(now_ns() - begun < HANG);
+        nap(20 * MICROSECOND);
+    }
+    if (now_ns() - begun > longest)
+        longest = now_ns() - begun;
+}
+
 /** The one who slept for the lock has had it. */
 void
 check_heir(struct scene *in)
@@ -124,15 +136,27 @@ check_heir(struct scene *in)
 
     need(held || !died_inside(in));
     witness_lets_go(in);
-    while (atomic_load(&in->heir_done) != atomic_load(&in->heir_call)) {
-        need(now_ns() - begun < HANG);
-        nap(20 * MICROSECOND);
-    }
-    if (now_ns() - begun > longest)
-        longest = now_ns() - begun;
+    await_heir(in, begun);
     /* A mark without an owner may have been met by the heir before. */
     need(marked || atomic_load(&in->heir_told) == held);
     check_lock(in, in->witness, false);
+    check_name(in);
+    end_witness(in);
+}
+
+/** Who slept for a change has seen one: the victim's, the repair, or one of the witness's. */
+void
+check_watcher(struct scene *in)
+{
+    bool held = word_owned(in);
+    int64_t begun;
+
+    need(held || !died_inside(in));
+    check_lock(in, in->witness, held);
+    need_result(MAPSEG_OK, mapseg_write_begin(in->witness));
+    need_result(MAPSEG_OK, mapseg_write_end(in->witness));
+    begun = now_ns();
+    await_heir(in, begun);
     check_name(in);
     end_witness(in);
 }

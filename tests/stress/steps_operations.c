@@ -114,6 +114,39 @@ act_repair(struct scene *in)
 }
 
 static void
+act_change(struct scene *in)
+{
+    lock_as(in, MAPSEG_OK, mapseg_write_begin(victim));
+    update(in);
+    atomic_store(&in->inside, 0);
+    need_result(MAPSEG_OK, mapseg_write_end(victim));
+}
+
+static void
+act_change_by_unlock(struct scene *in)
+{
+    lock_as(in, MAPSEG_OK, mapseg_write_begin(victim));
+    act_unlock(in);
+}
+
+/** The mark of the data changes, from what it is to the same. */
+static void
+act_write(struct scene *in)
+{
+    const uint64_t mark = UNKEPT;
+
+    (void)in;
+    need_result(MAPSEG_OK, mapseg_write(victim, offsetof(struct pair, mark), &mark, sizeof mark));
+}
+
+static void
+act_watch(struct scene *in)
+{
+    (void)in;
+    need_result(MAPSEG_OK, mapseg_wait(victim, 0, NULL, -1));
+}
+
+static void
 act_take_over(struct scene *in)
 {
     lock_as(in, MAPSEG_OWNER_DIED, mapseg_lock(victim));
@@ -468,6 +501,30 @@ const struct operation operations[] = {
      .enter = enter_told,
      .act = act_repair,
      .check = check_mourner},
+    {.name = "change with a sleeper",
+     .watched = true,
+     .set = witness_segment,
+     .enter = enter_used,
+     .act = act_change,
+     .check = check_watcher},
+    {.name = "change by unlock, with a sleeper",
+     .watched = true,
+     .set = witness_segment,
+     .enter = enter_used,
+     .act = act_change_by_unlock,
+     .check = check_watcher},
+    {.name = "written range with a sleeper",
+     .watched = true,
+     .set = witness_segment,
+     .enter = enter_used,
+     .act = act_write,
+     .check = check_watcher},
+    {.name = "wait for a change",
+     .set = witness_segment,
+     .enter = enter_used,
+     .act = act_watch,
+     .serve = change_for_sleeper,
+     .check = check_witness},
     {.name = "take-over",
      .set = witness_of_a_death,
      .enter = enter_warm,

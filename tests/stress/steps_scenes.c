@@ -92,6 +92,19 @@ wake_patient_sleeper(pid_t pid, struct stage *stage)
         wake_sleeper(pid, stage);
 }
 
+/** Makes a change once the victim sleeps for one. */
+void
+change_for_sleeper(pid_t pid, struct stage *stage)
+{
+    const _Atomic uint32_t *watchers = (const _Atomic uint32_t *)&scene->header->watchers;
+
+    (void)stage;
+    if (atomic_load(watchers) == 0 || !is_asleep(pid))
+        return;
+    need_result(MAPSEG_OK, mapseg_write_begin(scene->witness));
+    need_result(MAPSEG_OK, mapseg_write_end(scene->witness));
+}
+
 /* ------------------------------------------------------------------ the heir -- */
 
 /** Sleeps for the lock in every round. */
@@ -123,14 +136,46 @@ be_heir(struct stage *stage)
 }
 
 void
+be_watcher(struct stage *stage)
+{
+    struct scene *in = (struct scene *)(void *)stage;
+
+    for (int round = 1;; round++) {
+        mapseg_result result;
+        mapseg *seg;
+
+        while (atomic_load(&in->heir_call) < round)
+            nap(50 * MICROSECOND);
+        seg = attached(in->stage.place.key, MAPSEG_READ_WRITE);
+        /* The dead writer is told of too, until the witness has repaired what it left. */
+        do
+            result = mapseg_wait(seg, 0, NULL, -1);
+        while (result == MAPSEG_OWNER_DIED);
+        need_result(MAPSEG_OK, result);
+        mapseg_free(seg);
+        atomic_store(&in->heir_done, round);
+    }
+}
+
+/** Whether it has said that it sleeps. */
+static bool
+is_announced(const struct scene *in)
+{
+    const _Atomic uint32_t *watchers = (const _Atomic uint32_t *)&in->header->watchers;
+
+    return in->operation->watched ? atomic_load(watchers) != 0
+                                  : (lock_word(in->header) & MAPSEG_LOCK_SLEEPERS) != 0;
+}
+
+void
 put_heir_to_sleep(struct scene *in)
 {
     int64_t deadline = now_ns() + HANG;
 
-    if (!in->operation->heir)
+    if (!in->operation->heir && !in->operation->watched)
         return;
     atomic_fetch_add(&in->heir_call, 1);
-    while ((lock_word(in->header) & MAPSEG_LOCK_SLEEPERS) == 0 || !is_asleep(in->heir)) {
+    while (!is_announced(in) || !is_asleep(in->heir)) {
         need(now_ns() < deadline);
         nap(20 * MICROSECOND);
     }

@@ -48,6 +48,29 @@ created_as(const char *native_key, size_t size, uint32_t flags)
 }
 
 mapseg *
+created_for(uint32_t mode, const char *native_key, size_t size, uint32_t flags)
+{
+    mapseg *seg = handle_for(native_key);
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+
+    options.flags = flags | MAPSEG_PERSISTENT;
+    options.mode = mode;
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, size, MAPSEG_READ_WRITE, &options));
+    return seg;
+}
+
+mapseg *
+attached_as(const char *native_key, mapseg_access access, uint32_t flags)
+{
+    mapseg *seg = handle_for(native_key);
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+
+    options.flags = flags;
+    need_call(MAPSEG_OK, seg, mapseg_attach_with(seg, access, &options));
+    return seg;
+}
+
+mapseg *
 attached(const char *native_key, mapseg_access access)
 {
     mapseg *seg = handle_for(native_key);

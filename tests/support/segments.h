@@ -13,11 +13,14 @@
 
 /** A handle with that native key. */
 mapseg *handle_for(const char *native_key);
-/** The same, attached. */
+/** The same, attached; or with these flags. */
 mapseg *attached(const char *native_key, mapseg_access access);
+mapseg *attached_as(const char *native_key, mapseg_access access, uint32_t flags);
 /** The same, created with default options, or with these flags. */
 mapseg *created(const char *native_key, size_t size);
 mapseg *created_as(const char *native_key, size_t size, uint32_t flags);
+/** The same, persistent, in a file of that mode. */
+mapseg *created_for(uint32_t mode, const char *native_key, size_t size, uint32_t flags);
 
 /** The data of a handle that is attached for reading and writing. */
 void *data_of(mapseg *seg);

@@ -11,6 +11,10 @@
 
 bool in_memory;
 
+uint32_t show_mode = 0644;
+
+uint32_t reader_flags;
+
 /** Of the memory file, for those who may not write it. */
 static int read_only_descriptor = -1;
 
@@ -35,7 +39,7 @@ make_show(struct stage *stage, size_t bytes, uint32_t flags)
     mapseg *seg = handle_for(in_memory ? "memfd:" : stage->place.key);
 
     options.flags = flags | (in_memory ? 0 : (uint32_t)MAPSEG_PERSISTENT);
-    options.mode = in_memory ? 0 : 0644;
+    options.mode = in_memory ? 0 : show_mode;
     need_result(MAPSEG_OK, mapseg_create_with(seg, bytes, MAPSEG_READ_WRITE, &options));
     if (!in_memory) {
         mapseg_free(seg);
@@ -74,9 +78,8 @@ reader_at(const struct place *place, enum reader_kind kind)
         if (in_memory)
             name_descriptor(&used, read_only_descriptor);
     }
-    seg = handle_for(used.key);
-    need_result(MAPSEG_OK, mapseg_attach(seg, kind == READER_CAN_WRITE ? MAPSEG_READ_WRITE
-                                                                       : MAPSEG_READ_ONLY));
+    seg = attached_as(used.key, kind == READER_CAN_WRITE ? MAPSEG_READ_WRITE : MAPSEG_READ_ONLY,
+                      reader_flags);
     if (kind == READER_STRANGER)
         need_result(MAPSEG_PERMISSION_DENIED, mapseg_try_lock(seg));
     return seg;

@@ -20,6 +20,11 @@ extern bool in_memory;
 /** A fixture: sets in_memory. */
 void use_memory_files(void);
 
+/** The mode of new segments that have names, and the flags that readers attach with: 0644 and
+ *  none, so that no other user can make them shorter, unless a test wants it otherwise. */
+extern uint32_t show_mode;
+extern uint32_t reader_flags;
+
 /** Makes a segment that all kinds can attach to, by the key of the stage's
  *  place, here and in processes started later. */
 void make_show(struct stage *stage, size_t bytes, uint32_t flags);

@@ -233,6 +233,7 @@ START_TEST(versions_may_go_back)
 }
 END_TEST
 
+/** A file that any user can make shorter, and one of a guarded handle. */
 START_TEST(lost_file_is_readable_for_good)
 {
     struct scene scene;
@@ -240,6 +241,9 @@ START_TEST(lost_file_is_readable_for_good)
     int fd;
 
     set_up(&scene);
+    mapseg_free(scene.seg);
+    scene.seg = _i == 0 ? created_for(0666, scene.key, SIZE, 0)
+                        : created_for(0600, scene.key, SIZE, MAPSEG_GUARDED);
     fd = quiet_fd(scene.seg);
     ck_assert_int_eq(truncate(scene.path, 0), 0);
     check_readable(fd);
@@ -536,7 +540,7 @@ add_meaning(Suite *suite)
     tcase_add_test(group, other_calls_give_nothing_out);
     tcase_add_test(group, killed_writer_is_no_change);
     tcase_add_test(group, versions_may_go_back);
-    tcase_add_test(group, lost_file_is_readable_for_good);
+    tcase_add_loop_test(group, lost_file_is_readable_for_good, 0, 2);
 }
 
 static void
