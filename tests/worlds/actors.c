@@ -88,17 +88,6 @@ actor(int channel, void *native_key)
     return word == 'e' ? 0 : 1;
 }
 
-mapseg *
-attached_as(const char *native_key, mapseg_access access, uint32_t flags)
-{
-    mapseg *seg = handle_for(native_key);
-    mapseg_options options = MAPSEG_OPTIONS_INIT;
-
-    options.flags = flags;
-    need_call(MAPSEG_OK, seg, mapseg_attach_with(seg, access, &options));
-    return seg;
-}
-
 mapseg_name_state
 name_state_of(mapseg *seg)
 {
@@ -142,4 +131,16 @@ is_notified(mapseg *seg, int milliseconds)
     ready = poll(&poller, 1, milliseconds);
     need(ready >= 0);
     return ready == 1;
+}
+
+uint64_t
+quieten(mapseg *seg)
+{
+    uint64_t version;
+
+    /* At first it is readable, when its thread has begun. */
+    need(is_notified(seg, HANG_MS));
+    need_call(MAPSEG_OK, seg, mapseg_wait(seg, MAPSEG_ANY_VERSION, &version, 0));
+    need(!is_notified(seg, 0));
+    return version;
 }

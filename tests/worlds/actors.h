@@ -18,9 +18,6 @@
  *  'e' ends it, with the attachment. */
 int actor(int channel, void *native_key);
 
-/** A handle that attaches with these flags. */
-mapseg *attached_as(const char *native_key, mapseg_access access, uint32_t flags);
-
 /** What mapseg_info says of the name. */
 mapseg_name_state name_state_of(mapseg *seg);
 
@@ -32,5 +29,8 @@ void await_writers(const char *native_key, uint32_t count);
 
 /** Whether the handle's descriptor for changes says within that time that there is something. */
 bool is_notified(mapseg *seg, int milliseconds);
+
+/** Asks for that descriptor, and gives out the version, so that it has nothing to say. */
+uint64_t quieten(mapseg *seg);
 
 #endif

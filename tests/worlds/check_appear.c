@@ -183,6 +183,27 @@ START_TEST(a_publisher_is_waited_for)
 }
 END_TEST
 
+static int
+create_to_read_and_end(void *native_key)
+{
+    mapseg *seg = handle_for(native_key);
+
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, ACTOR_BYTES, MAPSEG_READ_ONLY));
+    return 0;
+}
+
+/** What a creator leaves that could never write. */
+static void
+leave_unwritten_debris(const struct place *place)
+{
+    char key[KEY_BYTES];
+
+    strcpy(key, place->key);
+    ck_assert_int_eq(in_child(create_to_read_and_end, key), 0);
+    await_deserted(place->path);
+    ck_assert(exists(place->path));
+}
+
 /** One that waits is not there yet: the last one out removes the segment. */
 START_TEST(one_that_waits_leaves_no_trace)
 {
@@ -190,7 +211,7 @@ START_TEST(one_that_waits_leaves_no_trace)
     struct peer reader = start_peer(actor, stage->place.key);
     pid_t waiter;
 
-    leave_debris(stage->place.key, ACTOR_BYTES, 7);
+    leave_unwritten_debris(&stage->place);
     stage->number = MAPSEG_WATCH_WRITERS;
     waiter = start(attach_in_time, stage);
     await(&stage->ready, 1);
@@ -200,7 +221,7 @@ START_TEST(one_that_waits_leaves_no_trace)
         need_attached(1, stage->place.key);
         tell(&reader, 'd');
         ck_assert(!exists(stage->place.path));
-        leave_debris(stage->place.key, ACTOR_BYTES, 7);
+        leave_unwritten_debris(&stage->place);
     }
     kill_and_reap(waiter);
     tell(&reader, 'o');
