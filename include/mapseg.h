@@ -668,9 +668,9 @@ MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
 /* -------------------------------------------------------------- remove -- */
 
 /** Takes the segment's name away, also if processes are attached: they keep the
- *  memory until they leave, and a new segment can have the name at once. Whose file it
- *  is does not matter here, only whether the system lets this user remove it; a
- *  damaged segment can be removed too. NOT_FOUND, PERMISSION_DENIED,
+ *  memory until they leave (see MAPSEG_WATCH_NAME), and a new segment can have the
+ *  name at once. Whose file it is does not matter here, only whether the system
+ *  lets this user remove it; a damaged segment can be removed too. NOT_FOUND, PERMISSION_DENIED,
  *  NOT_A_SEGMENT and UNTRUSTED (a symbolic link): left alone; NOT_SUPPORTED
  *  (memfd: there is no name), KEY_ERROR, OUT_OF_RESOURCES, TIMED_OUT. The handle stays
  *  attached. */

@@ -20,8 +20,8 @@ struct msi_removal {
     bool again; /**< the failure is one that passes */
 };
 
-/** Tries once to remove the name, or to give it to another file; the fork list is locked, or a child could
- *  inherit the descriptor that holds the bytes. */
+/** Tries once to remove the name, or to give it to another file; the fork list is locked, or
+ *  a child could inherit the descriptor that holds the bytes. */
 mapseg_result msi_name_remove(const struct msi_name *name, struct msi_removal *removal,
                               struct msi_failure *failure);
 
