@@ -63,9 +63,14 @@
 /** A waiter sleeps on the word: the owner wakes one as it frees the lock. */
 #define MAPSEG_LOCK_SLEEPERS UINT32_C(0x80000000)
 
-/** So much in `suffering`, or more: a waiter that sleeps has waited long. On a fair lock
- *  owners that did not sleep count there how often they passed the sleepers. */
-#define MAPSEG_SUFFERS UINT32_C(8)
+/*
+ * The word for order, `suffering`.
+ */
+/** Bits that name the presence slot of a waiter that has waited long; 0: none. */
+#define MAPSEG_SUFFERER UINT32_C(0x000fffff)
+/** What is added for each owner that came before it; or, while no waiter is named, that
+ *  passed the sleepers of a fair lock. */
+#define MAPSEG_PASS (UINT32_C(1) << 20)
 
 /*
  * Presence: open-file-description locks on bytes of the segment's file, far
@@ -100,7 +105,7 @@ struct mapseg_header {
     uint32_t lock;         /**< 128: the lock word, MAPSEG_LOCK_... */
     uint32_t owner_pid;    /**< 132: for people; never decides anything */
     uint32_t owner_tid;    /**< 136: the same */
-    uint32_t suffering;    /**< 140: MAPSEG_SUFFERS: a waiter has waited long; about order */
+    uint32_t suffering;    /**< 140: which waiter has waited long; about order alone */
     uint64_t recoveries;   /**< 144: how often a dead owner was replaced */
     uint64_t contended;    /**< 152: for people: how often an owner had had to wait */
     uint64_t slept;        /**< 160: the same: of these, how often it had slept */

@@ -570,7 +570,7 @@ typedef enum mapseg_flag {
      *  where the mode lets a user read and not write. */
     MAPSEG_SILENT_WAITERS = 1 << 17,
     /** create: a change that no process waits for takes no system call. Those who wait for one
-     *  and cannot write the header look each millisecond. Both flags are INVALID_ARGUMENT. */
+     *  and cannot write the header look each millisecond. INVALID_ARGUMENT: both flags. */
     MAPSEG_NO_SILENT_WAITERS = 1 << 18,
     /** create: if a segment has the name, give the name to the new one, in one step: at each
      *  moment it leads to a complete segment. Also if processes are attached to the old one:

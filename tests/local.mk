@@ -289,7 +289,12 @@ tests_version_check_watchers_SOURCES = tests/version/check_watchers.c $(version_
 tests_version_check_write_SOURCES = tests/version/check_write.c $(version_seen)
 version_scene = tests/version/scene.c tests/version/scene.h
 # The order of memory accesses, searched through; see tests/model/weak.h
-suites += tests/model/check_order
+suites += tests/model/check_litmus tests/model/check_order
+tests_model_check_litmus_LDADD =
+tests_model_check_litmus_SOURCES = \
+	tests/model/check_litmus.c \
+	tests/model/weak.c \
+	tests/model/weak.h
 tests_model_check_order_LDADD = $(internals_libraries)
 tests_model_check_order_SOURCES = \
 	tests/model/check_order.c \

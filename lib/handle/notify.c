@@ -110,6 +110,7 @@ static void *
 watch(void *argument)
 {
     struct msi_notify *change = argument;
+    int64_t slice = msi_watch_is_on(change->seg) ? MSI_WATCH_SLICE_NS : MSI_VIEW_LAST_SLICE_NS;
     uint64_t version;
 
     while (!atomic_load(&change->stop) && announce(change, &version)) {
@@ -117,7 +118,7 @@ watch(void *argument)
         struct msi_view view = msi_view_without_section(change->seg);
 
         if (!atomic_load(&change->stop))
-            msi_view_sleep(&view, version, MSI_VIEW_LAST_SLICE_NS);
+            msi_view_sleep(&view, version, slice);
     }
     atomic_store(&change->ended, true);
     return NULL;

@@ -12,8 +12,9 @@
 #include "file/name.h"
 #include "os/os.h"
 
-/** Between two looks of a caller that does not sleep in between. */
-#define EVERY_MS 64
+/** Between two looks of a caller that does not sleep in between; one that sleeps for
+ *  MSI_WATCH_SLICE_NS looks each time. */
+#define EVERY_MS 60
 
 static bool
 has_lost_name(const mapseg *seg)

@@ -8,6 +8,9 @@
 
 #include "handle.h"
 
+/** The longest sleep of those that watch. */
+#define MSI_WATCH_SLICE_NS INT64_C(64000000)
+
 /** Whether the handle watches anything. */
 static inline bool
 msi_watch_is_on(const mapseg *seg)

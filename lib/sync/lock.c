@@ -38,6 +38,13 @@
 /** How long the releaser of a fair lock waits for a waiter to take it. */
 #define FAIR_NS 200
 
+/** How often owners that have not slept pass the sleepers of a fair lock. */
+#define FAIR_PASSES 8
+
+/** How often owners that have slept come before the waiter that suffers. So many do not wait
+ *  together, mostly: it has died. */
+#define LAST_PASS 255
+
 /** How often a swap is tried again because the word changed under it. A peer that goes on
  *  changing it means harm, and must not hold a caller up past its deadline. */
 #define SWAP_TRIES 1000
@@ -218,28 +225,66 @@ suffering(const struct msi_lock *lock)
     return (_Atomic uint32_t *)&lock->header->suffering;
 }
 
-/** [SUFFERS] Whether a waiter that sleeps has waited long, or was passed often. A hint, about
- *  order alone: it may be out of date, and a hostile peer may have written it. */
-static bool
-a_waiter_suffers(const struct msi_lock *lock)
+static uint32_t
+order_of(const struct msi_lock *lock)
 {
-    return atomic_load_explicit(suffering(lock), memory_order_relaxed) >= MAPSEG_SUFFERS;
+    return atomic_load_explicit(suffering(lock), memory_order_relaxed);
 }
 
 /** Relaxed: a releaser that does not see it yet frees the lock for all, once more. */
 static void
-set_suffering(const struct msi_lock *lock, uint32_t passed)
+set_order(const struct msi_lock *lock, uint32_t order)
 {
-    if (atomic_load_explicit(suffering(lock), memory_order_relaxed) != passed)
-        atomic_store_explicit(suffering(lock), passed, memory_order_relaxed);
+    if (order_of(lock) != order)
+        atomic_store_explicit(suffering(lock), order, memory_order_relaxed);
 }
 
-/** The new owner of a fair lock has not slept, as others have. */
+/** Whether a waiter that sleeps has waited long, or was passed often. A hint, about order
+ *  alone: it may be out of date, and a hostile peer may have written it. */
+static bool
+a_waiter_suffers(const struct msi_lock *lock)
+{
+    uint32_t order = order_of(lock);
+
+    return (order & MAPSEG_SUFFERER) != 0 || order >= FAIR_PASSES * MAPSEG_PASS;
+}
+
+/** [SUFFERS] This waiter has waited long; unless another says it already. */
+static void
+say_suffering(const struct msi_lock *lock)
+{
+    if ((order_of(lock) & MAPSEG_SUFFERER) == 0)
+        set_order(lock, lock->slot);
+}
+
+/** This waiter waits no more. */
+static void
+suffer_no_more(const struct msi_lock *lock)
+{
+    if ((order_of(lock) & MAPSEG_SUFFERER) == lock->slot)
+        set_order(lock, 0);
+}
+
+/** [RELIEVE] The new owner has slept. The order lasts until the waiter that suffers has the
+ *  lock; or, if that one died, has had its turn often enough. */
+static void
+relieve(const struct msi_lock *lock)
+{
+    uint32_t order = order_of(lock);
+    uint32_t sufferer = order & MAPSEG_SUFFERER;
+
+    if (sufferer == 0 || sufferer == lock->slot || order >= LAST_PASS * MAPSEG_PASS)
+        set_order(lock, 0);
+    else
+        set_order(lock, order + MAPSEG_PASS);
+}
+
+/** [COUNT_PASS] The new owner of a fair lock has not slept, as others have. */
 static void
 count_pass(const struct msi_lock *lock)
 {
     if (!a_waiter_suffers(lock))
-        set_suffering(lock, 1 + atomic_load_explicit(suffering(lock), memory_order_relaxed));
+        set_order(lock, order_of(lock) + MAPSEG_PASS);
 }
 
 /* -------------------------------------------------------------- taking -- */
@@ -386,7 +431,7 @@ sleep_a_while(struct msi_lock *lock, struct attempt *attempt, int64_t now)
     uint32_t word;
 
     if (has_waited_long(lock, attempt, now))
-        set_suffering(lock, MAPSEG_SUFFERS);
+        say_suffering(lock);
     word = announce(lock, attempt);
     if (word == 0)
         return;
@@ -444,9 +489,7 @@ settle(struct msi_lock *lock, const struct attempt *attempt)
         return;
     }
     now = clock_of(attempt);
-    /* [RELIEVE] Where this one had waited long, the next sleeper may have, too. */
-    if (!has_waited_long(lock, attempt, now))
-        set_suffering(lock, 0);
+    relieve(lock);
     set_counter(&header->slept, header->slept + 1);
     if (now > attempt->begin && (uint64_t)(now - attempt->begin) > header->longest_wait)
         set_counter(&header->longest_wait, (uint64_t)(now - attempt->begin));
@@ -457,8 +500,10 @@ settle(struct msi_lock *lock, const struct attempt *attempt)
 static mapseg_result
 give_up(const struct msi_lock *lock, const struct attempt *attempt, mapseg_result result)
 {
-    if (attempt->slept)
+    if (attempt->slept) {
+        suffer_no_more(lock);
         (void)wake_one(lock->word);
+    }
     return result == MAPSEG_WOULD_BLOCK && attempt->wait ? MAPSEG_TIMED_OUT : result;
 }
 
@@ -515,18 +560,21 @@ take(struct msi_lock *lock, struct attempt *attempt)
 
 /* ----------------------------------------------------------- releasing -- */
 
-/** [CLEAR_BIT] No waiter sleeps: takes SLEEPERS from the word, if it is still free. */
+/** [CLEAR_BIT] No waiter sleeps: takes SLEEPERS from the word, if it is still free. One that
+ *  has gone to sleep since is woken: the bit may have been set for it. */
 static void
 clear_sleepers(struct msi_lock *lock)
 {
     uint32_t seen = msi_lock_look(lock);
 
-    set_suffering(lock, 0);
+    set_order(lock, 0);
     for (int i = 0; i < SWAP_TRIES && msi_lock_owner_of(seen) == 0 && seen & MAPSEG_LOCK_SLEEPERS;
          i++)
         if (atomic_compare_exchange_weak_explicit(lock->word, &seen, seen & ~MAPSEG_LOCK_SLEEPERS,
-                                                  memory_order_relaxed, memory_order_relaxed))
+                                                  memory_order_relaxed, memory_order_relaxed)) {
+            (void)wake_one(lock->word);
             return;
+        }
 }
 
 /** [HAND_OVER] After the owner freed a fair lock that others wait for: leaves a spinning

@@ -78,6 +78,9 @@ tear_down(void)
     need(!exists(place.path));
 }
 
+/** Another waiter of long standing, that is not there. */
+#define STRANGER (MAPSEG_LAST_SLOT - 1)
+
 static uint32_t
 suffering(void)
 {
@@ -90,6 +93,17 @@ set_suffering(uint32_t value)
     __atomic_store_n(&header->suffering, value, __ATOMIC_SEQ_CST);
 }
 
+static int64_t slept;
+
+static void
+sleep_well(const uint32_t *word, uint32_t value, int64_t ns)
+{
+    (void)word;
+    (void)value;
+    slept += ns;
+    fake_time += ns;
+}
+
 /* ------------------------------------------------------------- suffering -- */
 
 static int64_t patience;
@@ -100,7 +114,7 @@ sleep_until_suffering(const uint32_t *word, uint32_t value, int64_t ns)
 {
     (void)word;
     need_number(lock_word(header), value);
-    need_number(fake_time - SECOND >= patience ? MAPSEG_SUFFERS : 0, suffering());
+    need((suffering() != 0) == (fake_time - SECOND >= patience));
     if (suffering() != 0) {
         need_result(MAPSEG_OK, mapseg_unlock(owner));
         need_number(MAPSEG_LOCK_SLEEPERS, lock_word(header));
@@ -118,8 +132,7 @@ wait_until_suffering(int64_t ns)
     need_result(MAPSEG_OK, mapseg_lock(owner));
     need_result(MAPSEG_OK, mapseg_lock(waiter));
     need(fake_time - SECOND >= patience);
-    /* Another may have waited as long. */
-    need_number(MAPSEG_SUFFERS, suffering());
+    need_number(0, suffering());
     /* Others may still sleep, as far as it knows. */
     need((lock_word(header) & MAPSEG_LOCK_SLEEPERS) != 0);
     sleepers_are_there = false;
@@ -163,24 +176,50 @@ START_TEST(counters_carry_into_their_high_halves)
 }
 END_TEST
 
-/** The word is left to a sleeper that has only just come. */
+static uint32_t passes_before;
+
+/** The word is left to a sleeper, though another suffers. */
 static void
-sleep_for_a_moment(const uint32_t *word, uint32_t value, int64_t ns)
+sleep_beside_a_sufferer(const uint32_t *word, uint32_t value, int64_t ns)
 {
     (void)word;
     (void)value;
-    fake_time += ns < MILLISECOND / 2 ? ns : MILLISECOND / 2;
-    set_suffering(MAPSEG_SUFFERS);
+    fake_time += ns;
+    set_suffering(STRANGER + passes_before * MAPSEG_PASS);
     need_result(MAPSEG_OK, mapseg_unlock(owner));
 }
 
-START_TEST(one_that_has_not_waited_long_ends_the_order)
+START_TEST(order_lasts_until_the_one_that_suffers_has_the_lock)
 {
-    msi_os.sleep_on = sleep_for_a_moment;
+    msi_os.sleep_on = sleep_beside_a_sufferer;
+    need_result(MAPSEG_OK, mapseg_lock(owner));
+    need_result(MAPSEG_OK, mapseg_lock(waiter));
+    need_number(STRANGER + MAPSEG_PASS, suffering());
+    need_result(MAPSEG_OK, mapseg_unlock(waiter));
+}
+END_TEST
+
+START_TEST(order_ends_where_the_one_that_suffers_does_not_come)
+{
+    passes_before = 255;
+    msi_os.sleep_on = sleep_beside_a_sufferer;
     need_result(MAPSEG_OK, mapseg_lock(owner));
     need_result(MAPSEG_OK, mapseg_lock(waiter));
     need_number(0, suffering());
     need_result(MAPSEG_OK, mapseg_unlock(waiter));
+}
+END_TEST
+
+START_TEST(one_that_gives_up_suffers_no_more)
+{
+    msi_os.sleep_on = sleep_well;
+    need_result(MAPSEG_OK, mapseg_lock(owner));
+    need_result(MAPSEG_TIMED_OUT, mapseg_lock_for(waiter, 20 * MILLISECOND));
+    need_number(0, suffering());
+    set_suffering(STRANGER);
+    need_result(MAPSEG_TIMED_OUT, mapseg_lock_for(waiter, 20 * MILLISECOND));
+    need_number(STRANGER, suffering());
+    need_result(MAPSEG_OK, mapseg_unlock(owner));
 }
 END_TEST
 
@@ -226,7 +265,7 @@ sleep_while_newcomer_comes(const uint32_t *word, uint32_t value, int64_t ns)
     }
     if (atomic_load(&newcomer.asleep) != 0)
         return;
-    set_suffering(MAPSEG_SUFFERS);
+    set_suffering(STRANGER);
     need_result(MAPSEG_OK, mapseg_unlock(owner));
     need(pthread_create(&newcomer_thread, NULL, come_anew, NULL) == 0);
     await(&newcomer.asleep, 1);
@@ -256,19 +295,8 @@ END_TEST
 static void
 leave_to_the_dead(void)
 {
-    set_suffering(MAPSEG_SUFFERS);
+    set_suffering(STRANGER);
     set_lock_word(header, MAPSEG_LOCK_SLEEPERS);
-}
-
-static int64_t slept;
-
-static void
-sleep_well(const uint32_t *word, uint32_t value, int64_t ns)
-{
-    (void)word;
-    (void)value;
-    slept += ns;
-    fake_time += ns;
 }
 
 START_TEST(one_that_died_delays_and_refuses_none)
@@ -304,9 +332,10 @@ START_TEST(bit_that_no_sleeper_needs_is_cleared)
     sleepers_are_there = false;
     need_result(MAPSEG_OK, mapseg_lock(owner));
     set_lock_word(header, lock_word(header) | MAPSEG_LOCK_SLEEPERS);
-    set_suffering(MAPSEG_SUFFERS);
+    set_suffering(STRANGER);
     need_result(MAPSEG_OK, mapseg_unlock(owner));
-    need_number(1, wakes);
+    /* The second for one that has gone to sleep meanwhile. */
+    need_number(2, wakes);
     need_number(0, lock_word(header));
     need_number(0, suffering());
 }
@@ -330,16 +359,19 @@ START_TEST(newcomer_leaves_a_fair_lock_to_all_that_wait)
 }
 END_TEST
 
+/** So many are a few. */
+#define FAIR_PASSES UINT32_C(8)
+
 START_TEST(passes_of_a_fair_lock_are_counted)
 {
-    for (uint32_t passes = 1; passes <= 2 * MAPSEG_SUFFERS; passes++) {
+    for (uint32_t passes = 1; passes <= 2 * FAIR_PASSES; passes++) {
         set_lock_word(header, MAPSEG_LOCK_SLEEPERS);
         need_result(MAPSEG_OK, mapseg_try_lock(owner));
-        need_number(passes < MAPSEG_SUFFERS ? passes : MAPSEG_SUFFERS, suffering());
+        need_number((passes < FAIR_PASSES ? passes : FAIR_PASSES) * MAPSEG_PASS, suffering());
         need_result(MAPSEG_OK, mapseg_unlock(owner));
         need_number(MAPSEG_LOCK_SLEEPERS, lock_word(header));
     }
-    need_number(2 * MAPSEG_SUFFERS, wakes);
+    need_number(2 * FAIR_PASSES, wakes);
     set_lock_word(header, 0);
 }
 END_TEST
@@ -514,7 +546,9 @@ main(void)
     TCase *processes = new_case(suite, "processes");
 
     tcase_add_test(plain, one_that_waits_long_says_so);
-    tcase_add_test(plain, one_that_has_not_waited_long_ends_the_order);
+    tcase_add_test(plain, order_lasts_until_the_one_that_suffers_has_the_lock);
+    tcase_add_test(plain, order_ends_where_the_one_that_suffers_does_not_come);
+    tcase_add_test(plain, one_that_gives_up_suffers_no_more);
     tcase_add_test(plain, what_it_took_is_counted);
     tcase_add_test(plain, counters_carry_into_their_high_halves);
     tcase_add_test(plain, newcomer_leaves_the_word_to_one_that_suffers);

@@ -307,178 +307,162 @@ take_and_read(void)
 
 #define NO_ONE WEAK_NO_THREAD
 
-static const struct weak_scene *
-scenes(int *count)
-{
-    const void *low = LOW;
-    const void *watchers = WATCHERS;
-    const void *lock = LOCK;
-    const void *one = &data[0];
-    const void *two = &data[1];
-    const struct weak_scene all[] = {
-        {"a change and a waiter",
-         {change_once, await_one},
-         {low, watchers, lock},
-         {0},
-         NO_ONE,
-         WEAK_SOUND},
-        {"a change and two waiters",
-         {change_once, await_one, await_one},
-         {low, watchers, lock},
-         {0},
-         NO_ONE,
-         WEAK_SOUND},
-        {"two changes and a waiter",
-         {change_twice, await_two},
-         {low, watchers, lock},
-         {0},
-         NO_ONE,
-         WEAK_SOUND},
-        {"two changes and a waiter, one had announced itself",
-         {change_twice, await_two},
-         {low, watchers, lock},
-         {0, 1},
-         NO_ONE,
-         WEAK_SOUND},
-        {"two writers and a waiter",
-         {change_once, change_once_too, await_two},
-         {low, watchers, lock},
-         {0, 1},
-         NO_ONE,
-         WEAK_SOUND},
-        {"a change within a lock, and a waiter",
-         {change_within_a_lock, await_one},
-         {low, watchers},
-         {0},
-         NO_ONE,
-         WEAK_SOUND},
-        {"a silent waiter",
-         {change_for_the_silent, await_in_silence},
-         {low, watchers},
-         {0},
-         NO_ONE,
-         WEAK_SOUND},
-        {"data, read by version",
-         {write_data, read_data},
-         {low, one, two},
-         {0},
-         NO_ONE,
-         WEAK_SOUND},
-        {"data, handed on with the lock",
-         {write_and_free, mark, take_and_read},
-         {lock, one},
-         {1},
-         NO_ONE,
-         WEAK_SOUND},
-        {"broken: no fence of the writer",
-         {change_once, await_one},
-         {low, watchers, lock},
-         {0},
-         0,
-         WEAK_STUCK},
-        {"broken: no fence of the writer, within a lock",
-         {change_within_a_lock, await_one},
-         {low, watchers},
-         {0},
-         0,
-         WEAK_STUCK},
-        {"broken: no fence of the waiter",
-         {change_once, await_one},
-         {low, watchers, lock},
-         {0},
-         1,
-         WEAK_STUCK},
-        {"broken: a change that begins without release",
-         {change_once, change_with_relaxed_begin, await_two},
-         {low, watchers, lock},
-         {0, 1},
-         NO_ONE,
-         WEAK_STUCK},
-        {"broken: cleared after the new version",
-         {clear_late, await_two},
-         {low, watchers},
-         {0},
-         NO_ONE,
-         WEAK_STUCK},
-        {"broken: cleared where it is seen",
-         {clear_where_seen, await_two},
-         {low, watchers},
-         {0},
-         NO_ONE,
-         WEAK_STUCK},
-        {"broken: cleared after the wake",
-         {clear_after_wake, await_two},
-         {low, watchers},
-         {0},
-         NO_ONE,
-         WEAK_STUCK},
-        {"broken: cleared and not woken",
-         {clear_unwoken, await_one},
-         {low, watchers},
-         {0},
-         NO_ONE,
-         WEAK_STUCK},
-        {"broken: no look after the new version",
-         {look_once, await_one},
-         {low, watchers},
-         {0},
-         NO_ONE,
-         WEAK_STUCK},
-        {"broken: a silent waiter that was not spoken of",
-         {change_once, await_in_silence},
-         {low, watchers, lock},
-         {0},
-         NO_ONE,
-         WEAK_STUCK},
-        {"broken: no fence of the writer of data",
-         {write_data, read_data},
-         {low, one, two},
-         {0},
-         0,
-         WEAK_REFUSED},
-        {"broken: no fence of the reader",
-         {write_data, read_data},
-         {low, one, two},
-         {0},
-         1,
-         WEAK_REFUSED},
-        {"broken: a version without release",
-         {write_data_without_release, read_data},
-         {low, one, two},
-         {0},
-         NO_ONE,
-         WEAK_REFUSED},
-        {"broken: a version without acquire",
-         {write_data, read_data_without_acquire},
-         {low, one, two},
-         {0},
-         NO_ONE,
-         WEAK_REFUSED},
-        {"broken: a lock without release",
-         {write_and_free_without_release, mark, take_and_read},
-         {lock, one},
-         {1},
-         NO_ONE,
-         WEAK_REFUSED},
-        {"broken: a mark by a store",
-         {write_and_free, mark_by_a_store, take_and_read},
-         {lock, one},
-         {1},
-         NO_ONE,
-         WEAK_REFUSED},
-    };
-    static struct weak_scene kept[sizeof all / sizeof *all];
+/** Which places a scene has. */
+enum places { OF_WATCHERS, OF_DATA, OF_LOCK };
 
-    *count = (int)(sizeof all / sizeof *all);
-    return memcpy(kept, all, sizeof all);
+/** A scene; see struct weak_scene. */
+struct row {
+    const char *name;
+    enum weak_end end;
+    enum places places;
+    int without_fence;
+    uint32_t values[WEAK_PLACES];
+    void (*threads[WEAK_THREADS])(void);
+};
+
+static const struct row rows[] = {
+    {"a change and a waiter", WEAK_SOUND, OF_WATCHERS, NO_ONE, {0}, {change_once, await_one}},
+    {"a change and two waiters",
+     WEAK_SOUND,
+     OF_WATCHERS,
+     NO_ONE,
+     {0},
+     {change_once, await_one, await_one}},
+    {"two changes and a waiter", WEAK_SOUND, OF_WATCHERS, NO_ONE, {0}, {change_twice, await_two}},
+    {"two changes and a waiter, one had announced itself",
+     WEAK_SOUND,
+     OF_WATCHERS,
+     NO_ONE,
+     {0, 1},
+     {change_twice, await_two}},
+    {"two writers and a waiter",
+     WEAK_SOUND,
+     OF_WATCHERS,
+     NO_ONE,
+     {0, 1},
+     {change_once, change_once_too, await_two}},
+    {"a change within a lock, and a waiter",
+     WEAK_SOUND,
+     OF_WATCHERS,
+     NO_ONE,
+     {0},
+     {change_within_a_lock, await_one}},
+    {"a silent waiter",
+     WEAK_SOUND,
+     OF_WATCHERS,
+     NO_ONE,
+     {0},
+     {change_for_the_silent, await_in_silence}},
+    {"data, read by version", WEAK_SOUND, OF_DATA, NO_ONE, {0}, {write_data, read_data}},
+    {"data, handed on with the lock",
+     WEAK_SOUND,
+     OF_LOCK,
+     NO_ONE,
+     {1},
+     {write_and_free, mark, take_and_read}},
+    {"broken: no fence of the writer", WEAK_STUCK, OF_WATCHERS, 0, {0}, {change_once, await_one}},
+    {"broken: no fence of the writer, within a lock",
+     WEAK_STUCK,
+     OF_WATCHERS,
+     0,
+     {0},
+     {change_within_a_lock, await_one}},
+    {"broken: no fence of the waiter", WEAK_STUCK, OF_WATCHERS, 1, {0}, {change_once, await_one}},
+    {"broken: a change that begins without release",
+     WEAK_STUCK,
+     OF_WATCHERS,
+     NO_ONE,
+     {0, 1},
+     {change_once, change_with_relaxed_begin, await_two}},
+    {"broken: cleared after the new version",
+     WEAK_STUCK,
+     OF_WATCHERS,
+     NO_ONE,
+     {0},
+     {clear_late, await_two}},
+    {"broken: cleared where it is seen",
+     WEAK_STUCK,
+     OF_WATCHERS,
+     NO_ONE,
+     {0},
+     {clear_where_seen, await_two}},
+    {"broken: cleared after the wake",
+     WEAK_STUCK,
+     OF_WATCHERS,
+     NO_ONE,
+     {0},
+     {clear_after_wake, await_two}},
+    {"broken: cleared and not woken",
+     WEAK_STUCK,
+     OF_WATCHERS,
+     NO_ONE,
+     {0},
+     {clear_unwoken, await_one}},
+    {"broken: no look after the new version",
+     WEAK_STUCK,
+     OF_WATCHERS,
+     NO_ONE,
+     {0},
+     {look_once, await_one}},
+    {"broken: a silent waiter that was not spoken of",
+     WEAK_STUCK,
+     OF_WATCHERS,
+     NO_ONE,
+     {0},
+     {change_once, await_in_silence}},
+    {"broken: no fence of the writer of data",
+     WEAK_REFUSED,
+     OF_DATA,
+     0,
+     {0},
+     {write_data, read_data}},
+    {"broken: no fence of the reader", WEAK_REFUSED, OF_DATA, 1, {0}, {write_data, read_data}},
+    {"broken: a version without release",
+     WEAK_REFUSED,
+     OF_DATA,
+     NO_ONE,
+     {0},
+     {write_data_without_release, read_data}},
+    {"broken: a version without acquire",
+     WEAK_REFUSED,
+     OF_DATA,
+     NO_ONE,
+     {0},
+     {write_data, read_data_without_acquire}},
+    {"broken: a lock without release",
+     WEAK_REFUSED,
+     OF_LOCK,
+     NO_ONE,
+     {1},
+     {write_and_free_without_release, mark, take_and_read}},
+    {"broken: a mark by a store",
+     WEAK_REFUSED,
+     OF_LOCK,
+     NO_ONE,
+     {1},
+     {write_and_free, mark_by_a_store, take_and_read}},
+};
+
+static enum weak_end
+search_row(const struct row *row, long *states)
+{
+    struct weak_scene scene = {.without_fence = row->without_fence};
+    const void *const places[][WEAK_PLACES] = {
+        [OF_WATCHERS] = {LOW, WATCHERS, LOCK},
+        [OF_DATA] = {LOW, &data[0], &data[1]},
+        [OF_LOCK] = {LOCK, &data[0]},
+    };
+
+    memcpy(scene.places, places[row->places], sizeof scene.places);
+    memcpy(scene.values, row->values, sizeof scene.values);
+    memcpy(scene.threads, row->threads, sizeof scene.threads);
+    return weak_search(&scene, states);
 }
 
 int
 main(void)
 {
     static const char *const ends[] = {"sound", "refused", "stuck"};
-    int count;
-    const struct weak_scene *scene = scenes(&count);
     int wrong = 0;
 
 #ifdef MSI_HAS_NO_FENCES
@@ -487,14 +471,14 @@ main(void)
 #endif
     msi_os.sleep_on = weak_sleep;
     msi_os.wake_all = weak_wake_all;
-    for (int i = 0; i < count; i++, scene++) {
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         long states;
-        enum weak_end end = weak_search(scene, &states);
+        enum weak_end end = search_row(&rows[i], &states);
 
-        (void)printf("%-52s %8ld states  %s%s\n", scene->name, states, ends[end],
-                     end == scene->end ? "" : ": WRONG");
+        (void)printf("%-52s %8ld states  %s%s\n", rows[i].name, states, ends[end],
+                     end == rows[i].end ? "" : ": WRONG");
         (void)fflush(stdout);
-        wrong += end != scene->end;
+        wrong += end != rows[i].end;
     }
     return wrong == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

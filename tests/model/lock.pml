@@ -37,6 +37,7 @@
  *   owner == slot[p]         ... and the word names the healer's slot until it is healed
  *   vain <= 1, no deadlock   no sleeper is left while the lock is free; a dead
  *                            owner is always replaced
+ *   passed <= BOUND          a waiter that says it suffers gets the lock soon
  *   !(knew && names_dead...) ... also by callers with short deadlines
  *   note[p] ...              lock() by the owning thread says so, and by no other
  *
@@ -48,7 +49,9 @@
  *   STRAY      two threads of which one unlocks what it may not hold, and
  *              another process
  *   CROWD      two, and two that attach meanwhile
- * -DFAIR=1: the fair lock. -DHEAL_BY_FILE=1: a newcomer heals the word by a read and a
+ *   ORDER      three processes, none of which has a deadline
+ * -DFAIR=1: the fair lock. -DFIFO=1: the kernel wakes the one that sleeps longest, as
+ * it does; else any. -DHEAL_BY_FILE=1: a newcomer heals the word by a read and a
  * write, as where touching the mapping could be SIGBUS, not by a swap. Where the file cannot be opened anew, -DFALLBACK=2:
  * what a recoverer holds belongs to the process, as in presence.c; -DFALLBACK=1:
  * it belongs to the description that presence lies on, as in a simpler library.
@@ -71,6 +74,7 @@
 #define FORK 4
 #define STRAY 5
 #define CROWD 6
+#define ORDER 7
 
 #ifndef SCENE
 #define SCENE STRANGERS
@@ -98,6 +102,22 @@
 #endif
 #ifndef FALLBACK
 #define FALLBACK 0
+#endif
+#ifndef FIFO
+#define FIFO 0
+#endif
+#ifndef BOUND
+#define BOUND 255 /* how often a waiter is passed after it said that it suffers */
+#endif
+/* Sections last longer than the steps of one that suffers, until it sleeps, and than a wake; and
+ * a sleeper that was woken comes sooner than the millisecond is over that others sleep on a free
+ * word. */
+#ifndef PROMPT
+#define PROMPT 0
+#endif
+#define FAIR_PASSES 1 /* 8 in the library */
+#ifndef LAST_PASS
+#define LAST_PASS 2 /* 255 in the library */
 #endif
 #define EXCLUSION 1
 #ifndef UNCHECKED
@@ -188,8 +208,26 @@
 #ifndef CHILD_HEALS_NOT /* the fork ignores a word that names the child's slot */
 #define CHILD_HEALS_NOT 0
 #endif
-#ifndef CLEAR_BIT_UNWOKEN /* fair: the sleepers' bit comes off without a wake */
+#ifndef CLEAR_BIT_UNWOKEN /* the sleepers' bit comes off a kept word without a wake */
 #define CLEAR_BIT_UNWOKEN 0
+#endif
+#ifndef CLEARED_UNWOKEN /* ... nor after the bit came off because none slept */
+#define CLEARED_UNWOKEN 0
+#endif
+#ifndef NEWCOMERS_TAKE /* newcomers take a word that is left to sleepers */
+#define NEWCOMERS_TAKE 0
+#endif
+#ifndef NOT_KEPT /* the releaser keeps no bit for one that suffers */
+#define NOT_KEPT 0
+#endif
+#ifndef ALWAYS_RELIEVED /* each that has slept ends the order, not the one alone that suffers */
+#define ALWAYS_RELIEVED 0
+#endif
+#ifndef SLEEPS_ON /* newcomers sleep on a free word without end */
+#define SLEEPS_ON 0
+#endif
+#ifndef LATE_LEAVES /* an attempt at its end leaves the word, too */
+#define LATE_LEAVES 0
 #endif
 
 /* ---------------------------------------------------------------- state -- */
@@ -205,6 +243,17 @@ byte held[SLOTS + 1];
 byte refs[DESCRIPTIONS + 1];
 byte alive;  /* processes */
 byte asleep; /* threads, on the lock word */
+/* With PROMPT: threads that were woken and have not looked since, or that owe a wake. */
+byte coming;
+byte waking;
+#if FIFO
+byte queue[MOST_THREADS]; /* of them, numbers from 1, the longest asleep first */
+#endif
+
+/* The header's word for order. */
+byte named;  /* the slot of one that suffers; 0: none */
+byte passes; /* that came before it, or passed the sleepers of a fair lock */
+#define a_waiter_suffers (named != 0 || passes >= FAIR_PASSES)
 
 /* Each process's: what the handle has. */
 byte slot[PROCESSES];
@@ -220,6 +269,8 @@ bit names_dead; /* the word names a process that is dead */
 byte deaths;
 byte vain; /* slices that ended since a waiter got the lock, or an owner died */
 byte stray_wakes;
+byte sufferer; /* the first that said it suffers, and waits still; from 1 */
+byte passed;   /* how often others got the lock since */
 
 #define presence_of(process) ((process) + 1)
 #if FALLBACK == 0
@@ -258,8 +309,68 @@ inline own(mark)
     assert(told == hurt || UNCHECKED == EXCLUSION);
     holder = me + 1;
     holder_process = p;
-    vain = 0
+    vain = 0;
+    if
+    :: sufferer == 0
+    :: sufferer == me + 1 -> sufferer = 0; passed = 0
+    :: else -> passed++; assert(passed <= BOUND)
+    fi
 }
+
+/* It does not wait any more, or is dead. */
+inline suffers_no_more(number)
+{
+    if
+    :: sufferer == (number) + 1 -> sufferer = 0; passed = 0
+    :: else
+    fi
+}
+
+#if FIFO
+/* The queue without this thread. */
+inline leave_queue(number)
+{
+    if
+    :: queue[0] == (number) + 1 ->
+        queue[0] = queue[1]; queue[1] = queue[2]; queue[2] = queue[3]; queue[3] = 0
+    :: queue[1] == (number) + 1 -> queue[1] = queue[2]; queue[2] = queue[3]; queue[3] = 0
+    :: queue[2] == (number) + 1 -> queue[2] = queue[3]; queue[3] = 0
+    :: queue[3] == (number) + 1 -> queue[3] = 0
+    :: else
+    fi
+}
+
+inline fall_asleep(number)
+{
+    asleep = asleep | BIT(number);
+    if
+    :: queue[0] == 0 -> queue[0] = (number) + 1
+    :: queue[0] != 0 && queue[1] == 0 -> queue[1] = (number) + 1
+    :: queue[0] != 0 && queue[1] != 0 && queue[2] == 0 -> queue[2] = (number) + 1
+    :: else -> queue[3] = (number) + 1
+    fi
+}
+
+inline wake_up(number)
+{
+    asleep = asleep & ~BIT(number);
+    leave_queue(number)
+}
+
+/* FUTEX_WAKE for one: the one that sleeps longest. */
+inline wake_one()
+{
+    if
+    :: queue[0] != 0 ->
+        asleep = asleep & ~BIT(queue[0] - 1);
+        coming = (PROMPT -> coming | BIT(queue[0] - 1) : 0);
+        queue[0] = queue[1]; queue[1] = queue[2]; queue[2] = queue[3]; queue[3] = 0
+    :: else
+    fi
+}
+#else
+inline fall_asleep(number) { asleep = asleep | BIT(number) }
+inline wake_up(number) { asleep = asleep & ~BIT(number) }
 
 /* FUTEX_WAKE for one: any sleeper. */
 inline wake_one()
@@ -272,6 +383,7 @@ inline wake_one()
     :: asleep == 0
     fi
 }
+#endif
 
 /* Write-locks the byte of any slot that is free. */
 inline claim(process, by, refused)
@@ -323,6 +435,10 @@ inline not_taken()
         excused = 0;
         late = 0;
         if
+        :: slept && named == slot[p] -> named = 0; passes = 0
+        :: else
+        fi;
+        if
         :: slept && !NO_WAKE_ON -> goto WAKE_ANOTHER
         :: else -> goto RETURN
         fi
@@ -333,9 +449,27 @@ inline not_taken()
     fi
 }
 
+/* What the new owner does about order [RELIEVE] [COUNT_PASS]. */
+inline settle()
+{
+    if
+    :: slept && (named == 0 || named == slot[p] || passes >= LAST_PASS || ALWAYS_RELIEVED) ->
+        named = 0;
+        passes = 0
+    :: slept && named != 0 && named != slot[p] && passes < LAST_PASS && !ALWAYS_RELIEVED -> passes++
+    :: !slept && FAIR && sleepers && !a_waiter_suffers -> passes++
+    :: else
+    fi
+}
+
+/* [LEAVE] */
+#define left_to_sleepers (sleepers && !slept && !(late && !LATE_LEAVES) && a_waiter_suffers && !NEWCOMERS_TAKE)
+#define left_to_others (left_to_sleepers || (FAIR && sleepers && !met && !slept && !late && !NEWCOMERS_TAKE))
+
 inline taken()
 {
     slept = 0;
+    met = 0;
     late = 0;
     over = 0;
     dead = 0;
@@ -347,7 +481,7 @@ inline taken()
 proctype thread(byte me, p, role)
 {
     bit told, slept, over, late, replaced, healed, refused, had_sleepers, seen_died;
-    bit knew, excused, forked;
+    bit knew, excused, forked, met, keeps, ownerless;
     byte dead, seen_owner, i;
     byte rounds = ROUNDS;
 
@@ -489,18 +623,32 @@ ALREADY_NOTE:
         atomic { assert(note[p] != me + 1) }
 TAKE_SWAP:
         atomic {
+            coming = coming & ~BIT(me);
             if
-            :: owner == 0 ->
+            :: owner == 0 && !left_to_others ->
+                settle();
                 sleepers = sleepers | (slept && !NO_SLEEPERS_BIT);
                 own(died);
                 taken()
-            :: else
-            fi;
-            /* Time passes. */
+            :: owner == 0 && left_to_others
+            :: owner != 0 && FAIR && !met -> met = 1; goto ANNOUNCE_FIRST
+            :: owner != 0 && !(FAIR && !met)
+            fi
+        }
+TIME_PASSES:
+        atomic {
             if
             :: true
             :: TIME == ANY -> over = 1
             :: TIME == ANY || (role & LIMITED) -> over = 1; late = 1
+            fi;
+            if
+            :: late && owner == 0 && !left_to_others ->
+                settle();
+                sleepers = sleepers | (slept && !NO_SLEEPERS_BIT);
+                own(died);
+                taken()
+            :: else
             fi;
             if
             :: over && !NO_RECOVERY && !(late && LATE_WITHOUT_LOOK)
@@ -576,12 +724,29 @@ END_RECOVERY:
             :: else -> not_taken()
             fi
         }
-ANNOUNCE:
+ANNOUNCE_FIRST:
+        /* A fair lock's waiter, before it spins. */
         atomic {
             if
-            :: owner == 0 -> goto TAKE_SWAP
+            :: owner != 0 -> sleepers = 1
+            :: else
+            fi;
+            goto TIME_PASSES
+        }
+ANNOUNCE:
+        atomic {
+            /* [SUFFERS] Perhaps it has waited long by now. */
+            if
+            :: true
+            :: slept ->
+                named = (named == 0 -> slot[p] : named);
+                sufferer = (sufferer == 0 -> me + 1 : sufferer)
+            fi;
+            if
+            :: owner == 0 && !left_to_others -> goto TAKE_SWAP
             :: else ->
-                sleepers = 1;
+                /* A word that is left to others is slept on, too. */
+                sleepers = sleepers || (owner != 0);
                 seen_owner = owner;
                 seen_died = died;
                 slept = 1
@@ -591,7 +756,8 @@ SLEEP:
         atomic {
             if
             :: (owner == seen_owner && sleepers && died == seen_died) || SLEEP_UNSEEN ->
-                asleep = asleep | BIT(me);
+                fall_asleep(me);
+                ownerless = (seen_owner == 0);
                 seen_owner = 0;
                 seen_died = 0
             :: else ->
@@ -602,13 +768,23 @@ SLEEP:
         }
 ASLEEP:
         if
-        :: atomic { !(asleep & BIT(me)) -> goto TAKE_SWAP }
+        :: atomic { !(asleep & BIT(me)) -> ownerless = 0; goto TAKE_SWAP }
+#if TIME == NEVER
+        /* A word without an owner is slept on for a millisecond, whatever comes. */
+        :: atomic {
+            (asleep & BIT(me)) && ownerless && !SLEEPS_ON && coming == 0 ->
+            wake_up(me);
+            ownerless = 0;
+            goto TAKE_SWAP
+        }
+#endif
 #if TIME == ANY
-        :: atomic { (asleep & BIT(me)) -> asleep = asleep & ~BIT(me); goto TAKE_SWAP }
+        :: atomic { (asleep & BIT(me)) -> wake_up(me); ownerless = 0; goto TAKE_SWAP }
 #else
         :: atomic {
             (asleep & BIT(me)) && stray_wakes < STRAY_WAKES ->
-            asleep = asleep & ~BIT(me);
+            wake_up(me);
+            ownerless = 0;
             stray_wakes++;
             goto TAKE_SWAP
         }
@@ -616,14 +792,16 @@ ASLEEP:
 #if TIME == NEVER
         :: atomic {
             (asleep & BIT(me)) && (role & LIMITED) ->
-            asleep = asleep & ~BIT(me);
+            wake_up(me);
+            ownerless = 0;
             goto TAKE_LATE
         }
 #endif
 #if TIME == LAST
         :: atomic {
             (asleep & BIT(me)) && asleep == all_that_run ->
-            asleep = asleep & ~BIT(me);
+            wake_up(me);
+            ownerless = 0;
             vain++;
             assert(vain <= 1);
             goto TAKE_LATE
@@ -635,6 +813,7 @@ TAKE_LATE:
         atomic {
             if
             :: owner == 0 ->
+                settle();
                 sleepers = sleepers | (slept && !NO_SLEEPERS_BIT);
                 own(died);
                 taken()
@@ -674,6 +853,7 @@ CONSISTENT:
         /* ---- unlock (lock.c) */
 UNLOCK:
         atomic {
+            !PROMPT || (waking == 0 && (sufferer == 0 || (asleep & BIT(sufferer - 1))));
             told = 0;
             if
             :: owner == slot[p]
@@ -685,7 +865,7 @@ UNLOCK:
             fi
         }
 CLEAR_NOTE:
-        atomic { note[p] = 0 }
+        atomic { note[p] = 0; keeps = (FAIR || a_waiter_suffers) && !NOT_KEPT }
 RELEASE:
         atomic {
             if
@@ -694,8 +874,9 @@ RELEASE:
                 holder = NOBODY;
                 holder_process = 0;
                 had_sleepers = sleepers;
+                waking = (PROMPT && had_sleepers -> waking | BIT(me) : waking);
                 owner = 0;
-                sleepers = sleepers && FAIR;
+                sleepers = sleepers && keeps; /* [KEEP] */
                 died = died && !UNLOCK_UNMARKED
             :: else -> goto RETURN
             fi;
@@ -716,19 +897,46 @@ RELEASE:
         }
 #endif
 HAND_OVER:
-        /* Waits a little; then either another has taken the lock, or the bit
-         * comes off. */
+        /* Waits a little; then either another has taken the lock, and owes the wake. */
         atomic {
             if
-            :: owner == 0 && sleepers && !CLEAR_BIT_UNWOKEN -> sleepers = 0
-            :: else -> sleepers = sleepers && (owner != 0); had_sleepers = 0; goto RETURN
+            :: owner == 0 && had_sleepers
+            :: else -> had_sleepers = 0; keeps = 0; goto RETURN
             fi
         }
 WAKE:
-        atomic { wake_one(); had_sleepers = 0 }
+        atomic {
+            had_sleepers = 0;
+            if
+            :: keeps && (asleep == 0 || CLEAR_BIT_UNWOKEN) -> keeps = 0
+            :: else -> wake_one(); keeps = 0; goto RETURN
+            fi
+        }
+CLEAR_BIT:
+        /* The wake met no sleeper. */
+        atomic {
+            named = 0;
+            passes = 0;
+            if
+            :: owner == 0 && sleepers -> sleepers = 0
+            :: else -> goto RETURN
+            fi
+        }
+WAKE_AFTER_CLEARING:
+        /* One that has gone to sleep since. */
+        atomic {
+            if
+            :: CLEARED_UNWOKEN
+            :: else -> wake_one()
+            fi
+        }
 RETURN:
         atomic {
+            waking = waking & ~BIT(me);
+            keeps = 0;
             slept = 0;
+            met = 0;
+            suffers_no_more(me);
             rounds--;
             if
             :: rounds > 0 && !(role & STRAYS) -> goto TAKE_FAST
@@ -758,6 +966,23 @@ RELEASE_PRESENCE:
 inline kill_process(process, i)
 {
     alive = alive & ~BIT(process);
+#if FIFO
+    i = 0;
+    do
+    :: i < MOST_THREADS ->
+        if
+        :: working[process] & BIT(i) -> leave_queue(i); suffers_no_more(i)
+        :: else
+        fi;
+        i++
+    :: else -> break
+    od;
+#else
+    if
+    :: sufferer != 0 && (working[process] & BIT(sufferer - 1)) -> sufferer = 0; passed = 0
+    :: else
+    fi;
+#endif
     asleep = asleep & ~working[process];
     if
     :: holder != NOBODY && holder_process == process ->
@@ -830,6 +1055,12 @@ init
         attached(2);
         begin(0, 0, 0);
         begin(1, 1, LIMITED);
+        begin(2, 2, 0)
+#elif SCENE == ORDER
+        attached(1);
+        attached(2);
+        begin(0, 0, 0);
+        begin(1, 1, 0);
         begin(2, 2, 0)
 #elif SCENE == NEWCOMER
         attached(1);

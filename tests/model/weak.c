@@ -51,14 +51,14 @@ struct state {
     struct view kernel; /**< of the kernel's lock */
 };
 
-enum kind { LOAD, STORE, SWAP, TAKE, FENCE, SLEEP, WAKE, REFUSE, END };
+enum kind { LOAD, STORE, SWAP, UPDATE, TAKE, FENCE, SLEEP, WAKE, REFUSE, END };
 
 /** What a thread does next. */
 struct step {
     enum kind kind;
     int place;
     uint32_t number;
-    uint32_t expected;
+    uint32_t expected; /**< of an update: what it keeps */
     memory_order order;
 };
 
@@ -123,6 +123,13 @@ weak_swap(volatile void *place, uint32_t *expected, uint32_t desired, memory_ord
                                       .expected = wanted,
                                       .order = order});
     return *expected == wanted;
+}
+
+uint32_t
+weak_update(volatile void *place, uint32_t keep, uint32_t set, memory_order order)
+{
+    return operate((struct step){
+        .kind = UPDATE, .place = place_of(place), .number = set, .expected = keep, .order = order});
 }
 
 void
@@ -310,6 +317,21 @@ is_new(const struct state *state)
     return true;
 }
 
+/** Stores behind the value at that position, which it was swapped for. */
+static void
+swap(struct state *state, struct thread *thread, const struct step *step, uint32_t at)
+{
+    struct value *values = state->values[step->place];
+    struct view before = values[at].view;
+
+    (void)load(state, thread, step, at);
+    store(state, thread, step, at + 1);
+    values[at + 1].swapped = 1;
+    /* Who acquires from a swap acquires from what it was swapped for, too. */
+    shift(&before, step->place, at + 1);
+    join(&values[at + 1].view, &before);
+}
+
 /** A step in one of the ways in which it can be done: at that position. False: not there. */
 static bool
 do_step(struct state *state, int number, const struct step *step, uint32_t at)
@@ -317,8 +339,8 @@ do_step(struct state *state, int number, const struct step *step, uint32_t at)
     struct thread *thread = &state->threads[number];
     struct value *values = state->values[step->place];
     bool free_after = at + 1 >= state->counts[step->place] || !values[at + 1].swapped;
-    struct view before = values[at].view;
-    uint32_t result = 0;
+    struct step update = *step;
+    uint32_t result = values[at].number;
 
     switch (step->kind) {
     case STORE:
@@ -326,25 +348,27 @@ do_step(struct state *state, int number, const struct step *step, uint32_t at)
         if (!free_after)
             return false;
         store(state, thread, step, at + 1);
+        result = 0;
         break;
     case SWAP:
     case TAKE:
-        result = values[at].number;
-        if (result == step->expected && !free_after)
-            return false;
         if (result != step->expected && step->kind == TAKE)
             return false;
-        (void)load(state, thread, step, at);
-        if (result != step->expected)
-            break;
-        store(state, thread, step, at + 1);
-        values[at + 1].swapped = 1;
-        /* Who acquires from a swap acquires from what it was swapped for, too. */
-        shift(&before, step->place, at + 1);
-        join(&values[at + 1].view, &before);
+        if (result == step->expected && !free_after)
+            return false;
+        if (result == step->expected)
+            swap(state, thread, step, at);
+        else
+            (void)load(state, thread, step, at);
+        break;
+    case UPDATE:
+        if (!free_after)
+            return false;
+        update.number |= result & step->expected;
+        swap(state, thread, &update, at);
         break;
     default:
-        result = load(state, thread, step, at);
+        (void)load(state, thread, step, at);
         if (step->kind != SLEEP)
             break;
         join(&state->kernel, &thread->view);
@@ -401,6 +425,21 @@ search_thread(const struct state *state, int number, const struct step *step, in
     return end;
 }
 
+/** All threads have ended: what they came to. */
+static enum weak_end
+judge(const struct state *state)
+{
+    uint32_t values[WEAK_PLACES];
+
+    if (scene->is_wrong == NULL)
+        return WEAK_SOUND;
+    for (int i = 0; i < WEAK_THREADS; i++)
+        (void)step_of(state, i);
+    for (int i = 0; i < WEAK_PLACES; i++)
+        values[i] = state->values[i][state->counts[i] - 1].number;
+    return scene->is_wrong(values) ? WEAK_REFUSED : WEAK_SOUND;
+}
+
 /** Searches all that can follow. */
 static enum weak_end
 search(const struct state *state)
@@ -428,7 +467,9 @@ search(const struct state *state)
         if (end != WEAK_SOUND)
             return end;
     }
-    return steps == 0 && !all_ended ? WEAK_STUCK : WEAK_SOUND;
+    if (all_ended)
+        return judge(state);
+    return steps == 0 ? WEAK_STUCK : WEAK_SOUND;
 }
 
 enum weak_end

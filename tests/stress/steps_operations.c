@@ -356,7 +356,7 @@ enter_patient_sleeper(struct scene *in)
 static void
 let_a_waiter_suffer(const struct scene *in)
 {
-    __atomic_store_n(&in->header->suffering, MAPSEG_SUFFERS, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&in->header->suffering, MAPSEG_LAST_SLOT - 1, __ATOMIC_SEQ_CST);
 }
 
 static void
