@@ -75,12 +75,14 @@
 /*
  * Presence: open-file-description locks on bytes of the segment's file, far
  * past any data. Byte BASE is read-locked by those that cannot write the lock
- * word; BASE + slot is write-locked by one attachment each; BASE +
- * MAPSEG_NAME_BYTE by a process that unlinks or replaces the name. All of them
+ * word; BASE + slot is write-locked by one attachment each, with a slot below
+ * MAPSEG_FIRST_WRITER_SLOT if it cannot write the data, else with one from there
+ * on; BASE + MAPSEG_NAME_BYTE by a process that unlinks or replaces the name. All of them
  * together, BASE to BASE + MAPSEG_NAME_BYTE inclusive, by the last one out.
  */
 #define MAPSEG_PRESENCE_BASE (INT64_C(1) << 62)
 #define MAPSEG_FIRST_SLOT UINT32_C(1)
+#define MAPSEG_FIRST_WRITER_SLOT UINT32_C(0x80000)
 #define MAPSEG_LAST_SLOT UINT32_C(0xfffff)
 #define MAPSEG_NAME_BYTE (INT64_C(1) << 20)
 /** The lock of a raw segment: a write lock on BASE + this. */

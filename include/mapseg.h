@@ -182,6 +182,10 @@ typedef enum mapseg_result {
     /** attach with MAPSEG_REQUIRE_TAG: the segment has another user tag, so its data is
      *  of another kind or version. It was left alone. */
     MAPSEG_WRONG_TAG = 33,
+    /** wait, with MAPSEG_WATCH_WRITERS: no other attachment is left that can write the data,
+     *  so no change will come from one. attach that waits, with the same flag: there is a
+     *  segment, but none came in time. Go on waiting, or detach, and attach with wait_ns. */
+    MAPSEG_NO_WRITER = 34,
 
     MAPSEG_RESULT_RESERVED = 0x7fffffff
 } mapseg_result;
@@ -342,7 +346,8 @@ MAPSEG_API MAPSEG_NONNULL(1) const char *mapseg_error_string(const mapseg *seg);
  * handle; leave the unlock to the function that took it. LOCK_ERROR: the
  * handle is not attached. NOT_ATTACHED: in a child that fork handlers did not
  * run in; attach anew. PERMISSION_DENIED: the segment could only be opened for reading.
- * DESCRIPTOR_CLOSED: the owner cannot be asked for.
+ * DESCRIPTOR_CLOSED: the owner cannot be asked for. NOT_FOUND: it had to wait, and the name
+ * does not lead to this segment any more; only with MAPSEG_WATCH_NAME.
  */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result mapseg_lock(mapseg *seg);
 
@@ -472,7 +477,10 @@ MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) bool mapseg_read_retry(mapseg *se
  *
  * Works on attachments that cannot write. TIMED_OUT; OWNER_DIED, at that
  * moment (for ever: after a second): a writer died half way, and no owner has
- * repaired the data since. FILE_SHRUNK. NOT_ATTACHED.
+ * repaired the data since. FILE_SHRUNK. NOT_ATTACHED. With MAPSEG_WATCH_NAME: NOT_FOUND,
+ * when the name is gone or another segment has it. With MAPSEG_WATCH_WRITERS: NO_WRITER;
+ * what a writer published before it left is given out first. After these two `*now` is as
+ * after TIMED_OUT, and the handle stays attached.
  */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
     mapseg_wait(mapseg *seg, uint64_t seen, uint64_t *now, int64_t timeout_ns);
@@ -483,7 +491,9 @@ MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
  * mapseg_read_begin or mapseg_wait. So the way to go on is mapseg_read, or
  * mapseg_wait with a timeout of 0; no change is missed, and none reported
  * twice. What was given out before the first call does not count, so at first it
- * is readable. It is also readable once the attachment is lost (FILE_SHRUNK).
+ * is readable. It is also readable once the attachment is lost (FILE_SHRUNK), and, with the
+ * flags that watch, from the moment that mapseg_wait has something to say of the name or the
+ * writers until it has said it.
  *
  * `*fd` belongs to the handle, which closes it when it is detached: neither read
  * nor close it. The first call starts a thread that waits for changes, with
@@ -579,6 +589,18 @@ typedef enum mapseg_flag {
      *  locked memory (RLIMIT_MEMLOCK) allows, or than there is. MAPSEG_LAZY has no effect
      *  beside it. What children made by fork() have is not kept by them. */
     MAPSEG_LOCKED = 1 << 21,
+    /** create: if a segment has the name, give the name to the new one, in one step: at each
+     *  moment it leads to a complete segment. Also if processes are attached to the old one:
+     *  they keep it until they leave, and learn it by MAPSEG_WATCH_NAME or name_state. */
+    MAPSEG_REPLACE = 1 << 24,
+    /** attach, create: calls that wait look from time to time whether the name still leads to
+     *  this segment. mapseg_wait, and the calls that lock and have to wait for it, return
+     *  NOT_FOUND if not; mapseg_notify_fd becomes readable. */
+    MAPSEG_WATCH_NAME = 1 << 25,
+    /** attach, create: mapseg_wait returns NO_WRITER when no other attachment can write the
+     *  data, and mapseg_notify_fd becomes readable. attach with wait_ns also waits for one
+     *  that can. */
+    MAPSEG_WATCH_WRITERS = 1 << 26,
     MAPSEG_FLAG_RESERVED = 0x7fffffff
 } mapseg_flag;
 
@@ -629,11 +651,15 @@ typedef struct mapseg_options {
     /** create: the number of the group that the segment is given to before it has its name;
      *  a `mode` of 0 is 0660 then. With MAPSEG_ALLOW_GROUP: the group that is trusted. 0: none. */
     uint64_t group;
+    /** attach: how long to wait, in nanoseconds, for a segment that is not there yet, or, with
+     *  MAPSEG_WATCH_WRITERS, that no process writes yet. 0, the default, is not at all;
+     *  negative is for ever. After that NOT_FOUND, or NO_WRITER. */
+    int64_t wait_ns;
 } mapseg_options;
 
 /* clang-format off */
 #define MAPSEG_OPTIONS_INIT \
-    { sizeof(mapseg_options), 0, 0, 0, MAPSEG_TIMEOUT_DEFAULT, { 0 }, 0, NULL, NULL, NULL, 0 }
+    { sizeof(mapseg_options), 0, 0, 0, MAPSEG_TIMEOUT_DEFAULT, { 0 }, 0, NULL, NULL, NULL, 0, 0 }
 /* clang-format on */
 
 /** mapseg_create_or_attach with options (NULL: the defaults), for both. `initialize` is
@@ -652,19 +678,19 @@ MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
     mapseg_create_with(mapseg *seg, size_t size, mapseg_access access,
                        const mapseg_options *options);
 
-/** mapseg_attach with options (NULL: the defaults). WRONG_TAG: the tag is not the one that
- *  MAPSEG_REQUIRE_TAG demands. NOT_FOUND: the id is not the one that MAPSEG_REQUIRE_ID
- *  demands. INVALID_SIZE: the segment has fewer bytes than options.minimum_size. The
- *  segment is left alone. */
+/** mapseg_attach with options (NULL: the defaults), of which wait_ns lets it wait for the
+ *  segment. WRONG_TAG: the tag is not the one that MAPSEG_REQUIRE_TAG demands. NOT_FOUND: the id is
+ * not the one that MAPSEG_REQUIRE_ID demands. INVALID_SIZE: the segment has fewer bytes than
+ * options.minimum_size. The segment is left alone. */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
     mapseg_attach_with(mapseg *seg, mapseg_access access, const mapseg_options *options);
 
 /* -------------------------------------------------------------- remove -- */
 
 /** Takes the segment's name away, also if processes are attached: they keep the
- *  memory until they leave, and a new segment can have the name at once. Whose file it
- *  is does not matter here, only whether the system lets this user remove it; a
- *  damaged segment can be removed too. NOT_FOUND, PERMISSION_DENIED,
+ *  memory until they leave (see MAPSEG_WATCH_NAME), and a new segment can have the
+ *  name at once. Whose file it is does not matter here, only whether the system
+ *  lets this user remove it; a damaged segment can be removed too. NOT_FOUND, PERMISSION_DENIED,
  *  NOT_A_SEGMENT and UNTRUSTED (a symbolic link): left alone; NOT_SUPPORTED
  *  (memfd: there is no name), KEY_ERROR, OUT_OF_RESOURCES, TIMED_OUT. The handle stays
  *  attached. */
@@ -981,6 +1007,8 @@ typedef struct mapseg_info {
     uint64_t contended;       /**< how often an owner had had to wait */
     uint64_t slept;           /**< of these, how often it had slept */
     uint64_t longest_wait_ns; /**< the longest wait of one that slept */
+    /** Of the attachments, those that can write the data. Others can lock, or only read. */
+    uint32_t attached_writers;
 } mapseg_info;
 
 /** Describes the segment that the handle is attached to, or, if it is not, the one

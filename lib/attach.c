@@ -128,6 +128,7 @@ struct request {
     nlink_t links;                 /**< of the file when it was examined */
     bool was_left;                 /**< the header said that the last one out had left it */
     bool again;                    /**< the failure is one that passes */
+    bool absent;                   /**< the failure is that it is not there, or not yet */
 };
 
 /** Opens the file that the handle's key names, in its directory. */
@@ -174,6 +175,7 @@ open_key(struct request *request, struct msi_attachment *attachment, bool *writa
         result = open_descriptor(place->descriptor, attachment, writable, failure);
     else
         result = open_named(request, attachment, writable, failure);
+    request->absent = place->type != MAPSEG_KEY_MEMFD && result == MAPSEG_NOT_FOUND;
     attachment->file.writes = *writable;
     return result;
 }
@@ -364,6 +366,22 @@ is_still_named(const struct request *request, const struct msi_attachment *attac
     return msi_name_leads_to(&request->name, attachment->file.device, attachment->file.inode);
 }
 
+/** Whether a process is there that writes it, where the caller waits for one. Asked before this
+ *  attachment is present: one that came and went would keep the last one out from removing
+ *  the name. */
+static mapseg_result
+check_writer(struct request *request, const struct msi_attachment *attachment,
+             struct msi_failure *failure)
+{
+    if (!(request->options.flags & MAPSEG_WATCH_WRITERS) || request->options.wait_ns == 0 ||
+        msi_presence_is_written(attachment->file.fd, 0))
+        return MAPSEG_OK;
+    request->absent = true;
+    return msi_failed(failure, MAPSEG_NO_WRITER, 0,
+                      "there is such a segment, but no process is attached that can write it; "
+                      "start one that does, or wait longer");
+}
+
 /** Takes presence and looks once more whether the name leads here. */
 static mapseg_result
 appear(struct request *request, struct msi_attachment *attachment, struct msi_failure *failure)
@@ -399,11 +417,14 @@ attach_once(struct request *request, struct msi_failure *failure)
     mapseg_result result;
 
     request->again = false;
+    request->absent = false;
     msi_name_clear(&request->name);
     msi_attachment_clear(&attachment);
     result = open_key(request, &attachment, &can_lock, failure);
     if (result == MAPSEG_OK)
         result = examine(request, &attachment, &can_lock, failure);
+    if (result == MAPSEG_OK)
+        result = check_writer(request, &attachment, failure);
     if (result == MAPSEG_OK && request->access == MAPSEG_READ_WRITE && !can_lock)
         result = msi_failed(failure, MAPSEG_PERMISSION_DENIED, 0,
                             "its descriptor is open for reading alone; open it for writing too, "
@@ -436,8 +457,9 @@ attach_once(struct request *request, struct msi_failure *failure)
     return MAPSEG_OK;
 }
 
+/** Tries until it is done, or a remover does not finish. */
 static mapseg_result
-attach(struct request *request, struct msi_failure *failure)
+attach_now(struct request *request, struct msi_failure *failure)
 {
     int64_t deadline = msi_patience_ends(request->options.timeout_ns);
     int64_t pause_ns = 0;
@@ -449,6 +471,22 @@ attach(struct request *request, struct msi_failure *failure)
         result = attach_once(request, failure);
         msi_forklist_unlock();
     } while (result != MAPSEG_OK && request->again && msi_wait_for_remover(&pause_ns, deadline));
+    return result;
+}
+
+/** Tries until it is done, or has waited for the segment as long as the caller wants. */
+static mapseg_result
+attach(struct request *request, struct msi_failure *failure)
+{
+    int64_t wait_ns = request->options.wait_ns;
+    int64_t deadline = wait_ns == 0 ? 0 : msi_deadline(wait_ns);
+    int64_t pause_ns = 0;
+    mapseg_result result;
+
+    do
+        result = attach_now(request, failure);
+    while (result != MAPSEG_OK && request->absent && wait_ns != 0 &&
+           msi_wait_for_creator(&pause_ns, deadline));
     return result;
 }
 

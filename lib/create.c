@@ -4,7 +4,8 @@
  * The file has no name while it is sized, reserved and given its header and
  * its creator's presence; the name comes last, in one step that fails if the
  * name is taken ([INITIALIZE], [CLAIM_NEW] and then [LINK] in tests/model/name.pml). Where a
- * file cannot be without a name it has a private one.
+ * file cannot be without a name it has a private one. One that replaces another segment gets
+ * the name by a rename ([RENAME]), while the name byte of the other one is held.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -63,6 +64,7 @@ struct request {
     char *private_path;                  /**< until the segment is complete; NULL: none */
     bool unseen;                         /**< the name does not show the creator's presence */
     bool refused;                        /**< by the caller's initialiser */
+    bool again;                          /**< the failure to name it is one that passes */
 };
 
 /* ---------------------------------------------------------------- limits -- */
@@ -156,10 +158,10 @@ private_name(const struct request *request)
     return strrchr(request->private_path, '/') + 1;
 }
 
-/** Opens a new file with a private name in the directory. It begins as the segment's own name
- *  does: a rule about names that allows the one, by its beginning, allows the other. */
+/** Makes up a private name. It begins as the segment's own name does: a rule about names that
+ *  allows the one, by its beginning, allows the other. */
 static int
-open_private(struct request *request, mode_t mode)
+make_private(struct request *request)
 {
     size_t above = (size_t)(request->name.last - request->name.path);
     size_t own = strlen(request->name.last);
@@ -177,7 +179,17 @@ open_private(struct request *request, mode_t mode)
         return -ENOMEM;
     snprintf(request->private_path, bytes, "%.*s" MSI_PRIVATE_MARK "%016llx", (int)(above + own),
              request->name.path, (unsigned long long)number);
-    return msi_os.open_new(request->name.directory, private_name(request), mode);
+    return 0;
+}
+
+/** Opens a new file with a private name in the directory. */
+static int
+open_private(struct request *request, mode_t mode)
+{
+    int error = make_private(request);
+
+    return error < 0 ? error
+                     : msi_os.open_new(request->name.directory, private_name(request), mode);
 }
 
 /** What the segment is called, for people; NULL: nothing. */
@@ -515,6 +527,14 @@ has_own_name(const struct request *request)
     return own;
 }
 
+/** The file has its name, or none. */
+static void
+forget_private(struct request *request)
+{
+    free(request->private_path);
+    request->private_path = NULL;
+}
+
 /** Gives the complete file its name. */
 static int
 publish(struct request *request, int fd)
@@ -527,13 +547,36 @@ publish(struct request *request, int fd)
     if (request->private_path == NULL)
         return msi_os.link(fd, request->name.directory, request->name.last);
     error = msi_name_take_over(&request->name, private_name(request), &linked);
-    if (error >= 0) {
-        free(request->private_path);
-        request->private_path = NULL;
-    }
+    if (error >= 0)
+        forget_private(request);
     request->unseen = error >= 0 && linked && !is_seen_by_name(request);
     if (request->unseen && has_own_name(request))
         (void)msi_os.unlink(request->name.directory, request->name.last);
+    return error;
+}
+
+/** [RENAME] Gives the complete file the name of another segment, whose name byte the caller
+ *  holds: no process creates or removes that name meanwhile. Only a file that has a name can be
+ *  renamed. */
+static int
+rename_over(void *context)
+{
+    struct request *request = context;
+    int error = 0;
+
+    if (request->private_path == NULL) {
+        error = make_private(request);
+        if (error >= 0)
+            error = msi_os.link(request->attachment.file.fd, request->name.directory,
+                                private_name(request));
+        if (error < 0)
+            forget_private(request);
+    }
+    if (error >= 0)
+        error =
+            msi_os.rename_over(request->name.directory, private_name(request), request->name.last);
+    if (error >= 0)
+        forget_private(request);
     return error;
 }
 
@@ -567,8 +610,44 @@ clear_name(const struct request *request, struct msi_failure *failure)
     if (result == MAPSEG_IN_USE)
         return msi_failed(failure, MAPSEG_ALREADY_EXISTS, EEXIST,
                           "there is a segment of that name, and a process is attached to it; "
-                          "attach to it too, or wait until no process is");
+                          "attach to it too, or replace it all the same (MAPSEG_REPLACE)");
     return result == MAPSEG_NOT_FOUND || removal.again ? MAPSEG_OK : result;
+}
+
+/** Gives the file the name of the segment that has it. *error: 0 if it has got it, and
+ *  -EEXIST if it is to be tried again: the name is gone by now, or changes hands. */
+static mapseg_result
+replace_name(struct request *request, int *error, struct msi_failure *failure)
+{
+    mapseg_options options = request->options;
+    struct msi_removal removal = {
+        .force = true,
+        .careful = true,
+        .options = &options,
+        .replace = rename_over,
+        .context = request,
+    };
+    mapseg_result result;
+
+    /* It is about attaching. */
+    options.flags &= ~(uint32_t)MAPSEG_REQUIRE_ID;
+    result = msi_name_remove(&request->name, &removal, failure);
+    request->again = removal.again;
+    if (result == MAPSEG_NOT_FOUND)
+        return MAPSEG_OK;
+    if (result == MAPSEG_OK)
+        *error = 0;
+    return result;
+}
+
+/** Makes room for the file where the name is taken, if the caller asked for that. */
+static mapseg_result
+make_room(struct request *request, int *error, struct msi_failure *failure)
+{
+    if (request->options.flags & MAPSEG_REPLACE)
+        return replace_name(request, error, failure);
+    return request->options.flags & MAPSEG_RECLAIM ? clear_name(request, failure)
+                                                   : name_is_taken(request, failure);
 }
 
 /** Gives the file its name, which it takes from an older segment if the caller asked for
@@ -577,17 +656,18 @@ clear_name(const struct request *request, struct msi_failure *failure)
 static mapseg_result
 take_name(struct request *request, int fd, int *error, struct msi_failure *failure)
 {
-    bool reclaims = (request->options.flags & MAPSEG_RECLAIM) != 0;
     mapseg_result result = MAPSEG_OK;
 
     for (int i = 0; i < NAME_TRIES && result == MAPSEG_OK; i++) {
         *error = publish(request, fd);
+        if (*error == -EEXIST)
+            result = make_room(request, error, failure);
         if (*error != -EEXIST)
             break;
-        result = reclaims ? clear_name(request, failure) : name_is_taken(request, failure);
     }
     if (result != MAPSEG_OK)
         return result;
+    request->again = *error == -EEXIST && request->options.flags & MAPSEG_REPLACE;
     if (*error == -EEXIST)
         return name_is_taken(request, failure);
     if (request->unseen)
@@ -607,8 +687,7 @@ abandon(struct request *request)
 
     if (request->private_path != NULL && attachment->file.fd >= 0)
         (void)msi_os.unlink(request->name.directory, private_name(request));
-    free(request->private_path);
-    request->private_path = NULL;
+    forget_private(request);
     msi_in_flight_remove(&request->file_flight);
     msi_presence_release(&attachment->presence, &attachment->file);
     /* Its path is the request's; and the descriptor was made just now. */
@@ -697,6 +776,7 @@ finish(struct request *request, bool *needs_name, struct msi_failure *failure)
     int error;
 
     *needs_name = false;
+    request->again = false;
     if (is_single(request))
         result = show_single(request, failure);
     else
@@ -724,6 +804,35 @@ finish(struct request *request, bool *needs_name, struct msi_failure *failure)
 
         result = take_name(request, attachment->file.fd, &error, failure);
         *needs_name = is_unnamed ? cannot_name_unnamed(-error) : error == -ENOENT;
+    }
+    return result;
+}
+
+/** Takes back what finish did, so that the list can be unlocked for a while. */
+static void
+withdraw(struct request *request)
+{
+    msi_presence_release(&request->attachment.presence, &request->attachment.file);
+    msi_attachment_unmap(&request->attachment);
+}
+
+/** Finishes it when the process is gone that takes the name of the other segment away just
+ *  now. The fork list is locked, but while it waits. */
+static mapseg_result
+finish_in_turn(struct request *request, bool *needs_name, struct msi_failure *failure)
+{
+    int64_t deadline = msi_patience_ends(request->options.timeout_ns);
+    int64_t pause_ns = 0;
+    mapseg_result result = finish(request, needs_name, failure);
+    bool waited = true;
+
+    while (result != MAPSEG_OK && request->again && waited) {
+        withdraw(request);
+        msi_forklist_unlock();
+        waited = msi_wait_for_remover(&pause_ns, deadline);
+        (void)msi_forklist_lock();
+        if (waited)
+            result = finish(request, needs_name, failure);
     }
     return result;
 }
@@ -762,7 +871,7 @@ create_file(struct request *request, bool named, bool *needs_name, struct msi_fa
 
     (void)msi_forklist_lock();
     if (result == MAPSEG_OK)
-        result = finish(request, needs_name, failure);
+        result = finish_in_turn(request, needs_name, failure);
     if (result == MAPSEG_OK)
         take_over(request);
     else
@@ -774,12 +883,13 @@ create_file(struct request *request, bool named, bool *needs_name, struct msi_fa
 static mapseg_result
 create(struct request *request, struct msi_failure *failure)
 {
+    const uint32_t replacing = (uint32_t)MAPSEG_RECLAIM | (uint32_t)MAPSEG_REPLACE;
     struct stat status;
     bool needs_name = false;
     mapseg_result result;
 
     /* Before anything is reserved: most creates that fail do so here. */
-    if (is_named(request) && !(request->options.flags & MAPSEG_RECLAIM) &&
+    if (is_named(request) && !(request->options.flags & replacing) &&
         msi_os.status_of_name(request->name.directory, request->name.last, &status) >= 0)
         return name_is_taken(request, failure);
     result = create_file(request, false, &needs_name, failure);
@@ -958,6 +1068,8 @@ mapseg_create_or_attach_with(mapseg *seg, size_t size, mapseg_access access,
         return msi_report(seg, "create", &failure);
     if (all.minimum_size == 0)
         all.minimum_size = size;
+    /* What it would wait for it creates. */
+    all.wait_ns = 0;
     return create_or_attach(seg, size, access, &all, created);
 }
 

@@ -4,7 +4,8 @@
  * A process that removes a name holds the name byte of the file it leads to, from
  * before the comparison until after the unlink, so that no two can do it at
  * once and none hits the name of a newer segment. In tests/model/name.pml:
- * [NAME_BYTE], [COMPARE], [UNLINK], [LET_GO].
+ * [NAME_BYTE], [COMPARE], [UNLINK], [LET_GO]. One that replaces a segment does the same, and
+ * renames the new file over the name instead: [RENAME].
  *
  * SPDX-License-Identifier: MIT
  */
@@ -102,19 +103,24 @@ open_victim(const struct msi_name *name, const struct msi_removal *removal, int 
     return result;
 }
 
-/** Unlinks the name if it still leads to the file. *again: it leads to another
+/** Takes the name away if it still leads to the file. removal->again: it leads to another
  *  one by now. */
 static mapseg_result
-unlink_held(const struct msi_name *name, const struct stat *status, bool *again,
+unlink_held(const struct msi_name *name, const struct stat *status, struct msi_removal *removal,
             struct msi_failure *failure)
 {
     int leads = msi_name_leads_to(name, status->st_dev, status->st_ino);
 
-    *again = leads == 0;
+    removal->again = leads == 0;
     if (leads == 0)
         return msi_failed(failure, MAPSEG_TIMED_OUT, 0,
                           "its name changes hands again and again; find out which process "
                           "replaces it");
+    if (leads > 0 && removal->replace != NULL) {
+        leads = removal->replace(removal->context);
+        return leads < 0 ? msi_system_failed(failure, -leads, "the new file cannot be named")
+                         : MAPSEG_OK;
+    }
     if (leads > 0)
         leads = msi_os.unlink(name->directory, name->last);
     if (leads == -ENOENT)
@@ -153,7 +159,7 @@ msi_name_remove(const struct msi_name *name, struct msi_removal *removal,
         /* Again: this is the look that counts. */
         result = judge_victim(fd, &status, name, removal, failure);
         if (result == MAPSEG_OK)
-            result = unlink_held(name, &status, &removal->again, failure);
+            result = unlink_held(name, &status, removal, failure);
         if (result == MAPSEG_OK && !removal->force)
             MSI_PROBE(reclaim, file.inode, name->path, status.st_size);
         msi_presence_unlock(&hold);

@@ -21,6 +21,7 @@ const char *command_name = "mapseg";
 static bool plain_keys;
 static uint32_t trust_flags;
 static uint32_t trusted_group;
+static int64_t wait_ns;
 /* Standard output could not be written to, and the user has been told. */
 static bool output_has_failed;
 /* Of the subcommand that runs. */
@@ -204,6 +205,9 @@ common_option(int option, const char *usage)
     case OPTION_ALLOW_GROUP:
         trust_flags |= MAPSEG_ALLOW_GROUP;
         trusted_group = parse_group("--allow-group", optarg);
+        return;
+    case OPTION_WAIT:
+        wait_ns = parse_seconds("--wait", optarg);
         return;
     case 'h':
         fputs(usage, stdout);
@@ -416,6 +420,7 @@ visit_options(void)
 {
     mapseg_options options = attach_options();
     options.flags |= MAPSEG_KEEP_NAME;
+    options.wait_ns = wait_ns;
     return options;
 }
 

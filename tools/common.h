@@ -31,6 +31,7 @@ enum {
     OPTION_HARD_LINKS,
     OPTION_SHARED_DIRECTORY,
     OPTION_ALLOW_GROUP,
+    OPTION_WAIT,
     OPTION_OWN
 };
 
@@ -40,6 +41,8 @@ enum {
 #define COMMON_HELP                                                                                \
     "  -h, --help               show this text and leave\n"                                        \
     "  -V, --version            show the version and leave\n"
+
+#define WAIT_HELP "      --wait SECONDS       wait so long for a segment that is not there yet\n"
 
 #define DIRECTORY_HELP                                                                             \
     "      --allow-shared-directory\n"                                                             \
@@ -137,7 +140,7 @@ bool begin_access(mapseg *seg);
 bool end_access(mapseg *seg);
 
 /** The same for looking or writing: also as the last one out this process then
- *  leaves the segment where it is, crash debris too. */
+ *  leaves the segment where it is, crash debris too. Waits as --wait says. */
 mapseg_options visit_options(void);
 
 /** Attaches to the segment with `visit`, or creates it with `make` if there is

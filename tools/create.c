@@ -24,6 +24,7 @@ static const char usage[] =
     "      --group GROUP        give it to GROUP, for its members to read and write\n"
     "                           (mode 0660), and accept a directory that is GROUP's\n"
     "      --reclaim            replace a segment of that name that no process uses\n"
+    "      --replace            replace it also if processes use it; they keep the old one\n"
     "      --lazy               do not reserve the memory now\n" DIRECTORY_HELP PLAIN_HELP
         COMMON_HELP;
 
@@ -33,6 +34,7 @@ static const struct option options[] = {
     {"label", required_argument, NULL, 'L'},
     {"group", required_argument, NULL, 'g'},
     {"reclaim", no_argument, NULL, 'r'},
+    {"replace", no_argument, NULL, 'R'},
     {"lazy", no_argument, NULL, 'l'},
     {"allow-shared-directory", no_argument, NULL, OPTION_SHARED_DIRECTORY},
     {"plain", no_argument, NULL, OPTION_PLAIN},
@@ -98,6 +100,9 @@ command_create(int argc, char **argv)
             break;
         case 'r':
             how.flags |= MAPSEG_RECLAIM;
+            break;
+        case 'R':
+            how.flags |= MAPSEG_REPLACE;
             break;
         case 'l':
             how.flags |= MAPSEG_LAZY;

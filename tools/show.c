@@ -6,6 +6,7 @@
 #include "columns.h"
 #include "commands.h"
 #include "common.h"
+#include "nameless.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -172,8 +173,10 @@ print_attached(const mapseg_info *information)
     }
     printf("Attached:    %s%" PRIu32, information->attached_is_minimum ? "at least " : "",
            information->attached);
+    if (information->attached > 0)
+        printf(", of which %" PRIu32 " can write the data", information->attached_writers);
     if (information->readers > 0)
-        printf(", %" PRIu32 " of them without the right to lock", information->readers);
+        printf(" and %" PRIu32 " cannot lock", information->readers);
     putchar('\n');
 }
 
@@ -292,11 +295,14 @@ command_show(int argc, char **argv)
     mapseg_info *information;
     if (mapseg_info_new(seg, &information) != MAPSEG_OK) {
         status = segment_failure(seg);
+        tell_former_users(seg, true);
     } else {
         if (json)
             status = print_json(information);
         else
             print_text(information);
+        if (!json)
+            tell_former_users(seg, false);
         mapseg_info_free(information);
     }
     mapseg_free(seg);

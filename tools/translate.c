@@ -25,6 +25,7 @@ static const struct {
     {"MAPSEG_ALLOW_GROUP", "--allow-group"},
     {"MAPSEG_ALLOW_GROUP", "--group"},
     {"MAPSEG_RECLAIM", "--reclaim"},
+    {"MAPSEG_REPLACE", "--replace"},
     {"MAPSEG_READ_ONLY", "mapseg read"},
     {"mapseg_remove", "mapseg rm"},
     {"mapseg_reclaim", "mapseg reclaim"},

@@ -177,3 +177,15 @@ msi_name_has_private_twin(const struct msi_name *name, dev_t device, ino_t inode
     (void)msi_os.each_name(name->directory, look_for_twin, &twin);
     return twin.found;
 }
+
+bool
+msi_name_is_lost(const struct msi_file *file)
+{
+    struct stat status;
+    int error = file->path == NULL ? 0 : msi_os.status_of_name(-1, file->path, &status);
+
+    /* Where the system does not let us look there is no news. */
+    if (file->path == NULL || error < 0)
+        return error == -ENOENT || error == -ENOTDIR;
+    return status.st_dev != file->device || status.st_ino != file->inode;
+}

@@ -11,6 +11,7 @@
 #ifndef MAPSEG_NAME_H
 #define MAPSEG_NAME_H
 
+#include "file.h"
 #include "os/failure.h"
 
 #include <stdbool.h>
@@ -54,5 +55,9 @@ bool msi_name_has_private_twin(const struct msi_name *name, dev_t device, ino_t 
 /** Whether the name leads to that very file: 1, 0 if to another, -ENOENT if to
  *  nothing. */
 int msi_name_leads_to(const struct msi_name *name, dev_t device, ino_t inode);
+
+/** Whether a file's own name certainly leads to it no more: it is gone, or another file
+ *  has it. Looks by the whole path, and opens nothing. */
+bool msi_name_is_lost(const struct msi_file *file);
 
 #endif

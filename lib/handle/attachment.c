@@ -32,12 +32,21 @@ msi_attachment_forget(struct msi_attachment *attachment)
 }
 
 void
-msi_attachment_drop(struct msi_attachment *attachment)
+msi_attachment_unmap(struct msi_attachment *attachment)
 {
     if (attachment->header_mapped_separately)
         msi_os.unmap(attachment->header, MAPSEG_HEADER_BYTES);
     if (attachment->base != NULL)
         msi_os.unmap(attachment->base, attachment->bytes);
+    attachment->header = NULL;
+    attachment->header_mapped_separately = false;
+    attachment->base = NULL;
+}
+
+void
+msi_attachment_drop(struct msi_attachment *attachment)
+{
+    msi_attachment_unmap(attachment);
     msi_file_close(&attachment->file);
     free(attachment->file.path);
     msi_attachment_clear(attachment);
@@ -280,7 +289,8 @@ msi_attachment_heal(struct msi_attachment *attachment, uint32_t slot)
 static int
 claim(struct msi_attachment *attachment)
 {
-    return msi_presence_claim(&attachment->presence, &attachment->file, attachment->header != NULL,
+    return msi_presence_claim(&attachment->presence, &attachment->file,
+                              msi_attachment_role(attachment),
                               !msi_attachment_is_named(attachment));
 }
 

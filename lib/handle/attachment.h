@@ -39,8 +39,8 @@ struct msi_attachment {
     uint64_t flags;    /**< of the header */
     uint8_t id[16];
     mapseg_key_type type;   /**< of the key that it was reached by */
-    struct msi_trust trust; /**< of its creator or attacher, for the way back; and whether it
-                               wants dumps */
+    struct msi_trust trust; /**< of its creator or attacher, for the way back; and what it watches,
+                               and whether it wants dumps */
 };
 
 /** Whether its file has a name. */
@@ -57,6 +57,15 @@ static inline bool
 msi_presence_is_shared(const struct msi_attachment *attachment)
 {
     return attachment->presence.on_working_descriptor && attachment->header != NULL;
+}
+
+/** What it is, or is to be, present as. */
+static inline enum msi_role
+msi_attachment_role(const struct msi_attachment *attachment)
+{
+    if (attachment->header == NULL)
+        return MSI_READER;
+    return attachment->header_mapped_separately ? MSI_LOCKER : MSI_WRITER;
 }
 
 /** An attachment that has nothing yet. */
@@ -92,6 +101,9 @@ bool msi_attachment_announce(struct msi_attachment *attachment);
 
 /** Heals the lock word if it names a slot that the caller has just claimed. */
 void msi_attachment_heal(struct msi_attachment *attachment, uint32_t slot);
+
+/** Unmaps it. */
+void msi_attachment_unmap(struct msi_attachment *attachment);
 
 /** Unmaps and closes all of an attachment but its presence. */
 void msi_attachment_drop(struct msi_attachment *attachment);

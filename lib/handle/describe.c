@@ -190,6 +190,7 @@ see_file(struct information *information, int fd, const struct stat *status)
         msi_presence_count(fd, status->st_dev, status->st_ino, &census);
     seen->attached = census.attached;
     seen->readers = census.readers;
+    seen->attached_writers = census.writers;
     seen->attached_is_minimum = census.is_minimum;
     judge(information, fd, status, &census);
 }

@@ -45,6 +45,7 @@ static const struct {
      "this program has closed the segment's descriptor"},
     {MAPSEG_MEANT_TO_STAY, "MAPSEG_MEANT_TO_STAY", "the segment is persistent"},
     {MAPSEG_WRONG_TAG, "MAPSEG_WRONG_TAG", "the segment's data is of another kind"},
+    {MAPSEG_NO_WRITER, "MAPSEG_NO_WRITER", "no process that writes it is attached"},
 };
 
 const char *

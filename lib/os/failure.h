@@ -22,6 +22,11 @@ struct msi_failure {
     "this program has closed the segment's descriptor, which is not its own, and the file cannot " \
     "be opened anew; detach and attach anew, and keep the descriptor open"
 
+/** Why an attachment is of no use for meeting others, and what to do. */
+#define MSI_NAME_LOST_WORDS                                                                        \
+    "its name is gone, or another segment has it by now, so no other process comes to this one; "  \
+    "detach, and attach or create anew"
+
 /** Fills *failure in and returns its result. The words are what happened, "; " and what to
  *  do, in which nothing is inserted; without that they get what mostly helps against the
  *  system's error.

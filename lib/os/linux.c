@@ -206,6 +206,12 @@ linux_link_name(int directory, const char *from, const char *to)
 }
 
 static int
+linux_rename_over(int directory, const char *from, const char *to)
+{
+    return result_of(renameat(directory, from, directory, to));
+}
+
+static int
 linux_unlink(int directory, const char *name)
 {
     return result_of(unlinkat(directory, name, 0));

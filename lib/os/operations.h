@@ -52,6 +52,9 @@ OPERATION(BY_ERRNO, int, rename_new,
 /** Gives a file a second name; fails if `to` exists. */
 OPERATION(BY_ERRNO, int, link_name,
           (int directory, const char *from, const char *to), (directory, from, to))
+/** Takes the name `to` away from the file that has it. */
+OPERATION(BY_ERRNO, int, rename_over,
+          (int directory, const char *from, const char *to), (directory, from, to))
 OPERATION(BY_ERRNO, int, unlink, (int directory, const char *name), (directory, name))
 OPERATION(BY_ERRNO, int, make_directory,
           (int directory, const char *name, mode_t mode), (directory, name, mode))

@@ -53,15 +53,25 @@ new_guesses(const struct msi_presence *presence)
            (uint64_t)atomic_fetch_add_explicit(&claims, 1, memory_order_relaxed) << 48;
 }
 
+/** A slot among those of the role. */
+static uint32_t
+guess_slot(uint64_t *state, enum msi_role role)
+{
+    uint32_t first = role == MSI_WRITER ? MAPSEG_FIRST_WRITER_SLOT : MAPSEG_FIRST_SLOT;
+    uint32_t end = role == MSI_WRITER ? MAPSEG_LAST_SLOT + 1 : MAPSEG_FIRST_WRITER_SLOT;
+
+    return first + guess(state) % (end - first);
+}
+
 /** [CLAIM] Write-locks a free slot's byte and returns the slot. `own`: no other attachment
  *  has this description. */
 static int
-claim_slot(int description, bool own, const struct msi_presence *presence)
+claim_slot(int description, bool own, const struct msi_presence *presence, enum msi_role role)
 {
     uint64_t state = new_guesses(presence);
 
     for (int i = 0; i < CLAIM_TRIES; i++) {
-        uint32_t slot = MAPSEG_FIRST_SLOT + guess(&state) % MAPSEG_LAST_SLOT;
+        uint32_t slot = guess_slot(&state, role);
         int64_t byte = MAPSEG_PRESENCE_BASE + slot;
         struct msi_range found;
         int error = -EAGAIN;
@@ -91,10 +101,10 @@ claim_slot(int description, bool own, const struct msi_presence *presence)
 
 /** Takes the byte, on whatever description. Returns the slot; 0: shared. */
 static int
-claim_on(int description, bool own, const struct msi_presence *presence, bool writes)
+claim_on(int description, bool own, const struct msi_presence *presence, enum msi_role role)
 {
-    if (writes)
-        return claim_slot(description, own, presence);
+    if (role != MSI_READER)
+        return claim_slot(description, own, presence, role);
     return msi_os.lock_range_ofd(description, MSI_RANGE_SHARED, MAPSEG_PRESENCE_BASE, 1);
 }
 
@@ -116,9 +126,9 @@ enum holder { HOLD_BY_PAGE, HOLD_BY_DESCRIPTOR };
 
 /** Takes the byte on a description of its own, and keeps that. Returns the slot. */
 static int
-claim_apart(struct msi_presence *presence, int description, bool writes, enum holder holder)
+claim_apart(struct msi_presence *presence, int description, enum msi_role role, enum holder holder)
 {
-    int slot = claim_on(description, true, presence, writes);
+    int slot = claim_on(description, true, presence, role);
     int error = 0;
 
     if (slot >= 0 && holder == HOLD_BY_PAGE)
@@ -134,18 +144,19 @@ claim_apart(struct msi_presence *presence, int description, bool writes, enum ho
  *  there is no presence, and nothing to give back: on the working description another
  *  attachment may have the same byte. */
 static int
-claim(struct msi_presence *presence, const struct msi_file *file, bool writes, enum holder holder)
+claim(struct msi_presence *presence, const struct msi_file *file, enum msi_role role,
+      enum holder holder)
 {
-    int description = msi_file_open_anew(file, writes ? O_RDWR : O_RDONLY);
+    int description = msi_file_open_anew(file, role == MSI_READER ? O_RDONLY : O_RDWR);
     int slot;
 
     msi_presence_clear(presence);
     if (description == -EMFILE || description == -ENFILE || description == -ENOMEM)
         return description;
     if (description >= 0)
-        slot = claim_apart(presence, description, writes, holder);
+        slot = claim_apart(presence, description, role, holder);
     else
-        slot = claim_on(file->fd, false, presence, writes);
+        slot = claim_on(file->fd, false, presence, role);
     if (slot >= 0) {
         presence->on_working_descriptor = description < 0;
         presence->slot = (uint32_t)slot;
@@ -171,13 +182,13 @@ static atomic_bool pages_reach_children;
  *  is trusted with a reader's presence only where pages are known to keep it, as of memory
  *  files. */
 static enum holder
-holder_for(int fd, bool writes, bool nameless)
+holder_for(int fd, enum msi_role role, bool nameless)
 {
     struct msi_file_system file_system;
 
     if (atomic_load_explicit(&pages_reach_children, memory_order_relaxed))
         return HOLD_BY_DESCRIPTOR;
-    return writes || nameless ||
+    return role != MSI_READER || nameless ||
                    (msi_os.file_system(fd, &file_system) >= 0 && file_system.ram_backed)
                ? HOLD_BY_PAGE
                : HOLD_BY_DESCRIPTOR;
@@ -248,7 +259,8 @@ try_locks(const struct msi_presence *presence, const struct msi_file *file, bool
 }
 
 int
-msi_presence_claim(struct msi_presence *presence, struct msi_file *file, bool writes, bool nameless)
+msi_presence_claim(struct msi_presence *presence, struct msi_file *file, enum msi_role role,
+                   bool nameless)
 {
     enum holder holder;
     bool seen;
@@ -259,26 +271,26 @@ msi_presence_claim(struct msi_presence *presence, struct msi_file *file, bool wr
     slot = msi_file_fd(file);
     if (slot < 0)
         return slot;
-    holder = holder_for(file->fd, writes, nameless);
-    slot = claim(presence, file, writes, holder);
+    holder = holder_for(file->fd, role, nameless);
+    slot = claim(presence, file, role, holder);
     seen = slot < 0 || is_seen(file->fd, presence->slot);
     if (!seen && holder == HOLD_BY_PAGE) {
         msi_presence_release(presence, file);
-        slot = claim(presence, file, writes, HOLD_BY_DESCRIPTOR);
+        slot = claim(presence, file, role, HOLD_BY_DESCRIPTOR);
         seen = slot < 0 || is_seen(file->fd, presence->slot);
     }
     if (!seen) {
         msi_presence_release(presence, file);
         return -EOPNOTSUPP;
     }
-    if (slot >= 0 && needs_trial(presence, file, writes, nameless)) {
-        slot = try_locks(presence, file, writes);
+    if (slot >= 0 && needs_trial(presence, file, role != MSI_READER, nameless)) {
+        slot = try_locks(presence, file, role != MSI_READER);
         if (slot < 0)
             msi_presence_release(presence, file);
     }
     if (slot >= 0)
         return 0;
-    if (nameless && !writes && slot != -EAGAIN && slot != -ENOMEM && slot != -EMFILE &&
+    if (nameless && role == MSI_READER && slot != -EAGAIN && slot != -ENOMEM && slot != -EMFILE &&
         slot != -ENFILE) {
         /* A sandbox. Reading needs no presence, and there is no name that
          * another process could take away. */
@@ -391,6 +403,27 @@ msi_presence_is_any(int fd)
     return msi_os.test_range(fd, MSI_RANGE_EXCLUSIVE, MAPSEG_PRESENCE_BASE, MAPSEG_NAME_BYTE + 1,
                              &found) >= 0 &&
            found.kind != MSI_RANGE_FREE;
+}
+
+/** Whether a byte of the slots from `first` on, up to `end`, is locked. */
+static bool
+is_any_held(int fd, uint32_t first, uint32_t end)
+{
+    struct msi_range found;
+
+    return first < end && (msi_os.test_range(fd, MSI_RANGE_EXCLUSIVE, MAPSEG_PRESENCE_BASE + first,
+                                             end - first, &found) < 0 ||
+                           found.kind != MSI_RANGE_FREE);
+}
+
+bool
+msi_presence_is_written(int fd, uint32_t own)
+{
+    const uint32_t end = MAPSEG_LAST_SLOT + 1;
+
+    if (own < MAPSEG_FIRST_WRITER_SLOT)
+        return is_any_held(fd, MAPSEG_FIRST_WRITER_SLOT, end);
+    return is_any_held(fd, MAPSEG_FIRST_WRITER_SLOT, own) || is_any_held(fd, own + 1, end);
 }
 
 static int
@@ -521,6 +554,8 @@ count_slots(int fd, struct part *parts, struct msi_census *census)
             return;
         }
         census->attached++;
+        if (end_of(&found) > MAPSEG_PRESENCE_BASE + MAPSEG_FIRST_WRITER_SLOT)
+            census->writers++;
         parts[left++] = (struct part){end_of(&found), part.end};
         parts[left++] = (struct part){part.start, found.start};
     }

@@ -96,6 +96,59 @@ run_create_over(mapseg *seg)
     return mapseg_create_with(seg, 1000, MAPSEG_READ_WRITE, &options);
 }
 
+static mapseg *attached_to_old;
+
+static void
+leave_in_use(mapseg *seg)
+{
+    keep_key(seg);
+    attached_to_old = created(key, 500);
+}
+
+static mapseg_result
+run_replace(mapseg *seg)
+{
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+
+    options.flags = MAPSEG_REPLACE;
+    return mapseg_create_with(seg, 1000, MAPSEG_READ_WRITE, &options);
+}
+
+static void
+end_both(mapseg *seg)
+{
+    mapseg_free(attached_to_old);
+    detach_all(seg);
+}
+
+static void
+watch_it(mapseg *seg)
+{
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+
+    keep_key(seg);
+    options.flags = (uint32_t)MAPSEG_WATCH_NAME | (uint32_t)MAPSEG_WATCH_WRITERS;
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, 100, MAPSEG_READ_WRITE, &options));
+}
+
+/** What cannot be looked at is no news. */
+static mapseg_result
+run_watch(mapseg *seg)
+{
+    int nth = plan.nth;
+    mapseg_result result;
+    mapseg *other;
+
+    plan.nth = 0;
+    other = attached(key, MAPSEG_READ_WRITE);
+    plan.nth = nth;
+    result = mapseg_wait(seg, 0, NULL, 0);
+    plan.nth = 0;
+    mapseg_free(other);
+    plan.nth = nth;
+    return result == MAPSEG_TIMED_OUT ? MAPSEG_OK : result;
+}
+
 static void
 memory_key(mapseg *seg)
 {
@@ -730,6 +783,8 @@ const struct operation operations[] = {
     {"attach to a group's", leave_for_group, run_attach_to_group, detach_all, true},
     {"create in a directory of an unknown user", make_unknown_directory, run_create,
      remove_unknown_directory, true},
+    {"create in place of another", leave_in_use, run_replace, end_both, true},
+    {"wait and watch", watch_it, run_watch, detach_all, false},
     {"lock a memory file after a death", leave_owned_memory, run_lock, disinherit, false},
     {"attach behind a link", leave_behind_link, run_attach, remove_link, true},
 };
