@@ -21,6 +21,7 @@ manual_pages = \
 	doc/mapseg-probes.7 \
 	doc/mapseg-recipes.7 \
 	doc/mapseg-security.7 \
+	doc/mapseg-worlds.7 \
 	doc/mapseg.7
 dist_man_MANS += $(manual_pages)
 
@@ -104,6 +105,7 @@ EXTRA_DIST += \
 	doc/lock-bench.svg
 examplesdir = $(docdir)/examples
 dist_examples_DATA = \
+	doc/examples/anew.c \
 	doc/examples/client.c \
 	doc/examples/config.c \
 	doc/examples/follow.c \
@@ -122,6 +124,7 @@ dist_examples_DATA = \
 	doc/examples/service.c \
 	doc/examples/single.c \
 	doc/examples/subscribe.c \
+	doc/examples/track.c \
 	doc/examples/watch.c \
 	doc/examples/worker.c
 

@@ -75,12 +75,14 @@
 /*
  * Presence: open-file-description locks on bytes of the segment's file, far
  * past any data. Byte BASE is read-locked by those that cannot write the lock
- * word; BASE + slot is write-locked by one attachment each; BASE +
- * MAPSEG_NAME_BYTE by a process that unlinks or replaces the name. All of them
+ * word; BASE + slot is write-locked by one attachment each, with a slot below
+ * MAPSEG_FIRST_WRITER_SLOT if it cannot write the data, else with one from there
+ * on; BASE + MAPSEG_NAME_BYTE by a process that unlinks or replaces the name. All of them
  * together, BASE to BASE + MAPSEG_NAME_BYTE inclusive, by the last one out.
  */
 #define MAPSEG_PRESENCE_BASE (INT64_C(1) << 62)
 #define MAPSEG_FIRST_SLOT UINT32_C(1)
+#define MAPSEG_FIRST_WRITER_SLOT UINT32_C(0x80000)
 #define MAPSEG_LAST_SLOT UINT32_C(0xfffff)
 #define MAPSEG_NAME_BYTE (INT64_C(1) << 20)
 /** The lock of a raw segment: a write lock on BASE + this. */
@@ -108,7 +110,8 @@ struct mapseg_header {
     uint64_t contended;    /**< 152: for people: how often an owner had had to wait */
     uint64_t slept;        /**< 160: the same: of these, how often it had slept */
     uint64_t longest_wait; /**< 168: the same: the longest of these waits, nanoseconds */
-    uint8_t reserved_176[80];
+    uint32_t left;         /**< 176: for people: 1: the last one out might not remove the name */
+    uint8_t reserved_180[76];
     uint64_t version;  /**< 256: even is stable, odd is being written */
     uint32_t watchers; /**< 264: not 0: a waiter for a change may sleep */
     uint32_t reserved_268;
@@ -166,6 +169,7 @@ MAPSEG_FORMAT_OFFSET(recoveries, 144);
 MAPSEG_FORMAT_OFFSET(contended, 152);
 MAPSEG_FORMAT_OFFSET(slept, 160);
 MAPSEG_FORMAT_OFFSET(longest_wait, 168);
+MAPSEG_FORMAT_OFFSET(left, 176);
 MAPSEG_FORMAT_OFFSET(version, 256);
 MAPSEG_FORMAT_OFFSET(watchers, 264);
 MAPSEG_FORMAT_OFFSET(limit, 272);

@@ -182,6 +182,10 @@ typedef enum mapseg_result {
     /** attach with MAPSEG_REQUIRE_TAG: the segment has another user tag, so its data is
      *  of another kind or version. It was left alone. */
     MAPSEG_WRONG_TAG = 33,
+    /** wait, with MAPSEG_WATCH_WRITERS: no other attachment is left that can write the data,
+     *  so no change will come from one. attach that waits, with the same flag: there is a
+     *  segment, but none came in time. Go on waiting, or detach, and attach with wait_ns. */
+    MAPSEG_NO_WRITER = 34,
 
     MAPSEG_RESULT_RESERVED = 0x7fffffff
 } mapseg_result;
@@ -226,7 +230,8 @@ MAPSEG_API void mapseg_free(mapseg *seg);
  * Gives the handle a plain key: any string, of any length and language. The
  * segment is then the file "shm:" + mapseg's derived name, which depends on
  * the key and the effective user alone, so two users' keys never collide and
- * a user's programs always meet. NULL or "" takes the key away. mapseg_set_native_key
+ * a user's programs always meet. In a user namespace it is the user's number there that
+ * counts: see mapseg-worlds(7). NULL or "" takes the key away. mapseg_set_native_key
  * says which file it is instead.
  *
  * If the handle has this very plain key nothing happens; else it is detached
@@ -284,13 +289,15 @@ MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
  * KEY_ERROR, ALREADY_ATTACHED (mapseg_error() is left as it was, as in Qt),
  * NOT_FOUND, PERMISSION_DENIED, NOT_A_SEGMENT, CORRUPT, TOO_NEW, UNTRUSTED,
  * OUT_OF_RESOURCES, NOT_SUPPORTED; TIMED_OUT: another process has been
- * removing the segment for a second, and is probably stopped.
+ * removing the segment, or naming it, for a second, and is probably stopped.
  */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
     mapseg_attach(mapseg *seg, mapseg_access access);
 
 /** Releases the lock if this handle holds it, unmaps, and, if no other
- *  attachment is left and the segment is not persistent, removes it.
+ *  attachment is left and the segment is not persistent, removes it. Where this user may not
+ *  remove it (in a sticky directory only the file's owner may), or may only read it, the result
+ *  is OK all the same, and mapseg_error_string says what was left, until the next call.
  *  NOT_ATTACHED: it was not attached; mapseg_error() is left as it was. */
 MAPSEG_API MAPSEG_NONNULL(1) mapseg_result mapseg_detach(mapseg *seg);
 
@@ -339,7 +346,8 @@ MAPSEG_API MAPSEG_NONNULL(1) const char *mapseg_error_string(const mapseg *seg);
  * handle; leave the unlock to the function that took it. LOCK_ERROR: the
  * handle is not attached. NOT_ATTACHED: in a child that fork handlers did not
  * run in; attach anew. PERMISSION_DENIED: the segment could only be opened for reading.
- * DESCRIPTOR_CLOSED: the owner cannot be asked for.
+ * DESCRIPTOR_CLOSED: the owner cannot be asked for. NOT_FOUND: it had to wait, and the name
+ * does not lead to this segment any more; only with MAPSEG_WATCH_NAME.
  */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result mapseg_lock(mapseg *seg);
 
@@ -469,7 +477,10 @@ MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) bool mapseg_read_retry(mapseg *se
  *
  * Works on attachments that cannot write. TIMED_OUT; OWNER_DIED, at that
  * moment (for ever: after a second): a writer died half way, and no owner has
- * repaired the data since. FILE_SHRUNK. NOT_ATTACHED.
+ * repaired the data since. FILE_SHRUNK. NOT_ATTACHED. With MAPSEG_WATCH_NAME: NOT_FOUND,
+ * when the name is gone or another segment has it. With MAPSEG_WATCH_WRITERS: NO_WRITER;
+ * what a writer published before it left is given out first. After these two `*now` is as
+ * after TIMED_OUT, and the handle stays attached.
  */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
     mapseg_wait(mapseg *seg, uint64_t seen, uint64_t *now, int64_t timeout_ns);
@@ -480,7 +491,9 @@ MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
  * mapseg_read_begin or mapseg_wait. So the way to go on is mapseg_read, or
  * mapseg_wait with a timeout of 0; no change is missed, and none reported
  * twice. What was given out before the first call does not count, so at first it
- * is readable. It is also readable once the attachment is lost (FILE_SHRUNK).
+ * is readable. It is also readable once the attachment is lost (FILE_SHRUNK), and, with the
+ * flags that watch, from the moment that mapseg_wait has something to say of the name or the
+ * writers until it has said it.
  *
  * `*fd` belongs to the handle, which closes it when it is detached: neither read
  * nor close it. The first call starts a thread that waits for changes, with
@@ -529,7 +542,7 @@ typedef enum mapseg_flag {
      *  user than root owns. */
     MAPSEG_ALLOW_OTHER_OWNER = 1 << 8,
     /** attach, and create with MAPSEG_RECLAIM: accept a segment that its group
-     *  or every user may write. */
+     *  or every user may write. See MAPSEG_ALLOW_GROUP for one group alone. */
     MAPSEG_ALLOW_SHARED_WRITE = 1 << 9,
     /** attach, and create with MAPSEG_RECLAIM: accept a file that has other
      *  names too (hard links). */
@@ -562,6 +575,32 @@ typedef enum mapseg_flag {
     /** create: a change that no process waits for takes no system call. Those who wait for one
      *  and cannot write the header look each millisecond. INVALID_ARGUMENT: both flags. */
     MAPSEG_NO_SILENT_WAITERS = 1 << 18,
+    /** attach, create, remove, reclaim: trust the members of options.group. A segment of that
+     *  group that others cannot write is accepted, whichever user owns it, and so is such a
+     *  directory on the way of a "file:" key. */
+    MAPSEG_ALLOW_GROUP = 1 << 19,
+    /** create, attach: core dumps of this process, and of its children, may have the data.
+     *  Without it they have none of it, so that an owner that crashes is soon replaced.
+     *  Of a segment with a name the kernel leaves the data out even so, unless bit 3 of
+     *  /proc/PID/coredump_filter is set. */
+    MAPSEG_DUMP = 1 << 20,
+    /** create, attach: bring all of the segment's memory in, and keep it from being swapped
+     *  out while this handle is attached. OUT_OF_RESOURCES: it is more than the limit on
+     *  locked memory (RLIMIT_MEMLOCK) allows, or than there is. MAPSEG_LAZY has no effect
+     *  beside it. What children made by fork() have is not kept by them. */
+    MAPSEG_LOCKED = 1 << 21,
+    /** create: if a segment has the name, give the name to the new one, in one step: at each
+     *  moment it leads to a complete segment. Also if processes are attached to the old one:
+     *  they keep it until they leave, and learn it by MAPSEG_WATCH_NAME or name_state. */
+    MAPSEG_REPLACE = 1 << 24,
+    /** attach, create: calls that wait look from time to time whether the name still leads to
+     *  this segment. mapseg_wait, and the calls that lock and have to wait for it, return
+     *  NOT_FOUND if not; mapseg_notify_fd becomes readable. */
+    MAPSEG_WATCH_NAME = 1 << 25,
+    /** attach, create: mapseg_wait returns NO_WRITER when no other attachment can write the
+     *  data, and mapseg_notify_fd becomes readable. attach with wait_ns also waits for one
+     *  that can. */
+    MAPSEG_WATCH_WRITERS = 1 << 26,
     MAPSEG_FLAG_RESERVED = 0x7fffffff
 } mapseg_flag;
 
@@ -586,7 +625,7 @@ typedef struct mapseg_options {
     /** MAPSEG_PERSISTENT and its like, or-ed. */
     uint32_t flags;
     /** create: the file's permission bits, whatever the umask: 0600 and, for
-     *  others, more out of 0666; 0 is 0600. */
+     *  others, more out of 0666; 0 is 0600, and with a group 0660. */
     uint32_t mode;
     /** create: written to the header, for the caller's own use (the type or
      *  version of its data); see MAPSEG_REQUIRE_TAG. */
@@ -609,11 +648,18 @@ typedef struct mapseg_options {
      *  plain key, or as much of it as fits; "": nothing. It decides nothing, and need not be
      *  unique. */
     const char *label;
+    /** create: the number of the group that the segment is given to before it has its name;
+     *  a `mode` of 0 is 0660 then. With MAPSEG_ALLOW_GROUP: the group that is trusted. 0: none. */
+    uint64_t group;
+    /** attach: how long to wait, in nanoseconds, for a segment that is not there yet, or, with
+     *  MAPSEG_WATCH_WRITERS, that no process writes yet. 0, the default, is not at all;
+     *  negative is for ever. After that NOT_FOUND, or NO_WRITER. */
+    int64_t wait_ns;
 } mapseg_options;
 
 /* clang-format off */
 #define MAPSEG_OPTIONS_INIT \
-    { sizeof(mapseg_options), 0, 0, 0, MAPSEG_TIMEOUT_DEFAULT, { 0 }, 0, NULL, NULL, NULL }
+    { sizeof(mapseg_options), 0, 0, 0, MAPSEG_TIMEOUT_DEFAULT, { 0 }, 0, NULL, NULL, NULL, 0, 0 }
 /* clang-format on */
 
 /** mapseg_create_or_attach with options (NULL: the defaults), for both. `initialize` is
@@ -625,34 +671,34 @@ MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
     mapseg_create_or_attach_with(mapseg *seg, size_t size, mapseg_access access,
                                  const mapseg_options *options, bool *created);
 
-/** mapseg_create with options (NULL: the defaults). INVALID_ARGUMENT: their
- *  size, mode or label is bad. NOT_SUPPORTED: they ask for what this library does not
- *  know. Any result of options.initialize. */
+/** mapseg_create with options (NULL: the defaults). INVALID_ARGUMENT: their size, mode,
+ *  label or group is bad. PERMISSION_DENIED: this user is not in the group. NOT_SUPPORTED: they
+ *  ask for what this library does not know. Any result of options.initialize. */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
     mapseg_create_with(mapseg *seg, size_t size, mapseg_access access,
                        const mapseg_options *options);
 
-/** mapseg_attach with options (NULL: the defaults). WRONG_TAG: the tag is not the one that
- *  MAPSEG_REQUIRE_TAG demands. NOT_FOUND: the id is not the one that MAPSEG_REQUIRE_ID
- *  demands. INVALID_SIZE: the segment has fewer bytes than options.minimum_size. The
- *  segment is left alone. */
+/** mapseg_attach with options (NULL: the defaults), of which wait_ns lets it wait for the
+ *  segment. WRONG_TAG: the tag is not the one that MAPSEG_REQUIRE_TAG demands. NOT_FOUND: the id is
+ * not the one that MAPSEG_REQUIRE_ID demands. INVALID_SIZE: the segment has fewer bytes than
+ * options.minimum_size. The segment is left alone. */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
     mapseg_attach_with(mapseg *seg, mapseg_access access, const mapseg_options *options);
 
 /* -------------------------------------------------------------- remove -- */
 
 /** Takes the segment's name away, also if processes are attached: they keep the
- *  memory until they leave, and a new segment can have the name at once. Whose file it
- *  is does not matter here, only whether the system lets this user remove it; a
- *  damaged segment can be removed too. NOT_FOUND, PERMISSION_DENIED,
+ *  memory until they leave (see MAPSEG_WATCH_NAME), and a new segment can have the
+ *  name at once. Whose file it is does not matter here, only whether the system
+ *  lets this user remove it; a damaged segment can be removed too. NOT_FOUND, PERMISSION_DENIED,
  *  NOT_A_SEGMENT and UNTRUSTED (a symbolic link): left alone; NOT_SUPPORTED
  *  (memfd: there is no name), KEY_ERROR, OUT_OF_RESOURCES, TIMED_OUT. The handle stays
  *  attached. */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result mapseg_remove(mapseg *seg);
 
 /** mapseg_remove with options (NULL: the defaults), of which MAPSEG_REQUIRE_ID,
- *  MAPSEG_ALLOW_SHARED_DIRECTORY and timeout_ns matter here. INVALID_ARGUMENT: the options
- *  are bad. NOT_FOUND also
+ *  MAPSEG_ALLOW_SHARED_DIRECTORY, MAPSEG_ALLOW_GROUP and timeout_ns matter here.
+ *  INVALID_ARGUMENT: the options are bad. NOT_FOUND also
  *  where another segment than the one demanded has the name: it was left alone. */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
     mapseg_remove_with(mapseg *seg, const mapseg_options *options);
@@ -840,6 +886,9 @@ typedef enum mapseg_use {
     /** Which processes are attached cannot be seen: a process holds all of presence, since it
      *  is just removing the segment, or to keep others out. */
     MAPSEG_USE_BLOCKED = 4,
+    /** None is: the last one out was a user who might not remove the name. Its owner can
+     *  (mapseg_reclaim). */
+    MAPSEG_USE_LEFT = 5,
     MAPSEG_USE_RESERVED = 0x7fffffff
 } mapseg_use;
 
@@ -958,6 +1007,8 @@ typedef struct mapseg_info {
     uint64_t contended;       /**< how often an owner had had to wait */
     uint64_t slept;           /**< of these, how often it had slept */
     uint64_t longest_wait_ns; /**< the longest wait of one that slept */
+    /** Of the attachments, those that can write the data. Others can lock, or only read. */
+    uint32_t attached_writers;
 } mapseg_info;
 
 /** Describes the segment that the handle is attached to, or, if it is not, the one

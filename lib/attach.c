@@ -29,6 +29,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* ------------------------------------------- plain keys in user namespaces -- */
+
+bool
+msi_attach_is_foreign(const mapseg *seg, const mapseg_options *options, const struct stat *status,
+                      int fd)
+{
+    return seg->plain_key != NULL && status->st_uid != 0 && !msi_trust_is_own(status, fd) &&
+           !(options->flags & ((uint32_t)MAPSEG_ALLOW_OTHER_OWNER | (uint32_t)MAPSEG_ALLOW_GROUP));
+}
+
+mapseg_result
+msi_attach_foreign_failed(mapseg_result result, int error, const struct stat *status,
+                          struct msi_failure *failure)
+{
+    return msi_failed(
+        failure, result, error,
+        "it is user %u's, as if user %u of another user namespace used this plain key "
+        "in the same /dev/shm; use a native key or a /dev/shm of its own, or ask its "
+        "owner to let you attach, and allow that (MAPSEG_ALLOW_OTHER_OWNER)",
+        (unsigned)status->st_uid, (unsigned)msi_os.user_id());
+}
+
 /* --------------------------------------------------------------- opening -- */
 
 static mapseg_result
@@ -104,7 +126,9 @@ struct request {
     mapseg_ipc_key *key;           /**< that the handle gets with a descriptor */
     struct msi_name name;          /**< of a key that names one; while a try lasts */
     nlink_t links;                 /**< of the file when it was examined */
+    bool was_left;                 /**< the header said that the last one out had left it */
     bool again;                    /**< the failure is one that passes */
+    bool absent;                   /**< the failure is that it is not there, or not yet */
 };
 
 /** Opens the file that the handle's key names, in its directory. */
@@ -113,8 +137,8 @@ open_named(struct request *request, struct msi_attachment *attachment, bool *wri
            struct msi_failure *failure)
 {
     struct stat status;
-    mapseg_result result =
-        msi_place_open(&request->place, false, request->options.flags, &request->name, failure);
+    mapseg_result result = msi_place_open(
+        &request->place, false, msi_options_trust(&request->options), &request->name, failure);
 
     /* Looked at before it is opened: to open a FIFO or a device is to use it. */
     if (result == MAPSEG_OK)
@@ -127,6 +151,9 @@ open_named(struct request *request, struct msi_attachment *attachment, bool *wri
     attachment->file.directory = request->name.directory;
     attachment->file.fd = msi_name_open_file(&request->name, request->access, writable);
     request->again = attachment->file.fd == -EAGAIN;
+    if (attachment->file.fd == -EACCES &&
+        msi_attach_is_foreign(request->seg, &request->options, &status, -1))
+        return msi_attach_foreign_failed(MAPSEG_PERMISSION_DENIED, EACCES, &status, failure);
     if (attachment->file.fd < 0)
         return msi_name_open_failed(-attachment->file.fd, failure);
     return MAPSEG_OK;
@@ -141,13 +168,14 @@ open_key(struct request *request, struct msi_attachment *attachment, bool *writa
     mapseg_result result;
 
     attachment->type = place->type;
-    attachment->trust_flags = request->options.flags;
+    attachment->trust = msi_options_trust(&request->options);
     if (request->given != NULL)
         result = open_given(request->given->fd, attachment, writable, failure);
     else if (place->type == MAPSEG_KEY_MEMFD)
         result = open_descriptor(place->descriptor, attachment, writable, failure);
     else
         result = open_named(request, attachment, writable, failure);
+    request->absent = place->type != MAPSEG_KEY_MEMFD && result == MAPSEG_NOT_FOUND;
     attachment->file.writes = *writable;
     return result;
 }
@@ -233,6 +261,26 @@ examine_seals(const struct request *request, struct msi_attachment *attachment,
     return result;
 }
 
+/** A file that is refused since it has two names may be about to lose the one that its creator
+ *  made it by. */
+static mapseg_result
+wait_for_name(struct request *request, int fd, const struct stat *status, mapseg_result refusal,
+              struct msi_failure *failure)
+{
+    struct msi_trust trust = msi_options_trust(&request->options);
+
+    trust.flags |= (uint32_t)MAPSEG_ALLOW_HARD_LINKS;
+    if (status->st_nlink != 2 ||
+        !msi_name_has_private_twin(&request->name, status->st_dev, status->st_ino) ||
+        msi_trust_file(status, fd, true, trust, failure) != MAPSEG_OK)
+        return refusal;
+    request->again = true;
+    return msi_failed(failure, MAPSEG_TIMED_OUT, 0,
+                      "its creator is giving it its name, and does not finish; find out whether "
+                      "that process is stopped, or died: then clear the segment away "
+                      "(mapseg_reclaim)");
+}
+
 /** Installs the guard, if the caller asks for it, and decides how the data is read. */
 static mapseg_result
 choose_reach(const struct request *request, struct msi_attachment *attachment,
@@ -267,7 +315,13 @@ examine(struct request *request, struct msi_attachment *attachment, bool *can_lo
         return msi_system_failed(failure, -error, "the file cannot be examined");
     attachment->file.device = status.st_dev;
     attachment->file.inode = status.st_ino;
-    result = msi_trust_file(&status, attachment->file.fd, named, request->options.flags, failure);
+    result = msi_trust_file(&status, attachment->file.fd, named,
+                            msi_options_trust(&request->options), failure);
+    if (result != MAPSEG_OK && named)
+        result = wait_for_name(request, attachment->file.fd, &status, result, failure);
+    if (result == MAPSEG_UNTRUSTED &&
+        msi_attach_is_foreign(request->seg, &request->options, &status, attachment->file.fd))
+        result = msi_attach_foreign_failed(MAPSEG_UNTRUSTED, 0, &status, failure);
     if (result == MAPSEG_OK)
         result = msi_place_check(attachment->type, attachment->file.fd, failure);
     if (result == MAPSEG_OK)
@@ -293,6 +347,7 @@ examine(struct request *request, struct msi_attachment *attachment, bool *can_lo
     attachment->flags = header.flags;
     memcpy(attachment->id, header.id, sizeof attachment->id);
     request->links = status.st_nlink;
+    request->was_left = header.left != 0;
     return MAPSEG_OK;
 }
 
@@ -309,6 +364,22 @@ is_still_named(const struct request *request, const struct msi_attachment *attac
          request->links == 1))
         return 1;
     return msi_name_leads_to(&request->name, attachment->file.device, attachment->file.inode);
+}
+
+/** Whether a process is there that writes it, where the caller waits for one. Asked before this
+ *  attachment is present: one that came and went would keep the last one out from removing
+ *  the name. */
+static mapseg_result
+check_writer(struct request *request, const struct msi_attachment *attachment,
+             struct msi_failure *failure)
+{
+    if (!(request->options.flags & MAPSEG_WATCH_WRITERS) || request->options.wait_ns == 0 ||
+        msi_presence_is_written(attachment->file.fd, 0))
+        return MAPSEG_OK;
+    request->absent = true;
+    return msi_failed(failure, MAPSEG_NO_WRITER, 0,
+                      "there is such a segment, but no process is attached that can write it; "
+                      "start one that does, or wait longer");
 }
 
 /** Takes presence and looks once more whether the name leads here. */
@@ -346,17 +417,22 @@ attach_once(struct request *request, struct msi_failure *failure)
     mapseg_result result;
 
     request->again = false;
+    request->absent = false;
     msi_name_clear(&request->name);
     msi_attachment_clear(&attachment);
     result = open_key(request, &attachment, &can_lock, failure);
     if (result == MAPSEG_OK)
         result = examine(request, &attachment, &can_lock, failure);
+    if (result == MAPSEG_OK)
+        result = check_writer(request, &attachment, failure);
     if (result == MAPSEG_OK && request->access == MAPSEG_READ_WRITE && !can_lock)
         result = msi_failed(failure, MAPSEG_PERMISSION_DENIED, 0,
                             "its descriptor is open for reading alone; open it for writing too, "
                             "or only read it (MAPSEG_READ_ONLY)");
     if (result == MAPSEG_OK)
         result = msi_attachment_map(&attachment, request->access, can_lock, no_fork, failure);
+    if (result == MAPSEG_OK && request->options.flags & MAPSEG_LOCKED)
+        result = msi_attachment_lock_memory(&attachment, failure);
     if (result == MAPSEG_OK)
         result = appear(request, &attachment, failure);
     attachment.file.directory = -1;
@@ -372,6 +448,8 @@ attach_once(struct request *request, struct msi_failure *failure)
         msi_attachment_drop(&attachment);
         return result;
     }
+    if (request->was_left)
+        msi_attachment_note_left(&attachment, false);
     attachment.keeps_name = (request->options.flags & MAPSEG_KEEP_NAME) != 0;
     if (request->given != NULL && request->given->flight != NULL)
         msi_in_flight_remove(request->given->flight);
@@ -379,8 +457,9 @@ attach_once(struct request *request, struct msi_failure *failure)
     return MAPSEG_OK;
 }
 
+/** Tries until it is done, or a remover does not finish. */
 static mapseg_result
-attach(struct request *request, struct msi_failure *failure)
+attach_now(struct request *request, struct msi_failure *failure)
 {
     int64_t deadline = msi_patience_ends(request->options.timeout_ns);
     int64_t pause_ns = 0;
@@ -392,6 +471,22 @@ attach(struct request *request, struct msi_failure *failure)
         result = attach_once(request, failure);
         msi_forklist_unlock();
     } while (result != MAPSEG_OK && request->again && msi_wait_for_remover(&pause_ns, deadline));
+    return result;
+}
+
+/** Tries until it is done, or has waited for the segment as long as the caller wants. */
+static mapseg_result
+attach(struct request *request, struct msi_failure *failure)
+{
+    int64_t wait_ns = request->options.wait_ns;
+    int64_t deadline = wait_ns == 0 ? 0 : msi_deadline(wait_ns);
+    int64_t pause_ns = 0;
+    mapseg_result result;
+
+    do
+        result = attach_now(request, failure);
+    while (result != MAPSEG_OK && request->absent && wait_ns != 0 &&
+           msi_wait_for_creator(&pause_ns, deadline));
     return result;
 }
 

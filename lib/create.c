@@ -4,7 +4,8 @@
  * The file has no name while it is sized, reserved and given its header and
  * its creator's presence; the name comes last, in one step that fails if the
  * name is taken ([INITIALIZE], [CLAIM_NEW] and then [LINK] in tests/model/name.pml). Where a
- * file cannot be without a name it has a private one.
+ * file cannot be without a name it has a private one. One that replaces another segment gets
+ * the name by a rename ([RENAME]), while the name byte of the other one is held.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -26,6 +27,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,7 +62,9 @@ struct request {
     struct msi_name name;                /**< without a path: memfd */
     struct msi_fd_in_flight name_flight; /**< of the name's directory */
     char *private_path;                  /**< until the segment is complete; NULL: none */
+    bool unseen;                         /**< the name does not show the creator's presence */
     bool refused;                        /**< by the caller's initialiser */
+    bool again;                          /**< the failure to name it is one that passes */
 };
 
 /* ---------------------------------------------------------------- limits -- */
@@ -103,6 +107,14 @@ check_limits(const struct request *request, struct msi_failure *failure)
     return MAPSEG_OK;
 }
 
+/** Whether the memory comes with the first touch of each page. Memory that is to be kept is
+ *  touched at once. */
+static bool
+is_lazy(const struct request *request)
+{
+    return (request->options.flags & MAPSEG_LAZY) && !(request->options.flags & MAPSEG_LOCKED);
+}
+
 static mapseg_result
 check_room(const struct request *request, int fd, struct msi_failure *failure)
 {
@@ -112,7 +124,7 @@ check_room(const struct request *request, int fd, struct msi_failure *failure)
 
     if (error < 0)
         return msi_system_failed(failure, -error, "its file system cannot be examined");
-    if (request->options.flags & MAPSEG_LAZY)
+    if (is_lazy(request))
         return MAPSEG_OK;
     /* Reserving step by step would fill the file system up before it fails, and other
      * programs' writes would fail meanwhile. */
@@ -146,23 +158,38 @@ private_name(const struct request *request)
     return strrchr(request->private_path, '/') + 1;
 }
 
-/** Opens a new file with a private name in the directory. */
+/** Makes up a private name. It begins as the segment's own name does: a rule about names that
+ *  allows the one, by its beginning, allows the other. */
 static int
-open_private(struct request *request, mode_t mode)
+make_private(struct request *request)
 {
     size_t above = (size_t)(request->name.last - request->name.path);
-    size_t bytes = above + sizeof MSI_PRIVATE_PREFIX + 16;
+    size_t own = strlen(request->name.last);
+    size_t room = NAME_MAX - (sizeof MSI_PRIVATE_MARK - 1) - MSI_PRIVATE_DIGITS;
+    size_t bytes;
     uint64_t number;
     int error = msi_os.random(&number, sizeof number);
 
     if (error < 0)
         return error;
+    own = own < room ? own : room;
+    bytes = above + own + sizeof MSI_PRIVATE_MARK + MSI_PRIVATE_DIGITS;
     request->private_path = malloc(bytes);
     if (request->private_path == NULL)
         return -ENOMEM;
-    snprintf(request->private_path, bytes, "%.*s" MSI_PRIVATE_PREFIX "%016llx", (int)above,
+    snprintf(request->private_path, bytes, "%.*s" MSI_PRIVATE_MARK "%016llx", (int)(above + own),
              request->name.path, (unsigned long long)number);
-    return msi_os.open_new(request->name.directory, private_name(request), mode);
+    return 0;
+}
+
+/** Opens a new file with a private name in the directory. */
+static int
+open_private(struct request *request, mode_t mode)
+{
+    int error = make_private(request);
+
+    return error < 0 ? error
+                     : msi_os.open_new(request->name.directory, private_name(request), mode);
 }
 
 /** What the segment is called, for people; NULL: nothing. */
@@ -197,8 +224,10 @@ open_file(struct request *request, bool named)
         return open_memory(request);
     if (!named)
         fd = msi_os.open_unnamed(request->name.directory, 0600);
-    /* Old kernels and some file systems; each says it in its own way. */
-    if (fd == -EOPNOTSUPP || fd == -EISDIR || fd == -EINVAL)
+    /* Old kernels and some file systems, each in its own way; and rules about names, which
+     * have none for such a file. */
+    if (fd == -EOPNOTSUPP || fd == -EISDIR || fd == -EINVAL || fd == -ENOSYS || fd == -EACCES ||
+        fd == -EPERM)
         fd = open_private(request, 0600);
     return fd;
 }
@@ -209,12 +238,21 @@ is_single(const struct request *request)
     return (request->options.flags & MAPSEG_SINGLE_WRITER) != 0;
 }
 
+/** The permission bits that the file gets. */
+static mode_t
+final_mode(const struct request *request)
+{
+    if (request->options.mode != 0)
+        return request->options.mode;
+    return request->options.group != 0 ? 0660 : 0600;
+}
+
 /** Whether some may read the file and not write it, so that they can wait for changes, and not
  *  announce that they do. */
 static bool
 has_silent_waiters(const struct request *request)
 {
-    uint32_t mode = request->options.mode;
+    mode_t mode = final_mode(request);
 
     if (request->options.flags & (MAPSEG_SILENT_WAITERS | MAPSEG_NO_SILENT_WAITERS))
         return (request->options.flags & MAPSEG_SILENT_WAITERS) != 0;
@@ -230,26 +268,50 @@ header_flags(const struct request *request)
            (has_silent_waiters(request) ? MAPSEG_HEADER_SILENT_WAITERS : 0);
 }
 
-/** The permission bits that the file gets. */
-static mode_t
-final_mode(const struct request *request)
+/** Gives the file to its group, if it has one, and then lets others in: in this order, or the
+ *  group that new files get could open it. */
+static mapseg_result
+give_file(const struct request *request, int fd, struct msi_failure *failure)
 {
-    return request->options.mode != 0 ? request->options.mode : 0600;
+    uint32_t group = (uint32_t)request->options.group;
+    int error = group != 0 ? msi_os.set_group(fd, group) : 0;
+
+    if (error == -EPERM || error == -EINVAL)
+        return msi_failed(failure, MAPSEG_PERMISSION_DENIED, -error,
+                          "this user may not give it to group %u; give a group that the user is "
+                          "a member of",
+                          (unsigned)group);
+    if (error < 0)
+        return msi_system_failed(failure, -error, "its group cannot be set");
+    error = msi_os.set_mode(fd, final_mode(request));
+    return error < 0 ? msi_system_failed(failure, -error, "its mode cannot be set") : MAPSEG_OK;
 }
 
-/** Sizes the file. */
+/** Gives the file its group, its mode and its size. */
 static mapseg_result
 shape_file(const struct request *request, int fd, struct msi_failure *failure)
 {
-    int error = msi_os.set_mode(fd, final_mode(request));
+    mapseg_result result = give_file(request, fd, failure);
+    int error;
 
-    if (error < 0)
-        return msi_system_failed(failure, -error, "its mode cannot be set");
+    if (result != MAPSEG_OK)
+        return result;
+    /* While the file is empty. Where it was refused, and is needed, a full disk is SIGBUS. */
+    if (is_named(request) && !is_lazy(request))
+        (void)msi_os.write_in_place(fd);
     error = msi_os.resize(fd, (int64_t)file_bytes(request));
     if (error < 0)
         return msi_system_failed(failure, -error, "it cannot be made %llu bytes long",
                                  (unsigned long long)file_bytes(request));
     return MAPSEG_OK;
+}
+
+/** Whether an error says that the system, or a sandbox, has no such call. */
+static bool
+is_missing(int error)
+{
+    return error == EOPNOTSUPP || error == ENOSYS || error == EINVAL || error == EPERM ||
+           error == EACCES;
 }
 
 /** Reserves the file's memory. */
@@ -259,7 +321,7 @@ reserve_file(const struct request *request, int fd, struct msi_failure *failure)
     int64_t bytes = (int64_t)file_bytes(request);
     int error = 0;
 
-    if (request->options.flags & MAPSEG_LAZY)
+    if (is_lazy(request))
         return MAPSEG_OK;
     /* Reserving takes another mapping to write, which the seals of a single writer refuse. */
     if (bytes >= HUGE_PAGE_BYTES && !is_single(request) && msi_os.has_huge_pages(fd))
@@ -267,6 +329,13 @@ reserve_file(const struct request *request, int fd, struct msi_failure *failure)
     /* Also after that: only this is certain to take all of it, or to say no. */
     if (error >= 0)
         error = msi_os.reserve(fd, 0, bytes);
+    /* The seals let no other way of reserving go through the descriptor. */
+    if (error < 0 && is_single(request) && is_missing(-error))
+        error = msi_os.populate(request->attachment.base, (size_t)bytes);
+    if (error < 0 && is_missing(-error))
+        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                          "memory cannot be reserved here; create with MAPSEG_LAZY, or use a key "
+                          "of another type");
     if (error < 0)
         return msi_system_failed(failure, -error,
                                  "its %lld bytes cannot be reserved; free some memory, or give "
@@ -317,11 +386,11 @@ seal(const struct request *request, int fd, struct msi_failure *failure)
     int seals = error < 0 ? error : msi_os.seals(fd);
 
     if (seals == -EINVAL && single)
-        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, EINVAL,
+        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
                           "this kernel cannot keep others from writing, as Linux 5.1 can; "
                           "create without MAPSEG_SINGLE_WRITER");
     if (seals == -EINVAL)
-        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, EINVAL,
+        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
                           "memory files cannot be sealed here; use a key of another type");
     if (seals < 0)
         return msi_system_failed(failure, -seals, "the memory file cannot be sealed");
@@ -354,8 +423,7 @@ show_single(const struct request *request, struct msi_failure *failure)
 
     if (!(request->options.flags & MAPSEG_NO_FORK))
         error = msi_os.show_to_children(attachment->base, attachment->bytes);
-    return error < 0 ? msi_system_failed(failure, -error, "its memory cannot be kept for children")
-                     : MAPSEG_OK;
+    return error < 0 ? msi_hide_failed(failure, -error) : MAPSEG_OK;
 }
 
 /* ---------------------------------------------------------- initialising -- */
@@ -375,13 +443,12 @@ map_to_fill(const struct request *request, char **base, struct msi_failure *fail
         error = msi_os.hide_from_children(*base, bytes);
     if (*base != NULL && error < 0)
         msi_os.unmap(*base, bytes);
+    else if (*base != NULL && !(request->options.flags & MAPSEG_DUMP))
+        (void)msi_os.leave_out_of_dumps(*base, bytes);
     msi_forklist_unlock();
-    return error < 0
-               ? msi_system_failed(failure, -error,
-                                   "its %zu bytes cannot be mapped; free some memory, or give "
-                                   "a smaller size",
-                                   bytes)
-               : MAPSEG_OK;
+    if (*base == NULL)
+        return msi_map_failed(failure, -error, bytes);
+    return error < 0 ? msi_hide_failed(failure, -error) : MAPSEG_OK;
 }
 
 /** Calls the initialiser, in which the thread is not cancelled: what it has in hand is
@@ -428,27 +495,101 @@ initialize(struct request *request, struct msi_failure *failure)
 
 /* -------------------------------------------------------------- the name -- */
 
+/** Whether those who open the name see the creator's presence: what a file system makes of
+ *  several names may be several files, each with its own locks. */
+static bool
+is_seen_by_name(const struct request *request)
+{
+    const struct msi_attachment *attachment = &request->attachment;
+    int fd = msi_os.open(request->name.directory, request->name.last, O_RDWR);
+    bool seen = fd >= 0 && msi_file_is_behind(&attachment->file, fd) &&
+                msi_presence_is_held(fd, attachment->presence.slot);
+
+    if (fd >= 0)
+        msi_close(fd);
+    return seen;
+}
+
+/** Whether the name leads to the new segment: by its id, since the file may have another
+ *  number by each name. */
+static bool
+has_own_name(const struct request *request)
+{
+    uint8_t id[sizeof request->attachment.id];
+    int fd = msi_os.open(request->name.directory, request->name.last, O_RDONLY);
+    bool own =
+        fd >= 0 &&
+        msi_os.read(fd, id, sizeof id, offsetof(struct mapseg_header, id)) == (int64_t)sizeof id &&
+        memcmp(id, request->attachment.id, sizeof id) == 0;
+
+    if (fd >= 0)
+        msi_close(fd);
+    return own;
+}
+
+/** The file has its name, or none. */
+static void
+forget_private(struct request *request)
+{
+    free(request->private_path);
+    request->private_path = NULL;
+}
+
 /** Gives the complete file its name. */
 static int
 publish(struct request *request, int fd)
 {
+    bool linked;
     int error;
 
     if (!is_named(request))
         return 0;
     if (request->private_path == NULL)
         return msi_os.link(fd, request->name.directory, request->name.last);
-    error = msi_os.rename_new(request->name.directory, private_name(request), request->name.last);
-    if (error >= 0) {
-        free(request->private_path);
-        request->private_path = NULL;
+    error = msi_name_take_over(&request->name, private_name(request), &linked);
+    if (error >= 0)
+        forget_private(request);
+    request->unseen = error >= 0 && linked && !is_seen_by_name(request);
+    if (request->unseen && has_own_name(request))
+        (void)msi_os.unlink(request->name.directory, request->name.last);
+    return error;
+}
+
+/** [RENAME] Gives the complete file the name of another segment, whose name byte the caller
+ *  holds: no process creates or removes that name meanwhile. Only a file that has a name can be
+ *  renamed. */
+static int
+rename_over(void *context)
+{
+    struct request *request = context;
+    int error = 0;
+
+    if (request->private_path == NULL) {
+        error = make_private(request);
+        if (error >= 0)
+            error = msi_os.link(request->attachment.file.fd, request->name.directory,
+                                private_name(request));
+        if (error < 0)
+            forget_private(request);
     }
+    if (error >= 0)
+        error =
+            msi_os.rename_over(request->name.directory, private_name(request), request->name.last);
+    if (error >= 0)
+        forget_private(request);
     return error;
 }
 
 static mapseg_result
-name_is_taken(struct msi_failure *failure)
+name_is_taken(const struct request *request, struct msi_failure *failure)
 {
+    const struct msi_name *name = &request->name;
+    struct stat status;
+
+    if (msi_os.status_of_name(name->directory, name->last, &status) >= 0 &&
+        msi_attach_is_foreign(request->seg, &request->options, &status, -1) &&
+        (uint32_t)status.st_uid != msi_os.user_id())
+        return msi_attach_foreign_failed(MAPSEG_ALREADY_EXISTS, EEXIST, &status, failure);
     return msi_failed(failure, MAPSEG_ALREADY_EXISTS, EEXIST,
                       "there is a file of that name; attach to it, or replace it if no process "
                       "uses it (MAPSEG_RECLAIM)");
@@ -469,8 +610,44 @@ clear_name(const struct request *request, struct msi_failure *failure)
     if (result == MAPSEG_IN_USE)
         return msi_failed(failure, MAPSEG_ALREADY_EXISTS, EEXIST,
                           "there is a segment of that name, and a process is attached to it; "
-                          "attach to it too, or wait until no process is");
+                          "attach to it too, or replace it all the same (MAPSEG_REPLACE)");
     return result == MAPSEG_NOT_FOUND || removal.again ? MAPSEG_OK : result;
+}
+
+/** Gives the file the name of the segment that has it. *error: 0 if it has got it, and
+ *  -EEXIST if it is to be tried again: the name is gone by now, or changes hands. */
+static mapseg_result
+replace_name(struct request *request, int *error, struct msi_failure *failure)
+{
+    mapseg_options options = request->options;
+    struct msi_removal removal = {
+        .force = true,
+        .careful = true,
+        .options = &options,
+        .replace = rename_over,
+        .context = request,
+    };
+    mapseg_result result;
+
+    /* It is about attaching. */
+    options.flags &= ~(uint32_t)MAPSEG_REQUIRE_ID;
+    result = msi_name_remove(&request->name, &removal, failure);
+    request->again = removal.again;
+    if (result == MAPSEG_NOT_FOUND)
+        return MAPSEG_OK;
+    if (result == MAPSEG_OK)
+        *error = 0;
+    return result;
+}
+
+/** Makes room for the file where the name is taken, if the caller asked for that. */
+static mapseg_result
+make_room(struct request *request, int *error, struct msi_failure *failure)
+{
+    if (request->options.flags & MAPSEG_REPLACE)
+        return replace_name(request, error, failure);
+    return request->options.flags & MAPSEG_RECLAIM ? clear_name(request, failure)
+                                                   : name_is_taken(request, failure);
 }
 
 /** Gives the file its name, which it takes from an older segment if the caller asked for
@@ -479,19 +656,22 @@ clear_name(const struct request *request, struct msi_failure *failure)
 static mapseg_result
 take_name(struct request *request, int fd, int *error, struct msi_failure *failure)
 {
-    bool reclaims = (request->options.flags & MAPSEG_RECLAIM) != 0;
     mapseg_result result = MAPSEG_OK;
 
     for (int i = 0; i < NAME_TRIES && result == MAPSEG_OK; i++) {
         *error = publish(request, fd);
+        if (*error == -EEXIST)
+            result = make_room(request, error, failure);
         if (*error != -EEXIST)
             break;
-        result = reclaims ? clear_name(request, failure) : name_is_taken(failure);
     }
     if (result != MAPSEG_OK)
         return result;
+    request->again = *error == -EEXIST && request->options.flags & MAPSEG_REPLACE;
     if (*error == -EEXIST)
-        return name_is_taken(failure);
+        return name_is_taken(request, failure);
+    if (request->unseen)
+        return msi_presence_failed(EOPNOTSUPP, failure);
     if (*error < 0)
         return msi_system_failed(failure, -*error, "the new file cannot be named");
     return MAPSEG_OK;
@@ -507,8 +687,7 @@ abandon(struct request *request)
 
     if (request->private_path != NULL && attachment->file.fd >= 0)
         (void)msi_os.unlink(request->name.directory, private_name(request));
-    free(request->private_path);
-    request->private_path = NULL;
+    forget_private(request);
     msi_in_flight_remove(&request->file_flight);
     msi_presence_release(&attachment->presence, &attachment->file);
     /* Its path is the request's; and the descriptor was made just now. */
@@ -529,8 +708,7 @@ choose_reach(struct request *request, const struct stat *status, struct msi_fail
 
     finished.st_mode = final_mode(request);
     if (result == MAPSEG_OK)
-        msi_reach_choose(&request->attachment, &finished,
-                         (request->options.flags & MAPSEG_LAZY) != 0, guarded);
+        msi_reach_choose(&request->attachment, &finished, is_lazy(request), guarded);
     return result;
 }
 
@@ -548,6 +726,10 @@ begin(struct request *request, bool named, struct msi_failure *failure)
     attachment->file.fd = open_file(request, named);
     attachment->file.writes = true;
     msi_in_flight_add(&request->file_flight, attachment->file.fd);
+    if (attachment->file.fd < 0 && !is_named(request))
+        return msi_system_failed(failure, -attachment->file.fd,
+                                 "no memory file can be made; use a key of another type, or see "
+                                 "whether a sandbox confines the program");
     if (attachment->file.fd < 0)
         return msi_system_failed(failure, -attachment->file.fd,
                                  "no file can be made in its place; check that the directory "
@@ -558,7 +740,7 @@ begin(struct request *request, bool named, struct msi_failure *failure)
     attachment->file.device = status.st_dev;
     attachment->file.inode = status.st_ino;
     attachment->type = request->place.type;
-    attachment->trust_flags = request->options.flags;
+    attachment->trust = msi_options_trust(&request->options);
     attachment->data_offset = (size_t)msi_header_data_offset();
     attachment->data_size = request->size;
     /* Files with names cannot be sealed, and memory files always are. */
@@ -574,6 +756,15 @@ begin(struct request *request, bool named, struct msi_failure *failure)
     return result;
 }
 
+/** Whether a file without a name cannot get one, where one with a private name may: there is
+ *  no /proc, or a rule says so. */
+static bool
+cannot_name_unnamed(int error)
+{
+    return error == ENOENT || error == EPERM || error == EACCES || error == ENOSYS ||
+           error == EXDEV || error == EINVAL || error == EOPNOTSUPP;
+}
+
 /** Maps the filled file, appears and, if it gets a name, publishes it. The fork list is locked.
  *  *needs_name: only a file that has a name can do it here. */
 static mapseg_result
@@ -585,10 +776,13 @@ finish(struct request *request, bool *needs_name, struct msi_failure *failure)
     int error;
 
     *needs_name = false;
+    request->again = false;
     if (is_single(request))
         result = show_single(request, failure);
     else
         result = msi_attachment_map(attachment, request->access, true, no_fork, failure);
+    if (result == MAPSEG_OK && request->options.flags & MAPSEG_LOCKED)
+        result = msi_attachment_lock_memory(attachment, failure);
     if (result != MAPSEG_OK)
         return result;
     attachment->file.path = request->private_path;
@@ -596,6 +790,8 @@ finish(struct request *request, bool *needs_name, struct msi_failure *failure)
     error = msi_attachment_claim_presence(attachment);
     attachment->file.path = NULL;
     attachment->file.directory = -1;
+    /* A file with a private name can be reclaimed by another process just then. */
+    *needs_name = error == -EAGAIN;
     if (error < 0)
         return msi_presence_failed(-error, failure);
     if (!is_named(request)) {
@@ -604,8 +800,39 @@ finish(struct request *request, bool *needs_name, struct msi_failure *failure)
         *needs_name = true;
         return MAPSEG_UNKNOWN_ERROR;
     } else {
+        bool is_unnamed = request->private_path == NULL;
+
         result = take_name(request, attachment->file.fd, &error, failure);
-        *needs_name = error == -ENOENT || error == -EPERM || error == -ENOSYS || error == -EXDEV;
+        *needs_name = is_unnamed ? cannot_name_unnamed(-error) : error == -ENOENT;
+    }
+    return result;
+}
+
+/** Takes back what finish did, so that the list can be unlocked for a while. */
+static void
+withdraw(struct request *request)
+{
+    msi_presence_release(&request->attachment.presence, &request->attachment.file);
+    msi_attachment_unmap(&request->attachment);
+}
+
+/** Finishes it when the process is gone that takes the name of the other segment away just
+ *  now. The fork list is locked, but while it waits. */
+static mapseg_result
+finish_in_turn(struct request *request, bool *needs_name, struct msi_failure *failure)
+{
+    int64_t deadline = msi_patience_ends(request->options.timeout_ns);
+    int64_t pause_ns = 0;
+    mapseg_result result = finish(request, needs_name, failure);
+    bool waited = true;
+
+    while (result != MAPSEG_OK && request->again && waited) {
+        withdraw(request);
+        msi_forklist_unlock();
+        waited = msi_wait_for_remover(&pause_ns, deadline);
+        (void)msi_forklist_lock();
+        if (waited)
+            result = finish(request, needs_name, failure);
     }
     return result;
 }
@@ -644,7 +871,7 @@ create_file(struct request *request, bool named, bool *needs_name, struct msi_fa
 
     (void)msi_forklist_lock();
     if (result == MAPSEG_OK)
-        result = finish(request, needs_name, failure);
+        result = finish_in_turn(request, needs_name, failure);
     if (result == MAPSEG_OK)
         take_over(request);
     else
@@ -656,14 +883,15 @@ create_file(struct request *request, bool named, bool *needs_name, struct msi_fa
 static mapseg_result
 create(struct request *request, struct msi_failure *failure)
 {
+    const uint32_t replacing = (uint32_t)MAPSEG_RECLAIM | (uint32_t)MAPSEG_REPLACE;
     struct stat status;
     bool needs_name = false;
     mapseg_result result;
 
     /* Before anything is reserved: most creates that fail do so here. */
-    if (is_named(request) && !(request->options.flags & MAPSEG_RECLAIM) &&
+    if (is_named(request) && !(request->options.flags & replacing) &&
         msi_os.status_of_name(request->name.directory, request->name.last, &status) >= 0)
-        return name_is_taken(failure);
+        return name_is_taken(request, failure);
     result = create_file(request, false, &needs_name, failure);
     /* Twice, because a private name can be reclaimed by another process in the
      * instant before its creator is present. */
@@ -681,7 +909,8 @@ open_and_create(struct request *request, struct msi_failure *failure)
 
     if (msi_forklist_lock() < 0)
         return msi_forklist_lock_failed(failure);
-    result = msi_place_open(&request->place, true, request->options.flags, &request->name, failure);
+    result = msi_place_open(&request->place, true, msi_options_trust(&request->options),
+                            &request->name, failure);
     msi_in_flight_add(&request->name_flight, request->name.directory);
     msi_forklist_unlock();
 
@@ -839,6 +1068,8 @@ mapseg_create_or_attach_with(mapseg *seg, size_t size, mapseg_access access,
         return msi_report(seg, "create", &failure);
     if (all.minimum_size == 0)
         all.minimum_size = size;
+    /* What it would wait for it creates. */
+    all.wait_ns = 0;
     return create_or_attach(seg, size, access, &all, created);
 }
 

@@ -84,7 +84,7 @@ static mapseg_result
 open_place(const mapseg *seg, struct look *look, struct msi_failure *failure)
 {
     const struct msi_attachment *attachment = &seg->attachment;
-    const uint32_t any = MAPSEG_ALLOW_SHARED_DIRECTORY;
+    const struct msi_trust any = {.flags = MAPSEG_ALLOW_SHARED_DIRECTORY};
     struct msi_place place;
 
     msi_place_of(seg->key, &place);
@@ -171,7 +171,7 @@ own_loss(const mapseg *seg, mapseg_presence_kind presence)
                "presence lies on the descriptor itself, and lasts until all processes have ended "
                "that have a copy of that, or were handed one by this attachment";
     case MAPSEG_PRESENCE_DESCRIPTOR:
-        return "a mapping keeps no lock on this file system, so its presence lies on a descriptor: "
+        return "a mapping cannot hold its presence here, so that lies on a descriptor: "
                "it ends if this program closes that, and lasts as long as a child has a copy that "
                "was made by a bare clone";
     case MAPSEG_PRESENCE_READER:

@@ -30,6 +30,7 @@ mapseg_sources = \
 	lib/handle/reach.c \
 	lib/handle/report.c \
 	lib/handle/view.c \
+	lib/handle/watch.c \
 	lib/handle/attachment.h \
 	lib/handle/describe.h \
 	lib/handle/fork.h \
@@ -41,6 +42,7 @@ mapseg_sources = \
 	lib/handle/reach.h \
 	lib/handle/report.h \
 	lib/handle/view.h \
+	lib/handle/watch.h \
 	lib/sync/lock.c \
 	lib/sync/presence.c \
 	lib/sync/lock.h \

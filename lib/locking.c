@@ -52,6 +52,9 @@ report_taken(mapseg *seg, const char *operation, mapseg_result result)
     case MAPSEG_DESCRIPTOR_CLOSED:
         msi_failed(&failure, result, 0, MSI_DESCRIPTOR_CLOSED_WORDS);
         break;
+    case MAPSEG_NOT_FOUND:
+        msi_failed(&failure, result, 0, MSI_NAME_LOST_WORDS);
+        break;
     case MAPSEG_WOULD_BLOCK:
         msi_failed(&failure, result, 0,
                    "another process or thread holds the lock; try again later");

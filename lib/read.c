@@ -10,6 +10,7 @@
 #include "handle/notify.h"
 #include "handle/report.h"
 #include "handle/view.h"
+#include "handle/watch.h"
 #include "os/os.h"
 #include "sync/spin.h"
 
@@ -240,34 +241,72 @@ mapseg_read(mapseg *seg, size_t offset, void *to, size_t bytes, uint64_t *versio
     return read_otherwise(seg, offset, to, bytes, version, MAPSEG_TIMEOUT_DEFAULT);
 }
 
-/** Waits until no change is under way and the version is not `seen`, which is
- *  MAPSEG_ANY_VERSION, or another odd number, where any will do. */
-static mapseg_result
-wait_for_version(const struct msi_view *view, uint64_t seen, int64_t timeout_ns, uint64_t *version)
+/** Looks at the version; whether that ends the wait for another than `seen`. */
+static bool
+has_news(const struct msi_view *view, uint64_t seen, uint64_t *version, mapseg_result *result)
 {
-    mapseg_result result = msi_view_fetch_stable(view, version);
-    struct msi_patience patience;
+    *result = msi_view_fetch_stable(view, version);
+    return *result != MAPSEG_OK || (!msi_version_is_odd(*version) && *version != seen);
+}
 
-    if (result != MAPSEG_OK || (!msi_version_is_odd(*version) && *version != seen))
+/** What there is to say of the name and of the writers. What a writer published before it left
+ *  comes first. */
+static mapseg_result
+look_around(const struct msi_view *view, uint64_t seen, uint64_t *version, bool *news)
+{
+    mapseg_result noticed = msi_watch_look(view->seg);
+    mapseg_result result;
+
+    *news = noticed != MAPSEG_OK && has_news(view, seen, version, &result);
+    if (*news)
+        return result;
+    /* The writer of a change that is under way cannot have left by itself. */
+    return noticed == MAPSEG_NO_WRITER && msi_version_is_odd(*version) ? MAPSEG_OWNER_DIED
+                                                                       : noticed;
+}
+
+/** Waits until no change is under way and the version is not `seen`, which is
+ *  MAPSEG_ANY_VERSION, or another odd number, where any will do. `watches`: or there is
+ *  something to say of the name, or of the writers. */
+static mapseg_result
+wait_for_version(const struct msi_view *view, uint64_t seen, bool watches, int64_t timeout_ns,
+                 uint64_t *version)
+{
+    struct msi_patience patience;
+    mapseg_result result;
+    bool news = false;
+
+    if (has_news(view, seen, version, &result))
         return result;
     patience = msi_patience_begin(timeout_ns);
     for (int64_t now = patience.begin;; now = msi_os.monotonic_ns()) {
-        result = msi_patience_judge(view, &patience, now, *version);
-        if (result != MAPSEG_OK)
+        if (watches)
+            result = look_around(view, seen, version, &news);
+        if (result == MAPSEG_OK && !news)
+            result = msi_patience_judge(view, &patience, now, *version);
+        if (result != MAPSEG_OK || news)
             return result;
         msi_patience_sleep(view, &patience, now, *version);
         /* A section tells only of what was touched, and a waiter touches no data. */
         if (view->reach == REACH_GUARDED)
             result = msi_view_look_at_length(view->seg);
-        if (result == MAPSEG_OK)
-            result = msi_view_fetch_stable(view, version);
-        if (result != MAPSEG_OK || (!msi_version_is_odd(*version) && *version != seen))
+        if (result != MAPSEG_OK || has_news(view, seen, version, &result))
             return result;
     }
 }
 
+/** Whether the wait has come to an end that leaves the version, or an odd one, in the caller's
+ *  hands. */
+static bool
+gives_version(mapseg_result result)
+{
+    return result == MAPSEG_OK || result == MAPSEG_TIMED_OUT || result == MAPSEG_OWNER_DIED ||
+           result == MAPSEG_NOT_FOUND || result == MAPSEG_NO_WRITER;
+}
+
 static mapseg_result
-wait_as(mapseg *seg, const char *operation, uint64_t seen, int64_t timeout_ns, uint64_t *version)
+wait_as(mapseg *seg, const char *operation, uint64_t seen, bool watches, int64_t timeout_ns,
+        uint64_t *version)
 {
     struct msi_view view;
     mapseg_result result;
@@ -275,10 +314,14 @@ wait_as(mapseg *seg, const char *operation, uint64_t seen, int64_t timeout_ns, u
     if (!msi_handle_is_attached(seg))
         return msi_view_refuse_detached(seg, operation);
     view = msi_view_begin(seg);
-    result = wait_for_version(&view, seen, timeout_ns, version);
+    result = wait_for_version(&view, seen, watches, timeout_ns, version);
     msi_view_end(&view);
+    if (watches && result == MAPSEG_OK)
+        result = msi_watch_look_rarely(seg);
+    if (watches)
+        msi_notify_told(seg, result);
     /* Also where there was nothing new: the same version is given out again. */
-    if (result == MAPSEG_OK || result == MAPSEG_TIMED_OUT || result == MAPSEG_OWNER_DIED)
+    if (gives_version(result))
         msi_notify_note(seg, *version);
     return msi_view_report(seg, operation, result);
 }
@@ -307,7 +350,7 @@ mapseg_read_begin(mapseg *seg, uint64_t *version)
     if (msi_handle_is_attached(seg) && is_own(seg))
         result = msi_view_report(seg, "read", msi_view_look(seg, &seen));
     else
-        result = wait_as(seg, "read", 1, MSI_VIEW_PATIENCE_NS, &seen);
+        result = wait_as(seg, "read", 1, false, MSI_VIEW_PATIENCE_NS, &seen);
 
     if (result == MAPSEG_OK)
         *version = seen;
@@ -335,9 +378,10 @@ mapseg_result
 mapseg_wait(mapseg *seg, uint64_t seen, uint64_t *now, int64_t timeout_ns)
 {
     uint64_t version;
-    mapseg_result result = wait_as(seg, "wait for", seen, timeout_ns, &version);
+    bool watches = msi_handle_is_attached(seg) && msi_watch_is_on(seg);
+    mapseg_result result = wait_as(seg, "wait for", seen, watches, timeout_ns, &version);
 
-    if (now != NULL && (result == MAPSEG_OK || result == MAPSEG_TIMED_OUT) &&
+    if (now != NULL && result != MAPSEG_OWNER_DIED && gives_version(result) &&
         !msi_version_is_odd(version))
         *now = version;
     return result;

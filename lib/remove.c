@@ -4,7 +4,8 @@
  * A process that removes a name holds the name byte of the file it leads to, from
  * before the comparison until after the unlink, so that no two can do it at
  * once and none hits the name of a newer segment. In tests/model/name.pml:
- * [NAME_BYTE], [COMPARE], [UNLINK], [LET_GO].
+ * [NAME_BYTE], [COMPARE], [UNLINK], [LET_GO]. One that replaces a segment does the same, and
+ * renames the new file over the name instead: [RENAME].
  *
  * SPDX-License-Identifier: MIT
  */
@@ -74,8 +75,10 @@ static mapseg_result
 open_victim(const struct msi_name *name, const struct msi_removal *removal, int *fd,
             struct stat *status, struct msi_failure *failure)
 {
-    const uint32_t any = (uint32_t)MAPSEG_ALLOW_OTHER_OWNER | (uint32_t)MAPSEG_ALLOW_SHARED_WRITE |
-                         (uint32_t)MAPSEG_ALLOW_HARD_LINKS;
+    const struct msi_trust any = {.flags = (uint32_t)MAPSEG_ALLOW_OTHER_OWNER |
+                                           (uint32_t)MAPSEG_ALLOW_SHARED_WRITE |
+                                           (uint32_t)MAPSEG_ALLOW_HARD_LINKS};
+    struct msi_trust trust = removal->careful ? msi_options_trust(removal->options) : any;
     mapseg_result result = msi_name_look(name, status, failure);
     int error;
 
@@ -85,11 +88,13 @@ open_victim(const struct msi_name *name, const struct msi_removal *removal, int 
     if (*fd < 0)
         return msi_name_open_failed(-*fd, failure);
     error = msi_os.status(*fd, status);
+    if (error >= 0 && status->st_nlink == 2 &&
+        msi_name_has_private_twin(name, status->st_dev, status->st_ino))
+        trust.flags |= (uint32_t)MAPSEG_ALLOW_HARD_LINKS;
     if (error < 0)
         result = msi_system_failed(failure, -error, "the file cannot be examined");
     else
-        result = msi_trust_file(status, *fd, true, removal->careful ? removal->options->flags : any,
-                                failure);
+        result = msi_trust_file(status, *fd, true, trust, failure);
     /* Before any lock is taken on what may be none of ours. */
     if (result == MAPSEG_OK)
         result = judge_victim(*fd, status, name, removal, failure);
@@ -98,19 +103,24 @@ open_victim(const struct msi_name *name, const struct msi_removal *removal, int 
     return result;
 }
 
-/** Unlinks the name if it still leads to the file. *again: it leads to another
+/** Takes the name away if it still leads to the file. removal->again: it leads to another
  *  one by now. */
 static mapseg_result
-unlink_held(const struct msi_name *name, const struct stat *status, bool *again,
+unlink_held(const struct msi_name *name, const struct stat *status, struct msi_removal *removal,
             struct msi_failure *failure)
 {
     int leads = msi_name_leads_to(name, status->st_dev, status->st_ino);
 
-    *again = leads == 0;
+    removal->again = leads == 0;
     if (leads == 0)
         return msi_failed(failure, MAPSEG_TIMED_OUT, 0,
                           "its name changes hands again and again; find out which process "
                           "replaces it");
+    if (leads > 0 && removal->replace != NULL) {
+        leads = removal->replace(removal->context);
+        return leads < 0 ? msi_system_failed(failure, -leads, "the new file cannot be named")
+                         : MAPSEG_OK;
+    }
     if (leads > 0)
         leads = msi_os.unlink(name->directory, name->last);
     if (leads == -ENOENT)
@@ -149,10 +159,12 @@ msi_name_remove(const struct msi_name *name, struct msi_removal *removal,
         /* Again: this is the look that counts. */
         result = judge_victim(fd, &status, name, removal, failure);
         if (result == MAPSEG_OK)
-            result = unlink_held(name, &status, &removal->again, failure);
+            result = unlink_held(name, &status, removal, failure);
         if (result == MAPSEG_OK && !removal->force)
             MSI_PROBE(reclaim, file.inode, name->path, status.st_size);
         msi_presence_unlock(&hold);
+    } else if (error == -EINVAL || error == -ENOSYS || error == -ENOLCK) {
+        result = msi_presence_failed(-error, failure);
     } else if (error != -EAGAIN) {
         result = msi_system_failed(failure, -error, "its presence bytes cannot be held");
     } else if (removal->force) {
@@ -200,7 +212,7 @@ remove_place(const struct msi_place *place, bool force, const mapseg_options *op
 
     if (msi_forklist_lock() < 0)
         return msi_forklist_lock_failed(failure);
-    result = msi_place_open(place, false, options->flags, &name, failure);
+    result = msi_place_open(place, false, msi_options_trust(options), &name, failure);
     msi_in_flight_add(&flight, name.directory);
     msi_forklist_unlock();
 

@@ -14,11 +14,14 @@ struct msi_removal {
     bool force;   /**< also if others are attached */
     bool careful; /**< as create: only what attach would trust */
     const mapseg_options *options;
+    /** Puts another file under the name, which leads to the victim; NULL: unlink it. */
+    int (*replace)(void *context);
+    void *context;
     bool again; /**< the failure is one that passes */
 };
 
-/** Tries once to remove the name; the fork list is locked, or a child could
- *  inherit the descriptor that holds the bytes. */
+/** Tries once to remove the name, or to give it to another file; the fork list is locked, or
+ *  a child could inherit the descriptor that holds the bytes. */
 mapseg_result msi_name_remove(const struct msi_name *name, struct msi_removal *removal,
                               struct msi_failure *failure);
 

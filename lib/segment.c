@@ -6,6 +6,7 @@
 #include "file/key.h"
 #include "file/name.h"
 #include "file/place.h"
+#include "file/trust.h"
 #include "handle/attachment.h"
 #include "handle/fork.h"
 #include "handle/forklist.h"
@@ -175,39 +176,78 @@ mapseg_native_key(const mapseg *seg)
 
 /* --------------------------------------------------------------- leaving -- */
 
+/** Words why this user may not remove the name. */
+static mapseg_result
+may_not_remove(const struct msi_attachment *attachment, int error, struct msi_failure *failure)
+{
+    struct stat status;
+    int fd = attachment->file.fd;
+
+    if (msi_os.status(fd, &status) >= 0 && !msi_trust_is_own(&status, fd))
+        return msi_failed(failure, MAPSEG_PERMISSION_DENIED, error,
+                          "this was the last one out, and only user %u, who owns it, may remove it "
+                          "from its directory; have that user reclaim it (mapseg_reclaim)",
+                          (unsigned)status.st_uid);
+    return msi_failed(failure, MAPSEG_PERMISSION_DENIED, error,
+                      "this was the last one out, and this user may not remove names from its "
+                      "directory; have a user who may reclaim it (mapseg_reclaim)");
+}
+
 /** Removes the name, if it still leads to the file: in a directory that is opened
  *  once, and judged as it was when the handle attached. [LEAVE_COMPARE, LEAVE_UNLINK] */
-static void
-remove_name(const struct msi_attachment *attachment)
+static mapseg_result
+remove_name(const struct msi_attachment *attachment, struct msi_failure *failure)
 {
     const struct msi_file *file = &attachment->file;
-    struct msi_failure failure;
     struct msi_name name;
+    mapseg_result result =
+        msi_place_open_again(attachment->type, file->path, attachment->trust, &name, failure);
+    int error = 0;
 
-    if (msi_place_open_again(attachment->type, file->path, attachment->trust_flags, &name,
-                             &failure) == MAPSEG_OK &&
-        msi_name_leads_to(&name, file->device, file->inode) == 1)
-        (void)msi_os.unlink(name.directory, name.last);
+    if (result == MAPSEG_OK)
+        error = msi_name_leads_to(&name, file->device, file->inode);
+    if (error == 1)
+        error = msi_os.unlink(name.directory, name.last);
     msi_name_close(&name);
+    if (result != MAPSEG_OK || error >= 0 || error == -ENOENT)
+        return result == MAPSEG_NOT_FOUND ? MAPSEG_OK : result;
+    if (error == -EPERM || error == -EACCES)
+        return may_not_remove(attachment, -error, failure);
+    return msi_system_failed(failure, -error,
+                             "this was the last one out, and its name cannot be removed");
 }
 
 /** Removes the name if no other is present. Holding all of presence proves it, and keeps
  *  others from appearing until the name is gone. A look comes first, since it is cheap and
  *  mostly finds another: of several attachments that leave at once each has given up its
- *  own byte by then, so the last look finds none. */
-static void
-leave_as_last(struct msi_attachment *attachment, int fd)
+ *  own byte by then, so the last look finds none. A failure: the name stays. */
+static mapseg_result
+leave_as_last(struct msi_attachment *attachment, int fd, struct msi_failure *failure)
 {
+    mapseg_result result;
     struct msi_hold hold;
+    int error;
 
     /* Steps of tests/model/name.pml. [LEAVE_TEST] */
     if (msi_presence_is_any(fd))
-        return;
+        return MAPSEG_OK;
     /* [LEAVE_RANGE] */
-    if (msi_presence_lock_all(&hold, &attachment->file) < 0)
-        return;
-    remove_name(attachment);
+    error = msi_presence_lock_all(&hold, &attachment->file);
+    if (error == -EAGAIN)
+        return MAPSEG_OK;
+    if (error == -EBADF || error == -EACCES || error == -EPERM)
+        return msi_failed(failure, MAPSEG_PERMISSION_DENIED, EACCES,
+                          "this attachment may only read it, and so cannot prove that it was the "
+                          "last one out; if it was, have the owner reclaim it (mapseg_reclaim)");
+    if (error < 0)
+        return msi_system_failed(failure, -error,
+                                 "it cannot be proved that this was the last one out; have the "
+                                 "owner reclaim it (mapseg_reclaim)");
+    result = remove_name(attachment, failure);
+    if (result != MAPSEG_OK)
+        msi_attachment_note_left(attachment, true);
     msi_presence_unlock(&hold);
+    return result;
 }
 
 /** Releases the lock if this handle holds it. A change that it leaves open counts as the
@@ -229,6 +269,7 @@ mapseg_result
 mapseg_detach(mapseg *seg)
 {
     struct msi_attachment *attachment = &seg->attachment;
+    mapseg_result left = MAPSEG_OK;
     struct msi_failure failure;
     int fd;
 
@@ -251,14 +292,14 @@ mapseg_detach(mapseg *seg)
     /* Where the descriptor is lost, nothing can be proved. */
     if (fd >= 0 && msi_attachment_is_named(attachment) && !attachment->keeps_name &&
         !(attachment->flags & MAPSEG_HEADER_PERSISTENT))
-        leave_as_last(attachment, fd);
+        left = leave_as_last(attachment, fd, &failure);
     if (fd >= 0) {
         msi_close(fd);
         attachment->file.fd = -1;
     }
     msi_attachment_drop(attachment);
     msi_forklist_unlock();
-    return msi_succeed(seg);
+    return left == MAPSEG_OK ? msi_succeed(seg) : msi_succeed_without(seg, "remove", &failure);
 }
 
 /* ----------------------------------------------------------------- state -- */

@@ -109,7 +109,8 @@ write_range(const struct msi_view *view, size_t offset, const void *from, size_t
     result = msi_lock_take_fast(&seg->lock) ? MAPSEG_OK : msi_lock_take(&seg->lock, INT64_MAX);
     if (result == MAPSEG_ALREADY_LOCKED)
         return write_held(view, offset, from, bytes);
-    if (result == MAPSEG_TIMED_OUT || result == MAPSEG_DESCRIPTOR_CLOSED)
+    if (result == MAPSEG_TIMED_OUT || result == MAPSEG_DESCRIPTOR_CLOSED ||
+        result == MAPSEG_NOT_FOUND)
         return result;
     if (result == MAPSEG_OWNER_DIED) {
         (void)msi_lock_release(&seg->lock, 0);

@@ -303,6 +303,51 @@ tests_model_check_order_SOURCES = \
 	tests/model/weak_macros.h
 version_seen = tests/version/seen.c tests/version/seen.h
 
+# Where programs run: users, groups, limits, control groups, file systems, sandboxes, old
+# kernels, names that vanish
+suites += \
+	tests/worlds/check_appear \
+	tests/worlds/check_clock \
+	tests/worlds/check_control_groups \
+	tests/worlds/check_dumps \
+	tests/worlds/check_errors \
+	tests/worlds/check_fallbacks \
+	tests/worlds/check_full_disk \
+	tests/worlds/check_groups \
+	tests/worlds/check_left \
+	tests/worlds/check_locked_memory \
+	tests/worlds/check_namespaces \
+	tests/worlds/check_replace \
+	tests/worlds/check_shared_memory \
+	tests/worlds/check_two_names \
+	tests/worlds/check_vanish \
+	tests/worlds/check_writers
+tests_worlds_check_clock_LDADD = $(internals_libraries)
+tests_worlds_check_errors_LDADD = $(internals_libraries)
+tests_worlds_check_errors_SOURCES = \
+	tests/stress/os_faults.c \
+	tests/stress/os_faults.h \
+	tests/worlds/check_errors.c
+tests_worlds_check_groups_SOURCES = tests/worlds/check_groups.c $(worlds_members)
+tests_worlds_check_left_SOURCES = tests/worlds/check_left.c $(worlds_members)
+tests_worlds_check_two_names_LDADD = $(internals_libraries)
+check_PROGRAMS += tests/worlds/survey
+worlds_members = tests/worlds/members.c tests/worlds/members.h
+scripts += \
+	tests/worlds/groups.sh \
+	tests/worlds/namespaces.sh \
+	tests/worlds/table.sh \
+	tests/worlds/vanished.sh
+EXTRA_DIST += \
+	tests/worlds/filesystems.expected \
+	tests/worlds/filesystems.sh
+worlds_actors = tests/worlds/actors.c tests/worlds/actors.h
+tests_worlds_check_appear_SOURCES = tests/worlds/check_appear.c $(worlds_actors)
+tests_worlds_check_replace_SOURCES = tests/worlds/check_replace.c $(worlds_actors)
+tests_worlds_check_replace_LDADD = $(internals_libraries)
+tests_worlds_check_vanish_SOURCES = tests/worlds/check_vanish.c $(worlds_actors)
+tests_worlds_check_writers_SOURCES = tests/worlds/check_writers.c $(worlds_actors)
+
 # The whole project. Programs of every language that mapseg.h is for; what is built,
 # installed and documented. doc/local.mk adds to these.
 suites += tests/project/compile_c99 tests/project/compile_c11
@@ -453,6 +498,12 @@ tests_stress_peer32_LDFLAGS =
 # processes that a test kills. A suite that starts itself again, or counts its
 # mappings, sees valgrind's instead; and nothing can be stepped through there.
 valgrind_blind = tests/fork/check_leaks tests/stress/check_steps
+
+# What holds on which file system: some minutes, as root.
+.PHONY: check-filesystems
+check-filesystems:
+	$(MAKE) check TESTS=
+	$(AM_TESTS_ENVIRONMENT) $(srcdir)/tests/worlds/filesystems.sh || test $$? -eq 77
 
 check-valgrind:
 	suites=; for suite in $(suites); do \

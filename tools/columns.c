@@ -37,6 +37,7 @@ static const struct {
     [COLUMN_SLEPT] = {"SLEPT", NUMBER},
     [COLUMN_LONGEST_WAIT_NS] = {"LONGEST-WAIT-NS", NUMBER},
     [COLUMN_RECOVERIES] = {"RECOVERIES", NUMBER},
+    [COLUMN_ATTACHED_WRITERS] = {"ATTACHED-WRITERS", NUMBER},
     [COLUMN_FILE_SYSTEM] = {"FILE-SYSTEM", TEXT},
     [COLUMN_VERDICT] = {"VERDICT", TEXT},
     [COLUMN_REASON] = {"REASON", TEXT},
@@ -103,6 +104,8 @@ number_in(enum column column, const mapseg_info *information)
         return information->longest_wait_ns;
     case COLUMN_RECOVERIES:
         return information->recoveries;
+    case COLUMN_ATTACHED_WRITERS:
+        return information->attached_writers;
     case COLUMN_SEQUENCE:
         return information->version;
     case COLUMN_LOCK_SLOT:

@@ -6,6 +6,7 @@
 #include "common.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdio_ext.h>
@@ -19,6 +20,8 @@ const char *command_name = "mapseg";
 
 static bool plain_keys;
 static uint32_t trust_flags;
+static uint32_t trusted_group;
+static int64_t wait_ns;
 /* Standard output could not be written to, and the user has been told. */
 static bool output_has_failed;
 /* Of the subcommand that runs. */
@@ -199,6 +202,13 @@ common_option(int option, const char *usage)
     case OPTION_SHARED_DIRECTORY:
         trust_flags |= MAPSEG_ALLOW_SHARED_DIRECTORY;
         return;
+    case OPTION_ALLOW_GROUP:
+        trust_flags |= MAPSEG_ALLOW_GROUP;
+        trusted_group = parse_group("--allow-group", optarg);
+        return;
+    case OPTION_WAIT:
+        wait_ns = parse_seconds("--wait", optarg);
+        return;
     case 'h':
         fputs(usage, stdout);
         exit(finish(EXIT_SUCCESS));
@@ -322,6 +332,22 @@ parse_mode(const char *option, const char *text)
     return mode;
 }
 
+uint32_t
+parse_group(const char *option, const char *text)
+{
+    const struct group *named = getgrnam(text);
+    uint64_t number = named != NULL ? named->gr_gid : 0;
+    const char *end = text;
+    bool fits = named != NULL || parse_digits(text, &number, &end);
+    if (fits && named == NULL && (end == text || *end))
+        usage_error("%s takes a group, by its name or number; there is no '%s'", option, text);
+    if (!fits || number >= UINT32_MAX)
+        usage_error("%s %s is more than the number of any group", option, text);
+    if (number == 0)
+        usage_error("%s takes no root group: root may do everything as it is", option);
+    return (uint32_t)number;
+}
+
 /* ----------------------------------------------------------------- keys -- */
 
 static bool
@@ -367,6 +393,7 @@ attach_options(void)
 {
     mapseg_options options = MAPSEG_OPTIONS_INIT;
     options.flags = trust_flags;
+    options.group = trusted_group;
     return options;
 }
 
@@ -393,6 +420,7 @@ visit_options(void)
 {
     mapseg_options options = attach_options();
     options.flags |= MAPSEG_KEEP_NAME;
+    options.wait_ns = wait_ns;
     return options;
 }
 
@@ -535,6 +563,8 @@ use_in_words(mapseg_use use)
         return "damaged";
     case MAPSEG_USE_BLOCKED:
         return "blocked";
+    case MAPSEG_USE_LEFT:
+        return "left";
     case MAPSEG_USE_RESERVED:
         break;
     }

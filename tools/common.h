@@ -30,6 +30,8 @@ enum {
     OPTION_SHARED_WRITE,
     OPTION_HARD_LINKS,
     OPTION_SHARED_DIRECTORY,
+    OPTION_ALLOW_GROUP,
+    OPTION_WAIT,
     OPTION_OWN
 };
 
@@ -40,14 +42,19 @@ enum {
     "  -h, --help               show this text and leave\n"                                        \
     "  -V, --version            show the version and leave\n"
 
+#define WAIT_HELP "      --wait SECONDS       wait so long for a segment that is not there yet\n"
+
 #define DIRECTORY_HELP                                                                             \
     "      --allow-shared-directory\n"                                                             \
     "                           accept a directory in which others can replace the file\n"
 
+#define GROUP_HELP                                                                                 \
+    "      --allow-group GROUP  accept what the members of GROUP, and no others, may change\n"
+
 #define TRUST_HELP                                                                                 \
     "      --allow-other-owner  accept a segment that another user owns\n"                         \
     "      --allow-shared-write accept a segment that others than its owner may write\n"           \
-    "      --allow-hard-links   accept a file that has several names\n" DIRECTORY_HELP
+    "      --allow-hard-links   accept a file that has several names\n" DIRECTORY_HELP GROUP_HELP
 
 /** The subcommand that runs, for messages: "mapseg create". */
 extern const char *command_name;
@@ -114,6 +121,9 @@ int parse_number(const char *option, const char *text, int least, int most);
 /** Permission bits in octal, out of 0666. */
 uint32_t parse_mode(const char *option, const char *text);
 
+/** The number of a group, which may be given by its name; not root's. */
+uint32_t parse_group(const char *option, const char *text);
+
 /* ----------------------------------------------------------------- keys -- */
 
 /** A new handle with the key that the user gave: native if it begins with a
@@ -130,7 +140,7 @@ bool begin_access(mapseg *seg);
 bool end_access(mapseg *seg);
 
 /** The same for looking or writing: also as the last one out this process then
- *  leaves the segment where it is, crash debris too. */
+ *  leaves the segment where it is, crash debris too. Waits as --wait says. */
 mapseg_options visit_options(void);
 
 /** Attaches to the segment with `visit`, or creates it with `make` if there is

@@ -21,7 +21,10 @@ static const char usage[] =
     "      --size SIZE          bytes of data; K, M and G stand for powers of 1024\n"
     "      --mode MODE          permission bits in octal (default: 0600)\n"
     "      --label LABEL        a name for people (default: KEY, if it is a plain key)\n"
+    "      --group GROUP        give it to GROUP, for its members to read and write\n"
+    "                           (mode 0660), and accept a directory that is GROUP's\n"
     "      --reclaim            replace a segment of that name that no process uses\n"
+    "      --replace            replace it also if processes use it; they keep the old one\n"
     "      --lazy               do not reserve the memory now\n" DIRECTORY_HELP PLAIN_HELP
         COMMON_HELP;
 
@@ -29,7 +32,9 @@ static const struct option options[] = {
     {"size", required_argument, NULL, 's'},
     {"mode", required_argument, NULL, 'm'},
     {"label", required_argument, NULL, 'L'},
+    {"group", required_argument, NULL, 'g'},
     {"reclaim", no_argument, NULL, 'r'},
+    {"replace", no_argument, NULL, 'R'},
     {"lazy", no_argument, NULL, 'l'},
     {"allow-shared-directory", no_argument, NULL, OPTION_SHARED_DIRECTORY},
     {"plain", no_argument, NULL, OPTION_PLAIN},
@@ -89,8 +94,15 @@ command_create(int argc, char **argv)
         case 'L':
             how.label = optarg;
             break;
+        case 'g':
+            how.group = parse_group("--group", optarg);
+            how.flags |= MAPSEG_ALLOW_GROUP;
+            break;
         case 'r':
             how.flags |= MAPSEG_RECLAIM;
+            break;
+        case 'R':
+            how.flags |= MAPSEG_REPLACE;
             break;
         case 'l':
             how.flags |= MAPSEG_LAZY;

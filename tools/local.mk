@@ -22,6 +22,8 @@ tools_mapseg_SOURCES = \
 	tools/exec.c \
 	tools/lock.c \
 	tools/ls.c \
+	tools/nameless.c \
+	tools/nameless.h \
 	tools/read.c \
 	tools/reclaim.c \
 	tools/rm.c \

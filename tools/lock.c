@@ -37,6 +37,7 @@ static const struct option options[] = {
     {"allow-shared-write", no_argument, NULL, OPTION_SHARED_WRITE},
     {"allow-hard-links", no_argument, NULL, OPTION_HARD_LINKS},
     {"allow-shared-directory", no_argument, NULL, OPTION_SHARED_DIRECTORY},
+    {"allow-group", required_argument, NULL, OPTION_ALLOW_GROUP},
     {"plain", no_argument, NULL, OPTION_PLAIN},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},

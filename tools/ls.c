@@ -6,6 +6,7 @@
 #include "columns.h"
 #include "commands.h"
 #include "common.h"
+#include "nameless.h"
 
 #include <getopt.h>
 #include <libsmartcols.h>
@@ -17,14 +18,16 @@ static const char usage[] =
     "Usage: mapseg ls [OPTION...]\n"
     "\n"
     "Lists the segments of /dev/shm and $XDG_RUNTIME_DIR/mapseg that this user may\n"
-    "read.\n"
+    "read; or those that have lost their names, for each process that has one.\n"
     "\n"
     "Options:\n"
     "  -J, --json               print JSON\n"
     "  -r, --raw                print fields without alignment, for scripts\n"
     "  -n, --noheadings         leave the headings out\n"
     "  -b, --bytes              print sizes as plain numbers of bytes\n"
-    "  -o, --output COLUMNS     print these columns, separated by commas\n" COMMON_HELP "\n"
+    "  -o, --output COLUMNS     print these columns, separated by commas\n"
+    "      --nameless           list what is open in a process and has no name any "
+    "more\n" COMMON_HELP "\n"
     "Columns:\n"
     "  KEY       native key\n"
     "  LABEL     what its creator calls it\n"
@@ -32,7 +35,7 @@ static const char usage[] =
     "  SIZE      bytes of data\n"
     "  ATTACHED  how many attachments there are\n"
     "  LOCK      free, held, owner-died, inconsistent or unknown\n"
-    "  STATE     live, stale, persistent, damaged or blocked\n"
+    "  STATE     live, stale, left, persistent, damaged or blocked\n"
     "  MODE      permission bits\n"
     "  OWNER     user who owns it\n"
     "  CREATED   when it was made\n"
@@ -41,13 +44,21 @@ static const char usage[] =
     "  CONTENDED        how often an owner of the lock had had to wait\n"
     "  SLEPT            of these, how often it had slept\n"
     "  LONGEST-WAIT-NS  the longest wait of one that slept, in nanoseconds\n"
-    "  RECOVERIES       how often a dead owner was replaced\n";
+    "  RECOVERIES       how often a dead owner was replaced\n"
+    "  ATTACHED-WRITERS how many attachments can write the data\n";
+
+enum { OPTION_NAMELESS = OPTION_OWN };
 
 static const struct option options[] = {
-    {"json", no_argument, NULL, 'J'},         {"raw", no_argument, NULL, 'r'},
-    {"noheadings", no_argument, NULL, 'n'},   {"bytes", no_argument, NULL, 'b'},
-    {"output", required_argument, NULL, 'o'}, {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'V'},      {NULL, 0, NULL, 0},
+    {"json", no_argument, NULL, 'J'},
+    {"raw", no_argument, NULL, 'r'},
+    {"noheadings", no_argument, NULL, 'n'},
+    {"bytes", no_argument, NULL, 'b'},
+    {"output", required_argument, NULL, 'o'},
+    {"nameless", no_argument, NULL, OPTION_NAMELESS},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {NULL, 0, NULL, 0},
 };
 
 /* Enough for anything sensible; a column may be named twice. */
@@ -95,17 +106,51 @@ select_default(struct selection *selection)
         selection->columns[i] = i;
 }
 
+/* A table that is being filled. */
+struct list {
+    struct libscols_table *table;
+    const struct table_style *style;
+    const struct selection *selection;
+};
+
+static bool
+add(const struct list *list, const mapseg_info *information)
+{
+    return add_line(list->table, list->style, list->selection->columns, list->selection->count,
+                    information);
+}
+
+static bool
+add_named(const struct list *list, const mapseg_list *segments)
+{
+    bool good = true;
+    for (size_t i = 0; good && i < mapseg_list_count(segments); i++)
+        good = add(list, mapseg_list_get(segments, i));
+    return good;
+}
+
+/* The number by which this process knew it is no key, and of no use to the user. */
+static bool
+add_nameless(void *context, const struct nameless *found)
+{
+    mapseg_info seen = *found->seen;
+    seen.native_key = "";
+    seen.type = MAPSEG_KEY_INVALID;
+    seen.path = found->path;
+    return add(context, &seen);
+}
+
+/* `segments` NULL: those without names. */
 static int
-print_list(const mapseg_list *list, const struct table_style *style,
+print_list(const mapseg_list *segments, const struct table_style *style,
            const struct selection *selection)
 {
-    struct libscols_table *table = new_table(style, selection->columns, selection->count);
-    bool good = table != NULL;
-    for (size_t i = 0; good && i < mapseg_list_count(list); i++)
-        good =
-            add_line(table, style, selection->columns, selection->count, mapseg_list_get(list, i));
-    good = good && scols_print_table(table) == 0;
-    scols_unref_table(table);
+    struct list list = {new_table(style, selection->columns, selection->count), style, selection};
+    bool good = list.table != NULL;
+    if (good)
+        good = segments ? add_named(&list, segments) : each_nameless(add_nameless, &list);
+    good = good && scols_print_table(list.table) == 0;
+    scols_unref_table(list.table);
     return good ? EXIT_SUCCESS : failure("cannot print the list: there is no memory left");
 }
 
@@ -115,6 +160,7 @@ command_ls(int argc, char **argv)
     struct table_style style = {false, false, false, false};
     struct selection selection;
     select_default(&selection);
+    bool nameless = false;
     int option;
     while ((option = next_option(argc, argv, ":Jrnbo:hV", options)) != -1) {
         switch (option) {
@@ -133,6 +179,9 @@ command_ls(int argc, char **argv)
         case 'o':
             select_columns(&selection, optarg);
             break;
+        case OPTION_NAMELESS:
+            nameless = true;
+            break;
         default:
             common_option(option, usage);
         }
@@ -141,6 +190,8 @@ command_ls(int argc, char **argv)
     if (style.json && style.raw)
         usage_error("--json and --raw exclude each other");
 
+    if (nameless)
+        return print_list(NULL, &style, &selection);
     mapseg_list *list;
     mapseg_result result = mapseg_list_new(&list);
     if (result != MAPSEG_OK)

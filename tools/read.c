@@ -23,15 +23,17 @@ static const char usage[] =
     "\n"
     "Options:\n"
     "      --offset BYTES       leave out the first BYTES (K, M, G: powers of 1024)\n"
-    "      --size BYTES         copy only so many\n" TRUST_HELP PLAIN_HELP COMMON_HELP;
+    "      --size BYTES         copy only so many\n" WAIT_HELP TRUST_HELP PLAIN_HELP COMMON_HELP;
 
 static const struct option options[] = {
     {"offset", required_argument, NULL, 'o'},
     {"size", required_argument, NULL, 's'},
+    {"wait", required_argument, NULL, OPTION_WAIT},
     {"allow-other-owner", no_argument, NULL, OPTION_OTHER_OWNER},
     {"allow-shared-write", no_argument, NULL, OPTION_SHARED_WRITE},
     {"allow-hard-links", no_argument, NULL, OPTION_HARD_LINKS},
     {"allow-shared-directory", no_argument, NULL, OPTION_SHARED_DIRECTORY},
+    {"allow-group", required_argument, NULL, OPTION_ALLOW_GROUP},
     {"plain", no_argument, NULL, OPTION_PLAIN},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},

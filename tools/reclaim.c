@@ -15,13 +15,14 @@ static const char usage[] =
     "Usage: mapseg reclaim [OPTION...] [KEY...]\n"
     "\n"
     "Removes segments that no process is attached to, as the kernel proves, and\n"
-    "prints their native keys. Without KEY: all that crashed programs have left, but\n"
-    "none that were made to stay.\n"
+    "prints their native keys. Without KEY: all that crashed programs have left, or\n"
+    "users who might not remove them, but none that were made to stay.\n"
     "\n"
-    "Options:\n" DIRECTORY_HELP PLAIN_HELP COMMON_HELP;
+    "Options:\n" DIRECTORY_HELP GROUP_HELP PLAIN_HELP COMMON_HELP;
 
 static const struct option options[] = {
     {"allow-shared-directory", no_argument, NULL, OPTION_SHARED_DIRECTORY},
+    {"allow-group", required_argument, NULL, OPTION_ALLOW_GROUP},
     {"plain", no_argument, NULL, OPTION_PLAIN},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
@@ -113,8 +114,9 @@ reclaim_all(void)
     enum outcome worst = DONE;
     for (size_t i = 0; worst != UNTOLD && i < mapseg_list_count(list); i++) {
         const mapseg_info *information = mapseg_list_get(list, i);
-        enum outcome outcome =
-            information->use == MAPSEG_USE_STALE ? reclaim_listed(information) : DONE;
+        bool is_unused =
+            information->use == MAPSEG_USE_STALE || information->use == MAPSEG_USE_LEFT;
+        enum outcome outcome = is_unused ? reclaim_listed(information) : DONE;
         worst = outcome > worst ? outcome : worst;
     }
     mapseg_list_free(list);

@@ -14,10 +14,11 @@ static const char usage[] =
     "\n"
     "Removes segments. Processes that are attached keep the memory until they leave.\n"
     "\n"
-    "Options:\n" DIRECTORY_HELP PLAIN_HELP COMMON_HELP;
+    "Options:\n" DIRECTORY_HELP GROUP_HELP PLAIN_HELP COMMON_HELP;
 
 static const struct option options[] = {
     {"allow-shared-directory", no_argument, NULL, OPTION_SHARED_DIRECTORY},
+    {"allow-group", required_argument, NULL, OPTION_ALLOW_GROUP},
     {"plain", no_argument, NULL, OPTION_PLAIN},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},

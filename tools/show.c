@@ -6,6 +6,7 @@
 #include "columns.h"
 #include "commands.h"
 #include "common.h"
+#include "nameless.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -69,8 +70,10 @@ has_header(const mapseg_info *information)
 }
 
 static const char *
-use_explained(mapseg_use use, bool nameless)
+use_explained(const mapseg_info *information)
 {
+    bool nameless = information->type == MAPSEG_KEY_MEMFD;
+    mapseg_use use = information->use;
     /* It ends with its last descriptor, so that one is there is no accident. */
     if (nameless && use == MAPSEG_USE_STALE)
         return "idle: no process is attached; it stays as long as one has its descriptor";
@@ -78,6 +81,10 @@ use_explained(mapseg_use use, bool nameless)
     case MAPSEG_USE_LIVE:
         return "live: a process is attached";
     case MAPSEG_USE_STALE:
+        /* Such a user can leave no note in the header. */
+        if ((information->mode & 0044) != 0)
+            return "stale: its users died or were killed, or the last one out was a user who "
+                   "might only read; attach to it, or remove it with mapseg reclaim";
         return "stale: its users died or were killed; attach to it, or remove it with mapseg "
                "reclaim";
     case MAPSEG_USE_PERSISTENT:
@@ -86,6 +93,9 @@ use_explained(mapseg_use use, bool nameless)
         return "damaged: its header cannot be relied on, see the verdict";
     case MAPSEG_USE_BLOCKED:
         return "blocked: a process holds all of its presence, to remove it or to keep others out";
+    case MAPSEG_USE_LEFT:
+        return "left: the last one out was a user who might not remove it; attach to it, or have "
+               "its owner remove it with mapseg reclaim";
     case MAPSEG_USE_RESERVED:
         break;
     }
@@ -164,8 +174,10 @@ print_attached(const mapseg_info *information)
     }
     printf("Attached:    %s%" PRIu32, information->attached_is_minimum ? "at least " : "",
            information->attached);
+    if (information->attached > 0)
+        printf(", of which %" PRIu32 " can write the data", information->attached_writers);
     if (information->readers > 0)
-        printf(", %" PRIu32 " of them without the right to lock", information->readers);
+        printf(" and %" PRIu32 " cannot lock", information->readers);
     putchar('\n');
 }
 
@@ -235,7 +247,7 @@ print_text(const mapseg_info *information)
     print_label(information);
     print_line("Path:", *information->path ? information->path : "none, it has no name");
     print_line("File system:", information->file_system);
-    print_line("State:", use_explained(information->use, information->type == MAPSEG_KEY_MEMFD));
+    print_line("State:", use_explained(information));
     print_sizes(information);
     print_header(information);
     print_access(information);
@@ -284,11 +296,14 @@ command_show(int argc, char **argv)
     mapseg_info *information;
     if (mapseg_info_new(seg, &information) != MAPSEG_OK) {
         status = segment_failure(seg);
+        tell_former_users(seg, true);
     } else {
         if (json)
             status = print_json(information);
         else
             print_text(information);
+        if (!json)
+            tell_former_users(seg, false);
         mapseg_info_free(information);
     }
     mapseg_free(seg);

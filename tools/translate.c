@@ -13,7 +13,7 @@
 #include <string.h>
 
 /* What the library tells programs to use, and what users of the command have instead: an
- * option, of some subcommands, or a subcommand. */
+ * option, of some subcommands, or a subcommand; the first that is usable. */
 static const struct {
     const char *name;
     const char *instead;
@@ -22,9 +22,13 @@ static const struct {
     {"MAPSEG_ALLOW_SHARED_WRITE", "--allow-shared-write"},
     {"MAPSEG_ALLOW_HARD_LINKS", "--allow-hard-links"},
     {"MAPSEG_ALLOW_SHARED_DIRECTORY", "--allow-shared-directory"},
+    {"MAPSEG_ALLOW_GROUP", "--allow-group"},
+    {"MAPSEG_ALLOW_GROUP", "--group"},
     {"MAPSEG_RECLAIM", "--reclaim"},
+    {"MAPSEG_REPLACE", "--replace"},
     {"MAPSEG_READ_ONLY", "mapseg read"},
     {"mapseg_remove", "mapseg rm"},
+    {"mapseg_reclaim", "mapseg reclaim"},
 };
 
 /* What to do where the library's advice is for programs alone. */
@@ -57,8 +61,9 @@ find_translation(const char *name, size_t bytes, const struct option *options)
 {
     for (size_t i = 0; i < sizeof translations / sizeof *translations; i++)
         if (strlen(translations[i].name) == bytes &&
-            strncmp(translations[i].name, name, bytes) == 0)
-            return is_usable(translations[i].instead, options) ? translations[i].instead : NULL;
+            strncmp(translations[i].name, name, bytes) == 0 &&
+            is_usable(translations[i].instead, options))
+            return translations[i].instead;
     return NULL;
 }
 

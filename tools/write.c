@@ -20,17 +20,19 @@ static const char usage[] =
     "Options:\n"
     "      --create             make the segment, as large as FILE, if there is none\n"
     "      --consistent         if an owner of the lock died, take the data as good\n"
-    "                           once FILE is in it\n" TRUST_HELP PLAIN_HELP COMMON_HELP;
+    "                           once FILE is in it\n" WAIT_HELP TRUST_HELP PLAIN_HELP COMMON_HELP;
 
 enum { OPTION_CREATE = OPTION_OWN, OPTION_CONSISTENT };
 
 static const struct option options[] = {
     {"create", no_argument, NULL, OPTION_CREATE},
     {"consistent", no_argument, NULL, OPTION_CONSISTENT},
+    {"wait", required_argument, NULL, OPTION_WAIT},
     {"allow-other-owner", no_argument, NULL, OPTION_OTHER_OWNER},
     {"allow-shared-write", no_argument, NULL, OPTION_SHARED_WRITE},
     {"allow-hard-links", no_argument, NULL, OPTION_HARD_LINKS},
     {"allow-shared-directory", no_argument, NULL, OPTION_SHARED_DIRECTORY},
+    {"allow-group", required_argument, NULL, OPTION_ALLOW_GROUP},
     {"plain", no_argument, NULL, OPTION_PLAIN},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},

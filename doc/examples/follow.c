@@ -2,7 +2,6 @@
 #include <mapseg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #define ROOM 100
 #define SECOND 1000000000
@@ -34,15 +33,13 @@ static void
 attach(mapseg *seg)
 {
     mapseg_options options = MAPSEG_OPTIONS_INIT;
-    mapseg_result result;
 
     /* The name is the publisher's: it stays when a follower leaves as the last one, so that
      * the next publisher finds what the dead one left. */
     options.flags = MAPSEG_KEEP_NAME;
     options.minimum_size = sizeof(struct series);
-    while ((result = mapseg_attach_with(seg, MAPSEG_READ_ONLY, &options)) == MAPSEG_NOT_FOUND)
-        sleep(1);
-    if (result != MAPSEG_OK)
+    options.wait_ns = -1; /* for ever */
+    if (mapseg_attach_with(seg, MAPSEG_READ_ONLY, &options) != MAPSEG_OK)
         fail(mapseg_error_string(seg));
     say("attached");
 }

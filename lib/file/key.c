@@ -406,14 +406,17 @@ mapseg_ipc_key_from_text(const char *text)
 bool
 msi_is_private_name(const char *name)
 {
-    const size_t prefix = strlen(MSI_PRIVATE_PREFIX);
-    size_t digits = 0;
+    const size_t mark = strlen(MSI_PRIVATE_MARK);
+    size_t length = strlen(name);
+    const char *end;
 
-    if (strncmp(name, MSI_PRIVATE_PREFIX, prefix) != 0)
+    if (length < mark + MSI_PRIVATE_DIGITS)
         return false;
-    while (hexadecimal_value(name[prefix + digits]) >= 0)
-        digits++;
-    return digits == 16 && name[prefix + digits] == '\0';
+    end = name + length - MSI_PRIVATE_DIGITS;
+    for (size_t i = 0; i < MSI_PRIVATE_DIGITS; i++)
+        if (hexadecimal_value(end[i]) < 0)
+            return false;
+    return strncmp(end - mark, MSI_PRIVATE_MARK, mark) == 0;
 }
 
 bool

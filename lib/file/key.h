@@ -31,9 +31,10 @@ void msi_key_format_memfd(int fd, const uint8_t id[16], char *text);
 /** 16 bytes as 32 lower-case hexadecimal digits and a NUL. */
 void msi_hexadecimal(const uint8_t bytes[16], char text[33]);
 
-/** Names that the library gives to files under construction: this, and 16
+/** Names that the library gives to files under construction end with this, and so many
  *  hexadecimal digits. */
-#define MSI_PRIVATE_PREFIX ".mapseg-"
+#define MSI_PRIVATE_MARK ".mapseg-"
+#define MSI_PRIVATE_DIGITS 16
 bool msi_is_private_name(const char *name);
 
 /** Whether the last part of a key's name is such a one. */

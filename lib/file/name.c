@@ -5,6 +5,7 @@
  */
 #include "name.h"
 
+#include "key.h"
 #include "os/os.h"
 #include "trust.h"
 
@@ -65,6 +66,12 @@ msi_name_open_failed(int error, struct msi_failure *failure)
     case ENXIO:
         return msi_failed(failure, MAPSEG_NOT_A_SEGMENT, error,
                           "it is a socket or a device; use another key");
+    case EINVAL:
+        return msi_failed(failure, MAPSEG_KEY_ERROR, 0,
+                          "its file system has no names like that; use another key");
+    case ETXTBSY:
+        return msi_failed(failure, MAPSEG_NOT_A_SEGMENT, error,
+                          "it is a program that runs; use another key");
     case EACCES:
         return msi_failed(failure, MAPSEG_PERMISSION_DENIED, error,
                           "this user may not open the file; ask its owner");
@@ -83,7 +90,9 @@ msi_name_look(const struct msi_name *name, struct stat *status, struct msi_failu
 
     if (error < 0)
         return msi_name_open_failed(-error, failure);
-    return S_ISREG(status->st_mode) ? MAPSEG_OK : msi_trust_file(status, -1, true, 0, failure);
+    if (S_ISREG(status->st_mode))
+        return MAPSEG_OK;
+    return msi_trust_file(status, -1, true, (struct msi_trust){.flags = 0}, failure);
 }
 
 int
@@ -106,4 +115,77 @@ msi_name_leads_to(const struct msi_name *name, dev_t device, ino_t inode)
     if (error < 0)
         return error;
     return status.st_dev == device && status.st_ino == inode;
+}
+
+/** Whether a refusal may be that of one way to do it alone. */
+static bool
+may_be_unknown(int error)
+{
+    return error == -EINVAL || error == -ENOSYS || error == -EOPNOTSUPP || error == -EPERM ||
+           error == -EACCES;
+}
+
+int
+msi_name_take_over(const struct msi_name *name, const char *from, bool *linked)
+{
+    int refusal = msi_os.rename_new(name->directory, from, name->last);
+    int error = refusal;
+
+    *linked = false;
+    if (!may_be_unknown(refusal))
+        return refusal;
+    /* Old kernels, and file systems that rename only over what is there. */
+    error = msi_os.link_name(name->directory, from, name->last);
+    *linked = error >= 0;
+    if (error >= 0) {
+        error = msi_os.unlink(name->directory, from);
+        /* With two names it would be refused by all that attach. */
+        if (error < 0)
+            (void)msi_os.unlink(name->directory, name->last);
+        return error;
+    }
+    if (!may_be_unknown(error) && error != -EMLINK)
+        return error;
+    return refusal == -EPERM || refusal == -EACCES ? refusal : -EOPNOTSUPP;
+}
+
+/** A file, and whether a private name of it was found. */
+struct twin {
+    int directory;
+    dev_t device;
+    ino_t inode;
+    bool found;
+};
+
+static int
+look_for_twin(void *context, const char *name)
+{
+    struct twin *twin = context;
+    struct stat status;
+
+    if (msi_is_private_name(name) && msi_os.status_of_name(twin->directory, name, &status) >= 0)
+        twin->found =
+            twin->found || (status.st_dev == twin->device && status.st_ino == twin->inode);
+    return 0;
+}
+
+bool
+msi_name_has_private_twin(const struct msi_name *name, dev_t device, ino_t inode)
+{
+    struct twin twin = {name->directory, device, inode, false};
+
+    (void)msi_os.each_name(name->directory, look_for_twin, &twin);
+    return twin.found;
+}
+
+bool
+msi_name_is_lost(const struct msi_file *file)
+{
+    struct stat status;
+    int error = file->path == NULL ? 0 : msi_os.status_of_name(-1, file->path, &status);
+
+    /* Where the system does not let us look there is no news. */
+    if (file->path == NULL || error < 0)
+        return error == -ENOENT || error == -ENOTDIR;
+    return status.st_dev != file->device || status.st_ino != file->inode;
 }

@@ -11,8 +11,10 @@
 #ifndef MAPSEG_NAME_H
 #define MAPSEG_NAME_H
 
+#include "file.h"
 #include "os/failure.h"
 
+#include <stdbool.h>
 #include <sys/stat.h>
 
 struct msi_name {
@@ -42,8 +44,20 @@ int msi_name_open_file(const struct msi_name *name, mapseg_access access, bool *
 /** Words a failed open of a segment's name; `error` is positive. */
 mapseg_result msi_name_open_failed(int error, struct msi_failure *failure);
 
+/** Gives the name, which must not exist, to the file that has the private name `from` in the
+ *  same directory, and takes that one away. *linked: for a moment it had both. */
+int msi_name_take_over(const struct msi_name *name, const char *from, bool *linked);
+
+/** Whether a private name in the same directory leads to that very file too: its creator is
+ *  just giving it its name, or died while it did. */
+bool msi_name_has_private_twin(const struct msi_name *name, dev_t device, ino_t inode);
+
 /** Whether the name leads to that very file: 1, 0 if to another, -ENOENT if to
  *  nothing. */
 int msi_name_leads_to(const struct msi_name *name, dev_t device, ino_t inode);
+
+/** Whether a file's own name certainly leads to it no more: it is gone, or another file
+ *  has it. Looks by the whole path, and opens nothing. */
+bool msi_name_is_lost(const struct msi_file *file);
 
 #endif

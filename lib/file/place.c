@@ -7,7 +7,6 @@
 
 #include "key.h"
 #include "os/os.h"
-#include "trust.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -153,10 +152,11 @@ open_runtime_name(const char *last, bool create, struct msi_name *name, struct m
 
 /** Opens the directory of a path that the caller chose. */
 static mapseg_result
-open_path(const char *path, uint32_t flags, struct msi_name *name, struct msi_failure *failure)
+open_path(const char *path, struct msi_trust trust, struct msi_name *name,
+          struct msi_failure *failure)
 {
     int directory;
-    mapseg_result result = msi_trust_open_directory(path, flags, &directory, failure);
+    mapseg_result result = msi_trust_open_directory(path, trust, &directory, failure);
 
     return result != MAPSEG_OK ? result
                                : msi_name_make(name, msi_copy_string(path), directory, failure);
@@ -178,8 +178,8 @@ msi_place_of(const mapseg_ipc_key *key, struct msi_place *place)
 }
 
 mapseg_result
-msi_place_open(const struct msi_place *place, bool create, uint32_t flags, struct msi_name *name,
-               struct msi_failure *failure)
+msi_place_open(const struct msi_place *place, bool create, struct msi_trust trust,
+               struct msi_name *name, struct msi_failure *failure)
 {
     const char *shared = msi_os.shared_directory();
     const char *last = place->name;
@@ -192,7 +192,7 @@ msi_place_open(const struct msi_place *place, bool create, uint32_t flags, struc
         return msi_name_make(name, msi_place_join(shared, last), msi_os.open_directory(shared),
                              failure);
     case MAPSEG_KEY_FILE:
-        return open_path(last, flags, name, failure);
+        return open_path(last, trust, name, failure);
     case MAPSEG_KEY_RUNTIME:
         return open_runtime_name(last, create, name, failure);
     default:
@@ -203,14 +203,14 @@ msi_place_open(const struct msi_place *place, bool create, uint32_t flags, struc
 }
 
 mapseg_result
-msi_place_open_again(mapseg_key_type type, const char *path, uint32_t flags, struct msi_name *name,
-                     struct msi_failure *failure)
+msi_place_open_again(mapseg_key_type type, const char *path, struct msi_trust trust,
+                     struct msi_name *name, struct msi_failure *failure)
 {
     msi_name_clear(name);
     /* The other types' directories are the system's, or were found to be private. */
-    return open_path(
-        path, type == MAPSEG_KEY_FILE ? flags : flags | (uint32_t)MAPSEG_ALLOW_SHARED_DIRECTORY,
-        name, failure);
+    if (type != MAPSEG_KEY_FILE)
+        trust.flags |= MAPSEG_ALLOW_SHARED_DIRECTORY;
+    return open_path(path, trust, name, failure);
 }
 
 mapseg_result
@@ -219,12 +219,16 @@ msi_place_check(mapseg_key_type type, int fd, struct msi_failure *failure)
     struct msi_file_system file_system;
     int error;
 
-    if (type != MAPSEG_KEY_SHM && type != MAPSEG_KEY_RUNTIME)
+    if (type == MAPSEG_KEY_MEMFD)
         return MAPSEG_OK;
     error = msi_os.file_system(fd, &file_system);
     if (error < 0)
         return msi_system_failed(failure, -error, "its file system cannot be examined");
-    if (!file_system.ram_backed)
+    if (strcmp(file_system.name, "hugetlbfs") == 0)
+        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                          "its place is on hugetlbfs, whose files cannot be mapped in part; use a "
+                          "tmpfs, which has huge pages too (mount option huge=)");
+    if (type != MAPSEG_KEY_FILE && !file_system.ram_backed)
         return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
                           "its place is on %s and not in memory; mount a tmpfs there, or use a "
                           "file: key",

@@ -8,6 +8,7 @@
 
 #include "mapseg-key.h"
 #include "name.h"
+#include "trust.h"
 
 /** What a key says, worked out once. Its strings are the key's. */
 struct msi_place {
@@ -22,15 +23,15 @@ struct msi_place {
 /** Works out what the key says; NULL: there is none. */
 void msi_place_of(const mapseg_ipc_key *key, struct msi_place *place);
 
-/** Opens the directory of the place's file, and judges it as `flags` (mapseg_flag) say;
- *  the caller closes the name, also after a failure. A memory file has none.
- *  `create`: what mapseg itself keeps there is made if it is missing. */
-mapseg_result msi_place_open(const struct msi_place *place, bool create, uint32_t flags,
+/** Opens the directory of the place's file, and judges it as `trust` says; the caller closes the
+ * name, also after a failure. A memory file has none. `create`: what mapseg itself keeps there is
+ * made if it is missing. */
+mapseg_result msi_place_open(const struct msi_place *place, bool create, struct msi_trust trust,
                              struct msi_name *name, struct msi_failure *failure);
 
 /** The same for a path that msi_place_open gave at an earlier time, which is copied:
  *  `type` is that of its key. */
-mapseg_result msi_place_open_again(mapseg_key_type type, const char *path, uint32_t flags,
+mapseg_result msi_place_open_again(mapseg_key_type type, const char *path, struct msi_trust trust,
                                    struct msi_name *name, struct msi_failure *failure);
 
 /** Whether an open file lies on a file system that its type of key may use. */

@@ -44,11 +44,83 @@ msi_trust_is_own(const struct stat *status, int fd)
     return !msi_os.is_overflow_user((uint32_t)status->st_uid) || (fd >= 0 && msi_os.is_own(fd));
 }
 
-mapseg_result
-msi_trust_file(const struct stat *status, int fd, bool named, uint32_t flags,
-               struct msi_failure *failure)
+/** Words about a user whose number may be another's. */
+static const char *
+doubt_about(uint32_t user)
+{
+    return msi_os.is_overflow_user(user) ? ", a number that stands for users unknown here too" : "";
+}
+
+/** Whether the caller trusts all that can change it, and could have made it: the members of
+ *  one group, and no others. */
+static bool
+is_of_group(const struct stat *status, struct msi_trust trust)
+{
+    return trust.flags & MAPSEG_ALLOW_GROUP && status->st_gid == trust.group &&
+           !(status->st_mode & 0002) && !msi_os.is_overflow_group(trust.group);
+}
+
+/** Whether its group may write it, and no others. */
+static bool
+is_for_group(const struct stat *status)
+{
+    return (status->st_mode & 0022) == 0020;
+}
+
+/** Refuses a file that is not of the one group that the caller trusts. */
+static mapseg_result
+not_of_group(const struct stat *status, struct msi_trust trust, struct msi_failure *failure)
+{
+    return msi_failed(failure, MAPSEG_UNTRUSTED, 0,
+                      "it has owner %u, group %u and mode %04o, and only what group %u alone may "
+                      "write is trusted; have it made for that group, without others",
+                      (unsigned)status->st_uid, (unsigned)status->st_gid,
+                      (unsigned)status->st_mode & 07777, (unsigned)trust.group);
+}
+
+/** Whether others than those that the caller trusts own the file, or may write it. */
+static mapseg_result
+judge_users(const struct stat *status, int fd, struct msi_trust trust, struct msi_failure *failure)
 {
     unsigned owner = (unsigned)status->st_uid;
+    unsigned mode = (unsigned)status->st_mode & 07777;
+    bool owner_is_other =
+        owner != 0 && !msi_trust_is_own(status, fd) && !(trust.flags & MAPSEG_ALLOW_OTHER_OWNER);
+    bool others_write = status->st_mode & 0022 && !(trust.flags & MAPSEG_ALLOW_SHARED_WRITE);
+
+    if (is_of_group(status, trust) || (!owner_is_other && !others_write))
+        return MAPSEG_OK;
+    if (trust.flags & MAPSEG_ALLOW_GROUP)
+        return not_of_group(status, trust, failure);
+    if (owner_is_other && is_for_group(status))
+        return msi_failed(failure, MAPSEG_UNTRUSTED, 0,
+                          "user %u owns it%s, and its mode %04o lets group %u write it; if you "
+                          "trust that group, allow it (MAPSEG_ALLOW_GROUP), or another owner "
+                          "(MAPSEG_ALLOW_OTHER_OWNER) and shared writing "
+                          "(MAPSEG_ALLOW_SHARED_WRITE)",
+                          owner, doubt_about(owner), mode, (unsigned)status->st_gid);
+    if (owner_is_other)
+        return msi_failed(failure, MAPSEG_UNTRUSTED, 0,
+                          "user %u owns it%s; if you trust that user, allow another owner "
+                          "(MAPSEG_ALLOW_OTHER_OWNER)",
+                          owner, doubt_about(owner));
+    if (is_for_group(status))
+        return msi_failed(failure, MAPSEG_UNTRUSTED, 0,
+                          "its mode %04o lets group %u write it; if you trust that group, allow "
+                          "it (MAPSEG_ALLOW_GROUP), or all who may write it "
+                          "(MAPSEG_ALLOW_SHARED_WRITE)",
+                          mode, (unsigned)status->st_gid);
+    return msi_failed(failure, MAPSEG_UNTRUSTED, 0,
+                      "its mode %04o lets others write it; if you trust them, allow it "
+                      "(MAPSEG_ALLOW_SHARED_WRITE)",
+                      mode);
+}
+
+mapseg_result
+msi_trust_file(const struct stat *status, int fd, bool named, struct msi_trust trust,
+               struct msi_failure *failure)
+{
+    mapseg_result result;
 
     if (S_ISLNK(status->st_mode))
         return msi_failed(failure, MAPSEG_UNTRUSTED, 0,
@@ -57,20 +129,11 @@ msi_trust_file(const struct stat *status, int fd, bool named, uint32_t flags,
     if (!S_ISREG(status->st_mode))
         return msi_failed(failure, MAPSEG_NOT_A_SEGMENT, 0, "it is %s; use another key",
                           msi_trust_kind(status));
-    if (owner != 0 && !msi_trust_is_own(status, fd) && !(flags & MAPSEG_ALLOW_OTHER_OWNER))
-        return msi_failed(
-            failure, MAPSEG_UNTRUSTED, 0,
-            "user %u owns it%s; if you trust that user, allow another owner "
-            "(MAPSEG_ALLOW_OTHER_OWNER)",
-            owner,
-            owner != msi_os.user_id() ? "" : ", a number that stands for users unknown here too");
-    if (status->st_mode & 0022 && !(flags & MAPSEG_ALLOW_SHARED_WRITE))
-        return msi_failed(failure, MAPSEG_UNTRUSTED, 0,
-                          "its mode %04o lets others write it; if you trust them, allow it "
-                          "(MAPSEG_ALLOW_SHARED_WRITE)",
-                          (unsigned)status->st_mode & 07777);
+    result = judge_users(status, fd, trust, failure);
+    if (result != MAPSEG_OK)
+        return result;
     /* Another user may have linked another file of the same owner to this name. */
-    if (named && status->st_nlink > 1 && !(flags & MAPSEG_ALLOW_HARD_LINKS))
+    if (named && status->st_nlink > 1 && !(trust.flags & MAPSEG_ALLOW_HARD_LINKS))
         return msi_failed(failure, MAPSEG_UNTRUSTED, 0,
                           "it has %lu names, so it may be meant for something else; if you "
                           "gave it these, allow it (MAPSEG_ALLOW_HARD_LINKS)",
@@ -87,23 +150,44 @@ struct way {
     char gone[PATH_MAX]; /**< so far, without links, for people; "" is the root */
     char rest[PATH_MAX]; /**< what is left of the path */
     int links;
+    struct msi_trust trust;
+    bool is_closed; /**< no user but its owner can make names in the directory */
 };
 
-/** Whether others could replace names in a directory, or lead elsewhere by a
- *  link. */
-static mapseg_result
-trust_step(const char *path, int place, const struct stat *status, struct msi_failure *failure)
+/** Whether the owner is the system. Seen from a user namespace root may be one of the users
+ *  that it does not know, and these look all the same: so only what lies where no user but
+ *  the system, or this one, could have put it. */
+static bool
+is_of_system(const struct way *way, int place, const struct stat *status)
 {
-    if (status->st_uid != 0 && !msi_trust_is_own(status, place))
+    return status->st_uid == 0 ||
+           (way->is_closed && msi_os.is_unknown_owner(place, (uint32_t)status->st_uid));
+}
+
+/** Whether others could replace names in a directory, or lead elsewhere by a link. */
+static mapseg_result
+trust_step(const struct way *way, int place, const struct stat *status, struct msi_failure *failure)
+{
+    const char *path = *way->gone == '\0' ? "/" : way->gone;
+
+    if (S_ISDIR(status->st_mode) && is_of_group(status, way->trust))
+        return MAPSEG_OK;
+    if (!is_of_system(way, place, status) && !msi_trust_is_own(status, place))
         return msi_failed(failure, MAPSEG_UNTRUSTED, 0,
-                          "user %u owns %.80s, on the way to it, and could replace it; if you "
+                          "user %u%s owns %.80s, on the way to it, and could replace it; if you "
                           "trust that user, allow it (MAPSEG_ALLOW_SHARED_DIRECTORY)",
-                          (unsigned)status->st_uid, *path == '\0' ? "/" : path);
+                          (unsigned)status->st_uid, doubt_about((uint32_t)status->st_uid), path);
+    if (S_ISDIR(status->st_mode) && is_for_group(status) && !(status->st_mode & S_ISVTX))
+        return msi_failed(failure, MAPSEG_UNTRUSTED, 0,
+                          "the mode %04o of %.80s lets group %u replace it; if you trust that "
+                          "group, allow it (MAPSEG_ALLOW_GROUP), or the whole directory "
+                          "(MAPSEG_ALLOW_SHARED_DIRECTORY)",
+                          (unsigned)status->st_mode & 07777, path, (unsigned)status->st_gid);
     if (S_ISDIR(status->st_mode) && status->st_mode & 0022 && !(status->st_mode & S_ISVTX))
         return msi_failed(failure, MAPSEG_UNTRUSTED, 0,
                           "the mode %04o of %.80s lets others replace it; chmod that "
                           "directory, or allow it (MAPSEG_ALLOW_SHARED_DIRECTORY)",
-                          (unsigned)status->st_mode & 07777, *path == '\0' ? "/" : path);
+                          (unsigned)status->st_mode & 07777, path);
     return MAPSEG_OK;
 }
 
@@ -183,6 +267,7 @@ follow(struct way *way, int link)
             return root;
         move_to(way, root);
         way->gone[0] = '\0';
+        way->is_closed = true;
     }
     return 0;
 }
@@ -197,9 +282,10 @@ go_on_to(struct way *way, int place, struct msi_failure *failure)
     mapseg_result result = MAPSEG_OK;
 
     if (error >= 0)
-        result = trust_step(way->gone, place, &status, failure);
+        result = trust_step(way, place, &status, failure);
     if (error >= 0 && result == MAPSEG_OK && S_ISDIR(status.st_mode)) {
         move_to(way, place);
+        way->is_closed = !(status.st_mode & 0022);
         return MAPSEG_OK;
     }
     if (error >= 0 && result == MAPSEG_OK)
@@ -241,7 +327,7 @@ open_unjudged(const char *path, size_t length, int *directory, struct msi_failur
 }
 
 mapseg_result
-msi_trust_open_directory(const char *path, uint32_t flags, int *directory,
+msi_trust_open_directory(const char *path, struct msi_trust trust, int *directory,
                          struct msi_failure *failure)
 {
     size_t length = (size_t)(strrchr(path, '/') - path);
@@ -249,13 +335,16 @@ msi_trust_open_directory(const char *path, uint32_t flags, int *directory,
     struct way *way;
 
     *directory = -1;
-    if (flags & MAPSEG_ALLOW_SHARED_DIRECTORY)
+    if (trust.flags & MAPSEG_ALLOW_SHARED_DIRECTORY)
         return open_unjudged(path, length, directory, failure);
     /* Too much for a small stack. */
     way = calloc(1, sizeof *way);
     if (way == NULL)
         return msi_system_failed(failure, ENOMEM, "there is no memory for its path");
     way->directory = -1;
+    way->trust = trust;
+    /* Nothing lies above the root. */
+    way->is_closed = true;
     memcpy(way->rest, path, length);
     result = go(way, failure);
     if (result == MAPSEG_OK)

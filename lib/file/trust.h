@@ -12,19 +12,24 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
+/** Whom a caller trusts beside root and its own user. */
+struct msi_trust {
+    uint32_t flags; /**< mapseg_flag: MAPSEG_ALLOW_... relax the refusals by name */
+    uint32_t group; /**< whose members are trusted with MAPSEG_ALLOW_GROUP */
+};
+
 /** Whether that file's owner is this user: not where the number may stand for
  *  another one. `fd`: open, the file; -1: it is not. */
 bool msi_trust_is_own(const struct stat *status, int fd);
 
-/** Whether others could interfere with the file; `flags` (mapseg_flag) relax
- *  the refusals by name. `named`: it was reached by a name. */
-mapseg_result msi_trust_file(const struct stat *status, int fd, bool named, uint32_t flags,
+/** Whether others could interfere with the file. `named`: it was reached by a name. */
+mapseg_result msi_trust_file(const struct stat *status, int fd, bool named, struct msi_trust trust,
                              struct msi_failure *failure);
 
 /** Opens the directory of a path that a caller chose, to look names up in it:
  *  step by step, and each directory and link is judged, whether others could
  *  replace names in it. */
-mapseg_result msi_trust_open_directory(const char *path, uint32_t flags, int *directory,
+mapseg_result msi_trust_open_directory(const char *path, struct msi_trust trust, int *directory,
                                        struct msi_failure *failure);
 
 /** Whether peers that are not trusted may have a file that can, or cannot, be made shorter;

@@ -32,12 +32,21 @@ msi_attachment_forget(struct msi_attachment *attachment)
 }
 
 void
-msi_attachment_drop(struct msi_attachment *attachment)
+msi_attachment_unmap(struct msi_attachment *attachment)
 {
     if (attachment->header_mapped_separately)
         msi_os.unmap(attachment->header, MAPSEG_HEADER_BYTES);
     if (attachment->base != NULL)
         msi_os.unmap(attachment->base, attachment->bytes);
+    attachment->header = NULL;
+    attachment->header_mapped_separately = false;
+    attachment->base = NULL;
+}
+
+void
+msi_attachment_drop(struct msi_attachment *attachment)
+{
+    msi_attachment_unmap(attachment);
     msi_file_close(&attachment->file);
     free(attachment->file.path);
     msi_attachment_clear(attachment);
@@ -58,6 +67,26 @@ map_header_separately(struct msi_attachment *attachment)
     return 0;
 }
 
+static int
+hide_mappings(const struct msi_attachment *attachment)
+{
+    int error = msi_os.hide_from_children(attachment->base, attachment->bytes);
+
+    if (error >= 0 && attachment->header_mapped_separately)
+        error = msi_os.hide_from_children(attachment->header, MAPSEG_HEADER_BYTES);
+    return error;
+}
+
+/** Keeps the data out of core dumps: it would delay its owner's death for as long as it takes
+ *  to write it all, and the lock with it. The kernel by itself leaves out only what has a
+ *  name. Where a sandbox refuses, dumps are larger. */
+static void
+leave_out_of_dumps(const struct msi_attachment *attachment)
+{
+    if (!(attachment->trust.flags & MAPSEG_DUMP))
+        (void)msi_os.leave_out_of_dumps(attachment->base, attachment->bytes);
+}
+
 mapseg_result
 msi_attachment_map(struct msi_attachment *attachment, mapseg_access access, bool can_lock,
                    bool no_fork, struct msi_failure *failure)
@@ -72,19 +101,56 @@ msi_attachment_map(struct msi_attachment *attachment, mapseg_access access, bool
         attachment->header = (struct mapseg_header *)(void *)attachment->base;
     else if (attachment->base != NULL && can_lock)
         error = map_header_separately(attachment);
-    if (error >= 0 && no_fork)
-        error = msi_os.hide_from_children(attachment->base, attachment->bytes);
-    if (error >= 0 && no_fork && attachment->header_mapped_separately)
-        error = msi_os.hide_from_children(attachment->header, MAPSEG_HEADER_BYTES);
     if (error == -EPERM && writes)
         return msi_failed(failure, MAPSEG_PERMISSION_DENIED, EPERM,
                           "its seals let only its creator write it; only read it "
                           "(MAPSEG_READ_ONLY)");
     if (error < 0)
-        return msi_system_failed(failure, -error,
-                                 "its %zu bytes cannot be mapped; check the limits of this "
-                                 "process (ulimit -a) and the seals",
-                                 attachment->bytes);
+        return msi_map_failed(failure, -error, attachment->bytes);
+    leave_out_of_dumps(attachment);
+    if (no_fork)
+        error = hide_mappings(attachment);
+    return error < 0 ? msi_hide_failed(failure, -error) : MAPSEG_OK;
+}
+
+/** How much memory it takes to bring in all of the file: of one in memory, what it does not
+ *  have yet. */
+static uint64_t
+bytes_to_bring_in(const struct msi_attachment *attachment)
+{
+    struct msi_file_system file_system;
+    struct stat status;
+    uint64_t there = 0;
+
+    if (msi_os.file_system(attachment->file.fd, &file_system) >= 0 && file_system.ram_backed &&
+        msi_os.status(attachment->file.fd, &status) >= 0)
+        there = (uint64_t)status.st_blocks * 512;
+    return there < attachment->bytes ? attachment->bytes - there : 0;
+}
+
+mapseg_result
+msi_attachment_lock_memory(struct msi_attachment *attachment, struct msi_failure *failure)
+{
+    int error;
+
+    /* Above this the kernel does not refuse memory, it kills. */
+    if (!msi_os.memory_suffices(bytes_to_bring_in(attachment)))
+        return msi_failed(failure, MAPSEG_OUT_OF_RESOURCES, ENOMEM,
+                          "its %zu bytes are more memory than there is for this process to keep; "
+                          "free some, or do without MAPSEG_LOCKED",
+                          attachment->bytes);
+    error = msi_os.lock_memory(attachment->base, attachment->bytes);
+    if (error >= 0 && attachment->header_mapped_separately)
+        error = msi_os.lock_memory(attachment->header, MAPSEG_HEADER_BYTES);
+    if (error == -ENOSYS)
+        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, ENOSYS,
+                          "memory cannot be kept from being swapped out here; do without "
+                          "MAPSEG_LOCKED");
+    if (error < 0)
+        return msi_failed(failure, MAPSEG_OUT_OF_RESOURCES, -error,
+                          "its %zu bytes cannot be kept in memory; raise the limit on locked "
+                          "memory (RLIMIT_MEMLOCK, ulimit -l), or do without MAPSEG_LOCKED",
+                          attachment->bytes);
     return MAPSEG_OK;
 }
 
@@ -96,12 +162,7 @@ hide_presence(const struct msi_attachment *attachment)
 {
     int error = msi_presence_hide(&attachment->presence);
 
-    if (error < 0 || !msi_presence_is_shared(attachment))
-        return error;
-    error = msi_os.hide_from_children(attachment->base, attachment->bytes);
-    if (error >= 0 && attachment->header_mapped_separately)
-        error = msi_os.hide_from_children(attachment->header, MAPSEG_HEADER_BYTES);
-    return error;
+    return error < 0 || !msi_presence_is_shared(attachment) ? error : hide_mappings(attachment);
 }
 
 /** A field of the header, as bytes. */
@@ -115,6 +176,7 @@ static const struct field watchers_field = {offsetof(struct mapseg_header, watch
                                             sizeof(uint32_t)};
 static const struct field recoveries_field = {offsetof(struct mapseg_header, recoveries),
                                               sizeof(uint64_t)};
+static const struct field left_field = {offsetof(struct mapseg_header, left), sizeof(uint32_t)};
 
 /** Reads a field from the file: that takes less than the first touch of a mapping,
  *  and a file that has become too short is no SIGBUS. Where there is no descriptor
@@ -177,6 +239,16 @@ msi_attachment_release_word(struct msi_attachment *attachment, uint32_t bits)
 }
 
 void
+msi_attachment_note_left(struct msi_attachment *attachment, bool left)
+{
+    uint32_t before;
+    uint32_t now = left;
+
+    if (attachment->header != NULL && read_field(attachment, left_field, &before) && before != now)
+        write_field(attachment, left_field, &now);
+}
+
+void
 msi_attachment_abandon_word(struct msi_attachment *attachment, struct msi_lock *lock)
 {
     msi_attachment_release_word(attachment, MAPSEG_LOCK_DIED);
@@ -214,15 +286,29 @@ msi_attachment_heal(struct msi_attachment *attachment, uint32_t slot)
         heal_by_system(attachment, word);
 }
 
+static int
+claim(struct msi_attachment *attachment)
+{
+    return msi_presence_claim(&attachment->presence, &attachment->file,
+                              msi_attachment_role(attachment),
+                              !msi_attachment_is_named(attachment));
+}
+
 int
 msi_attachment_claim_presence(struct msi_attachment *attachment)
 {
-    int error =
-        msi_presence_claim(&attachment->presence, &attachment->file, attachment->header != NULL,
-                           !msi_attachment_is_named(attachment));
+    int error = claim(attachment);
+    bool claimed = error >= 0;
 
-    if (error >= 0)
+    if (claimed)
         error = hide_presence(attachment);
+    /* A page that children would get: once more, on a descriptor, which they close. */
+    if (claimed && error < 0 && attachment->presence.page != NULL) {
+        msi_presence_release(&attachment->presence, &attachment->file);
+        error = claim(attachment);
+        if (error >= 0)
+            error = hide_presence(attachment);
+    }
     if (error < 0)
         msi_presence_release(&attachment->presence, &attachment->file);
     else if (attachment->header != NULL)

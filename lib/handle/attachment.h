@@ -7,6 +7,7 @@
 #define MAPSEG_ATTACHMENT_H
 
 #include "file/file.h"
+#include "file/trust.h"
 #include "mapseg-format.h"
 #include "os/failure.h"
 #include "sync/lock.h"
@@ -37,8 +38,9 @@ struct msi_attachment {
     bool keeps_name;   /**< it only looks: the last one out or not, the name stays */
     uint64_t flags;    /**< of the header */
     uint8_t id[16];
-    mapseg_key_type type; /**< of the key that it was reached by */
-    uint32_t trust_flags; /**< what its creator or attacher accepts, for the way back */
+    mapseg_key_type type;   /**< of the key that it was reached by */
+    struct msi_trust trust; /**< of its creator or attacher, for the way back; and what it watches,
+                               and whether it wants dumps */
 };
 
 /** Whether its file has a name. */
@@ -57,6 +59,15 @@ msi_presence_is_shared(const struct msi_attachment *attachment)
     return attachment->presence.on_working_descriptor && attachment->header != NULL;
 }
 
+/** What it is, or is to be, present as. */
+static inline enum msi_role
+msi_attachment_role(const struct msi_attachment *attachment)
+{
+    if (attachment->header == NULL)
+        return MSI_READER;
+    return attachment->header_mapped_separately ? MSI_LOCKER : MSI_WRITER;
+}
+
 /** An attachment that has nothing yet. */
 void msi_attachment_clear(struct msi_attachment *attachment);
 
@@ -64,6 +75,10 @@ void msi_attachment_clear(struct msi_attachment *attachment);
  *  `access` says and, if `can_lock`, the header to write. */
 mapseg_result msi_attachment_map(struct msi_attachment *attachment, mapseg_access access,
                                  bool can_lock, bool no_fork, struct msi_failure *failure);
+
+/** Keeps the mappings in memory. OUT_OF_RESOURCES: so much of it cannot be kept. */
+mapseg_result msi_attachment_lock_memory(struct msi_attachment *attachment,
+                                         struct msi_failure *failure);
 
 /** Takes presence; the fork list is locked. 0, or a negative errno; -EAGAIN:
  *  the segment is just being removed. */
@@ -73,7 +88,11 @@ int msi_attachment_claim_presence(struct msi_attachment *attachment);
  *  attachment: through the file, which may have become too short for it. */
 void msi_attachment_release_word(struct msi_attachment *attachment, uint32_t bits);
 
-/** The same with MAPSEG_LOCK_DIED; and `lock` forgets that it was held. */
+/** Notes in the header, for people, whether the last one out left the name because it might not
+ *  remove it. */
+void msi_attachment_note_left(struct msi_attachment *attachment, bool left);
+
+/** Releases it with MAPSEG_LOCK_DIED; and `lock` forgets that it was held. */
 void msi_attachment_abandon_word(struct msi_attachment *attachment, struct msi_lock *lock);
 
 /** As msi_version_announce, through the file, which may have become too short for it; false:
@@ -82,6 +101,9 @@ bool msi_attachment_announce(struct msi_attachment *attachment);
 
 /** Heals the lock word if it names a slot that the caller has just claimed. */
 void msi_attachment_heal(struct msi_attachment *attachment, uint32_t slot);
+
+/** Unmaps it. */
+void msi_attachment_unmap(struct msi_attachment *attachment);
 
 /** Unmaps and closes all of an attachment but its presence. */
 void msi_attachment_drop(struct msi_attachment *attachment);

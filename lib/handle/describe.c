@@ -63,6 +63,8 @@ see_header(struct information *information, int fd, const struct mapseg_header *
     seen->contended = header.contended;
     seen->slept = header.slept;
     seen->longest_wait_ns = header.longest_wait;
+    if (header.left != 0 && seen->attached == 0)
+        seen->use = MAPSEG_USE_LEFT;
     seen->version = header.version;
     seen->lock_slot = header.lock & MAPSEG_LOCK_OWNER;
     seen->lock_sleepers = (header.lock & MAPSEG_LOCK_SLEEPERS) != 0;
@@ -90,7 +92,9 @@ use_of(const mapseg_info *seen, bool sound, const struct msi_census *census)
         return MAPSEG_USE_BLOCKED;
     if (seen->attached != 0)
         return MAPSEG_USE_LIVE;
-    return seen->header_flags & MAPSEG_HEADER_PERSISTENT ? MAPSEG_USE_PERSISTENT : MAPSEG_USE_STALE;
+    if (seen->header_flags & MAPSEG_HEADER_PERSISTENT)
+        return MAPSEG_USE_PERSISTENT;
+    return seen->use == MAPSEG_USE_LEFT ? MAPSEG_USE_LEFT : MAPSEG_USE_STALE;
 }
 
 /** Whether others could replace a directory on the way to the file. */
@@ -102,7 +106,8 @@ judge_directories(const mapseg_info *seen, struct msi_failure *failure)
 
     if (seen->type != MAPSEG_KEY_FILE)
         return MAPSEG_OK;
-    result = msi_trust_open_directory(seen->path, 0, &directory, failure);
+    result =
+        msi_trust_open_directory(seen->path, (struct msi_trust){.flags = 0}, &directory, failure);
     if (directory >= 0)
         msi_os.close(directory);
     return result;
@@ -117,7 +122,8 @@ judge(struct information *information, int fd, const struct stat *status,
     struct msi_failure failure = {.result = MAPSEG_OK};
     struct mapseg_header copy;
     bool named = seen->type != MAPSEG_KEY_MEMFD;
-    mapseg_result trusted = msi_trust_file(status, fd, named, 0, &failure);
+    mapseg_result trusted =
+        msi_trust_file(status, fd, named, (struct msi_trust){.flags = 0}, &failure);
     mapseg_result readable = MAPSEG_NOT_A_SEGMENT;
     struct msi_failure unreadable = {.result = MAPSEG_OK};
     bool sound = false;
@@ -184,6 +190,7 @@ see_file(struct information *information, int fd, const struct stat *status)
         msi_presence_count(fd, status->st_dev, status->st_ino, &census);
     seen->attached = census.attached;
     seen->readers = census.readers;
+    seen->attached_writers = census.writers;
     seen->attached_is_minimum = census.is_minimum;
     judge(information, fd, status, &census);
 }

@@ -38,14 +38,14 @@ static void
 prepare_child_of(struct mapseg *seg)
 {
     struct msi_attachment *attachment = &seg->attachment;
-    bool writes = attachment->header != NULL;
+    enum msi_role role = msi_attachment_role(attachment);
 
     /* If the parent's presence lies on the working description, the file cannot be opened
      * anew for the child either; and to release a claim on that same description would end
      * the parent's presence. */
     seg->child.present =
         !seg->no_fork && !attachment->presence.on_working_descriptor &&
-        msi_presence_claim(&seg->child.presence, &attachment->file, writes, false) >= 0;
+        msi_presence_claim(&seg->child.presence, &attachment->file, role, false) >= 0;
     if (seg->child.present && seg->child.presence.on_working_descriptor) {
         /* A lock on the working description would be the parent's as well. */
         msi_presence_release(&seg->child.presence, &attachment->file);
@@ -53,7 +53,7 @@ prepare_child_of(struct mapseg *seg)
     }
     if (seg->child.present)
         msi_forklist_disown(seg->child.presence.fd);
-    if (seg->child.present && writes)
+    if (seg->child.present && role != MSI_READER)
         msi_attachment_heal(attachment, seg->child.presence.slot);
 }
 

@@ -24,6 +24,7 @@ msi_handle_take(mapseg *seg, const struct msi_attachment *complete, mapseg_acces
     msi_lock_begin(&seg->lock, attachment->header, attachment->presence.slot, &attachment->file,
                    (attachment->flags & MAPSEG_HEADER_FAIR) != 0);
     seg->lock.silent_waiters = (attachment->flags & MAPSEG_HEADER_SILENT_WAITERS) != 0;
+    seg->lock.watches_name = (attachment->trust.flags & MAPSEG_WATCH_NAME) != 0;
     seg->read_only = access == MAPSEG_READ_ONLY;
     atomic_store_explicit(&seg->shrunk, false, memory_order_relaxed);
     seg->no_fork = no_fork || msi_presence_is_shared(attachment);

@@ -26,6 +26,7 @@ struct mapseg {
     bool no_fork;
     atomic_bool shrunk; /**< the file was seen to be shorter than the mapping */
     struct msi_attachment attachment;
+    _Atomic uint32_t last_look;        /**< at the name that is watched, in milliseconds */
     struct msi_notify *_Atomic change; /**< notify.c; NULL: the program asked for none */
 
     mapseg_ipc_key *key; /**< NULL: none */

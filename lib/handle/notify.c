@@ -20,6 +20,7 @@
 #include "reach.h"
 #include "report.h"
 #include "view.h"
+#include "watch.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -39,11 +40,15 @@ struct msi_notify {
     pthread_t thread;
     atomic_bool stop;
     atomic_bool ended;
-    pthread_mutex_t mutex; /**< guards what follows */
-    uint64_t given;        /**< the newest version that was given out */
-    bool raised;           /**< the descriptor is readable */
-    uint64_t announced;    /**< the version that it was last made so for */
-    bool lost;             /**< and stays so: the file has become shorter */
+    pthread_mutex_t mutex;    /**< guards what follows */
+    uint64_t given;           /**< the newest version that was given out */
+    bool raised;              /**< the descriptor is readable */
+    uint64_t announced;       /**< the version that it was last made so for */
+    bool lost;                /**< and stays so: the file has become shorter */
+    mapseg_result noticed;    /**< of the name and the writers, at the last look */
+    mapseg_result told;       /**< of that, by mapseg_wait; OK: nothing since it was OK */
+    mapseg_result raised_for; /**< what was noticed when it was last raised */
+    _Atomic uint32_t last_look;
 };
 
 /** All of them; the fork list's lock guards it. */
@@ -56,10 +61,29 @@ static struct msi_notify *changes;
 static void
 raise_event(struct msi_notify *change, uint64_t version)
 {
-    if (!change->raised || change->announced != version)
+    if (!change->raised || change->announced != version || change->raised_for != change->noticed)
         msi_os.event_raise(change->fd);
     change->announced = version;
+    change->raised_for = change->noticed;
     change->raised = true;
+}
+
+/** Whether there is something of the name or the writers that was not told yet. */
+static bool
+has_notice(const struct msi_notify *change)
+{
+    return change->noticed != MAPSEG_OK && change->noticed != change->told;
+}
+
+/** Looks at the name and the writers, where they are watched. */
+static void
+look_around(struct msi_notify *change)
+{
+    if (!msi_watch_is_on(change->seg) || !msi_watch_is_due(&change->last_look))
+        return;
+    change->noticed = msi_watch_look(change->seg);
+    if (change->noticed == MAPSEG_OK)
+        change->told = MAPSEG_OK;
 }
 
 /** Looks whether there is something to announce; false: there will never be
@@ -70,12 +94,13 @@ announce(struct msi_notify *change, uint64_t *version)
     bool seen;
 
     pthread_mutex_lock(&change->mutex);
+    look_around(change);
     seen = msi_view_look(change->seg, version) == MAPSEG_OK;
     if (!seen) {
         change->lost = true;
         *version = NO_VERSION;
     }
-    if (!seen || (*version % 2 == 0 && *version != change->given))
+    if (!seen || (*version % 2 == 0 && *version != change->given) || has_notice(change))
         raise_event(change, *version);
     pthread_mutex_unlock(&change->mutex);
     return seen;
@@ -85,6 +110,7 @@ static void *
 watch(void *argument)
 {
     struct msi_notify *change = argument;
+    int64_t slice = msi_watch_is_on(change->seg) ? MSI_WATCH_SLICE_NS : MSI_VIEW_LAST_SLICE_NS;
     uint64_t version;
 
     while (!atomic_load(&change->stop) && announce(change, &version)) {
@@ -92,7 +118,7 @@ watch(void *argument)
         struct msi_view view = msi_view_without_section(change->seg);
 
         if (!atomic_load(&change->stop))
-            msi_view_sleep(&view, version, MSI_VIEW_LAST_SLICE_NS);
+            msi_view_sleep(&view, version, slice);
     }
     atomic_store(&change->ended, true);
     return NULL;
@@ -261,8 +287,8 @@ lower_unless_stable(struct msi_notify *change)
 {
     uint64_t now;
 
-    if (change->raised && !change->lost && msi_view_look(change->seg, &now) == MAPSEG_OK &&
-        now % 2 != 0) {
+    if (change->raised && !change->lost && !has_notice(change) &&
+        msi_view_look(change->seg, &now) == MAPSEG_OK && now % 2 != 0) {
         msi_os.event_clear(change->fd);
         change->raised = false;
     }
@@ -283,7 +309,8 @@ note(struct msi_notify *change, uint64_t version)
         /* Only a hostile peer makes it go back; else a slow thread gives out
          * what a faster one has gone beyond. */
         change->given = version;
-    if (change->raised && !change->lost && is_newest(change, change->given)) {
+    if (change->raised && !change->lost && !has_notice(change) &&
+        is_newest(change, change->given)) {
         msi_os.event_clear(change->fd);
         change->raised = false;
     }
@@ -303,6 +330,28 @@ msi_notify_note(mapseg *seg, uint64_t version)
     change = atomic_load_explicit(&seg->change, memory_order_acquire);
     if (change != NULL)
         note(change, version);
+    msi_signals_release(&before);
+}
+
+void
+msi_notify_told(mapseg *seg, mapseg_result result)
+{
+    struct msi_notify *change;
+    sigset_t before;
+
+    /* TIMED_OUT says that there is nothing; other results, that it was not looked. */
+    if (result != MAPSEG_NOT_FOUND && result != MAPSEG_NO_WRITER && result != MAPSEG_TIMED_OUT)
+        return;
+    if (atomic_load_explicit(&seg->change, memory_order_acquire) == NULL)
+        return;
+    msi_signals_hold(&before);
+    change = atomic_load_explicit(&seg->change, memory_order_acquire);
+    if (change != NULL) {
+        pthread_mutex_lock(&change->mutex);
+        change->noticed = result == MAPSEG_TIMED_OUT ? MAPSEG_OK : result;
+        change->told = change->noticed;
+        pthread_mutex_unlock(&change->mutex);
+    }
     msi_signals_release(&before);
 }
 

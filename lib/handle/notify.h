@@ -12,6 +12,9 @@
  *  readable on its account any more. Cheap where there is no descriptor. */
 void msi_notify_note(mapseg *seg, uint64_t version);
 
+/** Notes what mapseg_wait says of the name and of the writers, before msi_notify_note. */
+void msi_notify_told(mapseg *seg, mapseg_result result);
+
 /** Ends the thread and closes the descriptor of a handle that is about to be
  *  detached, if it has any; the fork list is not locked. */
 void msi_notify_stop(mapseg *seg);

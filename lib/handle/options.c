@@ -19,7 +19,9 @@
      (uint32_t)MAPSEG_ALLOW_HARD_LINKS | (uint32_t)MAPSEG_ALLOW_SHARED_DIRECTORY |                 \
      (uint32_t)MAPSEG_KEEP_NAME | (uint32_t)MAPSEG_STALE_ONLY | (uint32_t)MAPSEG_REQUIRE_ID |      \
      (uint32_t)MAPSEG_TAKE_DESCRIPTOR | (uint32_t)MAPSEG_SILENT_WAITERS |                          \
-     (uint32_t)MAPSEG_NO_SILENT_WAITERS)
+     (uint32_t)MAPSEG_NO_SILENT_WAITERS | (uint32_t)MAPSEG_ALLOW_GROUP | (uint32_t)MAPSEG_DUMP |   \
+     (uint32_t)MAPSEG_LOCKED | (uint32_t)MAPSEG_REPLACE | (uint32_t)MAPSEG_WATCH_NAME |            \
+     (uint32_t)MAPSEG_WATCH_WRITERS)
 
 /** More than any library's options will ever have: such a size is a mistake,
  *  and what it promises is not there to be read. */
@@ -41,11 +43,27 @@ check_label(const char *label, struct msi_failure *failure)
     return MAPSEG_OK;
 }
 
+/** Groups have numbers below UINT32_MAX, which stands for none. */
+static mapseg_result
+check_group(const mapseg_options *options, struct msi_failure *failure)
+{
+    if (options->group >= UINT32_MAX)
+        return msi_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
+                          "there is no group %llu; give the number of one",
+                          (unsigned long long)options->group);
+    if (options->flags & MAPSEG_ALLOW_GROUP && options->group == 0)
+        return msi_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
+                          "the options do not say which group is trusted; give its number as "
+                          "their group");
+    return MAPSEG_OK;
+}
+
 mapseg_result
 msi_options_read(const mapseg_options *given, mapseg_options *options, struct msi_failure *failure)
 {
     const mapseg_options defaults = MAPSEG_OPTIONS_INIT;
     const unsigned char *bytes = (const unsigned char *)given;
+    mapseg_result result;
 
     *options = defaults;
     if (given == NULL)
@@ -78,7 +96,8 @@ msi_options_read(const mapseg_options *given, mapseg_options *options, struct ms
         return msi_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
                           "mode %04o does not let the owner read and write; give at least 0600",
                           (unsigned)options->mode);
-    return check_label(options->label, failure);
+    result = check_label(options->label, failure);
+    return result == MAPSEG_OK ? check_group(options, failure) : result;
 }
 
 mapseg_result
@@ -106,19 +125,24 @@ msi_options_check_access(mapseg_access access, struct msi_failure *failure)
 }
 
 int64_t
-msi_patience_ends(int64_t timeout_ns)
+msi_deadline(int64_t timeout_ns)
 {
     int64_t now = msi_os.monotonic_ns();
 
-    if (timeout_ns == MAPSEG_TIMEOUT_DEFAULT)
-        timeout_ns = MSI_REMOVER_PATIENCE_NS;
     return timeout_ns < 0 || timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
 }
 
-bool
-msi_wait_for_remover(int64_t *pause_ns, int64_t deadline)
+int64_t
+msi_patience_ends(int64_t timeout_ns)
 {
-    const int64_t longest = 10000000;
+    return msi_deadline(timeout_ns == MAPSEG_TIMEOUT_DEFAULT ? MSI_REMOVER_PATIENCE_NS
+                                                             : timeout_ns);
+}
+
+/** Waits a little, twice as long as the last time, and no longer than `longest`. */
+static bool
+wait_a_little(int64_t *pause_ns, int64_t longest, int64_t deadline)
+{
     int64_t left = deadline - msi_os.monotonic_ns();
 
     if (left <= 0)
@@ -126,4 +150,16 @@ msi_wait_for_remover(int64_t *pause_ns, int64_t deadline)
     *pause_ns = *pause_ns == 0 ? 20000 : *pause_ns * 2 > longest ? longest : *pause_ns * 2;
     msi_os.nap(*pause_ns < left ? *pause_ns : left);
     return true;
+}
+
+bool
+msi_wait_for_remover(int64_t *pause_ns, int64_t deadline)
+{
+    return wait_a_little(pause_ns, INT64_C(10000000), deadline);
+}
+
+bool
+msi_wait_for_creator(int64_t *pause_ns, int64_t deadline)
+{
+    return wait_a_little(pause_ns, INT64_C(64000000), deadline);
 }

@@ -137,6 +137,14 @@ msi_succeed(mapseg *seg)
 }
 
 mapseg_result
+msi_succeed_without(mapseg *seg, const char *operation, const struct msi_failure *failure)
+{
+    (void)msi_succeed(seg);
+    (void)msi_refuse(seg, operation, failure);
+    return MAPSEG_OK;
+}
+
+mapseg_result
 mapseg_error(const mapseg *seg)
 {
     return (mapseg_result)atomic_load_explicit(&seg->error, memory_order_relaxed);

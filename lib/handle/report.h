@@ -22,4 +22,8 @@ mapseg_result msi_refuse(mapseg *seg, const char *operation, const struct msi_fa
 /** A call on the handle succeeded. */
 mapseg_result msi_succeed(mapseg *seg);
 
+/** The same, and mapseg_error_string says what could not be done with it. */
+mapseg_result msi_succeed_without(mapseg *seg, const char *operation,
+                                  const struct msi_failure *failure);
+
 #endif

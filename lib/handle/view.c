@@ -10,6 +10,7 @@
 
 #include "os/os.h"
 #include "report.h"
+#include "watch.h"
 
 #include <errno.h>
 
@@ -209,6 +210,8 @@ msi_patience_sleep(const struct msi_view *view, struct msi_patience *patience, i
 
     if (msi_version_is_odd(version) && slice > CHANGE_SLICE_NS)
         slice = CHANGE_SLICE_NS;
+    if (msi_watch_is_on(view->seg) && slice > MSI_WATCH_SLICE_NS)
+        slice = MSI_WATCH_SLICE_NS;
     msi_view_sleep(view, version, rest < slice ? rest : slice);
     if (patience->slice < MSI_VIEW_LAST_SLICE_NS / 2)
         patience->slice *= 2;
@@ -307,6 +310,14 @@ msi_view_report(mapseg *seg, const char *operation, mapseg_result result)
         break;
     case MAPSEG_DESCRIPTOR_CLOSED:
         msi_failed(&failure, result, 0, MSI_DESCRIPTOR_CLOSED_WORDS);
+        break;
+    case MAPSEG_NOT_FOUND:
+        msi_failed(&failure, result, 0, MSI_NAME_LOST_WORDS);
+        break;
+    case MAPSEG_NO_WRITER:
+        msi_failed(&failure, result, 0,
+                   "no process is attached that can write it; wait for one, or detach and attach "
+                   "anew");
         break;
     case MAPSEG_OUT_OF_RESOURCES:
         msi_failed(&failure, result, 0,

@@ -45,6 +45,7 @@ static const struct {
      "this program has closed the segment's descriptor"},
     {MAPSEG_MEANT_TO_STAY, "MAPSEG_MEANT_TO_STAY", "the segment is persistent"},
     {MAPSEG_WRONG_TAG, "MAPSEG_WRONG_TAG", "the segment's data is of another kind"},
+    {MAPSEG_NO_WRITER, "MAPSEG_NO_WRITER", "no process that writes it is attached"},
 };
 
 const char *
@@ -84,7 +85,7 @@ result_of_errno(int error)
     case ENOENT:
     case ENOTDIR:
         return MAPSEG_NOT_FOUND;
-    case EAGAIN: /* mmap: more locked memory than allowed */
+    case EAGAIN: /* of calls that make something; what waits for others has its own words */
     case EMFILE:
     case ENFILE:
     case ENOMEM:
@@ -93,6 +94,7 @@ result_of_errno(int error)
     case EFBIG:
     case EOVERFLOW:
     case ENOLCK:
+    case ENOBUFS:
         return MAPSEG_OUT_OF_RESOURCES;
     case ENAMETOOLONG:
         return MAPSEG_KEY_ERROR;
@@ -152,7 +154,8 @@ fill(struct msi_failure *failure, mapseg_result result, int system_error, const 
     size_t length;
 
     failure->result = result;
-    failure->system_error = system_error;
+    /* Its words would blame the caller's arguments, which were checked before. */
+    failure->system_error = system_error == EINVAL ? 0 : system_error;
     failure->cure = cure != NULL ? cure + strlen("; ") : cure_of_errno(system_error);
     length = (size_t)vsnprintf(text, sizeof text, words, arguments);
     /* Nothing is inserted into the cure: it is as long as before. */
@@ -175,12 +178,22 @@ msi_failed(struct msi_failure *failure, mapseg_result result, int system_error, 
     return result;
 }
 
+/** What the system means by an errno. It calls arguments invalid that it is too old to know,
+ *  or that a file system does not: those of the library are valid. */
+static int
+meaning_of_errno(int error)
+{
+    return error == EINVAL ? EOPNOTSUPP : error;
+}
+
 mapseg_result
 msi_system_failed(struct msi_failure *failure, int system_error, const char *words, ...)
 {
-    mapseg_result result = result_of_errno(system_error);
+    mapseg_result result;
     va_list arguments;
 
+    system_error = meaning_of_errno(system_error);
+    result = result_of_errno(system_error);
     va_start(arguments, words);
     fill(failure, result, system_error, words, arguments);
     va_end(arguments);
@@ -188,4 +201,45 @@ msi_system_failed(struct msi_failure *failure, int system_error, const char *wor
     if (system_error == EMFILE || system_error == ENFILE)
         failure->cure = cure_of_errno(system_error);
     return result;
+}
+
+mapseg_result
+msi_map_failed(struct msi_failure *failure, int system_error, uint64_t bytes)
+{
+    unsigned long long size = bytes;
+
+    switch (system_error) {
+    case EAGAIN: /* a program that locks all that it maps (mlockall) */
+        return msi_failed(failure, MAPSEG_OUT_OF_RESOURCES, system_error,
+                          "this program locks what it maps in memory, and its %llu bytes are "
+                          "above the limit; raise that (RLIMIT_MEMLOCK, ulimit -l)",
+                          size);
+    case ENOMEM:
+        return msi_failed(failure, MAPSEG_OUT_OF_RESOURCES, system_error,
+                          "its %llu bytes cannot be mapped; check the limits of this process "
+                          "(ulimit -v, vm.max_map_count), or use a smaller segment",
+                          size);
+    case EINVAL:
+    case ENODEV:
+        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, meaning_of_errno(system_error),
+                          "its file system cannot map it as memory; use a shm: key, or a file on "
+                          "another file system");
+    default:
+        return msi_system_failed(failure, system_error,
+                                 "its %llu bytes cannot be mapped; check the limits of this "
+                                 "process (ulimit -a) and the seals",
+                                 size);
+    }
+}
+
+mapseg_result
+msi_hide_failed(struct msi_failure *failure, int system_error)
+{
+    if (system_error == ENOMEM)
+        return msi_system_failed(failure, system_error,
+                                 "its memory cannot be kept out of children");
+    return msi_failed(failure, MAPSEG_NOT_SUPPORTED, meaning_of_errno(system_error),
+                      "this system cannot keep its memory out of children; do without "
+                      "MAPSEG_NO_FORK, MAPSEG_SINGLE_WRITER and an initialiser, or allow "
+                      "madvise()");
 }

@@ -13,11 +13,15 @@
 #include <stdatomic.h>
 #include <poll.h>
 #include <pthread.h>
+#include <linux/capability.h>
+#include <linux/fs.h>
 #include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -196,6 +200,18 @@ linux_rename_new(int directory, const char *from, const char *to)
 }
 
 static int
+linux_link_name(int directory, const char *from, const char *to)
+{
+    return result_of(linkat(directory, from, directory, to, 0));
+}
+
+static int
+linux_rename_over(int directory, const char *from, const char *to)
+{
+    return result_of(renameat(directory, from, directory, to));
+}
+
+static int
 linux_unlink(int directory, const char *name)
 {
     return result_of(unlinkat(directory, name, 0));
@@ -276,16 +292,17 @@ linux_status(int fd, struct stat *status)
     return result_of(fstat(fd, status));
 }
 
-/** Of a directory that is open only to look names up in. */
-static bool
-is_own_directory(int fd)
+/** Does to a directory, which is open only to look names up in, what is only for its owner,
+ *  and for root of a user namespace that knows the owner. 0, or a negative errno. */
+static int
+act_as_owner_of_directory(int fd)
 {
-    /* Only the owner may have its time of access left as it is. */
+    /* To leave its time of access as it is. */
     int again = open_at(fd, ".", O_RDONLY | O_DIRECTORY | O_NOATIME | OPEN_FLAGS, 0);
 
     if (again >= 0)
         linux_close(again);
-    return again >= 0;
+    return again < 0 ? again : 0;
 }
 
 static bool
@@ -297,7 +314,7 @@ linux_is_own(int fd)
     if (flags < 0)
         return false;
     if (flags & O_PATH)
-        return is_own_directory(fd);
+        return act_as_owner_of_directory(fd) == 0;
     /* The same; the question is asked when the flag is set where it was not. */
     own = fcntl(fd, F_SETFL, flags & ~O_NOATIME) == 0 && fcntl(fd, F_SETFL, flags | O_NOATIME) == 0;
     (void)fcntl(fd, F_SETFL, flags);
@@ -348,6 +365,12 @@ linux_set_mode(int fd, mode_t mode)
 }
 
 static int
+linux_set_group(int fd, uint32_t group)
+{
+    return result_of(fchown(fd, (uid_t)-1, (gid_t)group));
+}
+
+static int
 linux_resize(int fd, int64_t bytes)
 {
     int result;
@@ -358,15 +381,46 @@ linux_resize(int fd, int64_t bytes)
     return result_of(result);
 }
 
-/** Reserves by the file system itself, or by writing to each block in turn. */
+static int
+linux_write_in_place(int fd)
+{
+    int flags;
+
+    if (ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0)
+        return -errno;
+    flags |= FS_NOCOW_FL;
+    return result_of(ioctl(fd, FS_IOC_SETFLAGS, &flags));
+}
+
+/** Reserves by writing the zeros that are there. */
+static int
+write_zeros(int fd, int64_t offset, int64_t bytes)
+{
+    static const char zeros[64 * 1024];
+
+    while (bytes > 0) {
+        size_t now = bytes < (int64_t)sizeof zeros ? (size_t)bytes : sizeof zeros;
+        ssize_t put = pwrite(fd, zeros, now, offset);
+
+        if (put <= 0)
+            return put < 0 ? errno : ENOSPC;
+        offset += put;
+        bytes -= put;
+    }
+    return 0;
+}
+
+/** Reserves by the file system itself; or where that cannot, or a sandbox does not let it, by
+ *  writing. */
 static int
 reserve_step(int fd, int64_t offset, int64_t bytes)
 {
     int state = hold_off_cancellation();
     int error = fallocate(fd, 0, offset, bytes) == 0 ? 0 : errno;
 
-    if (error == EOPNOTSUPP)
-        error = posix_fallocate(fd, offset, bytes);
+    if (error == EOPNOTSUPP || error == ENOSYS || error == EPERM || error == EACCES ||
+        error == EINVAL)
+        error = write_zeros(fd, offset, bytes);
     restore_cancellation(state);
     return error;
 }
@@ -473,16 +527,53 @@ linux_socket_await(int socket_fd)
     return got < 0 ? -errno : 0;
 }
 
+static int64_t
+clock_ns(clockid_t clock)
+{
+    struct timespec now;
+
+    if (clock_gettime(clock, &now) < 0)
+        return 0;
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* By how much the clock lags behind the sleeps that have passed. A clock that stands still, as
+ * a debugger or a program's tests may make it, or is refused, would make each deadline endless,
+ * and a dead owner immortal: so sleeping moves it on. */
+static _Atomic int64_t clock_lag;
+
+static int64_t
+linux_monotonic_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC) + atomic_load_explicit(&clock_lag, memory_order_relaxed);
+}
+
+/** A sleep that began then has come to its end: it is at least that much later. */
+static void
+note_passed(int64_t begin, int64_t ns)
+{
+    int64_t lag = atomic_load_explicit(&clock_lag, memory_order_relaxed);
+    int64_t needed = begin + ns - clock_ns(CLOCK_MONOTONIC);
+
+    while (lag < needed &&
+           !atomic_compare_exchange_weak_explicit(&clock_lag, &lag, needed, memory_order_relaxed,
+                                                  memory_order_relaxed))
+        ;
+}
+
 static int
 linux_socket_ready(int socket_fd, bool to_send, int64_t ns)
 {
     struct pollfd wait = {.fd = socket_fd, .events = to_send ? POLLOUT : POLLIN};
     struct timespec time = {.tv_sec = (time_t)(ns / 1000000000),
                             .tv_nsec = (long)(ns % 1000000000)};
+    int64_t begin = linux_monotonic_ns();
     int state = hold_off_cancellation();
     int ready = ppoll(&wait, 1, &time, NULL);
 
     restore_cancellation(state);
+    if (ready == 0)
+        note_passed(begin, ns);
     /* An interrupted wait is one that is over: the caller has the clock. */
     if (ready < 0)
         return errno == EINTR ? 0 : -errno;
@@ -759,6 +850,23 @@ linux_show_to_children(void *address, size_t bytes)
     return result_of(madvise(address, bytes, MADV_DOFORK));
 }
 
+static int
+linux_leave_out_of_dumps(void *address, size_t bytes)
+{
+    return result_of(madvise(address, bytes, MADV_DONTDUMP));
+}
+
+static int
+linux_lock_memory(void *address, size_t bytes)
+{
+    int result;
+
+    do
+        result = mlock(address, bytes);
+    while (result < 0 && errno == EINTR);
+    return result_of(result);
+}
+
 static int64_t
 linux_copy_to_mapping(void *to, const void *from, size_t bytes)
 {
@@ -815,6 +923,7 @@ linux_populate_huge(int fd, size_t bytes)
     if (address == MAP_FAILED)
         return -errno;
     (void)madvise(address, bytes, MADV_DONTFORK);
+    (void)madvise(address, bytes, MADV_DONTDUMP);
     /* First the advice, then the memory: what is there stays small. */
     (void)madvise(address, bytes, MADV_HUGEPAGE);
     do
@@ -823,6 +932,17 @@ linux_populate_huge(int fd, size_t bytes)
     (void)munmap(address, bytes);
     /* Before Linux 5.14 there is no such advice; the reserve does it then. */
     return error == EFAULT ? -ENOSPC : error == EINVAL ? 0 : -error;
+}
+
+static int
+linux_populate(void *address, size_t bytes)
+{
+    int error;
+
+    do
+        error = madvise(address, bytes, MADV_POPULATE_WRITE) < 0 ? errno : 0;
+    while (error == EINTR || error == EAGAIN);
+    return error == EFAULT ? -ENOSPC : -error;
 }
 
 static uint64_t
@@ -874,9 +994,11 @@ linux_sleep_on(const uint32_t *word, uint32_t value, int64_t ns)
 {
     /* What SYS_futex takes, also where time_t is wider than that. */
     const long timeout[2] = {(long)(ns / 1000000000), (long)(ns % 1000000000)};
+    int64_t begin = linux_monotonic_ns();
 
     /* Not FUTEX_PRIVATE: that would never match across processes. */
-    (void)syscall(SYS_futex, word, FUTEX_WAIT, value, timeout, NULL, 0);
+    if (syscall(SYS_futex, word, FUTEX_WAIT, value, timeout, NULL, 0) < 0 && errno == ETIMEDOUT)
+        note_passed(begin, ns);
 }
 
 static bool
@@ -897,9 +1019,11 @@ linux_nap(int64_t ns)
     struct timespec time = {.tv_sec = (time_t)(ns / 1000000000),
                             .tv_nsec = (long)(ns % 1000000000)};
 
+    int64_t begin = linux_monotonic_ns();
     int state = hold_off_cancellation();
 
-    (void)nanosleep(&time, NULL);
+    if (nanosleep(&time, NULL) == 0)
+        note_passed(begin, ns);
     restore_cancellation(state);
 }
 
@@ -975,38 +1099,70 @@ linux_signal_raise(int number)
 }
 
 static int64_t
-clock_ns(clockid_t clock)
-{
-    struct timespec now;
-
-    if (clock_gettime(clock, &now) < 0)
-        return 0;
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-static int64_t
-linux_monotonic_ns(void)
-{
-    return clock_ns(CLOCK_MONOTONIC);
-}
-
-static int64_t
 linux_real_ns(void)
 {
     return clock_ns(CLOCK_REALTIME);
 }
 
-static int
-linux_random(void *to, size_t bytes)
+/** The kernel's random numbers, by the call for them or by the device. */
+static bool
+random_of_kernel(void *to, size_t bytes)
 {
     int state = hold_off_cancellation();
     ssize_t got;
+    int fd = -1;
 
     do
         got = getrandom(to, bytes, 0);
     while (got < 0 && errno == EINTR);
+    if (got < 0)
+        fd = open_at(-1, "/dev/urandom", O_RDONLY | OPEN_FLAGS, 0);
+    if (fd >= 0) {
+        got = read(fd, to, bytes);
+        close(fd);
+    }
     restore_cancellation(state);
-    return got < 0 ? -errno : (size_t)got == bytes ? 0 : -EIO;
+    return got >= 0 && (size_t)got == bytes;
+}
+
+/** The next number of a series that has no second like it. */
+static uint64_t
+mix(uint64_t *state)
+{
+    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
+
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+static int
+linux_random(void *to, size_t bytes)
+{
+    static _Atomic uint64_t calls;
+    /* What the kernel gave this program when it started. */
+    const void *given = (const void *)getauxval(AT_RANDOM);
+    uint64_t state[2] = {0, 0};
+    unsigned char *next = to;
+
+    if (random_of_kernel(to, bytes))
+        return 0;
+    /* They need be no secret, but no other segment's: the start, the process, the moment and
+     * the count tell them apart. */
+    if (given != NULL)
+        memcpy(state, given, 2 * sizeof *state);
+    state[0] ^= (uint64_t)clock_ns(CLOCK_REALTIME) ^ (uint64_t)getpid() << 40;
+    state[1] ^= (uint64_t)clock_ns(CLOCK_MONOTONIC) ^
+                atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed) << 40;
+    while (bytes > 0) {
+        uint64_t number = mix(&state[0]) ^ mix(&state[1]);
+        size_t now = bytes < sizeof number ? bytes : sizeof number;
+
+        memcpy(next, &number, now);
+        next += now;
+        bytes -= now;
+    }
+    return 0;
 }
 
 static uint32_t
@@ -1027,41 +1183,94 @@ linux_user_id(void)
     return (uint32_t)geteuid();
 }
 
-/** The user that stands for all users without a number in a user namespace. */
+/** Users, or groups: what /proc says of their numbers. */
+struct numbers {
+    const char *overflow; /**< the file with the number that stands for all without one */
+    const char *map;      /**< the file that says which ones the user namespace knows */
+    _Atomic int64_t known_overflow;
+};
+
+static struct numbers users = {"/proc/sys/kernel/overflowuid", "/proc/self/uid_map", -1};
+static struct numbers groups = {"/proc/sys/kernel/overflowgid", "/proc/self/gid_map", -1};
+
+/** The number that stands for all without one in a user namespace. */
 static uint32_t
-overflow_user(void)
+overflow_of(struct numbers *numbers)
 {
-    static _Atomic int64_t known = -1;
-    int64_t user = atomic_load_explicit(&known, memory_order_relaxed);
+    int64_t overflow = atomic_load_explicit(&numbers->known_overflow, memory_order_relaxed);
     char *text = NULL;
 
-    if (user >= 0)
-        return (uint32_t)user;
-    (void)read_text("/proc/sys/kernel/overflowuid", SIZE_MAX, &text);
-    user = msi_proc_overflow_user(text != NULL ? text : "");
+    if (overflow >= 0)
+        return (uint32_t)overflow;
+    (void)read_text(numbers->overflow, SIZE_MAX, &text);
+    overflow = msi_proc_overflow_number(text != NULL ? text : "");
     free(text);
-    atomic_store_explicit(&known, user, memory_order_relaxed);
-    return (uint32_t)user;
+    atomic_store_explicit(&numbers->known_overflow, overflow, memory_order_relaxed);
+    return (uint32_t)overflow;
 }
 
-/** Whether the namespace of this process knows all users there can be. */
+/** Whether the number also stands for those that the namespace of this process does not
+ *  know; not where it knows all there can be. */
 static bool
-knows_all_users(void)
+is_overflow(struct numbers *numbers, uint32_t number)
 {
-    bool knows;
+    bool knows_all;
     char *text;
 
-    if (read_text("/proc/self/uid_map", SIZE_MAX, &text) < 0)
+    if (number != overflow_of(numbers))
         return false;
-    knows = msi_proc_knows_all_users(text);
+    if (read_text(numbers->map, SIZE_MAX, &text) < 0)
+        return true;
+    knows_all = msi_proc_maps_all(text);
     free(text);
-    return knows;
+    return !knows_all;
 }
 
 static bool
 linux_is_overflow_user(uint32_t user)
 {
-    return user == overflow_user() && !knows_all_users();
+    return is_overflow(&users, user);
+}
+
+static bool
+linux_is_overflow_group(uint32_t group)
+{
+    return is_overflow(&groups, group);
+}
+
+/** Whether a user that the namespace knows may have that number, too. */
+static bool
+may_be_known(uint32_t user)
+{
+    bool maps;
+    char *text;
+
+    if (read_text(users.map, SIZE_MAX, &text) < 0)
+        return true;
+    maps = msi_proc_maps(text, user);
+    free(text);
+    return maps;
+}
+
+/** Whether this process may do with files what their owners may, as root does; not with
+ *  those of owners that its user namespace does not know. */
+static bool
+acts_as_all_owners(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+    return syscall(SYS_capget, &header, data) == 0 &&
+           data[CAP_TO_INDEX(CAP_FOWNER)].effective & CAP_TO_MASK(CAP_FOWNER);
+}
+
+static bool
+linux_is_unknown_owner(int place, uint32_t owner)
+{
+    if (!linux_is_overflow_user(owner))
+        return false;
+    return !may_be_known(owner) ||
+           (acts_as_all_owners() && act_as_owner_of_directory(place) == -EPERM);
 }
 
 static uint64_t
@@ -1074,45 +1283,106 @@ linux_file_size_limit(void)
     return (uint64_t)limit.rlim_cur;
 }
 
-/** The limit of a control group itself; UINT64_MAX: none. */
+/** A number of a control group; UINT64_MAX: it has none, or there is no such group. */
 static uint64_t
-limit_of_group(const struct msi_proc_group *group)
+number_of_group(const char *directory, const char *file)
 {
-    const char *root = group->unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
-    const char *file = group->unified ? "memory.max" : "memory.limit_in_bytes";
     char path[PATH_MAX];
-    uint64_t limit;
+    uint64_t number;
     char *text;
 
-    if (snprintf(path, sizeof path, "%s%.*s/%s", root, (int)group->length, group->path, file) >=
-            (int)sizeof path ||
+    if (snprintf(path, sizeof path, "%s/%s", directory, file) >= (int)sizeof path ||
         read_text(path, SIZE_MAX, &text) < 0)
         return UINT64_MAX;
-    limit = msi_proc_group_limit(text);
+    number = msi_proc_group_limit(text);
     free(text);
-    return limit;
+    return number;
 }
 
-/** The smallest limit that this process's control groups and all those above them put
- *  on its memory; UINT64_MAX: none. */
+/** What the kernel can take back from a control group without killing. */
 static uint64_t
-control_group_limit(void)
+cache_of_group(const char *directory, bool unified)
 {
+    char path[PATH_MAX];
+    uint64_t cache;
+    char *text;
+
+    if (snprintf(path, sizeof path, "%s/memory.stat", directory) >= (int)sizeof path ||
+        read_text(path, SIZE_MAX, &text) < 0)
+        return 0;
+    cache = msi_proc_group_cache(text, unified);
+    free(text);
+    return cache;
+}
+
+/** Swap space of the machine that is left. */
+static uint64_t
+free_swap(void)
+{
+    uint64_t bytes;
+    char *text;
+
+    if (read_text("/proc/meminfo", SIZE_MAX, &text) < 0)
+        return 0;
+    bytes = msi_proc_free_swap(text);
+    free(text);
+    return bytes;
+}
+
+/** What the limit of a control group itself leaves; UINT64_MAX: it has none. */
+static uint64_t
+room_in_group(const char *directory, bool unified)
+{
+    static const char *const files[2][4] = {
+        {"memory.limit_in_bytes", "memory.usage_in_bytes", "memory.memsw.limit_in_bytes",
+         "memory.memsw.usage_in_bytes"},
+        {"memory.max", "memory.current", "memory.swap.max", "memory.swap.current"},
+    };
+    struct msi_proc_memory memory = {
+        .unified = unified,
+        .limit = number_of_group(directory, files[unified][0]),
+        .swap_limit = number_of_group(directory, files[unified][2]),
+    };
+
+    if (memory.limit == UINT64_MAX)
+        return UINT64_MAX;
+    /* The cache first: what becomes cache in between counts as used. */
+    memory.cache = cache_of_group(directory, unified);
+    memory.usage = number_of_group(directory, files[unified][1]);
+    memory.swap_usage = number_of_group(directory, files[unified][3]);
+    if (memory.usage == UINT64_MAX)
+        memory.usage = 0;
+    if (memory.swap_usage == UINT64_MAX)
+        memory.swap_usage = 0;
+    return msi_proc_group_room(&memory, free_swap());
+}
+
+/** The least that this process's control groups, and all those above them, leave it of
+ *  memory; UINT64_MAX: they set no limit that can be seen. */
+static uint64_t
+room_in_control_groups(void)
+{
+    char directory[PATH_MAX];
     uint64_t smallest = UINT64_MAX;
     struct msi_proc_group group;
     const char *rest;
+    char *mounts;
     char *text;
 
     if (read_text("/proc/self/cgroup", SIZE_MAX, &text) < 0)
         return UINT64_MAX;
+    (void)read_text("/proc/self/mountinfo", SIZE_MAX, &mounts);
     rest = text;
-    while ((rest = msi_proc_next_group(rest, &group)) != NULL)
+    while (mounts != NULL && (rest = msi_proc_next_group(rest, &group)) != NULL)
         do {
-            uint64_t limit = limit_of_group(&group);
+            uint64_t room = UINT64_MAX;
 
-            if (limit < smallest)
-                smallest = limit;
+            if (msi_proc_group_directory(mounts, &group, directory, sizeof directory))
+                room = room_in_group(directory, group.unified);
+            if (room < smallest)
+                smallest = room;
         } while (msi_proc_group_above(&group));
+    free(mounts);
     free(text);
     return smallest;
 }
@@ -1141,7 +1411,8 @@ linux_memory_suffices(uint64_t bytes)
     /* No control group is that small, and asking takes longer than the rest. */
     if (bytes < 1024 * 1024)
         return true;
-    if (bytes > control_group_limit())
+    /* The kernel counts what it needs itself to keep so many pages. */
+    if (bytes + bytes / 64 > room_in_control_groups())
         return false;
     if (sysinfo(&machine) < 0)
         return true;

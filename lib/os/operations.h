@@ -49,6 +49,12 @@ OPERATION(BY_ERRNO, int, link, (int fd, int directory, const char *name), (fd, d
 /** Fails if `to` exists. */
 OPERATION(BY_ERRNO, int, rename_new,
           (int directory, const char *from, const char *to), (directory, from, to))
+/** Gives a file a second name; fails if `to` exists. */
+OPERATION(BY_ERRNO, int, link_name,
+          (int directory, const char *from, const char *to), (directory, from, to))
+/** Takes the name `to` away from the file that has it. */
+OPERATION(BY_ERRNO, int, rename_over,
+          (int directory, const char *from, const char *to), (directory, from, to))
 OPERATION(BY_ERRNO, int, unlink, (int directory, const char *name), (directory, name))
 OPERATION(BY_ERRNO, int, make_directory,
           (int directory, const char *name, mode_t mode), (directory, name, mode))
@@ -74,7 +80,12 @@ OPERATION(BY_ANSWER, bool, is_own, (int fd), (fd))
 OPERATION(BY_ERRNO, int, file_system,
           (int fd, struct msi_file_system *file_system), (fd, file_system))
 OPERATION(BY_ERRNO, int, set_mode, (int fd, mode_t mode), (fd, mode))
+OPERATION(BY_ERRNO, int, set_group, (int fd, uint32_t group), (fd, group))
+/** Has what is written to an empty file stay where it was reserved: some file systems write
+ *  elsewhere, and a reserve is then none. */
+OPERATION(BY_ERRNO, int, write_in_place, (int fd), (fd))
 OPERATION(BY_ERRNO, int, resize, (int fd, int64_t bytes), (fd, bytes))
+/** Of a file that has no content yet. */
 OPERATION(BY_ERRNO, int, reserve, (int fd, int64_t offset, int64_t bytes), (fd, offset, bytes))
 OPERATION(BY_ERRNO, int64_t, read,
           (int fd, void *to, size_t bytes, int64_t offset), (fd, to, bytes, offset))
@@ -136,6 +147,10 @@ OPERATION(NEVER, void, unmap, (void *address, size_t bytes), (address, bytes))
 OPERATION(BY_ERRNO, int, hide_from_children, (void *address, size_t bytes), (address, bytes))
 /** What was hidden. */
 OPERATION(BY_ERRNO, int, show_to_children, (void *address, size_t bytes), (address, bytes))
+/** Keeps the memory out of core dumps, of children too. */
+OPERATION(BY_ERRNO, int, leave_out_of_dumps, (void *address, size_t bytes), (address, bytes))
+/** Brings all of the memory in, and keeps it there until it is unmapped. */
+OPERATION(BY_ERRNO, int, lock_memory, (void *address, size_t bytes), (address, bytes))
 /** memcpy into a mapping and out of one, of some of the bytes; returns how many,
  *  or -EFAULT where there is nothing behind it. */
 OPERATION(BY_ERRNO, int64_t, copy_to_mapping,
@@ -146,6 +161,8 @@ OPERATION(BY_ERRNO, int64_t, copy_from_mapping,
 OPERATION(BY_ANSWER, bool, has_huge_pages, (int fd), (fd))
 /** Takes all of the file's memory, in huge pages where they are to be had. */
 OPERATION(BY_ERRNO, int, populate_huge, (int fd, size_t bytes), (fd, bytes))
+/** Takes all of the memory behind a mapping that can be written. */
+OPERATION(BY_ERRNO, int, populate, (void *address, size_t bytes), (address, bytes))
 /** How much of the mapping that begins at the address is huge. */
 OPERATION(BY_ZERO, uint64_t, huge_bytes, (const void *address), (address))
 /** A page that a child made by fork() finds zeroed; NULL: no memory. */
@@ -194,6 +211,11 @@ OPERATION(NEVER, uint32_t, user_id, (void), ())
 /** Whether this number also stands for users that the user namespace does not know: the
  *  owner of a file of theirs cannot be seen by the number. */
 OPERATION(BY_ANSWER, bool, is_overflow_user, (uint32_t user), (user))
+/** The same of groups. */
+OPERATION(BY_ANSWER, bool, is_overflow_group, (uint32_t group), (group))
+/** Whether the owner of a place, as its status has it, is for certain a user that the user
+ *  namespace does not know: also where a user that it knows has that number. */
+OPERATION(BY_ANSWER, bool, is_unknown_owner, (int place, uint32_t owner), (place, owner))
 /** RLIMIT_FSIZE; UINT64_MAX: none. */
 OPERATION(NEVER, uint64_t, file_size_limit, (void), ())
 /** Whether so much memory can be taken without any process being killed for it. */

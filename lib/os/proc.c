@@ -176,23 +176,36 @@ mount_of(const char *mountinfo, dev_t device)
     return NULL;
 }
 
-/** The options that the file system itself was given: they come last. Those before,
- *  and the names, are of whatever a program that mounts likes. */
-static struct word
-file_system_options(const char *line)
+/** What a line says of a mount. */
+struct mount {
+    struct word root;    /**< what of the file system is mounted */
+    struct word place;   /**< where */
+    struct word type;    /**< of the file system */
+    struct word options; /**< that the file system itself was given */
+};
+
+/** The file system's own options come last. Those before, and the names, are of whatever a
+ *  program that mounts likes. */
+static struct mount
+read_mount(const char *line)
 {
-    enum { BEFORE_TAGS = 6 };
+    struct mount mount;
     struct word word;
 
-    for (int i = 0; i < BEFORE_TAGS; i++)
-        (void)next_word(&line);
+    (void)next_word(&line); /* the mount's number */
+    (void)next_word(&line); /* that of the mount it lies on */
+    (void)next_word(&line); /* the device */
+    mount.root = next_word(&line);
+    mount.place = next_word(&line);
+    (void)next_word(&line); /* the mount's own options */
     /* Any number of tags, and a dash behind them. */
     do
         word = next_word(&line);
     while (word.length > 0 && !is_word(word, "-"));
-    (void)next_word(&line); /* its type */
+    mount.type = next_word(&line);
     (void)next_word(&line); /* its source */
-    return next_word(&line);
+    mount.options = next_word(&line);
+    return mount;
 }
 
 /** The choice of a mount; an empty word: it has made none. */
@@ -200,7 +213,7 @@ static struct word
 choice_of_mount(const char *line)
 {
     static const char label[] = "huge=";
-    struct word options = file_system_options(line);
+    struct word options = read_mount(line).options;
 
     while (options.length > 0) {
         struct word option = take_part(&options, ',');
@@ -313,30 +326,48 @@ msi_proc_count_readers(const char *locks, dev_t device, ino_t inode, uint64_t by
 /* ---------------------------------------------------------------- users -- */
 
 uint32_t
-msi_proc_overflow_user(const char *overflowuid)
+msi_proc_overflow_number(const char *overflow)
 {
-    uint64_t user;
+    uint64_t number;
 
-    return number_of(next_word(&overflowuid), 10, UINT32_MAX, &user) ? (uint32_t)user : 65534;
+    return number_of(next_word(&overflow), 10, UINT32_MAX, &number) ? (uint32_t)number : 65534;
+}
+
+/** The numbers that a line of a map gives. */
+static bool
+mapped_by(const char *line, uint64_t *first, uint64_t *count)
+{
+    uint64_t outside;
+
+    return number_of(next_word(&line), 10, UINT32_MAX, first) &&
+           number_of(next_word(&line), 10, UINT32_MAX, &outside) &&
+           number_of(next_word(&line), 10, UINT32_MAX, count);
 }
 
 bool
-msi_proc_knows_all_users(const char *uid_map)
+msi_proc_maps_all(const char *map)
 {
-    uint64_t users = 0;
+    uint64_t mapped = 0;
+    uint64_t first;
+    uint64_t count;
 
-    for (const char *line = uid_map; line != NULL && users < UINT32_MAX; line = next_line(line)) {
-        const char *rest = line;
-        uint64_t number;
-        uint64_t count;
-
-        if (number_of(next_word(&rest), 10, UINT32_MAX, &number) &&
-            number_of(next_word(&rest), 10, UINT32_MAX, &number) &&
-            number_of(next_word(&rest), 10, UINT32_MAX, &count))
-            users += count;
-    }
+    for (const char *line = map; line != NULL && mapped < UINT32_MAX; line = next_line(line))
+        if (mapped_by(line, &first, &count))
+            mapped += count;
     /* All but the number that is none. */
-    return users >= UINT32_MAX;
+    return mapped >= UINT32_MAX;
+}
+
+bool
+msi_proc_maps(const char *map, uint32_t number)
+{
+    uint64_t first;
+    uint64_t count;
+
+    for (const char *line = map; line != NULL; line = next_line(line))
+        if (mapped_by(line, &first, &count) && number >= first && number - first < count)
+            return true;
+    return false;
 }
 
 /* --------------------------------------------------------------- memory -- */
@@ -383,12 +414,131 @@ msi_proc_group_above(struct msi_proc_group *group)
     return true;
 }
 
+/** The next letter of a name, in which some stand as a backslash and three digits. */
+static char
+take_letter(struct word *escaped)
+{
+    const char *text = escaped->text;
+    size_t length = 1;
+    char letter = *text;
+
+    if (letter == '\\' && escaped->length >= 4) {
+        letter = (char)((text[1] - '0') * 64 + (text[2] - '0') * 8 + (text[3] - '0'));
+        length = 4;
+    }
+    escaped->text += length;
+    escaped->length -= length;
+    return letter;
+}
+
+/** Whether a mount of that root shows the group; `*rest`: what is left of its path then. */
+static bool
+is_below(struct word root, const struct msi_proc_group *group, struct word *rest)
+{
+    *rest = (struct word){group->path, group->length};
+    if (is_word(root, "/"))
+        root.length = 0;
+    while (root.length > 0) {
+        if (rest->length == 0 || take_letter(&root) != *rest->text)
+            return false;
+        rest->text++;
+        rest->length--;
+    }
+    if (rest->length > 0 && *rest->text != '/')
+        return false;
+    /* Outside of what this namespace shows. */
+    return rest->length < 3 || memcmp(rest->text, "/..", 3) != 0 ||
+           (rest->length > 3 && rest->text[3] != '/');
+}
+
+bool
+msi_proc_group_directory(const char *mountinfo, const struct msi_proc_group *group, char *to,
+                         size_t bytes)
+{
+    for (const char *line = mountinfo; line != NULL; line = next_line(line)) {
+        struct mount mount = read_mount(line);
+        struct word rest;
+        size_t length = 0;
+
+        if (group->unified ? !is_word(mount.type, "cgroup2")
+                           : !is_word(mount.type, "cgroup") || !controls_memory(mount.options))
+            continue;
+        if (!is_below(mount.root, group, &rest) || mount.place.length + rest.length >= bytes)
+            continue;
+        while (mount.place.length > 0)
+            to[length++] = take_letter(&mount.place);
+        memcpy(to + length, rest.text, rest.length);
+        to[length + rest.length] = '\0';
+        return true;
+    }
+    return false;
+}
+
 uint64_t
 msi_proc_group_limit(const char *limit)
 {
     uint64_t bytes;
 
     return number_of(next_word(&limit), 10, UINT64_MAX, &bytes) ? bytes : UINT64_MAX;
+}
+
+/** The sum; UINT64_MAX where that is too small for it. */
+static uint64_t
+sum(uint64_t a, uint64_t b)
+{
+    return b > UINT64_MAX - a ? UINT64_MAX : a + b;
+}
+
+uint64_t
+msi_proc_group_cache(const char *stat, bool unified)
+{
+    /* Of version 1: those of the groups below are in it, as they are in the usage. */
+    static const char *const labels[2][3] = {
+        {"total_inactive_file ", "total_active_file ", NULL},
+        {"inactive_file ", "active_file ", "slab_reclaimable "},
+    };
+    uint64_t cache = 0;
+
+    for (size_t i = 0; i < 3 && labels[unified][i] != NULL; i++) {
+        uint64_t bytes = 0;
+
+        (void)number_behind(stat, labels[unified][i], &bytes);
+        cache = sum(cache, bytes);
+    }
+    return cache;
+}
+
+/** What a limit leaves. */
+static uint64_t
+left_of(uint64_t limit, uint64_t usage, uint64_t cache)
+{
+    uint64_t kept = usage > cache ? usage - cache : 0;
+
+    return limit == UINT64_MAX ? UINT64_MAX : limit > kept ? limit - kept : 0;
+}
+
+uint64_t
+msi_proc_group_room(const struct msi_proc_memory *memory, uint64_t free_swap)
+{
+    uint64_t room = left_of(memory->limit, memory->usage, memory->cache);
+    uint64_t swap;
+
+    if (memory->unified) {
+        swap = left_of(memory->swap_limit, memory->swap_usage, 0);
+        return sum(room, swap < free_swap ? swap : free_swap);
+    }
+    room = sum(room, free_swap);
+    swap = left_of(memory->swap_limit, memory->swap_usage, memory->cache);
+    return swap < room ? swap : room;
+}
+
+uint64_t
+msi_proc_free_swap(const char *meminfo)
+{
+    uint64_t swap = 0;
+
+    (void)number_behind(meminfo, "SwapFree:", &swap);
+    return swap > UINT64_MAX / 1024 ? UINT64_MAX : swap * 1024;
 }
 
 uint64_t

@@ -33,10 +33,14 @@ uint64_t msi_proc_huge_bytes(const char *smaps, uintptr_t address);
  *  begin there. */
 uint32_t msi_proc_count_readers(const char *locks, dev_t device, ino_t inode, uint64_t byte);
 
-/** /proc/sys/kernel/overflowuid: the user that stands for all users without a number. */
-uint32_t msi_proc_overflow_user(const char *overflowuid);
-/** /proc/self/uid_map: whether the user namespace knows all users there can be. */
-bool msi_proc_knows_all_users(const char *uid_map);
+/** /proc/sys/kernel/overflowuid, or overflowgid: the user, or group, that stands for all
+ *  without a number. */
+uint32_t msi_proc_overflow_number(const char *overflow);
+/** /proc/self/uid_map, or gid_map: whether the user namespace knows all users, or groups,
+ *  there can be. */
+bool msi_proc_maps_all(const char *map);
+/** The same of the one with that number. */
+bool msi_proc_maps(const char *map, uint32_t number);
 
 /** A control group that may limit this process's memory. */
 struct msi_proc_group {
@@ -50,9 +54,32 @@ struct msi_proc_group {
 const char *msi_proc_next_group(const char *cgroup, struct msi_proc_group *group);
 /** Makes it the group above; false: there is none. */
 bool msi_proc_group_above(struct msi_proc_group *group);
-/** memory.max, or memory.limit_in_bytes: the bytes; UINT64_MAX: no limit. */
+/** The directory by which a control group can be looked at, as /proc/self/mountinfo has
+ *  it; false: no mount shows that group, or `bytes` are too few. */
+bool msi_proc_group_directory(const char *mountinfo, const struct msi_proc_group *group, char *to,
+                              size_t bytes);
+/** memory.max, memory.current and their like, of both versions: the bytes; UINT64_MAX: no
+ *  limit. */
 uint64_t msi_proc_group_limit(const char *limit);
+/** memory.stat: the bytes that the kernel takes back by itself before it kills. */
+uint64_t msi_proc_group_cache(const char *stat, bool unified);
 
+/** What a control group has of memory. UINT64_MAX as a limit: none. */
+struct msi_proc_memory {
+    bool unified;
+    uint64_t limit;
+    uint64_t usage;
+    uint64_t cache;      /**< the part of `usage` that the kernel takes back by itself */
+    uint64_t swap_limit; /**< version 1: of memory and swap space together */
+    uint64_t swap_usage; /**< the same */
+};
+
+/** How many bytes can be had there without any process being killed for them, where the
+ *  machine has so much swap space left. */
+uint64_t msi_proc_group_room(const struct msi_proc_memory *memory, uint64_t free_swap);
+
+/** /proc/meminfo: the bytes of swap space that are left. */
+uint64_t msi_proc_free_swap(const char *meminfo);
 /** /proc/meminfo: the bytes that can be had without any process being killed for
  *  them; 0: it does not say. */
 uint64_t msi_proc_available_memory(const char *meminfo);

@@ -14,6 +14,7 @@
  */
 #include "lock.h"
 
+#include "file/name.h"
 #include "os/os.h"
 #include "os/probe.h"
 #include "os/signals.h"
@@ -532,6 +533,8 @@ win(struct msi_lock *lock, struct attempt *attempt)
                              attempt->slept ? MAPSEG_LOCK_SLEEPERS : 0);
             if (result == MAPSEG_OWNER_DIED)
                 return result;
+            if (lock->watches_name && msi_name_is_lost(lock->file))
+                return give_up(lock, attempt, MAPSEG_NOT_FOUND);
             if (attempt->late || result == MAPSEG_DESCRIPTOR_CLOSED)
                 return give_up(lock, attempt, result);
         }

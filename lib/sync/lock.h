@@ -34,6 +34,7 @@ struct msi_lock {
     _Atomic uint32_t owner_thread;
     bool fair;
     bool silent_waiters;          /**< each change wakes: waiters need not announce themselves */
+    bool watches_name;            /**< waiters look whether the file has lost its name */
     atomic_bool writes;           /**< this attachment holds it, and is within a change */
     struct msi_file *file;        /**< to test and take presence bytes */
     struct mapseg_header *header; /**< NULL: this attachment cannot lock */
@@ -76,8 +77,9 @@ msi_lock_may_read_fast(const struct msi_lock *lock)
 void msi_lock_allow_reading(struct msi_lock *lock, bool allowed);
 
 /** Takes the lock, and leaves no error text: OK, OWNER_DIED, ALREADY_LOCKED, TIMED_OUT at
- *  the deadline (INT64_MAX: none), or DESCRIPTOR_CLOSED where the kernel cannot be asked
- *  whether the owner lives. Only for a lock that has a header. */
+ *  the deadline (INT64_MAX: none), DESCRIPTOR_CLOSED where the kernel cannot be asked
+ *  whether the owner lives, or NOT_FOUND where the name is watched and lost. Only for a lock that
+ * has a header. */
 mapseg_result msi_lock_take(struct msi_lock *lock, int64_t deadline);
 
 /** Releases the lock, with `bits` set in the word; false: it is not this

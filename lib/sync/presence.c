@@ -9,7 +9,9 @@
  *
  * On some file systems a mapping does not keep the description (on overlayfs it
  * keeps that of the file below). So after the claim the byte is asked for from
- * outside, and where the answer is no the descriptor stays open instead.
+ * outside, and where the answer is no the descriptor stays open instead. Where locks
+ * may be kept by a program (FUSE) or a server it is also tried out that they exclude,
+ * and that they end with what holds them.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -41,17 +43,35 @@ guess(uint64_t *state)
     return (uint32_t)((z ^ (z >> 31)) >> 32);
 }
 
+/** Where guesses begin: elsewhere each time. */
+static uint64_t
+new_guesses(const struct msi_presence *presence)
+{
+    static _Atomic uint32_t claims;
+
+    return (uint64_t)(uintptr_t)presence << 16 ^ (uint64_t)msi_os.monotonic_ns() ^
+           (uint64_t)atomic_fetch_add_explicit(&claims, 1, memory_order_relaxed) << 48;
+}
+
+/** A slot among those of the role. */
+static uint32_t
+guess_slot(uint64_t *state, enum msi_role role)
+{
+    uint32_t first = role == MSI_WRITER ? MAPSEG_FIRST_WRITER_SLOT : MAPSEG_FIRST_SLOT;
+    uint32_t end = role == MSI_WRITER ? MAPSEG_LAST_SLOT + 1 : MAPSEG_FIRST_WRITER_SLOT;
+
+    return first + guess(state) % (end - first);
+}
+
 /** [CLAIM] Write-locks a free slot's byte and returns the slot. `own`: no other attachment
  *  has this description. */
 static int
-claim_slot(int description, bool own, const struct msi_presence *presence)
+claim_slot(int description, bool own, const struct msi_presence *presence, enum msi_role role)
 {
-    static _Atomic uint32_t claims;
-    uint64_t state = (uint64_t)(uintptr_t)presence << 16 ^ (uint64_t)msi_os.monotonic_ns() ^
-                     (uint64_t)atomic_fetch_add_explicit(&claims, 1, memory_order_relaxed) << 48;
+    uint64_t state = new_guesses(presence);
 
     for (int i = 0; i < CLAIM_TRIES; i++) {
-        uint32_t slot = MAPSEG_FIRST_SLOT + guess(&state) % MAPSEG_LAST_SLOT;
+        uint32_t slot = guess_slot(&state, role);
         int64_t byte = MAPSEG_PRESENCE_BASE + slot;
         struct msi_range found;
         int error = -EAGAIN;
@@ -81,10 +101,10 @@ claim_slot(int description, bool own, const struct msi_presence *presence)
 
 /** Takes the byte, on whatever description. Returns the slot; 0: shared. */
 static int
-claim_on(int description, bool own, const struct msi_presence *presence, bool writes)
+claim_on(int description, bool own, const struct msi_presence *presence, enum msi_role role)
 {
-    if (writes)
-        return claim_slot(description, own, presence);
+    if (role != MSI_READER)
+        return claim_slot(description, own, presence, role);
     return msi_os.lock_range_ofd(description, MSI_RANGE_SHARED, MAPSEG_PRESENCE_BASE, 1);
 }
 
@@ -106,9 +126,9 @@ enum holder { HOLD_BY_PAGE, HOLD_BY_DESCRIPTOR };
 
 /** Takes the byte on a description of its own, and keeps that. Returns the slot. */
 static int
-claim_apart(struct msi_presence *presence, int description, bool writes, enum holder holder)
+claim_apart(struct msi_presence *presence, int description, enum msi_role role, enum holder holder)
 {
-    int slot = claim_on(description, true, presence, writes);
+    int slot = claim_on(description, true, presence, role);
     int error = 0;
 
     if (slot >= 0 && holder == HOLD_BY_PAGE)
@@ -124,18 +144,19 @@ claim_apart(struct msi_presence *presence, int description, bool writes, enum ho
  *  there is no presence, and nothing to give back: on the working description another
  *  attachment may have the same byte. */
 static int
-claim(struct msi_presence *presence, const struct msi_file *file, bool writes, enum holder holder)
+claim(struct msi_presence *presence, const struct msi_file *file, enum msi_role role,
+      enum holder holder)
 {
-    int description = msi_file_open_anew(file, writes ? O_RDWR : O_RDONLY);
+    int description = msi_file_open_anew(file, role == MSI_READER ? O_RDONLY : O_RDWR);
     int slot;
 
     msi_presence_clear(presence);
     if (description == -EMFILE || description == -ENFILE || description == -ENOMEM)
         return description;
     if (description >= 0)
-        slot = claim_apart(presence, description, writes, holder);
+        slot = claim_apart(presence, description, role, holder);
     else
-        slot = claim_on(file->fd, false, presence, writes);
+        slot = claim_on(file->fd, false, presence, role);
     if (slot >= 0) {
         presence->on_working_descriptor = description < 0;
         presence->slot = (uint32_t)slot;
@@ -154,22 +175,92 @@ is_seen(int fd, uint32_t slot)
            found.kind != MSI_RANGE_FREE;
 }
 
+/** A page cannot be kept out of children here: it would keep a dead parent present. */
+static atomic_bool pages_reach_children;
+
 /** Readers share a byte, so the answer for one of them may be another's presence. So a page
  *  is trusted with a reader's presence only where pages are known to keep it, as of memory
  *  files. */
 static enum holder
-holder_for(int fd, bool writes, bool nameless)
+holder_for(int fd, enum msi_role role, bool nameless)
 {
     struct msi_file_system file_system;
 
-    return writes || nameless ||
+    if (atomic_load_explicit(&pages_reach_children, memory_order_relaxed))
+        return HOLD_BY_DESCRIPTOR;
+    return role != MSI_READER || nameless ||
                    (msi_os.file_system(fd, &file_system) >= 0 && file_system.ram_backed)
                ? HOLD_BY_PAGE
                : HOLD_BY_DESCRIPTOR;
 }
 
+/** Whether it is to be tried out what becomes of locks: where a program or a server may keep
+ *  them. For what lies in memory the kernel does. */
+static bool
+needs_trial(const struct msi_presence *presence, const struct msi_file *file, bool writes,
+            bool nameless)
+{
+    struct msi_file_system file_system;
+
+    /* What only reads and has no name is a memory file; one that is being created has none yet. */
+    if (presence->on_working_descriptor || (nameless && !writes))
+        return false;
+    return msi_os.file_system(file->fd, &file_system) < 0 || !file_system.ram_backed;
+}
+
+/** Far beyond all of presence: bytes that mean nothing, to try out what becomes of a lock. */
+#define TRIAL_BASE (MAPSEG_PRESENCE_BASE + 2 * MAPSEG_NAME_BYTE)
+/** Longest wait for the end of a lock whose description is closed, in naps that double:
+ *  a second, since a program that keeps locks may learn of the end later. */
+#define TRIAL_NAPS 10
+
+/** Whether a lock is gone, at once or soon. A question that the system refuses, as in a
+ *  sandbox, says nothing against it. */
+static bool
+comes_to_be_free(int fd, int64_t byte)
+{
+    struct msi_range found;
+
+    for (int i = 0; i <= TRIAL_NAPS; i++) {
+        if (msi_os.test_range(fd, MSI_RANGE_EXCLUSIVE, byte, 1, &found) < 0 ||
+            found.kind == MSI_RANGE_FREE)
+            return true;
+        if (i < TRIAL_NAPS)
+            msi_os.nap(INT64_C(1000000) << i);
+    }
+    return false;
+}
+
+/** Tries out, beside a presence that is claimed, what the file system makes of locks: a
+ *  taken byte is refused to others, and a lock ends when its last descriptor is closed, as at
+ *  the death of a process, by whatever hand. bindfs with lock forwarding fails in both: there
+ *  all locks are of one process, the one behind the file system, and are remembered for ever. */
+static int
+try_locks(const struct msi_presence *presence, const struct msi_file *file, bool writes)
+{
+    enum msi_range_kind kind = writes ? MSI_RANGE_EXCLUSIVE : MSI_RANGE_SHARED;
+    uint64_t state = new_guesses(presence);
+    int64_t byte = TRIAL_BASE + guess(&state) % MAPSEG_NAME_BYTE;
+    int trial = msi_file_open_anew(file, writes ? O_RDWR : O_RDONLY);
+    int error = 0;
+
+    if (trial < 0)
+        return trial;
+    if (writes)
+        error = msi_os.lock_range_ofd(trial, kind, MAPSEG_PRESENCE_BASE + presence->slot, 1);
+    if (writes && error >= 0)
+        error = -EOPNOTSUPP;
+    if (!writes || error == -EAGAIN)
+        error = msi_os.lock_range_ofd(trial, kind, byte, 1);
+    msi_close(trial);
+    if (error < 0)
+        return error;
+    return comes_to_be_free(file->fd, byte) ? 0 : -EOPNOTSUPP;
+}
+
 int
-msi_presence_claim(struct msi_presence *presence, struct msi_file *file, bool writes, bool nameless)
+msi_presence_claim(struct msi_presence *presence, struct msi_file *file, enum msi_role role,
+                   bool nameless)
 {
     enum holder holder;
     bool seen;
@@ -180,21 +271,26 @@ msi_presence_claim(struct msi_presence *presence, struct msi_file *file, bool wr
     slot = msi_file_fd(file);
     if (slot < 0)
         return slot;
-    holder = holder_for(file->fd, writes, nameless);
-    slot = claim(presence, file, writes, holder);
+    holder = holder_for(file->fd, role, nameless);
+    slot = claim(presence, file, role, holder);
     seen = slot < 0 || is_seen(file->fd, presence->slot);
     if (!seen && holder == HOLD_BY_PAGE) {
         msi_presence_release(presence, file);
-        slot = claim(presence, file, writes, HOLD_BY_DESCRIPTOR);
+        slot = claim(presence, file, role, HOLD_BY_DESCRIPTOR);
         seen = slot < 0 || is_seen(file->fd, presence->slot);
     }
     if (!seen) {
         msi_presence_release(presence, file);
         return -EOPNOTSUPP;
     }
+    if (slot >= 0 && needs_trial(presence, file, role != MSI_READER, nameless)) {
+        slot = try_locks(presence, file, role != MSI_READER);
+        if (slot < 0)
+            msi_presence_release(presence, file);
+    }
     if (slot >= 0)
         return 0;
-    if (nameless && !writes && slot != -EAGAIN && slot != -ENOMEM && slot != -EMFILE &&
+    if (nameless && role == MSI_READER && slot != -EAGAIN && slot != -ENOMEM && slot != -EMFILE &&
         slot != -ENFILE) {
         /* A sandbox. Reading needs no presence, and there is no name that
          * another process could take away. */
@@ -215,15 +311,33 @@ msi_presence_failed(int error, struct msi_failure *failure)
         return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
                           "its file system does not keep the locks that show who is attached; "
                           "use a shm: key, or a file on another file system");
+    if (error == EINVAL || error == ENOSYS)
+        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                          "this kernel, or its file system, has no locks that belong to an open "
+                          "file, by which processes show that they are attached; use Linux 3.15 or "
+                          "newer, or another file system");
+    if (error == ENOLCK)
+        return msi_failed(failure, MAPSEG_OUT_OF_RESOURCES, error,
+                          "there are no more locks to be had, or a file server gives none; use a "
+                          "shm: key");
+    if (error == EAGAIN)
+        return msi_failed(failure, MAPSEG_TIMED_OUT, 0,
+                          "another process removes the unfinished file again and again; find out "
+                          "which");
     return msi_system_failed(failure, error, "its presence cannot be recorded");
 }
 
 int
 msi_presence_hide(const struct msi_presence *presence)
 {
-    if (presence->page == NULL)
-        return 0;
-    return msi_os.hide_from_children(presence->page, msi_os.page_size());
+    int error = 0;
+
+    if (presence->page != NULL)
+        error = msi_os.hide_from_children(presence->page, msi_os.page_size());
+    /* Want of memory passes. */
+    if (error < 0 && error != -ENOMEM)
+        atomic_store_explicit(&pages_reach_children, true, memory_order_relaxed);
+    return error;
 }
 
 void
@@ -289,6 +403,27 @@ msi_presence_is_any(int fd)
     return msi_os.test_range(fd, MSI_RANGE_EXCLUSIVE, MAPSEG_PRESENCE_BASE, MAPSEG_NAME_BYTE + 1,
                              &found) >= 0 &&
            found.kind != MSI_RANGE_FREE;
+}
+
+/** Whether a byte of the slots from `first` on, up to `end`, is locked. */
+static bool
+is_any_held(int fd, uint32_t first, uint32_t end)
+{
+    struct msi_range found;
+
+    return first < end && (msi_os.test_range(fd, MSI_RANGE_EXCLUSIVE, MAPSEG_PRESENCE_BASE + first,
+                                             end - first, &found) < 0 ||
+                           found.kind != MSI_RANGE_FREE);
+}
+
+bool
+msi_presence_is_written(int fd, uint32_t own)
+{
+    const uint32_t end = MAPSEG_LAST_SLOT + 1;
+
+    if (own < MAPSEG_FIRST_WRITER_SLOT)
+        return is_any_held(fd, MAPSEG_FIRST_WRITER_SLOT, end);
+    return is_any_held(fd, MAPSEG_FIRST_WRITER_SLOT, own) || is_any_held(fd, own + 1, end);
 }
 
 static int
@@ -419,6 +554,8 @@ count_slots(int fd, struct part *parts, struct msi_census *census)
             return;
         }
         census->attached++;
+        if (end_of(&found) > MAPSEG_PRESENCE_BASE + MAPSEG_FIRST_WRITER_SLOT)
+            census->writers++;
         parts[left++] = (struct part){end_of(&found), part.end};
         parts[left++] = (struct part){part.start, found.start};
     }

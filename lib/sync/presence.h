@@ -15,6 +15,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/** What an attachment is present as. */
+enum msi_role {
+    MSI_READER, /**< it cannot lock: it shares a byte */
+    MSI_LOCKER, /**< it can lock, and cannot write the data */
+    MSI_WRITER  /**< it can write the data */
+};
+
 /** One attachment's presence. */
 struct msi_presence {
     void *page;                 /**< holds the description that holds the byte; NULL: none */
@@ -27,15 +34,15 @@ struct msi_presence {
 /** No presence. */
 void msi_presence_clear(struct msi_presence *presence);
 
-/** Makes the attachment present: `writes` with a slot of its own, else with
- *  the shared byte. `nameless` segments accept a refusal. -EAGAIN: another process
+/** Makes the attachment present: with a slot of its own, among those of its role, or, as a
+ *  reader, with the shared byte. `nameless` segments accept a refusal. -EAGAIN: another process
  *  holds all of presence, and is removing the segment; -EOPNOTSUPP: this file
  *  system keeps no presence. Call it with the fork list locked (fork.h), or a child
  *  keeps the presence alive. */
-int msi_presence_claim(struct msi_presence *presence, struct msi_file *file, bool writes,
+int msi_presence_claim(struct msi_presence *presence, struct msi_file *file, enum msi_role role,
                        bool nameless);
 
-/** Words for a claim that failed; `error` is positive, and not EAGAIN. */
+/** Words for a claim that failed; `error` is positive. */
 mapseg_result msi_presence_failed(int error, struct msi_failure *failure);
 
 /** Keeps the page that holds the presence out of children. */
@@ -56,6 +63,10 @@ bool msi_presence_is_held(int fd, uint32_t slot);
 /** Whether an attachment is present, or a process removes the name just now. An
  *  error counts as none: taking presence then tells. */
 bool msi_presence_is_any(int fd);
+
+/** Whether an attachment is present that can write the data, other than the one whose slot is
+ *  `own` (0: none); or a process holds bytes of theirs for a moment. An error counts as one. */
+bool msi_presence_is_written(int fd, uint32_t own);
 
 /** Presence bytes held for a moment, to act on what they prove. */
 struct msi_hold {
@@ -82,8 +93,9 @@ void msi_presence_unlock(struct msi_hold *hold);
 struct msi_census {
     uint32_t attached;
     uint32_t readers;
-    bool is_minimum; /**< there are very many, and these are some of them */
-    bool is_blocked; /**< one process holds all of presence: nothing else can be seen */
+    uint32_t writers; /**< those that can write the data */
+    bool is_minimum;  /**< there are very many, and these are some of them */
+    bool is_blocked;  /**< one process holds all of presence: nothing else can be seen */
 };
 
 /** Asks the kernel; the number of readers, where there are several, may be off

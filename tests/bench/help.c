@@ -64,8 +64,9 @@ static const char keys[] =
     "             wait_p99_ns, wait_p999_ns, wait_max_ns, wait_max_is_open (it was not over),\n"
     "             ratio_to_glibc_robust (of wait_p99_ns), passed_median, passed_max,\n"
     "             sections_per_ms (of the relockers)\n"
-    "  takeover   each: name, owner_resident_bytes, kills, told, after_kill_ns (a spread),\n"
-    "             worst_after_kill_ns, median_after_death_ns, worst_after_death_ns\n"
+    "  takeover   each: name, owner_resident_bytes, crashed_memfd_bytes, kills, told,\n"
+    "             after_kill_ns (a spread), worst_after_kill_ns, median_after_death_ns,\n"
+    "             worst_after_death_ns\n"
     "  sleeper    each: name, cpu_percent\n"
     "  readme     each: what, here, range (README.md's; empty: not there yet)\n";
 

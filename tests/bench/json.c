@@ -223,8 +223,10 @@ print_takeover(const struct takeover_table *table, FILE *out)
         separate(i, out);
         fputc('{', out);
         print_member("name", row->name, out);
-        fprintf(out, ",\"owner_resident_bytes\":%zu,\"kills\":%d,\"told\":%d,", row->resident,
-                row->kills, row->told);
+        fprintf(out,
+                ",\"owner_resident_bytes\":%zu,\"crashed_memfd_bytes\":%zu,\"kills\":%d,"
+                "\"told\":%d,",
+                row->resident, row->crashed, row->kills, row->told);
         print_spread("after_kill_ns", &row->after_kill_ns, out);
         fprintf(out,
                 ",\"worst_after_kill_ns\":%.0f,\"median_after_death_ns\":%.0f,"

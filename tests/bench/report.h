@@ -168,6 +168,8 @@ struct takeover_row {
     const char *name;
     /** Memory that the killed owner has to give back first. */
     size_t resident;
+    /** The segment's bytes where the owner crashes with core dumps on; 0: it is killed. */
+    size_t crashed;
     int kills;
     /** How often the next owner was told of the death. */
     int told;

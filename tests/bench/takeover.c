@@ -9,15 +9,23 @@
 #include "clock.h"
 #include "report.h"
 
+#include <mapseg.h>
+
+#include <dirent.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define KILLS_MAX 1000
 #define PAGE 4096
 /** What an owner with much memory has. */
 #define LARGE ((size_t)1 << 30)
+/** What a segment has whose owner crashes. */
+#define CRASHED ((size_t)256 << 20)
 /** A waiter has waited for between these when its owner is killed: it may be at any point of
  *  whatever it does while it waits. */
 #define WAIT_LEAST_NS 2000000
@@ -36,6 +44,8 @@ struct death {
     void *state;
     struct board *board;
     size_t resident;
+    const char
+        *dumps; /**< the directory for the core dumps of an owner that crashes; NULL: killed */
     struct gate waiter_gate;
     struct gate owner_gate;
 };
@@ -61,11 +71,60 @@ fill_memory(size_t bytes)
     return true;
 }
 
+/** From now on a crash leaves a core dump, in that directory if the kernel writes files. */
+static bool
+turn_dumps_on(const char *directory)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_CORE, &limit) != 0)
+        return false;
+    limit.rlim_cur = limit.rlim_max;
+    return setrlimit(RLIMIT_CORE, &limit) == 0 && chdir(directory) == 0;
+}
+
+static bool
+dumps_are_allowed(void)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max > CRASHED;
+}
+
+static void
+remove_dumps(const char *directory)
+{
+    DIR *stream = opendir(directory);
+    const struct dirent *entry;
+
+    while (stream != NULL && (entry = readdir(stream)) != NULL)
+        if (entry->d_name[0] != '.')
+            (void)unlinkat(dirfd(stream), entry->d_name, 0);
+    if (stream != NULL)
+        closedir(stream);
+}
+
+/** Ends the owner, and waits until the kernel has let go of it. */
+static void
+end_owner(const struct death *death, pid_t owner)
+{
+    if (death->dumps == NULL) {
+        kill_child(owner);
+        return;
+    }
+    kill(owner, SIGSEGV);
+    (void)waitpid(owner, NULL, 0);
+    remove_dumps(death->dumps);
+}
+
 static bool
 own(void *argument)
 {
     struct death *death = argument;
     void *state = death->peer->attach(death->state);
+
+    if (death->dumps != NULL && !turn_dumps_on(death->dumps))
+        return false;
 
     /* The ends that it inherited would keep the gate shut. */
     gate_open(&death->waiter_gate);
@@ -121,7 +180,7 @@ kill_one(struct death *death, struct takeover_row *row, struct times *times)
         return false;
     good = start_both(death, &waiter, &owner);
     killed_at = now_ns();
-    kill_child(owner);
+    end_owner(death, owner);
     dead_at = now_ns();
     good = reap_child(waiter, now_ns() + PATIENCE_NS) && good;
     gate_open(&death->owner_gate);
@@ -176,11 +235,62 @@ kill_all(struct death *death, int kills, struct takeover_row *row, struct times 
 }
 
 static bool
-memory_for_large(void)
+memory_for(size_t bytes)
 {
     long pages = sysconf(_SC_AVPHYS_PAGES);
 
-    return pages > 0 && (size_t)pages / 2 > LARGE / (size_t)sysconf(_SC_PAGESIZE);
+    return pages > 0 && (size_t)pages / 2 > bytes / (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/** A segment without a name, which children inherit, and have filled. */
+static void *
+setup_crash(void *page)
+{
+    mapseg *seg = mapseg_new();
+
+    (void)page;
+    if (seg == NULL || mapseg_set_native_key(seg, "memfd:") != MAPSEG_OK ||
+        mapseg_create(seg, CRASHED, MAPSEG_READ_WRITE) != MAPSEG_OK) {
+        fprintf(stderr, "bench: %s\n", seg == NULL ? "no memory" : mapseg_error_string(seg));
+        mapseg_free(seg);
+        return NULL;
+    }
+    memset(mapseg_data(seg), 1, CRASHED);
+    return seg;
+}
+
+static void *
+attach_inherited(void *state)
+{
+    return state;
+}
+
+/** Owners of mapseg's lock that crash with core dumps on. */
+static bool
+crash_all(struct board *board, int kills, struct takeover_row *row, struct times *times)
+{
+    char directory[] = "/var/tmp/mapseg-bench-XXXXXX";
+    struct peer peer = peer_mapseg;
+    struct death death = {.peer = &peer, .board = board, .dumps = directory};
+    bool good;
+
+    peer.setup = setup_crash;
+    peer.attach = attach_inherited;
+    if (mkdtemp(directory) == NULL)
+        return false;
+    good = kill_all(&death, kills, row, times);
+    row->crashed = CRASHED;
+    (void)rmdir(directory);
+    return good;
+}
+
+static bool
+is_chosen(const struct choice *choice, const struct peer *peer)
+{
+    for (size_t i = 0; i < choice->peer_count; i++)
+        if (choice->peers[i] == peer)
+            return true;
+    return false;
 }
 
 bool
@@ -189,6 +299,7 @@ measure_takeover(struct report *report, const struct choice *choice)
     struct times *times = calloc(1, sizeof *times);
     struct board *board = share_memory(sizeof *board);
     struct takeover_table *table = &report->takeover;
+    int few = 1 + report->effort.kills / 10;
     bool good = times != NULL && board != NULL && report->effort.kills <= KILLS_MAX;
 
     for (size_t i = 0; good && i < choice->peer_count; i++) {
@@ -198,14 +309,13 @@ measure_takeover(struct report *report, const struct choice *choice)
         good = kill_all(&death, report->effort.kills, &table->rows[table->count++], times);
     }
     /* The memory that an owner leaves delays every lock alike: one peer shows it. */
-    if (good && memory_for_large() && table->count < PEERS_MAX) {
+    if (good && is_chosen(choice, &peer_mapseg) && memory_for(LARGE) && table->count < PEERS_MAX) {
         struct death death = {.peer = &peer_mapseg, .board = board, .resident = LARGE};
-        for (size_t i = 0; i < choice->peer_count; i++) {
-            if (choice->peers[i] == death.peer)
-                good = kill_all(&death, 1 + report->effort.kills / 10, &table->rows[table->count++],
-                                times);
-        }
+        good = kill_all(&death, few, &table->rows[table->count++], times);
     }
+    if (good && is_chosen(choice, &peer_mapseg) && memory_for(CRASHED) && dumps_are_allowed() &&
+        table->count < PEERS_MAX)
+        good = crash_all(board, few, &table->rows[table->count++], times);
     if (board != NULL)
         unshare_memory(board, sizeof *board);
     free(times);

@@ -81,6 +81,8 @@ print_takeover(const struct takeover_table *table, FILE *out)
                 row->worst_after_death_ns / 1e6);
         if (row->resident > 0)
             fprintf(out, "  the owner has %zu MiB", row->resident >> 20);
+        if (row->crashed > 0)
+            fprintf(out, "  SIGSEGV, cores on, a memfd of %zu MiB", row->crashed >> 20);
         fputc('\n', out);
     }
 }

@@ -284,7 +284,7 @@ END_TEST
 static const struct {
     size_t first;
     size_t last;
-} reserved[] = {{176, 255}, {268, 271}, {272, 279}, {280, 511}, {512, 4095}};
+} reserved[] = {{180, 255}, {268, 271}, {272, 279}, {280, 511}, {512, 4095}};
 
 /// A later library may have put something there, which does not matter to this one: it works as
 /// ever, and leaves it as it is.

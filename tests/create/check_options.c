@@ -95,7 +95,9 @@ START_TEST(unknown_option_flag)
         MAPSEG_REQUIRE_TAG | MAPSEG_SINGLE_WRITER | MAPSEG_UNTRUSTED_PEER | MAPSEG_GUARDED |
         MAPSEG_ALLOW_OTHER_OWNER | MAPSEG_ALLOW_SHARED_WRITE | MAPSEG_ALLOW_HARD_LINKS |
         MAPSEG_ALLOW_SHARED_DIRECTORY | MAPSEG_KEEP_NAME | MAPSEG_STALE_ONLY | MAPSEG_REQUIRE_ID |
-        MAPSEG_TAKE_DESCRIPTOR | MAPSEG_SILENT_WAITERS | MAPSEG_NO_SILENT_WAITERS;
+        MAPSEG_TAKE_DESCRIPTOR | MAPSEG_SILENT_WAITERS | MAPSEG_NO_SILENT_WAITERS |
+        MAPSEG_ALLOW_GROUP | MAPSEG_DUMP | MAPSEG_LOCKED | MAPSEG_REPLACE | MAPSEG_WATCH_NAME |
+        MAPSEG_WATCH_WRITERS;
     mapseg_options options = MAPSEG_OPTIONS_INIT;
 
     for (int bit = 0; bit < 32; bit++) {
@@ -105,6 +107,19 @@ START_TEST(unknown_option_flag)
         check_options_refused(&options, MAPSEG_NOT_SUPPORTED);
         check_attach_options_refused(&options, MAPSEG_NOT_SUPPORTED);
     }
+}
+END_TEST
+
+START_TEST(group_that_cannot_be)
+{
+    static const uint64_t groups[] = {UINT32_MAX, UINT64_C(1) << 32, UINT64_MAX, 0};
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+
+    options.group = groups[_i];
+    /* None is no group to trust. */
+    options.flags = groups[_i] == 0 ? (uint32_t)MAPSEG_ALLOW_GROUP : 0;
+    check_options_refused(&options, MAPSEG_INVALID_ARGUMENT);
+    check_attach_options_refused(&options, MAPSEG_INVALID_ARGUMENT);
 }
 END_TEST
 
@@ -279,6 +294,7 @@ main(void)
     tcase_add_test(group, larger_options_with_an_empty_tail);
     tcase_add_loop_test(group, larger_options_with_a_tail, 0, 64);
     tcase_add_test(group, unknown_option_flag);
+    tcase_add_loop_test(group, group_that_cannot_be, 0, 4);
     tcase_add_loop_test(group, mode_that_cannot_be, 0, 9);
     tcase_add_loop_test(group, mode_is_exact, 0, 6);
     tcase_add_test(group, access_that_cannot_be);

@@ -62,6 +62,7 @@ START_TEST(every_result_has_a_name)
         "MAPSEG_MEANT_TO_STAY",
         "MAPSEG_DESCRIPTOR_CLOSED",
         "MAPSEG_WRONG_TAG",
+        "MAPSEG_NO_WRITER",
         "MAPSEG_?",
     };
 

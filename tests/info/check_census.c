@@ -527,9 +527,11 @@ START_TEST(half_of_the_slots_are_held)
     struct seen seen = look_from_a_small_thread(deed.key, false);
     ck_assert_uint_eq(seen.attached, 1);
     ck_assert_int_eq(seen.use, MAPSEG_USE_LIVE);
-    /* There is room in the other half, and who is there is counted. */
+    /* There is room in the other half, which is that of those that cannot write the data, or of
+     * those that can; and who is there is counted. */
     mapseg *seg = handle_for(deed.key);
-    need_call(MAPSEG_OK, seg, mapseg_attach_with(seg, MAPSEG_READ_WRITE, &options));
+    mapseg_access access = _i % 2 == 0 ? MAPSEG_READ_WRITE : MAPSEG_READ_ONLY;
+    need_call(MAPSEG_OK, seg, mapseg_attach_with(seg, access, &options));
     seen = look_from_a_small_thread(deed.key, false);
     ck_assert_uint_eq(seen.attached, 2);
     mapseg_free(seg);

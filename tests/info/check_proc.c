@@ -342,7 +342,7 @@ static const struct {
 
 START_TEST(overflow_user)
 {
-    ck_assert_uint_eq(msi_proc_overflow_user(overflow_users[_i].text), overflow_users[_i].user);
+    ck_assert_uint_eq(msi_proc_overflow_number(overflow_users[_i].text), overflow_users[_i].user);
 }
 END_TEST
 
@@ -371,7 +371,35 @@ static const struct {
 
 START_TEST(known_users)
 {
-    ck_assert_int_eq(msi_proc_knows_all_users(user_maps[_i].text), user_maps[_i].all);
+    ck_assert_int_eq(msi_proc_maps_all(user_maps[_i].text), user_maps[_i].all);
+}
+END_TEST
+
+static const struct {
+    const char *text;
+    uint32_t number;
+    bool maps;
+} mapped_numbers[] = {
+    {"         0          0 4294967295\n", 65534, true},
+    {"0 1000 1\n", 0, true},
+    {"0 1000 1\n", 1, false},
+    {"0 1000 1\n", 1000, false},
+    {"0 1000 1\n1 100000 65533\n", 65533, true},
+    {"0 1000 1\n1 100000 65533\n", 65534, false},
+    {"0 1000 1\n1 100000 65534\n", 65534, true},
+    {"1000 1000 1\n0 1 999\n", 998, true},
+    {"1000 1000 1\n0 1 999\n", 999, false},
+    {"4294967290 0 5\n", UINT32_MAX - 1, true},
+    {"4294967290 0 5\n", UINT32_MAX, false},
+    {"", 0, false},
+    {"0 0\n", 0, false},
+    {"0 0 all\n", 0, false},
+};
+
+START_TEST(known_number)
+{
+    ck_assert_int_eq(msi_proc_maps(mapped_numbers[_i].text, mapped_numbers[_i].number),
+                     mapped_numbers[_i].maps);
 }
 END_TEST
 
@@ -449,6 +477,144 @@ START_TEST(group_limits)
 }
 END_TEST
 
+/** Mounts of both versions, as systemd has them, in a container, and with a blank in a name. */
+#define GROUPS_OF_BOTH                                                                             \
+    "32 25 0:29 / /sys/fs/cgroup ro,nosuid - tmpfs tmpfs ro,mode=755\n"                            \
+    "33 32 0:30 / /sys/fs/cgroup/cpu rw shared:9 - cgroup cgroup rw,cpu\n"                         \
+    "34 32 0:31 / /sys/fs/cgroup/memory rw shared:9 master:2 - cgroup cgroup rw,memory\n"          \
+    "35 32 0:32 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
+#define GROUPS_OF_CONTAINER "40 1 0:32 /docker/77 /sys/fs/cgroup ro - cgroup2 cgroup ro\n"
+#define GROUPS_WITH_BLANKS "41 1 0:32 /a\\040b /my\\040place rw - cgroup2 cgroup rw\n"
+
+static const struct {
+    const char *mounts;
+    bool unified;
+    const char *path;
+    const char *directory; /* "": none is to be seen */
+} group_directories[] = {
+    {GROUPS_OF_BOTH, false, "/x/y", "/sys/fs/cgroup/memory/x/y"},
+    {GROUPS_OF_BOTH, true, "/x/y", "/sys/fs/cgroup/unified/x/y"},
+    {GROUPS_OF_BOTH, false, "/", "/sys/fs/cgroup/memory/"},
+    {GROUPS_OF_BOTH, false, "", "/sys/fs/cgroup/memory"},
+    {GROUPS_OF_CONTAINER, true, "/docker/77", "/sys/fs/cgroup"},
+    {GROUPS_OF_CONTAINER, true, "/docker/77/in", "/sys/fs/cgroup/in"},
+    {GROUPS_OF_CONTAINER, true, "/docker", ""},
+    {GROUPS_OF_CONTAINER, true, "/docker/778", ""},
+    {GROUPS_OF_CONTAINER, true, "/docker/7", ""},
+    {GROUPS_OF_CONTAINER, true, "", ""},
+    {GROUPS_OF_CONTAINER, false, "/docker/77", ""},
+    {GROUPS_OF_CONTAINER GROUPS_OF_BOTH, true, "/docker", "/sys/fs/cgroup/unified/docker"},
+    {GROUPS_WITH_BLANKS, true, "/a b/c", "/my place/c"},
+    /* Of a namespace that shows less: nothing outside of it is looked at. */
+    {GROUPS_OF_BOTH, true, "/../other", ""},
+    {GROUPS_OF_BOTH, true, "/..", ""},
+    {GROUPS_OF_BOTH, true, "/..other", "/sys/fs/cgroup/unified/..other"},
+    {"35 32 0:32 /.. /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", true, "/../other",
+     "/sys/fs/cgroup/other"},
+    /* Another controller, and options that only look like it. */
+    {"34 32 0:31 / /g rw memory - cgroup memory rw,memoryless\n", false, "/x", ""},
+    {"34 32 0:31 / /g rw - cgroup cgroup rw,cpu,memory\n", false, "/x", "/g/x"},
+    {"34 32 0:31 / /g rw,memory cgroup2", true, "/x", ""},
+    {"34 32 0:31 /\\04", true, "/x", ""},
+    {"", true, "/x", ""},
+};
+
+START_TEST(directories_of_groups)
+{
+    const struct msi_proc_group group = {group_directories[_i].unified, group_directories[_i].path,
+                                         strlen(group_directories[_i].path)};
+    const char *expected = group_directories[_i].directory;
+    char directory[64] = "";
+    bool seen =
+        msi_proc_group_directory(group_directories[_i].mounts, &group, directory, sizeof directory);
+
+    ck_assert_int_eq(seen, *expected != '\0');
+    ck_assert_str_eq(seen ? directory : "", expected);
+    /* Room for all of it but the end. */
+    if (seen)
+        ck_assert(!msi_proc_group_directory(group_directories[_i].mounts, &group, directory,
+                                            strlen(expected)));
+}
+END_TEST
+
+static const struct {
+    const char *text;
+    bool unified;
+    uint64_t bytes;
+} caches[] = {
+    {"anon 5\nfile 70\nshmem 9\ninactive_file 10\nactive_file 20\nslab_reclaimable 3\n", true, 33},
+    {"cache 5\ninactive_file 1\ntotal_cache 9\ntotal_inactive_file 10\ntotal_active_file 20\n",
+     false, 30},
+    {"inactive_file 10\nactive_file 20\n", false, 0},
+    {"inactive_file 10", true, 10},
+    {"inactive_file", true, 0},
+    {"inactive_filed 10\n", true, 0},
+    {"inactive_file 18446744073709551615\nactive_file 1\n", true, UINT64_MAX},
+    {"", true, 0},
+};
+
+START_TEST(caches_of_groups)
+{
+    ck_assert_uint_eq(msi_proc_group_cache(caches[_i].text, caches[_i].unified), caches[_i].bytes);
+}
+END_TEST
+
+#define NONE UINT64_MAX
+
+static const struct {
+    struct msi_proc_memory memory;
+    uint64_t free_swap;
+    uint64_t room;
+} rooms[] = {
+    /* 64 of which 40 are in use. */
+    {{true, 64, 40, 0, NONE, 0}, 0, 24},
+    {{true, 64, 40, 10, NONE, 0}, 0, 34},
+    {{true, 64, 40, 40, NONE, 0}, 0, 64},
+    {{true, 64, 40, 41, NONE, 0}, 0, 64},
+    {{true, 64, 65, 0, NONE, 0}, 0, 0},
+    {{true, 64, 0, 0, NONE, 0}, 0, 64},
+    {{true, NONE, 40, 0, NONE, 0}, 0, NONE},
+    {{true, 0, 0, 0, NONE, 0}, 0, 0},
+    /* Swap space: the group's and the machine's. */
+    {{true, 64, 40, 0, NONE, 0}, 100, 124},
+    {{true, 64, 40, 0, 0, 0}, 100, 24},
+    {{true, 64, 40, 0, 30, 10}, 100, 44},
+    {{true, 64, 40, 0, 30, 10}, 5, 29},
+    {{true, 64, 40, 0, 30, 31}, 100, 24},
+    {{true, 64, 40, 0, NONE, 0}, NONE, NONE},
+    /* Version 1 has one limit for both. */
+    {{false, 64, 40, 0, NONE, 0}, 0, 24},
+    {{false, 64, 40, 0, NONE, 0}, 100, 124},
+    {{false, 64, 40, 0, 64, 40}, 100, 24},
+    {{false, 64, 40, 10, 64, 40}, 100, 34},
+    {{false, 64, 40, 0, 80, 50}, 100, 30},
+    {{false, 64, 40, 0, 80, 50}, 3, 27},
+    {{false, 64, 40, 0, 80, 81}, 100, 0},
+};
+
+START_TEST(rooms_of_groups)
+{
+    ck_assert_uint_eq(msi_proc_group_room(&rooms[_i].memory, rooms[_i].free_swap), rooms[_i].room);
+}
+END_TEST
+
+static const struct {
+    const char *text;
+    uint64_t bytes;
+} swaps[] = {
+    {"MemFree: 5 kB\nSwapTotal: 10 kB\nSwapFree: 24 kB\n", 24576},
+    {"MemFree: 5 kB\n", 0},
+    {"SwapFree: lots\n", 0},
+    {"SwapFree: 18446744073709551615 kB\n", UINT64_MAX},
+    {"", 0},
+};
+
+START_TEST(swap_space)
+{
+    ck_assert_uint_eq(msi_proc_free_swap(swaps[_i].text), swaps[_i].bytes);
+}
+END_TEST
+
 static const struct {
     const char *text;
     uint64_t bytes;
@@ -488,6 +654,7 @@ static void
 read_each(const char *text)
 {
     struct msi_proc_group group;
+    char directory[64];
     uint64_t mount;
     dev_t device;
     ino_t inode;
@@ -499,12 +666,16 @@ read_each(const char *text)
     (void)msi_proc_allows_huge(text, "", makedev(0, 26));
     (void)msi_proc_huge_bytes(text, 0x7000);
     (void)msi_proc_count_readers(text, makedev(0, 0x1a), 77, BYTE);
-    (void)msi_proc_overflow_user(text);
-    (void)msi_proc_knows_all_users(text);
+    (void)msi_proc_overflow_number(text);
+    (void)msi_proc_maps_all(text);
     for (const char *rest = text; (rest = msi_proc_next_group(rest, &group)) != NULL;)
         while (msi_proc_group_above(&group))
-            ;
+            (void)msi_proc_group_directory(GROUPS_OF_BOTH, &group, directory, sizeof directory);
+    group = (struct msi_proc_group){true, "/docker/77", strlen("/docker/77")};
+    (void)msi_proc_group_directory(text, &group, directory, sizeof directory);
     (void)msi_proc_group_limit(text);
+    (void)msi_proc_group_cache(text, true);
+    (void)msi_proc_free_swap(text);
     (void)msi_proc_available_memory(text);
 }
 
@@ -517,6 +688,8 @@ START_TEST(texts_cut_off_anywhere)
     cut_everywhere(tables[1].text, read_each);
     cut_everywhere("         0          0 4294967295\n", read_each);
     cut_everywhere(control_groups[3].text, read_each);
+    cut_everywhere(GROUPS_OF_CONTAINER GROUPS_WITH_BLANKS GROUPS_OF_BOTH, read_each);
+    cut_everywhere(caches[0].text, read_each);
     cut_everywhere(memories[0].text, read_each);
 }
 END_TEST
@@ -569,9 +742,14 @@ main(void)
     EACH(huge_pages_mapped, mappings);
     EACH(readers, tables);
     EACH(overflow_user, overflow_users);
+    EACH(known_number, mapped_numbers);
     EACH(known_users, user_maps);
     EACH(groups, control_groups);
     EACH(group_limits, limits);
+    EACH(directories_of_groups, group_directories);
+    EACH(caches_of_groups, caches);
+    EACH(rooms_of_groups, rooms);
+    EACH(swap_space, swaps);
     EACH(available_memory, memories);
     tcase_add_test(test_case, a_long_table);
     tcase_add_test(test_case, texts_cut_off_anywhere);

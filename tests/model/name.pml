@@ -28,6 +28,9 @@
  *   name == 0 || excused[name], at the end
  *                            the last one out removes: a name is left only if
  *                            its last holder, or a remover, died over it
+ *   victim[me] == target, initialized[file], present[file]
+ *                            a replacement takes the name of the very segment that
+ *                            was compared, and gives it to a complete one
  *   holding[...], at a refusal
  *                            a process that meets the range or the name byte held
  *                            meets a process that is alive and at it, and not
@@ -36,6 +39,7 @@
  *
  * Scenes, -DSCENE=
  *   PEERS      three processes that create, attach, detach, remove, reclaim
+ *   REPLACERS  the same, one of which is attached; creators replace what they meet
  *   FORK       two, one of which is attached and may fork, and the child
  *   TEAM       the same, and a thread beside the one that forks, which removes
  *
@@ -50,6 +54,7 @@
 #define PEERS 1
 #define FORK 2
 #define TEAM 3
+#define REPLACERS 4
 
 #ifndef SCENE
 #define SCENE PEERS
@@ -116,6 +121,15 @@
 #ifndef LEAVE_STILL_PRESENT /* a leaver asks before it gives up its own presence */
 #define LEAVE_STILL_PRESENT 0
 #endif
+#ifndef REPLACE_WITHOUT_NAME_BYTE /* a creator does not hold it while it replaces */
+#define REPLACE_WITHOUT_NAME_BYTE 0
+#endif
+#ifndef REPLACE_WITHOUT_COMPARE /* it takes the name from whatever has it */
+#define REPLACE_WITHOUT_COMPARE 0
+#endif
+#ifndef REPLACE_UNCLAIMED /* it gives up its presence to wait, and does not take it again */
+#define REPLACE_UNCLAIMED 0
+#endif
 #ifndef CHILD_CLAIMS_LATE /* a child is present only after the fork */
 #define CHILD_CLAIMS_LATE 0
 #endif
@@ -140,6 +154,13 @@ byte alive;              /* processes */
 byte opened[PROCESSES];
 byte at[THREADS];
 bit fork_lock[PROCESSES];
+#if SCENE == REPLACERS
+byte victim[THREADS]; /* the file whose name a creator is about to take */
+#define is_victim(number)                                                                         \
+    (victim[0] == (number) || victim[1] == (number) || victim[2] == (number))
+#else
+#define is_victim(number) false
+#endif
 
 /* What only the checks know. */
 byte attached[FILES + 1]; /* processes, from the OK of attach to the detach */
@@ -155,10 +176,10 @@ byte deaths;
 #define file at[me]
 #define in_use(number)                                                                            \
     (name == (number) || opened[0] == (number) || opened[1] == (number) ||                       \
-     opened[2] == (number) || at[0] == (number) || at[1] == (number) || at[2] == (number) ||     \
+     opened[2] == (number) || is_victim(number) || at[0] == (number) || at[1] == (number) || at[2] == (number) ||     \
      at[3] == (number))
 
-#if SCENE == PEERS
+#if SCENE == PEERS || SCENE == REPLACERS
 #define TEAM_OF_1 BIT(1)
 #define THREADS_AT_FIRST (BIT(0) | BIT(1) | BIT(2))
 #elif SCENE == FORK
@@ -310,6 +331,9 @@ LINK:
             :: name == 0 ->
                 name = file;
                 attached[file] = BIT(p)
+#if SCENE == REPLACERS
+            :: name != 0 -> goto VICTIM
+#endif
             :: else ->
                 opened[p] = 0;
                 close_description(presence_of(p))
@@ -325,6 +349,70 @@ LINK:
             present[file] = present[file] | BIT(p);
             goto OPERATION
         }
+
+#if SCENE == REPLACERS
+        /* ---- create in place of another (create.c, remove.c) */
+VICTIM:
+        atomic {
+            victim[me] = name;
+            if
+            :: name == 0 -> goto LINK
+            :: else
+            fi
+        }
+VICTIM_BYTE:
+        atomic {
+            if
+            :: REPLACE_WITHOUT_NAME_BYTE
+            :: !REPLACE_WITHOUT_NAME_BYTE && name_byte[victim[me]] == NOBODY &&
+               range[victim[me]] == NOBODY ->
+                name_byte[victim[me]] = hold_of(me);
+                refs[hold_of(me)] = BIT(p);
+                holding = holding | BIT(me)
+            :: else ->
+                assert(holding & BIT((name_byte[victim[me]] -> name_byte[victim[me]]
+                                                            : range[victim[me]]) -
+                                     hold_of(0)));
+                /* It waits, without its presence, or gives up. */
+                victim[me] = 0;
+                close_description(presence_of(p));
+                if
+                :: goto WITHDRAWN
+                :: opened[p] = 0; goto OPERATION
+                fi
+            fi
+        }
+VICTIM_COMPARE:
+        atomic {
+            if
+            :: name != victim[me] && !REPLACE_WITHOUT_COMPARE ->
+                victim[me] = 0;
+                let_go();
+                goto LINK
+            :: else
+            fi
+        }
+RENAME:
+        atomic {
+            target = name;
+            assert(target == victim[me]);
+            assert(initialized[file] && (present[file] & BIT(p)));
+            removed[target] = attached[target] != 0;
+            name = file;
+            attached[file] = BIT(p);
+            excused = 0;
+            target = 0
+        }
+VICTIM_LET_GO:
+        atomic { victim[me] = 0; let_go(); goto OPERATION }
+WITHDRAWN:
+        atomic {
+            if
+            :: REPLACE_UNCLAIMED -> goto LINK
+            :: else -> goto CLAIM_NEW
+            fi
+        }
+#endif
 
         /* ---- attach (attach.c): open, presence, and the name again */
 OPEN:
@@ -549,6 +637,9 @@ inline kill_process(process, team, i)
     opened[process] = 0;
     fork_lock[process] = 0;
     at[process] = 0;
+#if SCENE == REPLACERS
+    victim[process] = 0;
+#endif
     at[3] = ((team) & BIT(3) -> 0 : at[3]);
     i = 1;
     do
@@ -596,7 +687,7 @@ init
         refs[presence_of(1)] = BIT(1);
 #endif
         run thread(0, 0, 0);
-#if SCENE == PEERS
+#if SCENE == PEERS || SCENE == REPLACERS
         alive = alive | BIT(2);
         run thread(1, 1, 0);
         run thread(2, 2, 0)

@@ -154,6 +154,7 @@ holds 'version, watchers, no lost wake' version 'SCENE=WATCH DEATHS=0 ROUNDS=1' 
 holds 'version, watchers that may die' version 'SCENE=WATCH WRITERS=1 DEATHS=1' "$large"
 holds 'version, silent watchers' version 'SCENE=WATCH WRITERS=1 DEATHS=0 SILENT=1' "$large"
 holds 'name, three processes' name 'SCENE=PEERS' "$large"
+holds 'name, three that replace' name 'SCENE=REPLACERS OPERATIONS=1' "$large"
 holds 'name, fork' name 'SCENE=FORK' "$large"
 holds 'name, fork beside a remover' name 'SCENE=TEAM OPERATIONS=1' "$large"
 holds 'name, fork beside a remover, no death' name 'SCENE=TEAM OPERATIONS=1 DEATHS=0'
@@ -167,6 +168,7 @@ if [ "$full" = yes ]; then
     holds 'lock, four processes, end' lock "SCENE=CROWD $last" "$huge"
     holds 'version, a reader, two changes each' version 'SCENE=READ DEATHS=1' "$huge"
     holds 'version, watchers, two writers, a death' version 'SCENE=WATCH DEATHS=1 ROUNDS=1' "$huge"
+    holds 'name, three that replace, twice' name 'SCENE=REPLACERS' "$huge"
     holds 'name, fork beside a remover, twice' name 'SCENE=TEAM' "$huge"
     sampled 'lock, four processes, two deaths, any time' lock "SCENE=CROWD $any DEATHS=2"
     sampled 'lock, fork, two deaths, any time' lock "SCENE=FORK $any DEATHS=2"
@@ -232,6 +234,7 @@ breaks SILENT_UNSAID version 'SCENE=WATCH WRITERS=1 DEATHS=0 SILENT=1' "$ended"
 
 bystander='attached[target]==0' other_file='target==at[me]' lost='name==at[me]'
 left='(name==0))||excused' copied='holding&' bare='initialized[at[me]]'
+other_victim='target==victim[me]' half_made='initialized[at[me]]&&'
 
 breaks CLAIM_AFTER_LINK name 'SCENE=PEERS' "$bystander"
 breaks CHILD_CLAIMS_LATE name 'SCENE=FORK OPERATIONS=1' "$bystander"
@@ -245,6 +248,9 @@ breaks INITIALIZE_AFTER_LINK name 'SCENE=PEERS' "$bare"
 breaks NO_NAME_CHECK name 'SCENE=PEERS' "$lost"
 breaks CHECK_BEFORE_CLAIM name 'SCENE=PEERS' "$lost"
 breaks LEAVE_STILL_PRESENT name 'SCENE=PEERS' "$left"
+breaks REPLACE_WITHOUT_NAME_BYTE name 'SCENE=REPLACERS OPERATIONS=1' "$other_victim" "$large"
+breaks REPLACE_WITHOUT_COMPARE name 'SCENE=REPLACERS OPERATIONS=1' "$other_victim" "$large"
+breaks REPLACE_UNCLAIMED name 'SCENE=REPLACERS OPERATIONS=1' "$half_made" "$large"
 breaks FORK_DURING_HOLD name 'SCENE=TEAM OPERATIONS=1' "$left"
 fails 'broken: FORK_DURING_HOLD, met by others' name 'FORK_DURING_HOLD=1 SCENE=TEAM OPERATIONS=1 UNCHECKED=LEFT' "$copied"
 

@@ -10,6 +10,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,6 +118,122 @@ START_TEST(nothing_is_left_without_presence)
 }
 END_TEST
 
+/* ---------------------------------------------- locks that a program keeps -- */
+
+/** Bytes beyond presence, where locks are tried out. */
+#define TRIAL_BASE (MAPSEG_PRESENCE_BASE + 2 * MAPSEG_NAME_BYTE)
+
+/** Only such keys may lead to any file system. */
+static void
+new_file(struct place *place)
+{
+    new_place(place);
+    (void)snprintf(place->key, sizeof place->key, "file:%.200s", place->path);
+}
+
+static int
+call_it_fuse(int fd, struct msi_file_system *file_system)
+{
+    int error = healthy.file_system(fd, file_system);
+
+    strcpy(file_system->name, "fuse");
+    file_system->ram_backed = false;
+    return error;
+}
+
+/** As if all locks were of one process: none is refused. */
+static int
+lock_without_conflict(int fd, enum msi_range_kind kind, int64_t start, int64_t bytes)
+{
+    int error = healthy.lock_range_ofd(fd, kind, start, bytes);
+
+    return error == -EAGAIN ? 0 : error;
+}
+
+/** Locks are remembered when they are gone; for so many questions. */
+static int
+test_and_remember(int fd, enum msi_range_kind kind, int64_t start, int64_t bytes,
+                  struct msi_range *found)
+{
+    int error = healthy.test_range(fd, kind, start, bytes, found);
+
+    if (error >= 0 && start >= TRIAL_BASE && tests_left > 0) {
+        tests_left--;
+        found->kind = MSI_RANGE_EXCLUSIVE;
+    }
+    return error;
+}
+
+static mapseg_result
+appear(mapseg *seg, int way)
+{
+    return way == 0   ? mapseg_create(seg, DATA_BYTES, MAPSEG_READ_WRITE)
+           : way == 1 ? mapseg_attach(seg, MAPSEG_READ_WRITE)
+                      : mapseg_attach(seg, MAPSEG_READ_ONLY);
+}
+
+/** Two ways in which such a file system fails, and three to appear there. */
+START_TEST(locks_that_a_program_keeps_badly_are_refused)
+{
+    bool conflicts = _i % 2 != 0;
+    struct place place;
+    int descriptors;
+    mapseg *seg;
+
+    new_file(&place);
+    if (_i / 2 != 0)
+        leave_persistent(place.key, DATA_BYTES, 0);
+    seg = handle_for(place.key);
+    descriptors = count_descriptors();
+    healthy = msi_os;
+    tests_left = INT32_MAX;
+    msi_os.file_system = call_it_fuse;
+    if (conflicts)
+        msi_os.test_range = test_and_remember;
+    else
+        msi_os.lock_range_ofd = lock_without_conflict;
+    need_call(MAPSEG_NOT_SUPPORTED, seg, appear(seg, _i / 2));
+    msi_os = healthy;
+    need(strstr(mapseg_error_string(seg), "does not keep the locks") != NULL);
+    need(!mapseg_is_attached(seg));
+    need_number(descriptors, count_descriptors());
+    if (_i / 2 != 0)
+        remove_persistent(place.key);
+    need(!exists(place.path));
+    mapseg_free(seg);
+}
+END_TEST
+
+/** The program behind the file system may learn of the end of a lock later. */
+START_TEST(locks_that_a_program_keeps_well_serve)
+{
+    struct place place;
+    int descriptors;
+    mapseg *seg;
+
+    new_file(&place);
+    if (_i != 0)
+        leave_persistent(place.key, DATA_BYTES, 0);
+    seg = handle_for(place.key);
+    descriptors = count_descriptors();
+    healthy = msi_os;
+    tests_left = 3;
+    msi_os.file_system = call_it_fuse;
+    msi_os.test_range = test_and_remember;
+    need_call(MAPSEG_OK, seg, appear(seg, _i));
+    need_number(0, tests_left);
+    need_attached(1, place.key);
+    need_result(MAPSEG_OK, mapseg_lock(seg));
+    need_result(MAPSEG_OK, mapseg_unlock(seg));
+    mapseg_free(seg);
+    msi_os = healthy;
+    need_number(descriptors, count_descriptors());
+    if (_i != 0)
+        remove_persistent(place.key);
+    need(!exists(place.path));
+}
+END_TEST
+
 /** A file system like overlayfs, wherever this runs. */
 START_TEST(descriptor_takes_the_place_of_a_page)
 {
@@ -147,5 +264,7 @@ main(void)
 
     tcase_add_loop_test(tcase, nothing_is_left_without_presence, 0, 4);
     tcase_add_test(tcase, descriptor_takes_the_place_of_a_page);
+    tcase_add_loop_test(tcase, locks_that_a_program_keeps_badly_are_refused, 0, 6);
+    tcase_add_loop_test(tcase, locks_that_a_program_keeps_well_serve, 0, 3);
     return run_suite(suite);
 }

@@ -203,7 +203,7 @@ check_format()
 {
     format=$source/include/mapseg-format.h
     sed -n 's/^MAPSEG_FORMAT_OFFSET(\([a-z_]*\), \([0-9]*\));/\1 \2/p' "$format" >"$work/fields"
-    [ "$(wc -l <"$work/fields")" -eq 22 ] || fail "found other fields than 22 in mapseg-format.h"
+    [ "$(wc -l <"$work/fields")" -eq 23 ] || fail "found other fields than 23 in mapseg-format.h"
     while read -r field offset; do
         awk -F '\t' -v field="$field" -v offset="$offset" \
             '$1 == offset && $3 == field { found = 1 } END { exit !found }' \

@@ -387,6 +387,82 @@ check_restart()
     no_segment "$key-restart"
 }
 
+# ------------------------------------------------------------ anew, track --
+
+start_anew()
+{
+    start anew "$work/anew" "$key-news"
+    publisher=$process
+    exec 5>"$work/anew.in"
+    until_line "$work/anew.said" publishing
+}
+
+# $1: so many lines of what track says must be the second.
+until_lines()
+{
+    for _ in $(seq 1200); do
+        [ "$(grep -c -x -e "$2" "$work/track.said")" -lt "$1" ] || return 0
+        sleep 0.05
+    done
+    fail "track does not say '$2' $1 times, but: $(cat "$work/track.said")"
+    return 1
+}
+
+check_anew()
+{
+    "$work/track" "$key-news" >"$work/track.said" 2>&1 &
+    tracker=$!
+    children="$children $tracker"
+    start_anew || return
+    until_lines 1 'number 0 is 0' || return
+    echo 10 >&5
+    until_lines 1 'number 1 is 10' || return
+    echo 20 >&5
+    until_lines 1 'number 2 is 20' || return
+    murder "$publisher"
+    exec 5>&-
+    until_lines 1 'the publisher has left' || return
+    no_segment "$key-news"
+    start_anew || return
+    until_lines 2 'number 0 is 0' || return
+    echo 7 >&5
+    until_lines 1 'number 1 is 7' || return
+    shown 'attached to a publisher' | cmp - "$work/track.said" ||
+        fail "track says: $(cat "$work/track.said")"
+
+    # The next one begins while the last one still runs; or the last one dies in a change.
+    first=$publisher
+    exec 6>&5
+    start_anew || return
+    until_lines 1 'another one publishes, or the segment was removed' || return
+    until_lines 3 'attached to a publisher' || return
+    exec 6>&-
+    must_end "$first" anew
+    murder "$publisher"
+    exec 5>&-
+    until_lines 2 'the publisher has left' || return
+    start_anew || return
+    until_lines 4 'number 0 is 0' || return
+    die_half_way '' "$key-news" 0 8
+    murder "$publisher"
+    exec 5>&-
+    until_lines 1 'the publisher was killed in a change' || return
+    # Removed, while it sleeps; and a proper end.
+    start_anew || return
+    until_lines 5 'number 0 is 0' || return
+    rm "/dev/shm/mapseg-$key-news"-*
+    until_lines 2 'another one publishes, or the segment was removed' || return
+    exec 5>&-
+    must_end "$publisher" anew
+    start_anew || return
+    until_lines 6 'number 0 is 0' || return
+    exec 5>&-
+    must_end "$publisher" anew
+    until_lines 3 'the publisher has left' || return
+    no_segment "$key-news"
+    murder "$tracker"
+}
+
 # ------------------------------------------------------------ lost output --
 
 # What cannot be printed is a failure, and no program goes on for ever without it.
@@ -409,7 +485,7 @@ check_full_output()
     must_end "$publisher" restart
 }
 
-for program in publish subscribe worker single config restart follow; do
+for program in publish subscribe worker single config restart follow anew track; do
     build_program $program "$source/doc/examples"
 done
 build_program half "$work"
@@ -419,5 +495,6 @@ check_publishing
 check_single
 check_config
 check_restart
+check_anew
 check_full_output
 exit $status

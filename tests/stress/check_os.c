@@ -63,6 +63,10 @@ run_with_fault(const struct operation *operation, enum call call, int nth, int e
         if (operation->run != run_list)
             ck_assert_msg(is_one_line(mapseg_error_string(seg)), "%s, %s: no reason given",
                           operation->name, call_names[call]);
+        /* What the system calls so is what it does not know. */
+        ck_assert_msg(strstr(mapseg_error_string(seg), strerror(EINVAL)) == NULL,
+                      "%s, %s: the caller is blamed: %s", operation->name, call_names[call],
+                      mapseg_error_string(seg));
         result = operation->run(seg);
         ck_assert_msg(result == MAPSEG_OK, "%s, after %s %d failed with %s: %s", operation->name,
                       call_names[call], nth, strerror(error), mapseg_error_string(seg));
@@ -149,6 +153,25 @@ START_TEST(without_unnamed_files)
     install_faults();
     lacks[CALL_open_unnamed] = EOPNOTSUPP;
     ck_assert_int_gt(run_all_faults(&operations[_i]), 0);
+}
+END_TEST
+
+/* Where names cannot change hands, they are given by links; and where the file system cannot
+ * reserve, it is written, or the memory touched. */
+START_TEST(without_renames)
+{
+    install_faults();
+    lacks[CALL_open_unnamed] = EACCES;
+    lacks[CALL_rename_new] = EINVAL;
+    ck_assert_int_gt(run_all_faults(&operations[_i]), 0);
+}
+END_TEST
+
+START_TEST(without_reserves)
+{
+    install_faults();
+    lacks[CALL_reserve] = EPERM;
+    ck_assert_int_gt(run_all_faults(&operations[SINGLE_WRITER]), 0);
 }
 END_TEST
 
@@ -350,6 +373,8 @@ main(void)
     tcase_add_loop_test(test_case, without_proc, FIRST_WITHOUT_PROC, LAST_WITHOUT_PROC + 1);
     tcase_add_loop_test(test_case, without_proc, BEHIND_LINK - 1, BEHIND_LINK);
     tcase_add_loop_test(test_case, without_unnamed_files, 0, 4);
+    tcase_add_loop_test(test_case, without_renames, 0, 4);
+    tcase_add_test(test_case, without_reserves);
     if (all)
         tcase_add_test(test_case, every_call_has_failed);
     return run_suite(suite);

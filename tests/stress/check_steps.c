@@ -15,7 +15,6 @@
  */
 #include "steps.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,8 +28,6 @@
 #define WALK_TIMEOUT 1800
 
 uint64_t private_number;
-char private_key[40];
-char private_path[48];
 
 struct scene *scene;
 struct msi_os_operations real;
@@ -194,9 +191,6 @@ main(void)
     suite = new_suite("steps");
     tcase = tcase_create("steps");
     private_number = (uint64_t)getpid() << 32 | 0x5eed;
-    (void)snprintf(private_key, sizeof private_key, "shm:.mapseg-%016" PRIx64, private_number);
-    (void)snprintf(private_path, sizeof private_path, "/dev/shm/.mapseg-%016" PRIx64,
-                   private_number);
     tcase_set_timeout(tcase, wants_all() ? 2 * WALK_TIMEOUT : WALK_TIMEOUT);
     tcase_add_loop_test(tcase, death_at_every_step, 0, operation_count);
     suite_add_tcase(suite, tcase);

@@ -71,6 +71,15 @@ run_create_private(mapseg *seg)
     return mapseg_create_with(seg, 1000, MAPSEG_READ_ONLY, &options);
 }
 
+static mapseg_result
+run_create_locked(mapseg *seg)
+{
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+
+    options.flags = MAPSEG_LOCKED;
+    return mapseg_create_with(seg, 10000, MAPSEG_READ_ONLY, &options);
+}
+
 static void
 leave_something(mapseg *seg)
 {
@@ -85,6 +94,59 @@ run_create_over(mapseg *seg)
 
     options.flags = MAPSEG_RECLAIM;
     return mapseg_create_with(seg, 1000, MAPSEG_READ_WRITE, &options);
+}
+
+static mapseg *attached_to_old;
+
+static void
+leave_in_use(mapseg *seg)
+{
+    keep_key(seg);
+    attached_to_old = created(key, 500);
+}
+
+static mapseg_result
+run_replace(mapseg *seg)
+{
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+
+    options.flags = MAPSEG_REPLACE;
+    return mapseg_create_with(seg, 1000, MAPSEG_READ_WRITE, &options);
+}
+
+static void
+end_both(mapseg *seg)
+{
+    mapseg_free(attached_to_old);
+    detach_all(seg);
+}
+
+static void
+watch_it(mapseg *seg)
+{
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+
+    keep_key(seg);
+    options.flags = (uint32_t)MAPSEG_WATCH_NAME | (uint32_t)MAPSEG_WATCH_WRITERS;
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, 100, MAPSEG_READ_WRITE, &options));
+}
+
+/** What cannot be looked at is no news. */
+static mapseg_result
+run_watch(mapseg *seg)
+{
+    int nth = plan.nth;
+    mapseg_result result;
+    mapseg *other;
+
+    plan.nth = 0;
+    other = attached(key, MAPSEG_READ_WRITE);
+    plan.nth = nth;
+    result = mapseg_wait(seg, 0, NULL, 0);
+    plan.nth = 0;
+    mapseg_free(other);
+    plan.nth = nth;
+    return result == MAPSEG_TIMED_OUT ? MAPSEG_OK : result;
 }
 
 static void
@@ -580,6 +642,79 @@ make_directory_among_many_users(mapseg *seg)
     healthy.is_overflow_user = has_no_number;
 }
 
+/** A group that this user may give files to. */
+static mapseg_options
+options_for_group(void)
+{
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+
+    options.group = getegid() != 0 ? getegid() : 1;
+    options.flags = MAPSEG_ALLOW_GROUP;
+    return options;
+}
+
+static mapseg_result
+run_create_for_group(mapseg *seg)
+{
+    const mapseg_options options = options_for_group();
+
+    return mapseg_create_with(seg, 1000, MAPSEG_READ_WRITE, &options);
+}
+
+/** A segment of the group's that stays. */
+static void
+leave_for_group(mapseg *seg)
+{
+    mapseg_options options = options_for_group();
+
+    keep_key(seg);
+    options.flags |= (uint32_t)MAPSEG_PERSISTENT;
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, 1000, MAPSEG_READ_WRITE, &options));
+    need_call(MAPSEG_OK, seg, mapseg_detach(seg));
+}
+
+static mapseg_result
+run_attach_to_group(mapseg *seg)
+{
+    const mapseg_options options = options_for_group();
+
+    return mapseg_attach_with(seg, MAPSEG_READ_WRITE, &options);
+}
+
+static char unknown[KEY_BYTES + 24];
+
+static bool
+is_always_unknown(int place, uint32_t owner)
+{
+    (void)place;
+    (void)owner;
+    return true;
+}
+
+/** A directory of a user that the user namespace does not know. */
+static void
+make_unknown_directory(mapseg *seg)
+{
+    char place[sizeof unknown + 16];
+
+    make_runtime_directory(seg);
+    snprintf(unknown, sizeof unknown, "%s/unknown", runtime);
+    ck_assert_int_eq(mkdir(unknown, 0755), 0);
+    if (is_root())
+        ck_assert_int_eq(chown(unknown, NOBODY, NOBODY), 0);
+    healthy.is_unknown_owner = is_always_unknown;
+    snprintf(place, sizeof place, "file:%s/a", unknown);
+    ck_assert_int_eq(mapseg_set_native_key(seg, place), MAPSEG_OK);
+}
+
+static void
+remove_unknown_directory(mapseg *seg)
+{
+    detach_all(seg);
+    ck_assert_int_eq(rmdir(unknown), 0);
+    ck_assert_int_eq(rmdir(runtime), 0);
+}
+
 static char way[KEY_BYTES + 8];
 
 /** A segment in a directory that a symbolic link leads to. */
@@ -639,10 +774,17 @@ const struct operation operations[] = {
      true},
     {"create among users without a number", make_directory_among_many_users, run_create,
      remove_runtime_directory, true},
+    {"create in memory that is kept", keep_key, run_create_locked, detach_all, true},
     {"receive in parts", keep_slow_sender, run_receive, end_sender, true},
     {"info beside a reader", attach_reader, run_info, end_reader, false},
     {"detach with the lock where nothing is read", lock_and_lose_reads, run_detach, regain_reads,
      false},
+    {"create for a group", keep_key, run_create_for_group, detach_all, true},
+    {"attach to a group's", leave_for_group, run_attach_to_group, detach_all, true},
+    {"create in a directory of an unknown user", make_unknown_directory, run_create,
+     remove_unknown_directory, true},
+    {"create in place of another", leave_in_use, run_replace, end_both, true},
+    {"wait and watch", watch_it, run_watch, detach_all, false},
     {"lock a memory file after a death", leave_owned_memory, run_lock, disinherit, false},
     {"attach behind a link", leave_behind_link, run_attach, remove_link, true},
 };

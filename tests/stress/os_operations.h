@@ -26,6 +26,7 @@ extern const int operation_count;
 
 /* Those from here to there work without /proc, and the last but one. */
 enum { FIRST_WITHOUT_PROC = 16, LAST_WITHOUT_PROC = 19 };
+enum { SINGLE_WRITER = 17 };
 #define BEHIND_LINK (operation_count - 1)
 
 /* Parts of operations that tests use, too. */

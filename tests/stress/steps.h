@@ -18,11 +18,8 @@
 /** What a segment's data begins with. */
 #define UNKEPT UINT64_C(0x5ca1ab1e)
 
-/** The private name that a creator gets here, known beforehand and this run's
- *  own. */
+/** What a creator's private name ends with here, known beforehand. */
 extern uint64_t private_number;
-extern char private_key[40];
-extern char private_path[48];
 
 /** The data: equal, but under the lock. */
 struct pair {

@@ -6,6 +6,8 @@
 #include "steps.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -238,12 +240,17 @@ check_made(struct scene *in)
 void
 check_old_made(struct scene *in)
 {
-    mapseg *seg = handle_for(private_key);
+    struct place private;
+    mapseg *seg;
 
+    snprintf(private.key, sizeof private.key, "%.200s.mapseg-%016" PRIx64, in->stage.place.key,
+             private_number);
+    path_of(private.path, private.key);
+    seg = handle_for(private.key);
     check_made(in);
-    if (exists(private_path))
+    if (exists(private.path))
         need_result(MAPSEG_OK, mapseg_reclaim(seg));
-    need(!exists(private_path));
+    need(!exists(private.path));
     mapseg_free(seg);
 }
 

@@ -9,6 +9,7 @@
 #include "times.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,13 +32,25 @@ unique_name(char name[KEY_BYTES])
     snprintf(name, KEY_BYTES, "%s%ldx%u", run_mark(), (long)getpid(), count++);
 }
 
+const char *
+test_directory(void)
+{
+    const char *directory = getenv("MAPSEG_TEST_DIRECTORY");
+
+    return directory != NULL && directory[0] == '/' ? directory : SHM_DIRECTORY;
+}
+
 void
 unique_key(char key[KEY_BYTES])
 {
+    const char *directory = test_directory();
     char name[KEY_BYTES];
 
     unique_name(name);
-    snprintf(key, KEY_BYTES, "shm:%.200s", name);
+    if (strcmp(directory, SHM_DIRECTORY) == 0)
+        snprintf(key, KEY_BYTES, "shm:%.200s", name);
+    else
+        snprintf(key, KEY_BYTES, "file:%.120s/%.120s", directory, name);
 }
 
 void

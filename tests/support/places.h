@@ -19,7 +19,10 @@ const char *run_mark(void);
 
 /** A name that no other test uses, of letters and digits. */
 void unique_name(char name[KEY_BYTES]);
-/** "shm:" and a unique name. */
+/** Where unique keys lead: /dev/shm, or what MAPSEG_TEST_DIRECTORY says, so that suites can be run
+ *  on another file system. */
+const char *test_directory(void);
+/** "shm:" and a unique name; "file:" and its path where the directory is another one. */
 void unique_key(char key[KEY_BYTES]);
 /** The file behind a "shm:" or "file:" key. */
 void path_of(char path[KEY_BYTES], const char *native_key);

@@ -3,7 +3,7 @@
  *
  * A test is a process of its own (libcheck forks for each), so it may change its user, its limits
  * or its mounts without disturbing the others. Names of segments carry a mark of the run; what
- * still bears it in /dev/shm when the program ends is removed and counts as a failure.
+ * still bears it where the segments lie when the program ends is removed and counts as a failure.
  *
  * SPDX-License-Identifier: MIT
  */

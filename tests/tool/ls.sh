@@ -121,7 +121,7 @@ for line in "Key: *$k-a" "Path: */dev/shm/${k#shm:}-a" "File system: *tmpfs" \
 done
 expect_quiet 0 show $k-b
 grep -q "^State: *live" "$work/out" || fail "show of a live segment: $(cat "$work/out")"
-grep -q "^Attached: *1\$" "$work/out" || fail "show of a live segment: $(cat "$work/out")"
+grep -q "^Attached: *1, of which 0 can write the data\$" "$work/out" || fail "show of a live segment: $(cat "$work/out")"
 grep -q "^Lock: *held, by process $holder " "$work/out" || fail "show: $(cat "$work/out")"
 expect_failure "$k-none" show $k-none
 
