@@ -461,7 +461,8 @@ START_TEST(fork_after_dropping_privileges)
     if (exists(stage->place.path)) {
         mapseg *seg = handle_for(stage->place.key);
 
-        need_number(MAPSEG_USE_STALE, use_of(stage->place.key));
+        /* The last one out was not allowed to remove it from its sticky directory. */
+        need_number(MAPSEG_USE_LEFT, use_of(stage->place.key));
         need_result(MAPSEG_OK, mapseg_reclaim(seg));
         mapseg_free(seg);
     }

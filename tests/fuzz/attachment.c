@@ -25,7 +25,8 @@
 /** The tag that is demanded, if the flags demand one. */
 #define TAG UINT64_C(0x6d61707365670001)
 
-#define KNOWN_FLAGS (((MAPSEG_NO_SILENT_WAITERS << 1) - 1) | MAPSEG_DUMP | MAPSEG_LOCKED)
+#define KNOWN_FLAGS                                                                                \
+    (((MAPSEG_LOCKED << 1) - 1) | MAPSEG_REPLACE | MAPSEG_WATCH_NAME | MAPSEG_WATCH_WRITERS)
 
 #define NAME "fuzz-attachment"
 
@@ -462,7 +463,10 @@ wait_and_look(struct scene *scene)
     uint64_t now = 0;
     mapseg_result result = mapseg_wait(scene->seg, MAPSEG_ANY_VERSION, &now, 0);
 
-    expect(scene->seg, result, MAPSEG_OK, MAPSEG_TIMED_OUT, MAPSEG_OWNER_DIED, MAPSEG_FILE_SHRUNK);
+    expect(scene->seg, result, MAPSEG_OK, MAPSEG_TIMED_OUT, MAPSEG_OWNER_DIED, MAPSEG_FILE_SHRUNK,
+           MAPSEG_NOT_FOUND, MAPSEG_NO_WRITER);
+    if (!(scene->plan.flags & (MAPSEG_WATCH_NAME | MAPSEG_WATCH_WRITERS)))
+        claim(result != MAPSEG_NOT_FOUND && result != MAPSEG_NO_WRITER);
     /* An odd version would be waited for, for a second. */
     if (result == MAPSEG_OK && scene->plan.uses & USE_IN_PLACE) {
         claim(now % 2 == 0);
@@ -545,6 +549,7 @@ attach(struct scene *scene, int *handed)
     /* Whether so much may be locked is the machine's matter. */
     options.flags = plan->flags & ~(uint32_t)MAPSEG_LOCKED;
     options.user_tag = TAG;
+    options.group = 1;
     options.timeout_ns = 1000000;
     /* What the key names would become the handle's; the harness needs it. */
     if (!(plan->shape & (SHAPE_HANDED | SHAPE_NAMED)))
