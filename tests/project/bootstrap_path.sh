@@ -43,7 +43,9 @@ cp -R "$home" "$work/home.before"
 
 tests='tests/project/compile_c99 tests/project/docs.sh tests/project/examples.sh'
 tests="$tests tests/project/installed.sh tests/tool/all.sh"
-HOME=$home MAKEFLAGS="TESTS=$(printf '%s' "$tests" | sed 's/ /\\ /g')" ./bootstrap check \
+programs='tests/project/compile_c99 tests/tool/mapseg'
+flags="TESTS=$tests:check_PROGRAMS=$programs"
+HOME=$home MAKEFLAGS=$(printf '%s' "$flags" | sed 's/ /\\ /g; s/:/ /') ./bootstrap check \
     >"$work/log" 2>&1 || fail './bootstrap check'
 [ "$(sed -n 's/^# PASS: *//p' "$work/log")" = 5 ] || fail 'other tests than five passed'
 [ "$(find "$home" | wc -l)" -eq "$(find "$work/home.before" | wc -l)" ] ||

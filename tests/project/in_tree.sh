@@ -37,7 +37,7 @@ $left"
 run autoreconf -fi
 run ./configure
 run make -j "$jobs"
-run make -j "$jobs" check \
+run make -j "$jobs" check check_PROGRAMS='tests/key/check_key tests/tool/mapseg' \
     TESTS='tests/key/check_key tests/project/docs.sh tests/project/installed.sh tests/tool/all.sh'
 run make dist
 run make -j "$jobs" fuzz FUZZ_RUNS=1 FUZZ_TARGETS=key
