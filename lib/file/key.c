@@ -23,7 +23,7 @@ struct mapseg_ipc_key {
     const char *name;
     const char *legacy_key;
     const char *id;
-    const char *text; /* NULL: invalid */
+    const char *text; /* NULL: invalid, or of a type without a scheme */
     char room[];
 };
 
@@ -35,6 +35,9 @@ static const struct {
     {MAPSEG_KEY_MEMFD, "memfd"},     {MAPSEG_KEY_RAW, "raw"},         {MAPSEG_KEY_POSIX, "posix"},
     {MAPSEG_KEY_WINDOWS, "windows"}, {MAPSEG_KEY_SYSTEMV, "systemv"},
 };
+
+/** The values up to this one are QNativeIpcKey's. */
+#define LAST_TYPE_OF_QT 0x1ff
 
 /** For any scheme. */
 #define SCHEME_ROOM sizeof "systemv--2147483648"
@@ -123,21 +126,40 @@ encode(char *to, const char *from, const char *more)
     return to;
 }
 
-/** Decodes in place. What is no code stays as it is. False: it would hold a
- *  NUL, which no file name can. */
+/** The byte whose code begins at a '%', or -1. */
+static int
+code_at(const char *text)
+{
+    int high = hexadecimal_value(text[1]);
+    int low = high < 0 ? -1 : hexadecimal_value(text[2]);
+
+    return low < 0 ? -1 : high << 4 | low;
+}
+
+/** Whether each '%' begins a code. If not, none of the part does, as in Qt: the part
+ *  was not encoded. */
+static bool
+is_encoded(const char *part)
+{
+    for (; (part = strchr(part, '%')) != NULL; part++)
+        if (code_at(part) < 0)
+            return false;
+    return true;
+}
+
+/** Decodes in place what is_encoded. False: it would hold a NUL, which no file name can. */
 static bool
 decode(char *text)
 {
     char *to = text;
 
     for (const char *from = text; *from != '\0'; from++) {
-        int high = *from == '%' ? hexadecimal_value(from[1]) : -1;
-        int low = high >= 0 ? hexadecimal_value(from[2]) : -1;
+        if (*from == '%') {
+            int byte = code_at(from);
 
-        if (low >= 0) {
-            if (high == 0 && low == 0)
+            if (byte == 0)
                 return false;
-            *to++ = (char)(high << 4 | low);
+            *to++ = (char)byte;
             from += 2;
         } else {
             *to++ = *from;
@@ -155,8 +177,9 @@ is_system_v(mapseg_key_type type)
     return (int)type >= 1 && (int)type <= 0xff;
 }
 
+/** Whether the type has a text form. */
 static bool
-is_known(mapseg_key_type type)
+has_scheme(mapseg_key_type type)
 {
     if (is_system_v(type))
         return true;
@@ -164,6 +187,14 @@ is_known(mapseg_key_type type)
         if (schemes[i].type == type)
             return true;
     return false;
+}
+
+/** Whether a key can be of that type: Qt also takes those of its values that have no
+ *  meaning yet. */
+static bool
+is_valid(mapseg_key_type type)
+{
+    return ((int)type >= 1 && (int)type <= LAST_TYPE_OF_QT) || has_scheme(type);
 }
 
 /** The type of a lower-case scheme. */
@@ -187,7 +218,7 @@ type_of_scheme(const char *scheme)
     return (mapseg_key_type)number;
 }
 
-/** The scheme of a known type, in `to`. */
+/** The scheme of a type that has one, in `to`. */
 static void
 scheme_of_type(mapseg_key_type type, char *to, size_t bytes)
 {
@@ -263,11 +294,11 @@ place_string(char **to, const char *text)
 static mapseg_ipc_key *
 new_key(mapseg_key_type type, const char *name, const char *legacy_key, const char *id)
 {
-    bool valid = is_known(type);
+    bool has_text = has_scheme(type);
     size_t more = growth(name, "") + growth(legacy_key, "&=");
     /* Mostly the text ends with the name as it is, which then is kept once. */
     bool shared =
-        valid && more == 0 && *legacy_key == '\0' && *id == '\0' && strncmp(name, "//", 2) != 0;
+        has_text && more == 0 && *legacy_key == '\0' && *id == '\0' && strncmp(name, "//", 2) != 0;
     size_t strings = strlen(name) + strlen(legacy_key) + strlen(id) + 3;
     char scheme[SCHEME_ROOM];
     mapseg_ipc_key *key;
@@ -282,12 +313,12 @@ new_key(mapseg_key_type type, const char *name, const char *legacy_key, const ch
     if (key == NULL)
         return NULL;
     behind = key->room + text_room;
-    key->type = valid ? type : MAPSEG_KEY_INVALID;
-    key->text = valid ? key->room : NULL;
+    key->type = is_valid(type) ? type : MAPSEG_KEY_INVALID;
+    key->text = has_text ? key->room : NULL;
     key->name = shared ? name : place_string(&behind, name);
     key->legacy_key = place_string(&behind, legacy_key);
     key->id = place_string(&behind, id);
-    if (valid) {
+    if (has_text) {
         char *begin = write_text(key, scheme, key->room, text_room);
 
         if (shared)
@@ -321,38 +352,58 @@ is_id(const char *text)
     return length == 32 && text[length] == '\0';
 }
 
+/** Takes one item of the query, "name=value". False: no key has it. */
+static bool
+parse_item(char *item, mapseg_key_type type, bool encoded, const char **legacy_key, const char **id)
+{
+    char *value = item + strcspn(item, "=");
+
+    if (*value != '\0')
+        *value++ = '\0';
+    if (encoded && (!decode(item) || !decode(value)))
+        return false;
+    if (strcmp(item, "legacyKey") == 0) {
+        *legacy_key = value;
+        return true;
+    }
+    if (type != MAPSEG_KEY_MEMFD || strcmp(item, "id") != 0 || !is_id(value))
+        return false;
+    for (char *c = value; *c != '\0'; c++)
+        *c = lower(*c);
+    *id = value;
+    return true;
+}
+
 /** Takes the query apart, in place. False: it holds what no key has. */
 static bool
 parse_query(char *query, mapseg_key_type type, const char **legacy_key, const char **id)
 {
-    while (query != NULL) {
-        char *next = strchr(query, '&');
+    const bool encoded = is_encoded(query);
 
-        if (next != NULL)
+    while (*query != '\0') {
+        char *next = query + strcspn(query, "&");
+
+        if (*next != '\0')
             *next++ = '\0';
-        if (strncmp(query, "legacyKey=", 10) == 0) {
-            *legacy_key = query + 10;
-            if (!decode(query + 10))
-                return false;
-        } else if (type == MAPSEG_KEY_MEMFD && strncmp(query, "id=", 3) == 0 && is_id(query + 3)) {
-            for (char *c = query + 3; *c != '\0'; c++)
-                *c = lower(*c);
-            *id = query + 3;
-        } else {
+        if (!parse_item(query, type, encoded, legacy_key, id))
             return false;
-        }
         query = next;
     }
     return true;
 }
 
-/** Skips an empty authority. NULL: there is one that is not empty. */
+/** Skips an authority whose user, host and port are empty. NULL: there is one that has
+ *  something. */
 static char *
 skip_authority(char *rest)
 {
     if (rest[0] != '/' || rest[1] != '/')
         return rest;
     rest += 2;
+    if (*rest == '@')
+        rest++;
+    if (*rest == ':')
+        rest++;
     return *rest == '/' || *rest == '\0' ? rest : NULL;
 }
 
@@ -381,9 +432,9 @@ parse(char *text, bool *valid)
     if (query != NULL)
         *query++ = '\0';
     rest = skip_authority(rest);
-    if (rest == NULL || !decode(rest))
+    if (rest == NULL || (is_encoded(rest) && !decode(rest)))
         return NULL;
-    if (query != NULL && *query != '\0' && !parse_query(query, type, &legacy_key, &id))
+    if (query != NULL && !parse_query(query, type, &legacy_key, &id))
         return NULL;
     *valid = true;
     return new_key(type, rest, legacy_key, id);
