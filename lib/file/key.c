@@ -103,8 +103,13 @@ needs_encoding(char c, const char *more)
 {
     unsigned char byte = (unsigned char)c;
 
-    return byte < 0x20 || byte == 0x7f || strchr("#%?", c) != NULL || strchr(more, c) != NULL;
+    return byte < 0x20 || byte == 0x7f || strchr("#%", c) != NULL || strchr(more, c) != NULL;
 }
+
+/** What is encoded besides in a name, which ends at a query, and in a legacy key, which ends
+ *  at the next item. */
+#define MORE_IN_NAME "?"
+#define MORE_IN_LEGACY_KEY "&="
 
 /** Appends the encoded form to `to` and returns its end; `to` has room for
  *  three times the length. */
@@ -265,10 +270,10 @@ write_text(const mapseg_ipc_key *key, const char *scheme, char *to, size_t room)
         end += snprintf(end, 5, "/%%2F");
         name += 2;
     }
-    end = encode(end, name, "");
+    end = encode(end, name, MORE_IN_NAME);
     if (key->legacy_key[0] != '\0') {
         end += snprintf(end, 12, "?legacyKey=");
-        end = encode(end, key->legacy_key, "&=");
+        end = encode(end, key->legacy_key, MORE_IN_LEGACY_KEY);
     }
     if (key->id[0] != '\0')
         snprintf(end, 40, "%cid=%s", key->legacy_key[0] == '\0' ? '?' : '&', key->id);
@@ -295,7 +300,7 @@ static mapseg_ipc_key *
 new_key(mapseg_key_type type, const char *name, const char *legacy_key, const char *id)
 {
     bool has_text = has_scheme(type);
-    size_t more = growth(name, "") + growth(legacy_key, "&=");
+    size_t more = growth(name, MORE_IN_NAME) + growth(legacy_key, MORE_IN_LEGACY_KEY);
     /* Mostly the text ends with the name as it is, which then is kept once. */
     bool shared =
         has_text && more == 0 && *legacy_key == '\0' && *id == '\0' && strncmp(name, "//", 2) != 0;

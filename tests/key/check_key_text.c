@@ -130,7 +130,8 @@ static const struct parse_row valid_texts[] = {
     {"posix:/x?legacyKey=a=b", MAPSEG_KEY_POSIX, "/x", "a=b", "posix:/x?legacyKey=a%3Db"},
     {"posix:/x?legac%79%4Bey=a", MAPSEG_KEY_POSIX, "/x", "a", "posix:/x?legacyKey=a"},
     {"posix:/x?legacyKey=%25%2541", MAPSEG_KEY_POSIX, "/x", "%%41", NULL},
-    {"posix:/x?legacyKey=a?b", MAPSEG_KEY_POSIX, "/x", "a?b", "posix:/x?legacyKey=a%3Fb"},
+    {"posix:/x?legacyKey=a?b", MAPSEG_KEY_POSIX, "/x", "a?b", NULL},
+    {"posix:/x?legacyKey=a%3Fb", MAPSEG_KEY_POSIX, "/x", "a?b", "posix:/x?legacyKey=a?b"},
     {"posix:/x?legacyKey=/%2F//", MAPSEG_KEY_POSIX, "/x", "////", "posix:/x?legacyKey=////"},
 };
 
