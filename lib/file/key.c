@@ -476,6 +476,20 @@ msi_is_private_name(const char *name)
 }
 
 bool
+msi_is_semaphore_name(const char *name)
+{
+    return strncmp(name, "sem.", 4) == 0;
+}
+
+mapseg_result
+msi_semaphore_name_failed(struct msi_failure *failure)
+{
+    return msi_failed(failure, MAPSEG_KEY_ERROR, 0,
+                      "its name begins with \"sem.\", as the file of a POSIX semaphore does, "
+                      "which it would be taken for; use another name");
+}
+
+bool
 msi_key_is_private(const mapseg_ipc_key *key)
 {
     const char *last = strrchr(key->name, '/');
@@ -667,6 +681,9 @@ msi_key_check(const mapseg_ipc_key *key, struct msi_failure *failure)
         return MAPSEG_OK;
     switch (key->type) {
     case MAPSEG_KEY_SHM:
+        if (msi_is_semaphore_name(key->name))
+            return msi_semaphore_name_failed(failure);
+        return check_plain_name(key->name, failure);
     case MAPSEG_KEY_RUNTIME:
         return check_plain_name(key->name, failure);
     case MAPSEG_KEY_FILE:

@@ -37,7 +37,12 @@ void msi_hexadecimal(const uint8_t bytes[16], char text[33]);
 #define MSI_PRIVATE_DIGITS 16
 bool msi_is_private_name(const char *name);
 
-/** Whether the last part of a key's name is such a one. */
+/** Whether in the shared directory the name is that of a POSIX semaphore's file: sem_open would
+ *  take a segment there for one, and a Qt program would remove it. */
+bool msi_is_semaphore_name(const char *name);
+mapseg_result msi_semaphore_name_failed(struct msi_failure *failure);
+
+/** Whether the last part of a key's name is private. */
 bool msi_key_is_private(const mapseg_ipc_key *key);
 
 #endif

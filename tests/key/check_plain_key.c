@@ -44,6 +44,7 @@ static const char *const plain_keys[] = {
     "a:b",
     "../../etc/passwd",
     "shm:a",
+    "sem.a",
     "file:/a",
     "memfd:3",
     "a%2Fb",
