@@ -142,7 +142,8 @@ suites += \
 	tests/key/check_key \
 	tests/key/check_key_place \
 	tests/key/check_key_text \
-	tests/key/check_plain_key
+	tests/key/check_plain_key \
+	tests/key/check_qt_key
 
 # mapseg_lock(3), mapseg-lock(7)
 suites += \

@@ -1,5 +1,5 @@
 /*
- * key.c - keys: parse, format, derive, compare.
+ * key.c - keys: parse, format, compare.
  *
  * The text form follows QNativeIpcKey, so that a key can be handed between a
  * Qt program and a mapseg program as it is.
@@ -9,13 +9,11 @@
 #include "key.h"
 
 #include "mapseg-spawn.h"
-#include "os/os.h"
 
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 /* One block of memory, all of whose strings lie behind the struct. */
 struct mapseg_ipc_key {
@@ -41,9 +39,6 @@ static const struct {
 
 /** For any scheme. */
 #define SCHEME_ROOM sizeof "systemv--2147483648"
-
-/** What a readable part of a derived name keeps of the key. */
-#define SLUG_BYTES 32
 
 char *
 msi_copy_string(const char *text)
@@ -194,12 +189,18 @@ has_scheme(mapseg_key_type type)
     return false;
 }
 
+bool
+msi_key_type_is_qt(mapseg_key_type type)
+{
+    return (int)type >= 1 && (int)type <= LAST_TYPE_OF_QT;
+}
+
 /** Whether a key can be of that type: Qt also takes those of its values that have no
  *  meaning yet. */
 static bool
 is_valid(mapseg_key_type type)
 {
-    return ((int)type >= 1 && (int)type <= LAST_TYPE_OF_QT) || has_scheme(type);
+    return msi_key_type_is_qt(type) || has_scheme(type);
 }
 
 /** The type of a lower-case scheme. */
@@ -295,9 +296,8 @@ place_string(char **to, const char *text)
     return copy;
 }
 
-/** A key that owns copies of its parts; NULL: no memory. */
-static mapseg_ipc_key *
-new_key(mapseg_key_type type, const char *name, const char *legacy_key, const char *id)
+mapseg_ipc_key *
+msi_key_new(mapseg_key_type type, const char *name, const char *legacy_key, const char *id)
 {
     bool has_text = has_scheme(type);
     size_t more = growth(name, MORE_IN_NAME) + growth(legacy_key, MORE_IN_LEGACY_KEY);
@@ -335,7 +335,7 @@ new_key(mapseg_key_type type, const char *name, const char *legacy_key, const ch
 mapseg_ipc_key *
 mapseg_ipc_key_new(mapseg_key_type type, const char *name)
 {
-    return new_key(type, name == NULL ? "" : name, "", "");
+    return msi_key_new(type, name == NULL ? "" : name, "", "");
 }
 
 void
@@ -442,7 +442,7 @@ parse(char *text, bool *valid)
     if (query != NULL && !parse_query(query, type, &legacy_key, &id))
         return NULL;
     *valid = true;
-    return new_key(type, rest, legacy_key, id);
+    return msi_key_new(type, rest, legacy_key, id);
 }
 
 mapseg_ipc_key *
@@ -456,7 +456,7 @@ mapseg_ipc_key_from_text(const char *text)
         return NULL;
     key = parse(copy, &valid);
     free(copy);
-    return valid ? key : new_key(MAPSEG_KEY_INVALID, "", "", "");
+    return valid ? key : msi_key_new(MAPSEG_KEY_INVALID, "", "", "");
 }
 
 bool
@@ -495,79 +495,6 @@ msi_key_is_private(const mapseg_ipc_key *key)
     const char *last = strrchr(key->name, '/');
 
     return msi_is_private_name(last == NULL ? key->name : last + 1);
-}
-
-/* ------------------------------------------------------------- deriving -- */
-
-/** The file name of a plain key: readable, and unique for key and user. */
-static char *
-derived_name(const char *plain_key)
-{
-    char user[16];
-    char slug[SLUG_BYTES + 1];
-    XXH3_state_t *state = XXH3_createState();
-    XXH128_canonical_t hash;
-    char digits[33];
-    char *name = malloc(sizeof "mapseg--" + SLUG_BYTES + 32);
-    size_t length = strlen(plain_key);
-
-    if (state == NULL || name == NULL) {
-        XXH3_freeState(state);
-        free(name);
-        return NULL;
-    }
-    snprintf(user, sizeof user, "%u:", (unsigned)msi_os.user_id());
-    XXH3_128bits_reset(state);
-    XXH3_128bits_update(state, user, strlen(user));
-    XXH3_128bits_update(state, plain_key, length);
-    XXH128_canonicalFromHash(&hash, XXH3_128bits_digest(state));
-    XXH3_freeState(state);
-    msi_hexadecimal(hash.digest, digits);
-
-    length = length > SLUG_BYTES ? SLUG_BYTES : length;
-    for (size_t i = 0; i < length; i++) {
-        char c = plain_key[i];
-        char small = lower(c);
-
-        slug[i] =
-            (small >= 'a' && small <= 'z') || is_digit(c) || strchr("._-", c) != NULL ? c : '_';
-    }
-    slug[length] = '\0';
-    snprintf(name, sizeof "mapseg--" + SLUG_BYTES + 32, "mapseg-%s-%s", slug, digits);
-    return name;
-}
-
-/** "/" and the key, as Qt derives a POSIX name. */
-static char *
-posix_name(const char *plain_key)
-{
-    size_t bytes = strlen(plain_key) + 2;
-    char *name = malloc(bytes);
-
-    if (name != NULL)
-        snprintf(name, bytes, "/%s", plain_key);
-    return name;
-}
-
-mapseg_ipc_key *
-mapseg_ipc_key_derive(const char *plain_key, mapseg_key_type type)
-{
-    mapseg_ipc_key *key;
-    char *name;
-
-    if (plain_key == NULL || *plain_key == '\0')
-        return mapseg_ipc_key_new(type, "");
-    if (type == MAPSEG_KEY_SHM || type == MAPSEG_KEY_RUNTIME)
-        name = derived_name(plain_key);
-    else if (type == MAPSEG_KEY_POSIX)
-        name = posix_name(plain_key);
-    else
-        name = msi_copy_string(plain_key);
-    if (name == NULL)
-        return NULL;
-    key = mapseg_ipc_key_new(type, name);
-    free(name);
-    return key;
 }
 
 /* ------------------------------------------------------------ questions -- */

@@ -9,6 +9,13 @@
 #include "mapseg-key.h"
 #include "os/failure.h"
 
+/** A key that owns copies of its parts; "" is none. NULL: no memory. */
+mapseg_ipc_key *msi_key_new(mapseg_key_type type, const char *name, const char *legacy_key,
+                            const char *id);
+
+/** Whether the type is a value of QNativeIpcKey's, with a meaning or not. */
+bool msi_key_type_is_qt(mapseg_key_type type);
+
 /** Whether the key has no name; it may be a valid one, as in Qt. */
 bool msi_key_is_empty(const mapseg_ipc_key *key);
 
