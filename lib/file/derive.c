@@ -144,3 +144,64 @@ mapseg_ipc_key_derive(const char *plain_key, mapseg_key_type type)
     free(name);
     return key;
 }
+
+/** What Qt 4.4 to 6.5 call the thing behind a key: a prefix, of the key the letters of
+ *  ASCII, and its SHA-1. The caller frees it. NULL: no memory. */
+static char *
+legacy_file_name(const char *prefix, const char *legacy_key)
+{
+    const size_t bytes = strlen(legacy_key);
+    uint8_t digest[MSI_SHA1_BYTES];
+    char *name = malloc(strlen(prefix) + bytes + sizeof digest * 2 + 1);
+    char *end = name;
+
+    if (name == NULL)
+        return NULL;
+    for (const char *c = prefix; *c != '\0'; c++)
+        *end++ = *c;
+    for (const char *c = legacy_key; *c != '\0'; c++)
+        if (is_letter(*c))
+            *end++ = *c;
+    msi_sha1(legacy_key, bytes, digest);
+    for (size_t i = 0; i < sizeof digest; i++)
+        end += snprintf(end, 3, "%02x", digest[i]);
+    return name;
+}
+
+/** The key that such a name makes with a type. */
+static mapseg_ipc_key *
+legacy_key_of(const char *prefix, const char *legacy_key, mapseg_key_type type)
+{
+    char directory[PATH_MAX] = "";
+    mapseg_ipc_key *key = NULL;
+    char *file_name;
+    char *name;
+
+    if (!msi_key_type_is_qt(type))
+        return mapseg_ipc_key_new(MAPSEG_KEY_INVALID, "");
+    if (legacy_key == NULL || *legacy_key == '\0')
+        return mapseg_ipc_key_new(type, "");
+    file_name = legacy_file_name(prefix, legacy_key);
+    if (file_name == NULL)
+        return NULL;
+    if (is_system_v_to_qt(type))
+        msi_os.temporary_directory(directory, sizeof directory);
+    name = join(directory, type == MAPSEG_KEY_WINDOWS ? "" : "/", file_name);
+    if (name != NULL)
+        key = msi_key_new(type, name, legacy_key, "");
+    free(name);
+    free(file_name);
+    return key;
+}
+
+mapseg_ipc_key *
+mapseg_ipc_key_legacy(const char *legacy_key, mapseg_key_type type)
+{
+    return legacy_key_of("qipc_sharedmemory_", legacy_key, type);
+}
+
+mapseg_ipc_key *
+mapseg_ipc_key_legacy_semaphore(const char *legacy_key, mapseg_key_type type)
+{
+    return legacy_key_of("qipc_systemsem_", legacy_key, type);
+}

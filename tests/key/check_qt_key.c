@@ -47,7 +47,8 @@ other_runtime_directory(char path[KEY_BYTES], const char *directory)
 {
     const struct passwd *user = getpwuid(geteuid());
 
-    snprintf(path, KEY_BYTES, "%.100s/runtime-%.100s", directory, user == NULL ? "" : user->pw_name);
+    snprintf(path, KEY_BYTES, "%.100s/runtime-%.100s", directory,
+             user == NULL ? "" : user->pw_name);
 }
 
 /** Asserts the name that a plain key has with a type. */
@@ -206,6 +207,122 @@ START_TEST(temporary_directory_is_the_real_one)
 }
 END_TEST
 
+/* -------------------------------------------------------- keys of old -- */
+
+static const struct {
+    const char *key;
+    const char *rest; /* behind the prefix */
+} legacy_names[] = {
+    {"myapp", "myapp94e7d341f71ff6f43253f1c5e813057b22f91cda"},
+    {"a", "a86f7e437faa5a7fce15d1ddcb9eaeaea377667b8"},
+    {"my app 1/\xc3\xa4", "myappba7bc8c8b90b8adb19e5f9f9e1ea9f0b7dbd1158"},
+    {"Zz[`{@", "Zzf77a7b62ffddbfba859965629b371ffe52dd1248"},
+    {" ", "b858cb282617fb0956d960215c8e84d1ccf909c6"},
+    {"1", "356a192b7913b04c54574d18c28d46e6395428ab"},
+};
+
+/** Asserts one of the two names that a legacy key has. */
+static void
+check_legacy(mapseg_ipc_key *key, mapseg_key_type type, const char *before, const char *prefix,
+             int row)
+{
+    const char *plain_key = legacy_names[row].key;
+    char expected[2 * KEY_BYTES];
+
+    snprintf(expected, sizeof expected, "%s%s%s", before, prefix, legacy_names[row].rest);
+    ck_assert_int_eq(mapseg_ipc_key_type(key), type);
+    ck_assert_str_eq(mapseg_ipc_key_name(key), expected);
+    ck_assert_str_eq(mapseg_ipc_key_legacy_key(key), plain_key);
+    ck_assert_str_eq(mapseg_ipc_key_id(key), "");
+    mapseg_ipc_key_free(key);
+}
+
+START_TEST(legacy_names_are_those_of_old_qt)
+{
+    static const int types[] = {0x100, 0x101, 0x51, 1, 0xff, 0x102};
+    char directory[KEY_BYTES];
+
+    snprintf(directory, sizeof directory, "%s/", scratch);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        const mapseg_key_type type = (mapseg_key_type)types[i];
+        const char *before = type == MAPSEG_KEY_POSIX     ? "/"
+                             : type == MAPSEG_KEY_WINDOWS ? ""
+                                                          : directory;
+
+        check_legacy(mapseg_ipc_key_legacy(legacy_names[_i].key, type), type, before,
+                     "qipc_sharedmemory_", _i);
+        check_legacy(mapseg_ipc_key_legacy_semaphore(legacy_names[_i].key, type), type, before,
+                     "qipc_systemsem_", _i);
+    }
+}
+END_TEST
+
+START_TEST(legacy_key_travels_in_the_text)
+{
+    mapseg_ipc_key *key = mapseg_ipc_key_legacy("my&app", MAPSEG_KEY_POSIX), *again, *other;
+    const char *text = mapseg_ipc_key_text(key);
+
+    ck_assert_str_eq(strchr(text, '?'), "?legacyKey=my%26app");
+    again = mapseg_ipc_key_from_text(text);
+    other = mapseg_ipc_key_new(MAPSEG_KEY_POSIX, mapseg_ipc_key_name(key));
+    ck_assert(mapseg_ipc_key_equal(key, again));
+    ck_assert(!mapseg_ipc_key_equal(key, other));
+    mapseg_ipc_key_free(key);
+    mapseg_ipc_key_free(again);
+    mapseg_ipc_key_free(other);
+}
+END_TEST
+
+/// Bytes that are not UTF-8 are digested as they are, and of a long key all letters stay.
+START_TEST(legacy_names_of_any_bytes)
+{
+    mapseg_ipc_key *odd = mapseg_ipc_key_legacy("\xff\xfe", MAPSEG_KEY_POSIX), *lengthy;
+    char letters[1001];
+
+    ck_assert_str_eq(mapseg_ipc_key_name(odd),
+                     "/qipc_sharedmemory_d62636d8caec13f04e28442a0a6fa1afeb024bbb");
+    memset(letters, 'x', 1000);
+    letters[1000] = '\0';
+    lengthy = mapseg_ipc_key_legacy(letters, MAPSEG_KEY_POSIX);
+    ck_assert_uint_eq(strlen(mapseg_ipc_key_name(lengthy)), 19 + 1000 + 40);
+    mapseg_ipc_key_free(odd);
+    mapseg_ipc_key_free(lengthy);
+}
+END_TEST
+
+START_TEST(no_legacy_key_gives_no_name)
+{
+    static const char *const nothing[] = {NULL, ""};
+
+    for (int i = 0; i < 2; i++) {
+        mapseg_ipc_key *segment = mapseg_ipc_key_legacy(nothing[i], MAPSEG_KEY_SYSTEMV);
+        mapseg_ipc_key *semaphore = mapseg_ipc_key_legacy_semaphore(nothing[i], MAPSEG_KEY_POSIX);
+
+        ck_assert_str_eq(mapseg_ipc_key_text(segment), "systemv:");
+        ck_assert_str_eq(mapseg_ipc_key_text(semaphore), "posix:");
+        mapseg_ipc_key_free(segment);
+        mapseg_ipc_key_free(semaphore);
+    }
+}
+END_TEST
+
+START_TEST(types_that_old_qt_has_not)
+{
+    static const int types[] = {0, -1, 0x200, 0x201, 0x202, 0x203, 0x204, 0x300};
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        mapseg_ipc_key *segment = mapseg_ipc_key_legacy("a", (mapseg_key_type)types[i]);
+        mapseg_ipc_key *none = mapseg_ipc_key_legacy_semaphore("", (mapseg_key_type)types[i]);
+
+        ck_assert_int_eq(mapseg_ipc_key_type(segment), MAPSEG_KEY_INVALID);
+        ck_assert_ptr_null(mapseg_ipc_key_text(segment));
+        ck_assert_int_eq(mapseg_ipc_key_type(none), MAPSEG_KEY_INVALID);
+        mapseg_ipc_key_free(segment);
+        mapseg_ipc_key_free(none);
+    }
+}
+END_TEST
+
 /* -------------------------------------------------------------- program -- */
 
 int
@@ -223,5 +340,13 @@ main(void)
     tcase_add_test(group, without_a_runtime_directory);
     tcase_add_loop_test(group, without_any_directory, 0, KINDS);
     tcase_add_test(group, temporary_directory_is_the_real_one);
+    group = new_case(suite, "old");
+    tcase_add_checked_fixture(group, make_scratch, remove_scratch);
+    tcase_add_loop_test(group, legacy_names_are_those_of_old_qt, 0,
+                        sizeof legacy_names / sizeof *legacy_names);
+    tcase_add_test(group, legacy_key_travels_in_the_text);
+    tcase_add_test(group, legacy_names_of_any_bytes);
+    tcase_add_test(group, no_legacy_key_gives_no_name);
+    tcase_add_test(group, types_that_old_qt_has_not);
     return run_suite(suite);
 }
