@@ -73,7 +73,8 @@ MAPSEG_API MAPSEG_NONNULL(1) const char *mapseg_ipc_key_legacy_key(const mapseg_
  *  key. */
 MAPSEG_API MAPSEG_NONNULL(1) const char *mapseg_ipc_key_id(const mapseg_ipc_key *key);
 
-/** The text form; NULL for an invalid key. Belongs to the key. */
+/** The text form; NULL for an invalid key, and for Qt's types without a name. Belongs to the
+ *  key. */
 MAPSEG_API MAPSEG_NONNULL(1) const char *mapseg_ipc_key_text(const mapseg_ipc_key *key);
 
 /** Whether two keys have the same type, name, legacy key and id. */
