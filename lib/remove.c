@@ -63,7 +63,7 @@ judge_victim(int fd, const struct stat *status, const struct msi_name *name,
         return msi_failed(failure, MAPSEG_NOT_FOUND, 0,
                           "another segment has that name by now; check which one is meant");
     if (!removal->force && flags & MAPSEG_STALE_ONLY && known &&
-        header.flags & MAPSEG_HEADER_PERSISTENT)
+        header.flags & MAPSEG_HEADER_PERSISTENT && !is_private_name(name))
         return msi_failed(failure, MAPSEG_MEANT_TO_STAY, 0,
                           "it is persistent, and no crash debris; if it is to go, remove it "
                           "(mapseg_remove)");
