@@ -1068,8 +1068,10 @@ mapseg_create_or_attach_with(mapseg *seg, size_t size, mapseg_access access,
         return msi_report(seg, "create", &failure);
     if (all.minimum_size == 0)
         all.minimum_size = size;
-    /* What it would wait for it creates. */
+    /* What it would wait for it creates; and what another process has made in the meantime it
+     * attaches to, or of two that start at once one would lose its segment. */
     all.wait_ns = 0;
+    all.flags &= ~(uint32_t)MAPSEG_REPLACE;
     return create_or_attach(seg, size, access, &all, created);
 }
 

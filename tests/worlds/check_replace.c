@@ -34,6 +34,8 @@ replace(mapseg *seg, uint64_t number, uint32_t flags)
     options.flags = flags | MAPSEG_REPLACE;
     options.initialize = fill;
     options.initialize_argument = &number;
+    /* Others may hold the name for as long as the machine leaves them waiting. */
+    options.timeout_ns = HANG;
     return mapseg_create_with(seg, ACTOR_BYTES, MAPSEG_READ_WRITE, &options);
 }
 
@@ -132,6 +134,41 @@ START_TEST(a_publisher_restarts)
     tell(&second, 'd');
     kill_peer(&second);
     ck_assert(!exists(stage->place.path));
+}
+END_TEST
+
+static mapseg_result
+let_rival_create(void *data, size_t size, void *rival)
+{
+    (void)data, (void)size;
+    tell(rival, 'c');
+    return MAPSEG_OK;
+}
+
+/** What would attach takes the name from no process: of two that create or attach at once, both
+ *  get the same segment. */
+START_TEST(create_or_attach_takes_no_name)
+{
+    struct place place;
+    struct peer rival;
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+    mapseg *seg;
+    bool made = true;
+
+    new_place(&place);
+    rival = start_peer(actor, place.key);
+    seg = handle_for(place.key);
+    options.flags = MAPSEG_REPLACE;
+    options.initialize = let_rival_create;
+    options.initialize_argument = &rival;
+    need_call(MAPSEG_OK, seg,
+              mapseg_create_or_attach_with(seg, ACTOR_BYTES, MAPSEG_READ_WRITE, &options, &made));
+    ck_assert(!made);
+    need_attached(2, place.key);
+    tell(&rival, 'd');
+    kill_peer(&rival);
+    mapseg_free(seg);
+    ck_assert(!exists(place.path));
 }
 END_TEST
 
@@ -331,9 +368,11 @@ static void
 look_again_and_again(struct stage *stage)
 {
     mapseg *seg = handle_for(stage->place.key);
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
 
+    options.timeout_ns = HANG;
     while (!atomic_load(&stage->go)) {
-        need_call(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
+        need_call(MAPSEG_OK, seg, mapseg_attach_with(seg, MAPSEG_READ_ONLY, &options));
         need(number_in(seg) != 0);
         need_call(MAPSEG_OK, seg, mapseg_detach(seg));
     }
@@ -445,6 +484,7 @@ add_tests(TCase *group)
     tcase_add_test(group, users_keep_the_old_one);
     tcase_add_loop_test(group, whatever_is_there, 0, 3);
     tcase_add_test(group, a_publisher_restarts);
+    tcase_add_test(group, create_or_attach_takes_no_name);
     tcase_add_test(group, other_files_are_left_alone);
     tcase_add_test(group, what_attach_would_not_trust);
     tcase_add_test(group, a_remover_that_is_stopped);
