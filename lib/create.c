@@ -65,6 +65,7 @@ struct request {
     bool unseen;                         /**< the name does not show the creator's presence */
     bool refused;                        /**< by the caller's initialiser */
     bool again;                          /**< the failure to name it is one that passes */
+    bool needs_name;                     /**< only a file that has a name can replace another */
 };
 
 /* ---------------------------------------------------------------- limits -- */
@@ -555,6 +556,15 @@ publish(struct request *request, int fd)
     return error;
 }
 
+/** Whether a file without a name cannot get one, where one with a private name may: there is
+ *  no /proc, or a rule says so. */
+static bool
+cannot_name_unnamed(int error)
+{
+    return error == ENOENT || error == EPERM || error == EACCES || error == ENOSYS ||
+           error == EXDEV || error == EINVAL || error == EOPNOTSUPP;
+}
+
 /** [RENAME] Gives the complete file the name of another segment, whose name byte the caller
  *  holds: no process creates or removes that name meanwhile. Only a file that has a name can be
  *  renamed. */
@@ -569,6 +579,7 @@ rename_over(void *context)
         if (error >= 0)
             error = msi_os.link(request->attachment.file.fd, request->name.directory,
                                 private_name(request));
+        request->needs_name = cannot_name_unnamed(-error);
         if (error < 0)
             forget_private(request);
     }
@@ -633,7 +644,7 @@ replace_name(struct request *request, int *error, struct msi_failure *failure)
     options.flags &= ~(uint32_t)MAPSEG_REQUIRE_ID;
     result = msi_name_remove(&request->name, &removal, failure);
     request->again = removal.again;
-    if (result == MAPSEG_NOT_FOUND)
+    if (result == MAPSEG_NOT_FOUND && !request->needs_name)
         return MAPSEG_OK;
     if (result == MAPSEG_OK)
         *error = 0;
@@ -756,15 +767,6 @@ begin(struct request *request, bool named, struct msi_failure *failure)
     return result;
 }
 
-/** Whether a file without a name cannot get one, where one with a private name may: there is
- *  no /proc, or a rule says so. */
-static bool
-cannot_name_unnamed(int error)
-{
-    return error == ENOENT || error == EPERM || error == EACCES || error == ENOSYS ||
-           error == EXDEV || error == EINVAL || error == EOPNOTSUPP;
-}
-
 /** Maps the filled file, appears and, if it gets a name, publishes it. The fork list is locked.
  *  *needs_name: only a file that has a name can do it here. */
 static mapseg_result
@@ -776,6 +778,7 @@ finish(struct request *request, bool *needs_name, struct msi_failure *failure)
     int error;
 
     *needs_name = false;
+    request->needs_name = false;
     request->again = false;
     if (is_single(request))
         result = show_single(request, failure);
@@ -803,7 +806,8 @@ finish(struct request *request, bool *needs_name, struct msi_failure *failure)
         bool is_unnamed = request->private_path == NULL;
 
         result = take_name(request, attachment->file.fd, &error, failure);
-        *needs_name = is_unnamed ? cannot_name_unnamed(-error) : error == -ENOENT;
+        *needs_name =
+            is_unnamed ? request->needs_name || cannot_name_unnamed(-error) : error == -ENOENT;
     }
     return result;
 }

@@ -264,6 +264,34 @@ START_TEST(the_system_refuses)
 }
 END_TEST
 
+/** As a rule about names has it, which is asked when it is known that the name is free. */
+static int
+refuse_link(int fd, int directory, const char *name)
+{
+    struct stat status;
+
+    (void)fd;
+    return fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0 ? -EEXIST : -EACCES;
+}
+
+/** Where a file without a name can get none, one with a private name replaces. */
+START_TEST(a_rule_refuses_links)
+{
+    struct place place;
+    mapseg *seg;
+
+    new_place(&place);
+    leave_persistent(place.key, 100, 0);
+    msi_os.link = refuse_link;
+    seg = handle_for(place.key);
+    need_call(MAPSEG_OK, seg, replace(seg, 3, 0));
+    ck_assert_uint_eq(number_in(seg), 3);
+    ck_assert_int_eq(count_names(".mapseg-"), 0);
+    mapseg_free(seg);
+    ck_assert(!exists(place.path));
+}
+END_TEST
+
 /* -------------------------------------------------- others at the same name -- */
 
 /** A description that holds the name byte, as a remover's that is stopped. */
@@ -487,6 +515,7 @@ add_tests(TCase *group)
     tcase_add_test(group, create_or_attach_takes_no_name);
     tcase_add_test(group, other_files_are_left_alone);
     tcase_add_test(group, what_attach_would_not_trust);
+    tcase_add_test(group, a_rule_refuses_links);
     tcase_add_test(group, a_remover_that_is_stopped);
     tcase_add_test(group, a_remover_that_goes_on);
     tcase_add_test(group, a_name_is_never_without_a_segment);
