@@ -98,7 +98,7 @@ attach_patiently(struct stage *stage)
     mapseg_free(seg);
 }
 
-/** Who comes in that moment does not refuse the segment: it waits. */
+/** An attacher that comes in that moment does not refuse the segment: it waits. */
 START_TEST(attachers_wait_for_the_name)
 {
     struct stage *stage = scene = new_stage();
