@@ -396,7 +396,7 @@ linux_write_in_place(int fd)
 static int
 write_zeros(int fd, int64_t offset, int64_t bytes)
 {
-    static const char zeros[64 * 1024];
+    static const char zeros[16 * 1024];
 
     while (bytes > 0) {
         size_t now = bytes < (int64_t)sizeof zeros ? (size_t)bytes : sizeof zeros;
