@@ -270,8 +270,7 @@ wait_for_name(struct request *request, int fd, const struct stat *status, mapseg
     struct msi_trust trust = msi_options_trust(&request->options);
 
     trust.flags |= (uint32_t)MAPSEG_ALLOW_HARD_LINKS;
-    if (status->st_nlink != 2 ||
-        !msi_name_has_private_twin(&request->name, status->st_dev, status->st_ino) ||
+    if (!msi_name_is_being_given(&request->name, fd, status) ||
         msi_trust_file(status, fd, true, trust, failure) != MAPSEG_OK)
         return refusal;
     request->again = true;

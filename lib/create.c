@@ -511,21 +511,34 @@ is_seen_by_name(const struct request *request)
     return seen;
 }
 
-/** Whether the name leads to the new segment: by its id, since the file may have another
- *  number by each name. */
-static bool
-has_own_name(const struct request *request)
+/** Where the name leads: 1, to the new segment; 0, elsewhere by now, or nowhere; or a negative
+ *  errno. By its id, since the file may have another number by each name. */
+static int
+leads_to_own(const struct request *request)
 {
     uint8_t id[sizeof request->attachment.id];
     int fd = msi_os.open(request->name.directory, request->name.last, O_RDONLY);
-    bool own =
-        fd >= 0 &&
-        msi_os.read(fd, id, sizeof id, offsetof(struct mapseg_header, id)) == (int64_t)sizeof id &&
-        memcmp(id, request->attachment.id, sizeof id) == 0;
+    int64_t got;
 
-    if (fd >= 0)
-        msi_close(fd);
-    return own;
+    if (fd < 0)
+        return fd == -ENOENT ? 0 : fd;
+    got = msi_os.read(fd, id, sizeof id, offsetof(struct mapseg_header, id));
+    msi_close(fd);
+    if (got < 0)
+        return (int)got;
+    return got == (int64_t)sizeof id && memcmp(id, request->attachment.id, sizeof id) == 0;
+}
+
+/** Looks at the file by the name that it has got by a link. Where the name was taken away again
+ *  meanwhile, as it may be of any segment, there is nothing to see. */
+static void
+check_name(struct request *request)
+{
+    int leads = is_seen_by_name(request) ? 0 : leads_to_own(request);
+
+    request->unseen = leads != 0;
+    if (leads == 1)
+        (void)msi_os.unlink(request->name.directory, request->name.last);
 }
 
 /** The file has its name, or none. */
@@ -550,9 +563,8 @@ publish(struct request *request, int fd)
     error = msi_name_take_over(&request->name, private_name(request), &linked);
     if (error >= 0)
         forget_private(request);
-    request->unseen = error >= 0 && linked && !is_seen_by_name(request);
-    if (request->unseen && has_own_name(request))
-        (void)msi_os.unlink(request->name.directory, request->name.last);
+    if (error >= 0 && linked)
+        check_name(request);
     return error;
 }
 
@@ -779,6 +791,7 @@ finish(struct request *request, bool *needs_name, struct msi_failure *failure)
 
     *needs_name = false;
     request->needs_name = false;
+    request->unseen = false;
     request->again = false;
     if (is_single(request))
         result = show_single(request, failure);

@@ -88,8 +88,7 @@ open_victim(const struct msi_name *name, const struct msi_removal *removal, int 
     if (*fd < 0)
         return msi_name_open_failed(-*fd, failure);
     error = msi_os.status(*fd, status);
-    if (error >= 0 && status->st_nlink == 2 &&
-        msi_name_has_private_twin(name, status->st_dev, status->st_ino))
+    if (error >= 0 && msi_name_is_being_given(name, *fd, status))
         trust.flags |= (uint32_t)MAPSEG_ALLOW_HARD_LINKS;
     if (error < 0)
         result = msi_system_failed(failure, -error, "the file cannot be examined");
