@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -312,16 +313,17 @@ check_made_anew(struct scene *in)
 
 /** Clears away what a creator left by a private name. */
 static void
-clear_private_names(void)
+clear_private_names(const struct place *place)
 {
     mapseg_list *list;
     int found = 0;
 
     need_result(MAPSEG_OK, mapseg_list_new(&list));
     for (size_t i = 0; i < mapseg_list_count(list); i++) {
-        mapseg *seg = handle_for(mapseg_list_get(list, i)->native_key);
+        const char *key = mapseg_list_get(list, i)->native_key;
+        mapseg *seg = handle_for(key);
 
-        if (msi_key_is_private(seg->key)) {
+        if (msi_key_is_private(seg->key) && strncmp(key, place->key, strlen(place->key)) == 0) {
             need_result(MAPSEG_OK, mapseg_reclaim(seg));
             found++;
         }
@@ -343,7 +345,7 @@ check_replaced(struct scene *in)
     look_at_replaced(&in->stage);
     if (inode != in->inode)
         need(!exists(in->stage.place.path));
-    clear_private_names();
+    clear_private_names(&in->stage.place);
     options.flags = MAPSEG_REPLACE;
     need_result(MAPSEG_OK, mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
     need(inode_of(in->stage.place.path) != in->inode);

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -49,6 +50,16 @@ number_in(mapseg *seg)
     for (size_t i = 1; i < ACTOR_BYTES / sizeof *words; i++)
         need(words[i] == words[0]);
     return words[0];
+}
+
+/** Private names of the place's own: other suites may make some at the same time. */
+static int
+count_private_names(const struct place *place)
+{
+    char text[KEY_BYTES + 16];
+
+    snprintf(text, sizeof text, "%s.mapseg-", strrchr(place->path, '/') + 1);
+    return count_names(text);
 }
 
 /* -------------------------------------------------------------- one at a time -- */
@@ -98,7 +109,7 @@ START_TEST(whatever_is_there)
     ck_assert_uint_eq(number_in(seg), 5);
     mapseg_free(seg);
     ck_assert(!exists(place.path));
-    ck_assert_int_eq(count_names(".mapseg-"), 0);
+    ck_assert_int_eq(count_private_names(&place), 0);
 }
 END_TEST
 
@@ -185,7 +196,7 @@ check_refused(const struct place *place, mapseg_result expected)
     ck_assert(is_one_line(mapseg_error_string(seg)));
     ck_assert(!mapseg_is_attached(seg));
     check_file_state(&before, place->path);
-    ck_assert_int_eq(count_names(".mapseg-"), 0);
+    ck_assert_int_eq(count_private_names(place), 0);
     mapseg_free(seg);
 }
 
@@ -253,12 +264,12 @@ START_TEST(the_system_refuses)
 {
     struct place place;
 
+    use_tiny_shm("size=8m,mode=1777");
     new_place(&place);
-    ck_assert_int_eq(chmod(SHM_DIRECTORY, 01777), 0);
     leave_persistent(place.key, 100, 0);
     ck_assert_int_eq(chmod(place.path, 0666), 0);
     ck_assert_int_eq(as_ordinary_user(replace_as_nobody, place.key), 0);
-    ck_assert_int_eq(count_names(".mapseg-"), 0);
+    ck_assert_int_eq(count_private_names(&place), 0);
     ck_assert_int_eq(chmod(place.path, 0600), 0);
     remove_persistent(place.key);
 }
@@ -286,7 +297,7 @@ START_TEST(a_rule_refuses_links)
     seg = handle_for(place.key);
     need_call(MAPSEG_OK, seg, replace(seg, 3, 0));
     ck_assert_uint_eq(number_in(seg), 3);
-    ck_assert_int_eq(count_names(".mapseg-"), 0);
+    ck_assert_int_eq(count_private_names(&place), 0);
     mapseg_free(seg);
     ck_assert(!exists(place.path));
 }
@@ -424,7 +435,7 @@ START_TEST(a_name_is_never_without_a_segment)
         finish(replacers[i]);
     atomic_store(&stage->go, 1);
     finish(looker);
-    ck_assert_int_eq(count_names(".mapseg-"), 0);
+    ck_assert_int_eq(count_private_names(&stage->place), 0);
     remove_persistent(stage->place.key);
 }
 END_TEST
@@ -442,16 +453,18 @@ replace_for_ever(struct stage *stage)
 }
 
 static int
-remove_private_names(void)
+remove_private_names(const struct place *place)
 {
+    char start[KEY_BYTES + 16];
     mapseg_list *list;
     int removed = 0;
 
+    snprintf(start, sizeof start, "%s.mapseg-", place->key);
     need_result(MAPSEG_OK, mapseg_list_new(&list));
     for (size_t i = 0; i < mapseg_list_count(list); i++) {
         const mapseg_info *information = mapseg_list_get(list, i);
 
-        if (strstr(information->native_key, ".mapseg-") != NULL) {
+        if (strncmp(information->native_key, start, strlen(start)) == 0) {
             mapseg *seg = handle_for(information->native_key);
 
             need_call(MAPSEG_OK, seg, mapseg_reclaim(seg));
@@ -485,7 +498,7 @@ START_TEST(killed_on_the_way)
         need_call(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_ONLY));
         ck_assert_uint_ne(number_in(seg), 0);
         need_call(MAPSEG_OK, seg, mapseg_detach(seg));
-        ck_assert_int_le(remove_private_names(), 1);
+        ck_assert_int_le(remove_private_names(&stage->place), 1);
     }
     mapseg_free(seg);
     remove_persistent(stage->place.key);
@@ -522,7 +535,8 @@ add_tests(TCase *group)
     tcase_add_test(group, killed_on_the_way);
     if (skip_unless(is_root(), "two users need root")) {
         tcase_add_test(group, another_users_segment);
-        tcase_add_test(group, the_system_refuses);
+        if (skip_unless(can_mount(), "no private place can be mounted"))
+            tcase_add_test(group, the_system_refuses);
     }
 }
 
