@@ -1343,6 +1343,8 @@ room_in_group(const char *directory, bool unified)
         .limit = number_of_group(directory, files[unified][0]),
         .swap_limit = number_of_group(directory, files[unified][2]),
     };
+    /* Version 1 has this beside the limit. */
+    bool swaps = unified || number_of_group(directory, "memory.swappiness") != 0;
 
     if (memory.limit == UINT64_MAX)
         return UINT64_MAX;
@@ -1354,7 +1356,7 @@ room_in_group(const char *directory, bool unified)
         memory.usage = 0;
     if (memory.swap_usage == UINT64_MAX)
         memory.swap_usage = 0;
-    return msi_proc_group_room(&memory, free_swap());
+    return msi_proc_group_room(&memory, swaps ? free_swap() : 0);
 }
 
 /** The least that this process's control groups, and all those above them, leave it of
