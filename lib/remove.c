@@ -117,7 +117,8 @@ unlink_held(const struct msi_name *name, const struct stat *status, struct msi_r
                           "replaces it");
     if (leads > 0 && removal->replace != NULL) {
         leads = removal->replace(removal->context);
-        return leads < 0 ? msi_system_failed(failure, -leads, "the new file cannot be named")
+        return leads < 0 ? msi_system_failed(failure, -leads,
+                                             "the segment of that name cannot be replaced")
                          : MAPSEG_OK;
     }
     if (leads > 0)

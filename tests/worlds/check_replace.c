@@ -254,6 +254,7 @@ replace_as_nobody(void *argument)
         replace(seg, 1, (uint32_t)MAPSEG_ALLOW_OTHER_OWNER | (uint32_t)MAPSEG_ALLOW_SHARED_WRITE);
 
     need_number(MAPSEG_PERMISSION_DENIED, result);
+    need(strstr(mapseg_error_string(seg), "replaced") != NULL);
     need(is_one_line(mapseg_error_string(seg)));
     mapseg_free(seg);
     return 0;
