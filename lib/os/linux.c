@@ -396,7 +396,7 @@ linux_write_in_place(int fd)
 static int
 write_zeros(int fd, int64_t offset, int64_t bytes)
 {
-    static const char zeros[64 * 1024];
+    static const char zeros[16 * 1024];
 
     while (bytes > 0) {
         size_t now = bytes < (int64_t)sizeof zeros ? (size_t)bytes : sizeof zeros;
@@ -1343,6 +1343,8 @@ room_in_group(const char *directory, bool unified)
         .limit = number_of_group(directory, files[unified][0]),
         .swap_limit = number_of_group(directory, files[unified][2]),
     };
+    /* Version 1 has this beside the limit. */
+    bool swaps = unified || number_of_group(directory, "memory.swappiness") != 0;
 
     if (memory.limit == UINT64_MAX)
         return UINT64_MAX;
@@ -1354,7 +1356,7 @@ room_in_group(const char *directory, bool unified)
         memory.usage = 0;
     if (memory.swap_usage == UINT64_MAX)
         memory.swap_usage = 0;
-    return msi_proc_group_room(&memory, free_swap());
+    return msi_proc_group_room(&memory, swaps ? free_swap() : 0);
 }
 
 /** The least that this process's control groups, and all those above them, leave it of
