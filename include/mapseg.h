@@ -591,7 +591,8 @@ typedef enum mapseg_flag {
     MAPSEG_LOCKED = 1 << 21,
     /** create: if a segment has the name, give the name to the new one, in one step: at each
      *  moment it leads to a complete segment. Also if processes are attached to the old one:
-     *  they keep it until they leave, and learn it by MAPSEG_WATCH_NAME or name_state. */
+     *  they keep it until they leave, and learn it by MAPSEG_WATCH_NAME or name_state.
+     *  No effect for calls that create or attach. */
     MAPSEG_REPLACE = 1 << 24,
     /** attach, create: calls that wait look from time to time whether the name still leads to
      *  this segment. mapseg_wait, and the calls that lock and have to wait for it, return

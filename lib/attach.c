@@ -126,7 +126,6 @@ struct request {
     mapseg_ipc_key *key;           /**< that the handle gets with a descriptor */
     struct msi_name name;          /**< of a key that names one; while a try lasts */
     nlink_t links;                 /**< of the file when it was examined */
-    bool was_left;                 /**< the header said that the last one out had left it */
     bool again;                    /**< the failure is one that passes */
     bool absent;                   /**< the failure is that it is not there, or not yet */
 };
@@ -270,8 +269,7 @@ wait_for_name(struct request *request, int fd, const struct stat *status, mapseg
     struct msi_trust trust = msi_options_trust(&request->options);
 
     trust.flags |= (uint32_t)MAPSEG_ALLOW_HARD_LINKS;
-    if (status->st_nlink != 2 ||
-        !msi_name_has_private_twin(&request->name, status->st_dev, status->st_ino) ||
+    if (!msi_name_is_being_given(&request->name, fd, status) ||
         msi_trust_file(status, fd, true, trust, failure) != MAPSEG_OK)
         return refusal;
     request->again = true;
@@ -347,7 +345,6 @@ examine(struct request *request, struct msi_attachment *attachment, bool *can_lo
     attachment->flags = header.flags;
     memcpy(attachment->id, header.id, sizeof attachment->id);
     request->links = status.st_nlink;
-    request->was_left = header.left != 0;
     return MAPSEG_OK;
 }
 
@@ -448,9 +445,10 @@ attach_once(struct request *request, struct msi_failure *failure)
         msi_attachment_drop(&attachment);
         return result;
     }
-    if (request->was_left)
-        msi_attachment_note_left(&attachment, false);
     attachment.keeps_name = (request->options.flags & MAPSEG_KEEP_NAME) != 0;
+    /* One that only looks leaves the segment as it found it. */
+    if (!attachment.keeps_name)
+        msi_attachment_note_left(&attachment, false);
     if (request->given != NULL && request->given->flight != NULL)
         msi_in_flight_remove(request->given->flight);
     msi_handle_take(request->seg, &attachment, request->access, no_fork);

@@ -65,6 +65,7 @@ struct request {
     bool unseen;                         /**< the name does not show the creator's presence */
     bool refused;                        /**< by the caller's initialiser */
     bool again;                          /**< the failure to name it is one that passes */
+    bool needs_name;                     /**< only a file that has a name can replace another */
 };
 
 /* ---------------------------------------------------------------- limits -- */
@@ -510,21 +511,34 @@ is_seen_by_name(const struct request *request)
     return seen;
 }
 
-/** Whether the name leads to the new segment: by its id, since the file may have another
- *  number by each name. */
-static bool
-has_own_name(const struct request *request)
+/** Where the name leads: 1, to the new segment; 0, elsewhere by now, or nowhere; or a negative
+ *  errno. By its id, since the file may have another number by each name. */
+static int
+leads_to_own(const struct request *request)
 {
     uint8_t id[sizeof request->attachment.id];
     int fd = msi_os.open(request->name.directory, request->name.last, O_RDONLY);
-    bool own =
-        fd >= 0 &&
-        msi_os.read(fd, id, sizeof id, offsetof(struct mapseg_header, id)) == (int64_t)sizeof id &&
-        memcmp(id, request->attachment.id, sizeof id) == 0;
+    int64_t got;
 
-    if (fd >= 0)
-        msi_close(fd);
-    return own;
+    if (fd < 0)
+        return fd == -ENOENT ? 0 : fd;
+    got = msi_os.read(fd, id, sizeof id, offsetof(struct mapseg_header, id));
+    msi_close(fd);
+    if (got < 0)
+        return (int)got;
+    return got == (int64_t)sizeof id && memcmp(id, request->attachment.id, sizeof id) == 0;
+}
+
+/** Looks at the file by the name that it has got by a link. Where the name was taken away again
+ *  meanwhile, as it may be of any segment, there is nothing to see. */
+static void
+check_name(struct request *request)
+{
+    int leads = is_seen_by_name(request) ? 0 : leads_to_own(request);
+
+    request->unseen = leads != 0;
+    if (leads == 1)
+        (void)msi_os.unlink(request->name.directory, request->name.last);
 }
 
 /** The file has its name, or none. */
@@ -549,10 +563,18 @@ publish(struct request *request, int fd)
     error = msi_name_take_over(&request->name, private_name(request), &linked);
     if (error >= 0)
         forget_private(request);
-    request->unseen = error >= 0 && linked && !is_seen_by_name(request);
-    if (request->unseen && has_own_name(request))
-        (void)msi_os.unlink(request->name.directory, request->name.last);
+    if (error >= 0 && linked)
+        check_name(request);
     return error;
+}
+
+/** Whether a file without a name cannot get one, where one with a private name may: there is
+ *  no /proc, or a rule says so. */
+static bool
+cannot_name_unnamed(int error)
+{
+    return error == ENOENT || error == EPERM || error == EACCES || error == ENOSYS ||
+           error == EXDEV || error == EINVAL || error == EOPNOTSUPP;
 }
 
 /** [RENAME] Gives the complete file the name of another segment, whose name byte the caller
@@ -569,6 +591,7 @@ rename_over(void *context)
         if (error >= 0)
             error = msi_os.link(request->attachment.file.fd, request->name.directory,
                                 private_name(request));
+        request->needs_name = cannot_name_unnamed(-error);
         if (error < 0)
             forget_private(request);
     }
@@ -633,7 +656,7 @@ replace_name(struct request *request, int *error, struct msi_failure *failure)
     options.flags &= ~(uint32_t)MAPSEG_REQUIRE_ID;
     result = msi_name_remove(&request->name, &removal, failure);
     request->again = removal.again;
-    if (result == MAPSEG_NOT_FOUND)
+    if (result == MAPSEG_NOT_FOUND && !request->needs_name)
         return MAPSEG_OK;
     if (result == MAPSEG_OK)
         *error = 0;
@@ -756,15 +779,6 @@ begin(struct request *request, bool named, struct msi_failure *failure)
     return result;
 }
 
-/** Whether a file without a name cannot get one, where one with a private name may: there is
- *  no /proc, or a rule says so. */
-static bool
-cannot_name_unnamed(int error)
-{
-    return error == ENOENT || error == EPERM || error == EACCES || error == ENOSYS ||
-           error == EXDEV || error == EINVAL || error == EOPNOTSUPP;
-}
-
 /** Maps the filled file, appears and, if it gets a name, publishes it. The fork list is locked.
  *  *needs_name: only a file that has a name can do it here. */
 static mapseg_result
@@ -776,6 +790,8 @@ finish(struct request *request, bool *needs_name, struct msi_failure *failure)
     int error;
 
     *needs_name = false;
+    request->needs_name = false;
+    request->unseen = false;
     request->again = false;
     if (is_single(request))
         result = show_single(request, failure);
@@ -803,7 +819,8 @@ finish(struct request *request, bool *needs_name, struct msi_failure *failure)
         bool is_unnamed = request->private_path == NULL;
 
         result = take_name(request, attachment->file.fd, &error, failure);
-        *needs_name = is_unnamed ? cannot_name_unnamed(-error) : error == -ENOENT;
+        *needs_name =
+            is_unnamed ? request->needs_name || cannot_name_unnamed(-error) : error == -ENOENT;
     }
     return result;
 }
@@ -1068,8 +1085,10 @@ mapseg_create_or_attach_with(mapseg *seg, size_t size, mapseg_access access,
         return msi_report(seg, "create", &failure);
     if (all.minimum_size == 0)
         all.minimum_size = size;
-    /* What it would wait for it creates. */
+    /* What it would wait for it creates; and what another process has made in the meantime it
+     * attaches to, or of two that start at once one would lose its segment. */
     all.wait_ns = 0;
+    all.flags &= ~(uint32_t)MAPSEG_REPLACE;
     return create_or_attach(seg, size, access, &all, created);
 }
 

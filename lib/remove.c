@@ -63,7 +63,7 @@ judge_victim(int fd, const struct stat *status, const struct msi_name *name,
         return msi_failed(failure, MAPSEG_NOT_FOUND, 0,
                           "another segment has that name by now; check which one is meant");
     if (!removal->force && flags & MAPSEG_STALE_ONLY && known &&
-        header.flags & MAPSEG_HEADER_PERSISTENT)
+        header.flags & MAPSEG_HEADER_PERSISTENT && !is_private_name(name))
         return msi_failed(failure, MAPSEG_MEANT_TO_STAY, 0,
                           "it is persistent, and no crash debris; if it is to go, remove it "
                           "(mapseg_remove)");
@@ -88,8 +88,7 @@ open_victim(const struct msi_name *name, const struct msi_removal *removal, int 
     if (*fd < 0)
         return msi_name_open_failed(-*fd, failure);
     error = msi_os.status(*fd, status);
-    if (error >= 0 && status->st_nlink == 2 &&
-        msi_name_has_private_twin(name, status->st_dev, status->st_ino))
+    if (error >= 0 && msi_name_is_being_given(name, *fd, status))
         trust.flags |= (uint32_t)MAPSEG_ALLOW_HARD_LINKS;
     if (error < 0)
         result = msi_system_failed(failure, -error, "the file cannot be examined");
@@ -118,7 +117,8 @@ unlink_held(const struct msi_name *name, const struct stat *status, struct msi_r
                           "replaces it");
     if (leads > 0 && removal->replace != NULL) {
         leads = removal->replace(removal->context);
-        return leads < 0 ? msi_system_failed(failure, -leads, "the new file cannot be named")
+        return leads < 0 ? msi_system_failed(failure, -leads,
+                                             "the segment of that name cannot be replaced")
                          : MAPSEG_OK;
     }
     if (leads > 0)

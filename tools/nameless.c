@@ -1,8 +1,8 @@
 /*
  * nameless.c - segments that have lost their names, and which processes still have them.
  *
- * A name goes by a clean-up, by mapseg rm, or since another segment has it. Who is attached
- * has the file open: there, in /proc, it is found.
+ * A name goes by a clean-up, by mapseg rm, or since another segment has it. A process that is
+ * attached has the file open: there, in /proc, it is found.
  *
  * SPDX-License-Identifier: MIT
  */

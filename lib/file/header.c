@@ -75,9 +75,6 @@ check_geometry(const struct mapseg_header *copy, uint64_t file_size, struct msi_
     return MAPSEG_OK;
 }
 
-/** What is read of it: `left`, too. */
-#define READ_BYTES (offsetof(struct mapseg_header, left) + sizeof(uint32_t))
-
 /** The same as a read, in a sandbox that allows none. */
 static int64_t
 copy_mapped(int fd, struct mapseg_header *copy)
@@ -98,7 +95,7 @@ msi_header_read(int fd, uint64_t file_size, struct mapseg_header *copy, struct m
     int64_t got;
 
     memset(copy, 0, sizeof *copy);
-    got = msi_os.read(fd, copy, READ_BYTES, 0);
+    got = msi_os.read(fd, copy, MAPSEG_CONSTANT_BYTES, 0);
     if ((got == -EPERM || got == -EACCES || got == -ENOSYS) && file_size >= MAPSEG_HEADER_BYTES)
         got = copy_mapped(fd, copy);
     if (got < 0)

@@ -21,9 +21,8 @@ int msi_header_make(struct mapseg_header *header, uint64_t data_size, uint64_t f
                     uint64_t user_tag, const char *label);
 
 /** Copies the part that never changes out of the file, once, and checks the
- *  copy: geometry is never read from shared memory again. The copy's `left` is what it was at
- *  that moment, where the system lets the file be read. `file_size` as fstat has it. On failure the
- * copy holds what could be read, for people. */
+ *  copy: geometry is never read from shared memory again. `file_size` as
+ *  fstat has it. On failure the copy holds what could be read, for people. */
 mapseg_result msi_header_read(int fd, uint64_t file_size, struct mapseg_header *copy,
                               struct msi_failure *failure);
 

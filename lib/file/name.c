@@ -170,12 +170,15 @@ look_for_twin(void *context, const char *name)
 }
 
 bool
-msi_name_has_private_twin(const struct msi_name *name, dev_t device, ino_t inode)
+msi_name_is_being_given(const struct msi_name *name, int fd, const struct stat *status)
 {
-    struct twin twin = {name->directory, device, inode, false};
+    struct twin twin = {name->directory, status->st_dev, status->st_ino, false};
+    struct stat now;
 
+    if (status->st_nlink != 2)
+        return false;
     (void)msi_os.each_name(name->directory, look_for_twin, &twin);
-    return twin.found;
+    return twin.found || (msi_os.status(fd, &now) >= 0 && now.st_nlink < 2);
 }
 
 bool

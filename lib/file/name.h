@@ -48,9 +48,10 @@ mapseg_result msi_name_open_failed(int error, struct msi_failure *failure);
  *  same directory, and takes that one away. *linked: for a moment it had both. */
 int msi_name_take_over(const struct msi_name *name, const char *from, bool *linked);
 
-/** Whether a private name in the same directory leads to that very file too: its creator is
- *  just giving it its name, or died while it did. */
-bool msi_name_has_private_twin(const struct msi_name *name, dev_t device, ino_t inode);
+/** Whether an open file, which has that name and that status, has two since its creator is just
+ *  giving it its name, did so a moment ago, or died while it did: the other one is a private name
+ *  in the same directory, or is gone. */
+bool msi_name_is_being_given(const struct msi_name *name, int fd, const struct stat *status);
 
 /** Whether the name leads to that very file: 1, 0 if to another, -ENOENT if to
  *  nothing. */

@@ -218,8 +218,10 @@ msi_info_make(const mapseg_ipc_key *key, const char *path, int fd, const struct 
         return NULL;
     }
     see_file(information, fd, status);
-    /* Half made, or given up half way: damage is no surprise there. */
-    if (seen->use == MAPSEG_USE_DAMAGED && S_ISREG(status->st_mode) && msi_key_is_private(key))
+    /* Half made, or given up half way: damage is no surprise there, and what was to be
+     * persistent is not yet. */
+    if ((seen->use == MAPSEG_USE_DAMAGED || seen->use == MAPSEG_USE_PERSISTENT) &&
+        S_ISREG(status->st_mode) && msi_key_is_private(key))
         seen->use = seen->attached != 0 ? MAPSEG_USE_LIVE : MAPSEG_USE_STALE;
     return seen;
 }

@@ -333,14 +333,27 @@ msi_notify_note(mapseg *seg, uint64_t version)
     msi_signals_release(&before);
 }
 
+/** TIMED_OUT says that there is nothing; OWNER_DIED, also that the last writer has left, where
+ *  that is noticed. */
+static void
+note_told(struct msi_notify *change, mapseg_result result)
+{
+    if (result == MAPSEG_OWNER_DIED && change->noticed != MAPSEG_NO_WRITER)
+        return;
+    if (result != MAPSEG_OWNER_DIED)
+        change->noticed = result == MAPSEG_TIMED_OUT ? MAPSEG_OK : result;
+    change->told = change->noticed;
+}
+
 void
 msi_notify_told(mapseg *seg, mapseg_result result)
 {
     struct msi_notify *change;
     sigset_t before;
 
-    /* TIMED_OUT says that there is nothing; other results, that it was not looked. */
-    if (result != MAPSEG_NOT_FOUND && result != MAPSEG_NO_WRITER && result != MAPSEG_TIMED_OUT)
+    /* Other results say that it was not looked. */
+    if (result != MAPSEG_NOT_FOUND && result != MAPSEG_NO_WRITER && result != MAPSEG_TIMED_OUT &&
+        result != MAPSEG_OWNER_DIED)
         return;
     if (atomic_load_explicit(&seg->change, memory_order_acquire) == NULL)
         return;
@@ -348,8 +361,7 @@ msi_notify_told(mapseg *seg, mapseg_result result)
     change = atomic_load_explicit(&seg->change, memory_order_acquire);
     if (change != NULL) {
         pthread_mutex_lock(&change->mutex);
-        change->noticed = result == MAPSEG_TIMED_OUT ? MAPSEG_OK : result;
-        change->told = change->noticed;
+        note_told(change, result);
         pthread_mutex_unlock(&change->mutex);
     }
     msi_signals_release(&before);

@@ -397,7 +397,7 @@ linux_write_in_place(int fd)
 static int
 write_zeros(int fd, int64_t offset, int64_t bytes)
 {
-    static const char zeros[64 * 1024];
+    static const char zeros[16 * 1024];
 
     while (bytes > 0) {
         size_t now = bytes < (int64_t)sizeof zeros ? (size_t)bytes : sizeof zeros;
@@ -1344,6 +1344,8 @@ room_in_group(const char *directory, bool unified)
         .limit = number_of_group(directory, files[unified][0]),
         .swap_limit = number_of_group(directory, files[unified][2]),
     };
+    /* Version 1 has this beside the limit. */
+    bool swaps = unified || number_of_group(directory, "memory.swappiness") != 0;
 
     if (memory.limit == UINT64_MAX)
         return UINT64_MAX;
@@ -1355,7 +1357,7 @@ room_in_group(const char *directory, bool unified)
         memory.usage = 0;
     if (memory.swap_usage == UINT64_MAX)
         memory.swap_usage = 0;
-    return msi_proc_group_room(&memory, free_swap());
+    return msi_proc_group_room(&memory, swaps ? free_swap() : 0);
 }
 
 /** The least that this process's control groups, and all those above them, leave it of

@@ -269,6 +269,28 @@ START_TEST(file_under_construction)
 }
 END_TEST
 
+/** What was to be persistent is debris, too, where its creator died before it had its name; or
+ *  it would stay for ever under one that no program knows. */
+START_TEST(persistent_one_under_construction)
+{
+    const char *key = "shm:a.mapseg-0123456789abcdef", *path = S "a.mapseg-0123456789abcdef";
+    mapseg_list *list;
+    mapseg *seg;
+
+    set_scene();
+    seg = handle_for(key);
+    leave_persistent(SEGMENT, DATA_BYTES, 0);
+    ck_assert_int_eq(rename(SEGMENT_PATH, path), 0);
+    need_result(OK, mapseg_list_new(&list));
+    ck_assert_uint_eq(mapseg_list_count(list), 1);
+    ck_assert_int_eq(mapseg_list_get(list, 0)->use, MAPSEG_USE_STALE);
+    mapseg_list_free(list);
+    need_call(OK, seg, mapseg_reclaim_with(seg, with(MAPSEG_STALE_ONLY)));
+    ck_assert(!exists(path));
+    mapseg_free(seg);
+}
+END_TEST
+
 /** No lock is taken at all. */
 static int
 refuse_lock(int fd, enum msi_range_kind kind, int64_t start, int64_t bytes)
@@ -427,6 +449,7 @@ add_cases(Suite *suite)
     tcase_add_test(group, id_is_demanded);
     tcase_add_test(group, damaged_and_future_segments);
     tcase_add_test(group, file_under_construction);
+    tcase_add_test(group, persistent_one_under_construction);
     tcase_add_loop_test(group, foreign_file_is_not_locked, 0, 2);
 
     group = new_case(suite, "looking");

@@ -99,6 +99,7 @@ void put_heir_to_sleep(struct scene *in);
 /* At every point, while the victim lives. */
 void look_at_name(struct stage *stage);
 void look_at_filled(struct stage *stage);
+void look_at_replaced(struct stage *stage);
 
 /* After the death. */
 void check_witness(struct scene *in);
@@ -113,6 +114,7 @@ void check_old_made(struct scene *in);
 void check_filled(struct scene *in);
 void check_old_filled(struct scene *in);
 void check_made_anew(struct scene *in);
+void check_replaced(struct scene *in);
 void check_removed(struct scene *in);
 void check_parted(struct scene *in);
 void check_nothing(struct scene *in);

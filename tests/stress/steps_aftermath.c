@@ -5,9 +5,12 @@
  */
 #include "steps.h"
 
+#include "file/key.h"
+
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -226,6 +229,17 @@ look_at_filled(struct stage *stage)
     mapseg_free(seg);
 }
 
+/** The name leads to a whole segment at each moment: to the witness's, or to the new one. */
+void
+look_at_replaced(struct stage *stage)
+{
+    mapseg *seg = attached(stage->place.key, MAPSEG_READ_WRITE);
+
+    need_number(DATA_BYTES, mapseg_size(seg));
+    need_result(MAPSEG_OK, mapseg_lock(seg));
+    mapseg_free(seg);
+}
+
 /** Nothing is there, or a whole segment that can be used. */
 void
 check_made(struct scene *in)
@@ -293,6 +307,52 @@ check_made_anew(struct scene *in)
         need_number(UNKEPT, mark_of(in->stage.place.path));
     seg = created_as(in->stage.place.key, DATA_BYTES, (uint32_t)MAPSEG_RECLAIM);
     need(inode_of(in->stage.place.path) != in->inode);
+    mapseg_free(seg);
+    need(!exists(in->stage.place.path));
+}
+
+/** Clears away what a creator left by a private name. */
+static void
+clear_private_names(const struct place *place)
+{
+    mapseg_list *list;
+    int found = 0;
+
+    need_result(MAPSEG_OK, mapseg_list_new(&list));
+    for (size_t i = 0; i < mapseg_list_count(list); i++) {
+        const char *key = mapseg_list_get(list, i)->native_key;
+        mapseg *seg = handle_for(key);
+
+        if (msi_key_is_private(seg->key) && strncmp(key, place->key, strlen(place->key)) == 0) {
+            need_result(MAPSEG_OK, mapseg_reclaim(seg));
+            found++;
+        }
+        mapseg_free(seg);
+    }
+    need(found <= 1);
+    mapseg_list_free(list);
+}
+
+/** The name leads to the witness's segment or to a whole new one, the witness does not mind, and
+ *  the same can be done again. */
+void
+check_replaced(struct scene *in)
+{
+    uint64_t inode = inode_of(in->stage.place.path);
+    mapseg *seg = handle_for(in->stage.place.key);
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+
+    look_at_replaced(&in->stage);
+    if (inode != in->inode)
+        need(!exists(in->stage.place.path));
+    clear_private_names(&in->stage.place);
+    options.flags = MAPSEG_REPLACE;
+    need_result(MAPSEG_OK, mapseg_create_with(seg, DATA_BYTES, MAPSEG_READ_WRITE, &options));
+    need(inode_of(in->stage.place.path) != in->inode);
+    check_lock(in, in->witness, false);
+    mapseg_free(in->witness);
+    in->witness = NULL;
+    need(exists(in->stage.place.path));
     mapseg_free(seg);
     need(!exists(in->stage.place.path));
 }

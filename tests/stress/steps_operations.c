@@ -244,6 +244,12 @@ act_create_in_vain(struct scene *in)
 }
 
 static void
+act_replace(struct scene *in)
+{
+    create_as(in, (uint32_t)MAPSEG_REPLACE, MAPSEG_OK);
+}
+
+static void
 act_remove(struct scene *in)
 {
     (void)in;
@@ -605,6 +611,18 @@ const struct operation operations[] = {
      .enter = enter_with_key,
      .act = act_create_anew,
      .check = check_made_anew},
+    {.name = "create in place of another",
+     .set = witness_segment,
+     .enter = enter_with_key,
+     .act = act_replace,
+     .look = look_at_replaced,
+     .check = check_replaced},
+    {.name = "create in place of another, old system",
+     .set = witness_segment,
+     .enter = enter_old_system,
+     .act = act_replace,
+     .look = look_at_replaced,
+     .check = check_replaced},
     {.name = "create over the living",
      .set = witness_segment,
      .enter = enter_with_key,

@@ -100,6 +100,23 @@ START_TEST(note_ends_with_the_next_user)
 }
 END_TEST
 
+/* One that only looks changes nothing of it. */
+START_TEST(note_survives_a_look)
+{
+    struct member first, second;
+    struct place place;
+
+    share(&place, &first, &second, 0666, MAPSEG_READ_WRITE);
+    ask(MAPSEG_OK, &second, 'd');
+    first.part->options.flags = (uint32_t)MAPSEG_ALLOW_SHARED_WRITE | (uint32_t)MAPSEG_KEEP_NAME;
+    ask(MAPSEG_OK, &first, 'a');
+    ask(MAPSEG_OK, &first, 'd');
+    ck_assert_int_eq(use_of(place.key), MAPSEG_USE_LEFT);
+    end_member(&second);
+    end_member(&first);
+}
+END_TEST
+
 /* The owner that comes back is its last user as ever. */
 START_TEST(owner_comes_back)
 {
@@ -198,6 +215,7 @@ main(void)
         tcase_add_test(group, last_one_out_is_told);
         tcase_add_test(group, words_last_until_the_next_success);
         tcase_add_test(group, note_ends_with_the_next_user);
+        tcase_add_test(group, note_survives_a_look);
         tcase_add_test(group, owner_comes_back);
         tcase_add_test(group, creator_that_reclaims);
         tcase_add_test(group, reader_is_told);

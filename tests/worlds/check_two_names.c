@@ -98,7 +98,7 @@ attach_patiently(struct stage *stage)
     mapseg_free(seg);
 }
 
-/** Who comes in that moment does not refuse the segment: it waits. */
+/** An attacher that comes in that moment does not refuse the segment: it waits. */
 START_TEST(attachers_wait_for_the_name)
 {
     struct stage *stage = scene = new_stage();
@@ -124,6 +124,67 @@ START_TEST(attachers_wait_for_the_name)
     finish(creator);
     need(!exists(stage->place.path));
     ck_assert_int_eq(count_names(stage->place.key + strlen("shm:")), 0);
+    mapseg_free(seg);
+}
+END_TEST
+
+/** The creator finishes between the attacher's look at the file and its look for the other name. */
+static int
+look_late(int directory, int (*visit)(void *context, const char *name), void *context)
+{
+    atomic_store(&scene->go, 1);
+    await(&scene->ready, 2);
+    return healthy.each_name(directory, visit, context);
+}
+
+static void
+attach_in_between(struct stage *stage)
+{
+    mapseg *seg = handle_for(stage->place.key);
+
+    healthy = msi_os;
+    msi_os.each_name = look_late;
+    need_call(MAPSEG_OK, seg, attach_for(seg, HANG));
+    mapseg_free(seg);
+}
+
+START_TEST(an_attacher_looks_late)
+{
+    struct stage *stage = scene = new_stage();
+    pid_t creator = start(create_slowly, stage);
+
+    await(&stage->ready, 1);
+    finish(start(attach_in_between, stage));
+    atomic_store(&stage->go, 2);
+    finish(creator);
+    need(!exists(stage->place.path));
+}
+END_TEST
+
+/** A remover takes the new name before its creator has looked at it. */
+static int
+unlink_both(int directory, const char *name)
+{
+    int result = healthy.unlink(directory, name);
+
+    if (strstr(name, ".mapseg-") != NULL)
+        need_number(0, unlink(scene->place.path));
+    return result;
+}
+
+/** That is no fault of the file system's: it is as if it was removed a moment later. */
+START_TEST(the_name_is_removed_at_once)
+{
+    mapseg *seg;
+
+    scene = new_stage();
+    seg = handle_for(scene->place.key);
+    be_without_renames();
+    msi_os.unlink = unlink_both;
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, DATA_BYTES, MAPSEG_READ_WRITE));
+    msi_os = healthy;
+    ck_assert(!exists(scene->place.path));
+    need_call(MAPSEG_OK, seg, mapseg_lock(seg));
     mapseg_free(seg);
 }
 END_TEST
@@ -324,6 +385,8 @@ main(void)
     TCase *group = new_case(suite, "names");
 
     tcase_add_test(group, attachers_wait_for_the_name);
+    tcase_add_test(group, an_attacher_looks_late);
+    tcase_add_test(group, the_name_is_removed_at_once);
     tcase_add_loop_test(group, creator_dies_with_two_names, 0, 3);
     tcase_add_loop_test(group, other_names_are_refused, 0, 2);
     tcase_add_loop_test(group, presence_that_is_not_seen_by_the_name, 0, 2);

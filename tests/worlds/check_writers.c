@@ -298,6 +298,28 @@ START_TEST(the_descriptor_tells_each_end)
 }
 END_TEST
 
+/** A writer that died half way is told of once, too: a loop that polls does not spin. */
+START_TEST(the_descriptor_tells_a_death_once)
+{
+    struct stage *stage = new_stage();
+    struct peer writer = start_peer(actor, stage->place.key);
+    uint64_t seen;
+    mapseg *seg;
+
+    leave_persistent(stage->place.key, ACTOR_BYTES, 0);
+    tell(&writer, 'a');
+    seg = attached_as(stage->place.key, MAPSEG_READ_ONLY, MAPSEG_WATCH_WRITERS);
+    seen = quieten(seg);
+    tell(&writer, 'b');
+    kill_peer(&writer);
+    ck_assert(is_notified(seg, HANG_MS));
+    need_call(MAPSEG_OWNER_DIED, seg, mapseg_wait(seg, seen, &seen, 0));
+    ck_assert(!is_notified(seg, 200));
+    mapseg_free(seg);
+    remove_persistent(stage->place.key);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -315,5 +337,6 @@ main(void)
     tcase_add_test(group, only_those_who_ask_are_told);
     tcase_add_test(group, a_single_writer);
     tcase_add_test(group, the_descriptor_tells_each_end);
+    tcase_add_test(group, the_descriptor_tells_a_death_once);
     return run_suite(suite);
 }

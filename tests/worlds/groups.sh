@@ -7,6 +7,15 @@
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tool/support.sh"
 
 [ "$(id -u)" -eq 0 ] || skip "only root can run programs as other users"
+# What others leave in /dev/shm is not to be reclaimed, nor told of.
+if [ "${MAPSEG_ALONE-}" != yes ]; then
+    unshare --mount true 2>/dev/null || skip "no /dev/shm of its own can be mounted"
+    rm -rf "$work"
+    trap - EXIT
+    # shellcheck disable=SC2016 # the inner shell is meant
+    MAPSEG_ALONE=yes exec unshare --mount sh -c \
+        'mount -t tmpfs -o size=16M,mode=1777 tmpfs /dev/shm && exec "$0"' "$0"
+fi
 group=60100
 as_first="setpriv --reuid 60001 --regid 60001 --groups $group"
 as_second="setpriv --reuid 60002 --regid 60002 --groups $group"
