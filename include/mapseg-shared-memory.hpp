@@ -17,6 +17,9 @@
 #include <new>
 #include <string>
 
+/* The names are Qt's. */
+/* NOLINTBEGIN(readability-identifier-naming) */
+
 /** A segment with the members of QSharedMemory. Constructors throw std::bad_alloc where there is no
  *  memory; no call fails with an exception otherwise. */
 class mapseg::shared_memory
@@ -268,5 +271,7 @@ class mapseg::shared_memory
     /** Changed by the lock's owner alone. */
     bool died = false;
 };
+
+/* NOLINTEND(readability-identifier-naming) */
 
 #endif

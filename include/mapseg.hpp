@@ -64,6 +64,9 @@ struct MAPSEG_API mapseg {
 
     /* -------------------------------------------------------- results -- */
 
+    /* Enumerators are written as the standard library's are, in small letters. */
+    /* NOLINTBEGIN(readability-identifier-naming) */
+
     /** mapseg_result, of which mapseg.h says what each means. Success is no error. */
     enum class errc {
         permission_denied = MAPSEG_PERMISSION_DENIED,
@@ -155,6 +158,8 @@ struct MAPSEG_API mapseg {
         watch_name = MAPSEG_WATCH_NAME,
         watch_writers = MAPSEG_WATCH_WRITERS
     };
+
+    /* NOLINTEND(readability-identifier-naming) */
 
     /** All flags of both. */
     friend constexpr flag operator|(flag a, flag b) noexcept

@@ -211,26 +211,26 @@ make_dead(scene &on)
     let_owner_die(on.key);
 }
 
-/* clang-format off */
 static const failing_call calls[] = {
-    {errc::key_error, "create without a key", leave_alone,
-     [](scene &on) { on.none.create(1); },
+    {errc::key_error, "create without a key", leave_alone, [](scene &on) { on.none.create(1); },
      [](scene &on, std::error_code &code) { on.none.create(1, rw, code); }},
-    {errc::key_error, "attach without a key", leave_alone,
-     [](scene &on) { on.none.attach(); },
+    {errc::key_error, "attach without a key", leave_alone, [](scene &on) { on.none.attach(); },
      [](scene &on, std::error_code &code) { on.none.attach(rw, code); }},
     {errc::key_error, "a key that is none", leave_alone,
      [](scene &on) { on.seg.set_key(mapseg::native_key::from_text("no key")); },
-     [](scene &on, std::error_code &code) { on.seg.set_key(mapseg::native_key::from_text("x"), code); }},
+     [](scene &on, std::error_code &code) {
+         on.seg.set_key(mapseg::native_key::from_text("x"), code);
+     }},
     {errc::key_error, "a key with a zero byte", leave_alone,
      [](scene &on) { on.seg.set_key(std::string("a\0b", 3)); },
      [](scene &on, std::error_code &code) { on.seg.set_key(std::string("a\0b", 3), code); }},
-    {errc::invalid_size, "create of nothing", leave_alone,
-     [](scene &on) { on.seg.create(0); },
+    {errc::invalid_size, "create of nothing", leave_alone, [](scene &on) { on.seg.create(0); },
      [](scene &on, std::error_code &code) { on.seg.create(0, rw, code); }},
     {errc::invalid_size, "create_or_attach of more than there is", make,
      [](scene &on) { segment(mapseg::create_or_attach, on.key, DATA_BYTES + 1); },
-     [](scene &on, std::error_code &code) { segment(on.key).create_or_attach(DATA_BYTES + 1, rw, code); }},
+     [](scene &on, std::error_code &code) {
+         segment(on.key).create_or_attach(DATA_BYTES + 1, rw, code);
+     }},
     {errc::invalid_size, "an object beyond the end", make,
      [](scene &on) { on.seg.as<int>(DATA_BYTES - 2); },
      [](scene &on, std::error_code &code) { on.seg.as<int>(DATA_BYTES - 2, code); }},
@@ -243,45 +243,43 @@ static const failing_call calls[] = {
     {errc::already_exists, "create of an existing one", make,
      [](scene &on) { segment(mapseg::create, on.key, 1); },
      [](scene &on, std::error_code &code) { segment(on.key).create(1, rw, {}, code); }},
-    {errc::already_exists, "create while attached", make,
-     [](scene &on) { on.seg.create(1); },
+    {errc::already_exists, "create while attached", make, [](scene &on) { on.seg.create(1); },
      [](scene &on, std::error_code &code) { on.seg.create(1, rw, code); }},
     {errc::not_found, "attach to nothing", leave_alone,
      [](scene &on) { segment(mapseg::attach, on.key); },
      [](scene &on, std::error_code &code) { on.seg.attach(rw, {}, code); }},
-    {errc::not_found, "remove of nothing", leave_alone,
-     [](scene &on) { on.seg.remove(); },
+    {errc::not_found, "remove of nothing", leave_alone, [](scene &on) { on.seg.remove(); },
      [](scene &on, std::error_code &code) { on.seg.remove({}, code); }},
-    {errc::not_found, "describe nothing", leave_alone,
-     [](scene &on) { on.seg.describe(); },
+    {errc::not_found, "describe nothing", leave_alone, [](scene &on) { on.seg.describe(); },
      [](scene &on, std::error_code &code) { on.seg.describe(code); }},
-    {errc::lock_error, "lock before attaching", leave_alone,
-     [](scene &on) { on.seg.lock(); },
+    {errc::lock_error, "lock before attaching", leave_alone, [](scene &on) { on.seg.lock(); },
      [](scene &on, std::error_code &code) { on.seg.lock(code); }},
     {errc::lock_error, "try_lock before attaching", leave_alone,
      [](scene &on) { (void)on.seg.try_lock(); },
      [](scene &on, std::error_code &code) { (void)on.seg.try_lock(code); }},
     {errc::lock_error, "try_lock_for before attaching", leave_alone,
      [](scene &on) { (void)on.seg.try_lock_for(std::chrono::seconds(1)); },
-     [](scene &on, std::error_code &code) { (void)on.seg.try_lock_for(std::chrono::seconds(1), code); }},
+     [](scene &on, std::error_code &code) {
+         (void)on.seg.try_lock_for(std::chrono::seconds(1), code);
+     }},
     {errc::lock_error, "changing before attaching", leave_alone,
      [](scene &on) { (void)on.seg.changing(); },
      [](scene &on, std::error_code &code) { (void)on.seg.changing(code); }},
-    {errc::already_locked, "a second lock", make_and_lock,
-     [](scene &on) { on.seg.lock(); },
+    {errc::already_locked, "a second lock", make_and_lock, [](scene &on) { on.seg.lock(); },
      [](scene &on, std::error_code &code) { on.seg.lock(code); }},
     {errc::already_locked, "a second lock to repair", make_and_lock,
      [](scene &on) { (void)on.seg.lock_to_repair(); },
      [](scene &on, std::error_code &code) { (void)on.seg.lock_to_repair(code); }},
     {errc::timed_out, "a lock to repair that another has", make_and_lock,
-     [](scene &on) { (void)segment(mapseg::attach, on.key).lock_to_repair(std::chrono::seconds(0)); },
+     [](scene &on) {
+         (void)segment(mapseg::attach, on.key).lock_to_repair(std::chrono::seconds(0));
+     },
      [](scene &on, std::error_code &code) {
-         (void)segment(mapseg::attach, on.key).lock_to_repair(std::chrono::seconds(-1), code); }},
-    {errc::not_locked, "consistent without the lock", make,
-     [](scene &on) { on.seg.consistent(); },
+         (void)segment(mapseg::attach, on.key).lock_to_repair(std::chrono::seconds(-1), code);
+     }},
+    {errc::not_locked, "consistent without the lock", make, [](scene &on) { on.seg.consistent(); },
      [](scene &on, std::error_code &code) { on.seg.consistent(code); }},
-    {errc::owner_died, "lock after a death", make_dead,
-     [](scene &on) { on.seg.lock(); },
+    {errc::owner_died, "lock after a death", make_dead, [](scene &on) { on.seg.lock(); },
      [](scene &on, std::error_code &code) { on.seg.lock(code); }},
     {errc::owner_died, "try_lock after a death", make_dead,
      [](scene &on) { (void)on.seg.try_lock(); },
@@ -289,18 +287,16 @@ static const failing_call calls[] = {
     {errc::owner_died, "try_lock_until after a death", make_dead,
      [](scene &on) { (void)on.seg.try_lock_until(std::chrono::steady_clock::now()); },
      [](scene &on, std::error_code &code) {
-         (void)on.seg.try_lock_until(std::chrono::system_clock::now(), code); }},
+         (void)on.seg.try_lock_until(std::chrono::system_clock::now(), code);
+     }},
     {errc::owner_died, "changing after a death", make_dead,
      [](scene &on) { (void)on.seg.changing(); },
      [](scene &on, std::error_code &code) { (void)on.seg.changing(code); }},
-    {errc::owner_died, "write after a death", make_dead,
-     [](scene &on) { on.seg.write(1); },
+    {errc::owner_died, "write after a death", make_dead, [](scene &on) { on.seg.write(1); },
      [](scene &on, std::error_code &code) { on.seg.write(1, 0, code); }},
-    {errc::not_attached, "detach while detached", leave_alone,
-     [](scene &on) { on.seg.detach(); },
+    {errc::not_attached, "detach while detached", leave_alone, [](scene &on) { on.seg.detach(); },
      [](scene &on, std::error_code &code) { on.seg.detach(code); }},
-    {errc::not_attached, "the data of nothing", leave_alone,
-     [](scene &on) { on.seg.data(); },
+    {errc::not_attached, "the data of nothing", leave_alone, [](scene &on) { on.seg.data(); },
      [](scene &on, std::error_code &code) { on.seg.data(code); }},
     {errc::not_attached, "the data of nothing, to read", leave_alone,
      [](scene &on) { on.seg.const_data(); },
@@ -308,14 +304,11 @@ static const failing_call calls[] = {
     {errc::not_attached, "an object in nothing", leave_alone,
      [](scene &on) { on.seg.as<const int>(); },
      [](scene &on, std::error_code &code) { on.seg.as<const int>(0, code); }},
-    {errc::not_attached, "read from nothing", leave_alone,
-     [](scene &on) { on.seg.read<int>(); },
+    {errc::not_attached, "read from nothing", leave_alone, [](scene &on) { on.seg.read<int>(); },
      [](scene &on, std::error_code &code) { on.seg.read<int>(0, nullptr, code); }},
-    {errc::not_attached, "the version of nothing", leave_alone,
-     [](scene &on) { on.seg.version(); },
+    {errc::not_attached, "the version of nothing", leave_alone, [](scene &on) { on.seg.version(); },
      [](scene &on, std::error_code &code) { on.seg.version(code); }},
-    {errc::not_attached, "wait for nothing", leave_alone,
-     [](scene &on) { on.seg.wait(0); },
+    {errc::not_attached, "wait for nothing", leave_alone, [](scene &on) { on.seg.wait(0); },
      [](scene &on, std::error_code &code) { on.seg.wait_for(0, std::chrono::seconds(1), code); }},
     {errc::not_attached, "a descriptor for changes of nothing", leave_alone,
      [](scene &on) { on.seg.notify_fd(); },
@@ -329,15 +322,12 @@ static const failing_call calls[] = {
     {errc::not_attached, "a child of nothing", leave_alone,
      [](scene &on) { (void)on.seg.prepare_child(ro, nullptr); },
      [](scene &on, std::error_code &code) { (void)on.seg.prepare_child(ro, nullptr, code); }},
-    {errc::not_attached, "send nothing", leave_alone,
-     [](scene &on) { on.seg.send(0, ro); },
+    {errc::not_attached, "send nothing", leave_alone, [](scene &on) { on.seg.send(0, ro); },
      [](scene &on, std::error_code &code) { on.seg.send(0, ro, code); }},
-    {errc::already_attached, "attach twice", make,
-     [](scene &on) { on.seg.attach(); },
+    {errc::already_attached, "attach twice", make, [](scene &on) { on.seg.attach(); },
      [](scene &on, std::error_code &code) { on.seg.attach(rw, code); }},
     {errc::permission_denied, "the data to write of one that reads", make_to_read,
-     [](scene &on) { on.seg.data(); },
-     [](scene &on, std::error_code &code) { on.seg.data(code); }},
+     [](scene &on) { on.seg.data(); }, [](scene &on, std::error_code &code) { on.seg.data(code); }},
     {errc::permission_denied, "an object to write of one that reads", make_to_read,
      [](scene &on) { on.seg.as<int>(); },
      [](scene &on, std::error_code &code) { on.seg.as<int>(0, code); }},
@@ -363,46 +353,56 @@ static const failing_call calls[] = {
      [](scene &on) { on.seg.write(1, DATA_BYTES); },
      [](scene &on, std::error_code &code) { on.seg.write(1, DATA_BYTES, code); }},
     {errc::not_supported, "create on another system", leave_alone,
-     [](scene &) { segment(mapseg::create, mapseg::native_key(mapseg::key_type::windows, "x"), 1); },
+     [](scene &) {
+         segment(mapseg::create, mapseg::native_key(mapseg::key_type::windows, "x"), 1);
+     },
      [](scene &on, std::error_code &code) {
          on.seg.set_key(mapseg::native_key(mapseg::key_type::windows, "x"));
-         on.seg.create(1, rw, code); }},
-    {errc::in_use, "reclaim what is used", make,
-     [](scene &on) { on.seg.reclaim(); },
+         on.seg.create(1, rw, code);
+     }},
+    {errc::in_use, "reclaim what is used", make, [](scene &on) { on.seg.reclaim(); },
      [](scene &on, std::error_code &code) { on.seg.reclaim({}, code); }},
     {errc::meant_to_stay, "reclaim what is to stay", make_persistent,
      [](scene &on) { on.seg.reclaim(with(mapseg::flag::stale_only)); },
      [](scene &on, std::error_code &code) {
-         on.seg.reclaim(with(mapseg::flag::stale_only), code); }},
+         on.seg.reclaim(with(mapseg::flag::stale_only), code);
+     }},
     {errc::wrong_tag, "attach to another tag", make,
      [](scene &on) {
          mapseg::options other = with(mapseg::flag::require_tag);
          other.user_tag = 7;
-         segment(mapseg::attach, on.key, rw, other); },
+         segment(mapseg::attach, on.key, rw, other);
+     },
      [](scene &on, std::error_code &code) {
          mapseg::options other = with(mapseg::flag::require_tag);
          other.user_tag = 7;
-         segment(on.key).attach(rw, other, code); }},
+         segment(on.key).attach(rw, other, code);
+     }},
     {errc::no_writer, "wait where no process writes", make,
      [](scene &on) {
          segment reader(mapseg::attach, on.key, ro, with(mapseg::flag::watch_writers));
          on.seg.detach();
-         reader.wait(0); },
+         reader.wait(0);
+     },
      [](scene &on, std::error_code &code) {
          segment reader(mapseg::attach, on.key, ro, with(mapseg::flag::watch_writers));
          on.seg.detach();
-         reader.wait_for(0, mapseg::for_ever, code); }},
+         reader.wait_for(0, mapseg::for_ever, code);
+     }},
     {errc::not_found, "a descriptor that is none", leave_alone,
-     [](scene &on) { mapseg::descriptor fd(NO_FD); on.seg.attach_fd(fd); },
+     [](scene &on) {
+         mapseg::descriptor fd(NO_FD);
+         on.seg.attach_fd(fd);
+     },
      [](scene &on, std::error_code &code) {
          mapseg::descriptor fd(NO_FD);
          on.seg.attach_fd(fd, rw, {}, code);
-         need(fd.release() == NO_FD); }},
+         need(fd.release() == NO_FD);
+     }},
     {errc::invalid_argument, "receive from no socket", leave_alone,
      [](scene &on) { on.seg.receive(NO_FD); },
      [](scene &on, std::error_code &code) { on.seg.receive(NO_FD, rw, {}, code); }},
 };
-/* clang-format on */
 #define CALLS (static_cast<int>(sizeof calls / sizeof *calls))
 
 START_TEST(both_forms_fail_alike)

@@ -120,7 +120,7 @@ START_TEST(options_reach_the_library)
     demand.flags = mapseg::flag::require_tag | mapseg::flag::require_id;
     demand.user_tag = 77;
     std::memcpy(demand.id.data(), seen->id, demand.id.size());
-    segment(mapseg::attach, key, access_t::read_only, demand);
+    segment accepted(mapseg::attach, key, access_t::read_only, demand);
     demand.id[3] ^= 1;
     need_thrown(not_found, segment(mapseg::attach, key, access_t::read_only, demand));
     demand = {};
@@ -164,6 +164,7 @@ START_TEST(moves)
     first.as<int>() = 5;
     first.lock();
     segment second(std::move(first));
+    /* NOLINTNEXTLINE(bugprone-use-after-move): which is what is tried */
     need(second.native_handle() == raw && first.native_handle() == nullptr);
     need(second.as<int>() == 5);
     second.unlock(code);
@@ -301,7 +302,7 @@ START_TEST(versions)
 
         writer.as<weather>().wind = 3;
         need(!reader.wait_for(now, seconds(0)));
-        change.end();
+        change.end(); /* NOLINT(bugprone-use-after-move): nothing happens */
         need(!reader.try_lock());
         moved.end();
         need(reader.try_lock());
@@ -397,6 +398,7 @@ START_TEST(sections)
         seg.data()[99999] = std::byte{1};
         inner.end();
         need_thrown(invalid_argument, inner.end());
+        /* NOLINTNEXTLINE(bugprone-use-after-move) */
         need_code(invalid_argument, code, outer.end(code));
     }
     seg.guard(code).end();

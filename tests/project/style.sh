@@ -20,9 +20,9 @@ fail()
     status=1
 }
 
-find include lib tools tests -name '*.[ch]' -o -name '*.cpp' | grep -v '^include' |
+find include lib tools tests -name '*.[ch]' -o -name '*.[ch]pp' | grep -v '^include' |
     grep '^[a-z]*/' >"$work/code"
-find include lib tools tests \( -name '*.[ch]' -o -name '*.cpp' -o -name '*.sh' -o -name '*.pml' \
+find include lib tools tests \( -name '*.[ch]' -o -name '*.[ch]pp' -o -name '*.sh' -o -name '*.pml' \
     -o -name '*.mk' -o -name '*.map' \) -print >"$work/all"
 printf '%s\n' doc/local.mk Makefile.am configure.ac bootstrap .ci/run >>"$work/all"
 [ "$(wc -l <"$work/all")" -ge 200 ] || { echo 'FAIL: found too few files'; exit 1; }
