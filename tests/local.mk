@@ -95,6 +95,8 @@ suites += \
 	tests/cxx/check_segment \
 	tests/cxx/check_shared_memory
 endif
+scripts += tests/cxx/headers.sh
+EXTRA_DIST += tests/cxx/port.cpp
 tests_cxx_check_errors_SOURCES = tests/cxx/check_errors.cpp $(cxx_support)
 tests_cxx_check_owner_SOURCES = tests/cxx/check_owner.cpp $(cxx_support)
 tests_cxx_check_segment_SOURCES = tests/cxx/check_segment.cpp $(cxx_support)
