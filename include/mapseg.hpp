@@ -445,8 +445,8 @@ struct mapseg::options {
     /** create: fills the data before other processes can find the segment. If it throws, nothing
      *  is created, and create throws that, in both its forms. */
     std::function<void(bytes_view)> initialize = nullptr;
-    /** Without one it is the plain key. */
-    std::optional<std::string> label = std::nullopt;
+    /** NULL: the plain key. */
+    const char *label = nullptr;
     std::uint64_t group = 0;
     /** attach: how long to wait for a segment that is not there yet; or mapseg::for_ever. */
     std::chrono::nanoseconds wait = std::chrono::nanoseconds::zero();
@@ -500,8 +500,7 @@ struct mapseg::plain {
                 to.initialize = run_initializer;
                 to.initialize_argument = &initializer;
             }
-            if (from.label)
-                to.label = from.label->c_str();
+            to.label = from.label;
             to.group = from.group;
             to.wait_ns = timeout_of(from.wait);
         }
@@ -663,7 +662,8 @@ class mapseg::native_key
 
 /* ------------------------------------------------ what a scope encloses -- */
 
-/** A change of the data, which segment::changing begins: it ends with this object. */
+/** A change of the data, which segment::changing begins: it ends with this object, which must not
+ *  outlive the segment's handle. */
 class mapseg::change
 {
   public:
@@ -717,7 +717,8 @@ class mapseg::change
 };
 
 /** A section of the guard, which segment::guard begins: this thread may touch the memory of a file
- *  that becomes shorter. It belongs to the thread that began it. */
+ *  that becomes shorter. It belongs to the thread that began it, and must not
+ *  outlive the segment's handle. */
 class mapseg::section
 {
   public:
