@@ -16,6 +16,7 @@ manual_pages = \
 	doc/mapseg_remove.3 \
 	doc/mapseg_send.3 \
 	doc/mapseg-format.5 \
+	doc/mapseg-cxx.7 \
 	doc/mapseg-fork.7 \
 	doc/mapseg-lock.7 \
 	doc/mapseg-probes.7 \
@@ -107,10 +108,12 @@ EXTRA_DIST += \
 	doc/lock-bench.svg
 examplesdir = $(docdir)/examples
 dist_examples_DATA = \
+	doc/examples/account.cpp \
 	doc/examples/anew.c \
 	doc/examples/client.c \
 	doc/examples/config.c \
 	doc/examples/follow.c \
+	doc/examples/forecast.cpp \
 	doc/examples/fork.c \
 	doc/examples/hello.c \
 	doc/examples/inherit.c \

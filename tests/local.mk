@@ -86,6 +86,22 @@ tests_create_check_options_SOURCES = tests/create/check_options.c $(create_refus
 tests_create_check_permission_SOURCES = tests/create/check_permission.c $(create_refused)
 tests_create_check_resources_SOURCES = tests/create/check_resources.c $(create_refused)
 
+# mapseg-cxx(7): the headers for C++
+cxx_support = tests/cxx/support.hpp
+if HAVE_CXX17
+suites += \
+	tests/cxx/check_errors \
+	tests/cxx/check_owner \
+	tests/cxx/check_segment \
+	tests/cxx/check_shared_memory
+endif
+scripts += tests/cxx/headers.sh
+EXTRA_DIST += tests/cxx/port.cpp
+tests_cxx_check_errors_SOURCES = tests/cxx/check_errors.cpp $(cxx_support)
+tests_cxx_check_owner_SOURCES = tests/cxx/check_owner.cpp $(cxx_support)
+tests_cxx_check_segment_SOURCES = tests/cxx/check_segment.cpp $(cxx_support)
+tests_cxx_check_shared_memory_SOURCES = tests/cxx/check_shared_memory.cpp $(cxx_support)
+
 # mapseg_error(3)
 suites += \
 	tests/error/check_result \

@@ -55,6 +55,15 @@ build_example()
         "$pages/examples/$1.c" "$build/lib/libmapseg.la" || fail "$1.c does not compile"
 }
 
+# Programs in C++, where there is a compiler.
+build_example_cxx()
+{
+    # shellcheck disable=SC2086 # flags are words
+    "$build/libtool" --silent --mode=link --tag=CXX $CXX $CXX17_FLAGS -Wall -Wextra -Wpedantic -Werror \
+        ${SANITIZER_FLAGS-} -I"$source/include" -no-install -o "$work/$1" \
+        "$pages/examples/$1.cpp" "$build/lib/libmapseg.la" || fail "$1.cpp does not compile"
+}
+
 # $1: a file; $2: what it must have as a line; 20 seconds are a hang.
 until_line()
 {
@@ -187,6 +196,21 @@ check_watch()
     [ ! -e "$1" ] || fail "watch left $1"
 }
 
+check_cxx()
+{
+    if [ -z "${CXX17_FLAGS-}" ]; then
+        pass_over "account.cpp, forecast.cpp: there is no C++17 compiler"
+        return
+    fi
+    for example in account forecast; do
+        build_example_cxx $example
+        timeout 60 "$work/$example" "$key-$example" >"$work/said" || fail "$example failed"
+        [ "$(wc -l <"$work/said")" -eq 1 ] || fail "$example says: $(cat "$work/said")"
+        grep -q -x -F -f "$work/said" "$pages/mapseg-cxx.7" ||
+            fail "mapseg-cxx.7 says that $example prints something else than $(cat "$work/said")"
+    done
+}
+
 # What cannot be printed is a failure.
 check_full_output()
 {
@@ -207,4 +231,5 @@ check_full_output
 check_producer
 check_service
 check_watch
+check_cxx
 exit $status
