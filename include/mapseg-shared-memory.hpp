@@ -126,6 +126,12 @@ class mapseg::shared_memory
         return native_key::derive(key, type);
     }
 
+    /** The native key that Qt 4.4 to 6.5 make of a plain key. */
+    static native_key legacyNativeKey(const std::string &key, key_type type = key_type::systemv)
+    {
+        return native_key::legacy(key, type);
+    }
+
     /* ---------------------------------------- create, attach, detach -- */
 
     /** Creates the segment and attaches to it: its memory is zero. Otherwise false, and KeyError,

@@ -577,6 +577,21 @@ class mapseg::native_key
             mapseg_ipc_key_derive(plain_key.c_str(), static_cast<mapseg_key_type>(type)));
     }
 
+    /** The key of the segment that QSharedMemory(legacy_key) means in Qt 4.4 to 6.5: see
+     *  mapseg_ipc_key_legacy. */
+    static native_key legacy(const std::string &legacy_key, key_type type)
+    {
+        return native_key(
+            mapseg_ipc_key_legacy(legacy_key.c_str(), static_cast<mapseg_key_type>(type)));
+    }
+
+    /** The same for the semaphore beside it. */
+    static native_key legacy_semaphore(const std::string &legacy_key, key_type type)
+    {
+        return native_key(mapseg_ipc_key_legacy_semaphore(legacy_key.c_str(),
+                                                          static_cast<mapseg_key_type>(type)));
+    }
+
     /** Whether this build can create and attach segments of that type here. */
     static bool is_supported(key_type type) noexcept
     {

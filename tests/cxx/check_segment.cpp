@@ -219,6 +219,11 @@ START_TEST(keys_are_values)
     need(!mapseg::native_key::from_text(std::string("shm:a\0b", 7)).is_valid());
     need(!mapseg::native_key(type::shm, std::string("a\0b", 3)).is_valid());
     need(mapseg::native_key::derive("x") == segment("x").native_key());
+    copy = mapseg::native_key::legacy("myapp", type::posix);
+    need(copy.name() == "/qipc_sharedmemory_myapp94e7d341f71ff6f43253f1c5e813057b22f91cda");
+    need(copy.legacy_key() == "myapp");
+    copy = mapseg::native_key::legacy_semaphore("myapp", type::posix);
+    need(copy.name() == "/qipc_systemsem_myapp94e7d341f71ff6f43253f1c5e813057b22f91cda");
     need(mapseg::native_key::is_supported(type::memfd));
     need(!mapseg::native_key::is_supported(type::windows));
 }

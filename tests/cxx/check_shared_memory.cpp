@@ -54,6 +54,7 @@ START_TEST(keys)
     memory.setNativeKey(memory.nativeIpcKey());
     need(memory.isAttached());
     need(memory.nativeIpcKey() == shared_memory::platformSafeKey(key));
+    need(shared_memory::legacyNativeKey(key).legacy_key() == key);
     memory.setNativeKey(new_key());
     need(!memory.isAttached());
     memory.setKey("");
