@@ -1,0 +1,151 @@
+/*
+ * system_v_handle.c - what a handle has of a System V segment, and what is left where that is gone.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "system_v.h"
+
+#include "handle/options.h"
+#include "os/os.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Of Qt's names for legacy keys. */
+#define LEGACY_SEGMENT "/qipc_sharedmemory_"
+#define LEGACY_SEMAPHORE "/qipc_systemsem_"
+
+static void
+forget(struct msi_foreign *foreign)
+{
+    free(foreign);
+}
+
+/** Whether the key is one that Qt before 6.6 made, whose lock has a key file of its own. */
+static bool
+is_legacy(const mapseg_ipc_key *key)
+{
+    const char *last = strrchr(mapseg_ipc_key_name(key), '/');
+
+    return *mapseg_ipc_key_legacy_key(key) != '\0' && last != NULL &&
+           strncmp(last, LEGACY_SEGMENT, strlen(LEGACY_SEGMENT)) == 0;
+}
+
+/** Writes the path of the lock's key file; there is room. */
+static void
+write_lock_path(char *to, const char *path)
+{
+    const char *last = strrchr(path, '/');
+    size_t above = (size_t)(last - path);
+    const char *rest = last + strlen(LEGACY_SEGMENT);
+
+    memcpy(to, path, above);
+    memcpy(to + above, LEGACY_SEMAPHORE, strlen(LEGACY_SEMAPHORE));
+    memcpy(to + above + strlen(LEGACY_SEMAPHORE), rest, strlen(rest) + 1);
+}
+
+struct msi_system_v_handle *
+msi_system_v_new(const mapseg *seg, const mapseg_options *options, struct msi_failure *failure)
+{
+    const char *path = mapseg_ipc_key_name(seg->key);
+    size_t bytes = strlen(path) + 1;
+    struct msi_system_v_handle *own;
+
+    if (msi_key_file_check(path, failure) != MAPSEG_OK)
+        return NULL;
+    own = calloc(1, sizeof *own + 2 * bytes);
+    if (own == NULL) {
+        msi_system_failed(failure, ENOMEM, "there is no memory for it");
+        return NULL;
+    }
+    memcpy(own->paths, path, bytes);
+    own->foreign.way = &msi_foreign_system_v;
+    own->foreign.forget = forget;
+    own->file.path = own->paths;
+    own->file.project = (int)mapseg_ipc_key_type(seg->key);
+    own->file.trust = msi_options_trust(options);
+    own->has_own_file = is_legacy(seg->key);
+    own->lock.file = own->file;
+    if (own->has_own_file) {
+        write_lock_path(own->paths + bytes, path);
+        own->lock.file.path = own->paths + bytes;
+    }
+    own->lock.mode = 0600;
+    atomic_init(&own->lock.set, -1);
+    atomic_init(&own->lock.owner, 0);
+    own->segment = -1;
+    own->can_lock = true;
+    own->keeps_name = (options->flags & MAPSEG_KEEP_NAME) != 0;
+    return own;
+}
+
+mapseg_result
+msi_system_v_look_at_lock(struct msi_system_v_handle *own, bool *made, struct msi_failure *failure)
+{
+    *made = false;
+    if (own->has_own_file)
+        return msi_key_file_make(&own->lock.file, made, failure);
+    own->lock.file = own->file;
+    return MAPSEG_OK;
+}
+
+mapseg_result
+msi_system_v_find(struct msi_system_v_handle *own, struct msi_system_v *status,
+                  struct msi_failure *failure)
+{
+    int segment = msi_os.system_v_segment(own->file.key, 0, 0);
+    int error = segment < 0 ? segment : msi_os.system_v_segment_status(segment, status);
+
+    own->segment = error < 0 ? -1 : segment;
+    if (error >= 0)
+        return MAPSEG_OK;
+    if (error == -ENOENT || msi_system_v_is_gone(error))
+        return msi_failed(failure, MAPSEG_NOT_FOUND, ENOENT,
+                          "there is its key file, but no such segment; create it first, or check "
+                          "the key");
+    if (error == -EACCES)
+        return msi_failed(failure, MAPSEG_PERMISSION_DENIED, EACCES,
+                          "this user may not read the segment; ask its owner");
+    return msi_system_failed(failure, -error, "the segment cannot be examined");
+}
+
+/** Whether the path of the key file leads to another segment by now, which programs may use. */
+static bool
+has_newer_segment(const struct msi_system_v_handle *own)
+{
+    struct msi_key_file now = own->file;
+    struct msi_failure failure;
+    mapseg_result result = msi_key_file_look(&now, &failure);
+    int segment;
+
+    if (result == MAPSEG_NOT_FOUND)
+        return false;
+    /* What cannot be looked at may be one. */
+    if (result != MAPSEG_OK)
+        return true;
+    segment = msi_os.system_v_segment(now.key, 0, 0);
+    return segment != -ENOENT;
+}
+
+mapseg_result
+msi_system_v_clear_up(struct msi_system_v_handle *own, struct msi_failure *failure)
+{
+    int set = atomic_load_explicit(&own->lock.set, memory_order_relaxed);
+    mapseg_result result;
+    int error = 0;
+
+    if (has_newer_segment(own))
+        return MAPSEG_OK;
+    /* The files first: a waiter that finds the set gone must find no key file either. */
+    result = msi_key_file_remove(&own->file, failure);
+    /* Another file, or what was made anew where the first one was gone. */
+    if (result == MAPSEG_OK && own->lock.file.inode != 0)
+        result = msi_key_file_remove(&own->lock.file, failure);
+    if (set >= 0)
+        error = msi_os.system_v_set_remove(set);
+    if (result != MAPSEG_OK || error >= 0 || msi_system_v_is_gone(error))
+        return result;
+    return msi_system_failed(failure, -error,
+                             "its semaphore cannot be removed; have its owner remove it");
+}
