@@ -19,6 +19,11 @@ mapseg_sources = \
 	lib/attach.h \
 	lib/export.h \
 	lib/remove.h \
+	lib/foreign/foreign.c \
+	lib/foreign/posix.c \
+	lib/foreign/raw.c \
+	lib/foreign/system_v.c \
+	lib/foreign/foreign.h \
 	lib/handle/attachment.c \
 	lib/handle/describe.c \
 	lib/handle/fork.c \
