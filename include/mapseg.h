@@ -370,6 +370,20 @@ MAPSEG_API MAPSEG_NONNULL(1) mapseg_result mapseg_unlock(mapseg *seg);
  *  is told in turn. NOT_LOCKED: this handle does not hold the lock. */
 MAPSEG_API MAPSEG_NONNULL(1) mapseg_result mapseg_consistent(mapseg *seg);
 
+/**
+ * Frees the lock of a segment of another program's kind ("posix:", "systemv:") whose owner is
+ * dead, and which no later owner would be told of. The handle may be attached or not. OK: it is
+ * free, and who holds it next is not told that the data may be half written, as a program
+ * that is no mapseg's could not be. `force`: also where it cannot be proved that the owner is
+ * dead; make sure that it is, or two programs hold the lock at once.
+ *
+ * NOT_LOCKED: it was free; nothing has changed. IN_USE: its owner lives, or, without `force`, may
+ * live. NOT_FOUND, PERMISSION_DENIED, CORRUPT (it is no such lock), KEY_ERROR. NOT_SUPPORTED: the
+ * lock needs no repair (segments of mapseg's own, "raw:").
+ */
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
+    mapseg_repair(mapseg *seg, bool force);
+
 /* ------------------------------------------------------------ versions -- */
 
 /*
@@ -589,6 +603,13 @@ typedef enum mapseg_flag {
      *  locked memory (RLIMIT_MEMLOCK) allows, or than there is. MAPSEG_LAZY has no effect
      *  beside it. What children made by fork() have is not kept by them. */
     MAPSEG_LOCKED = 1 << 21,
+    /** attach with "memfd:N", and to a descriptor: the file has no header, all of it is data;
+     *  see mapseg-foreign(7). */
+    MAPSEG_RAW = 1 << 22,
+    /** create with "posix:" and "raw:": the last one out removes the name, as far as programs
+     *  that use mapseg go. Without it the name stays until mapseg_remove. Of no effect with
+     *  other keys. */
+    MAPSEG_REMOVE_WITH_LAST = 1 << 23,
     /** create: if a segment has the name, give the name to the new one, in one step: at each
      *  moment it leads to a complete segment. Also if processes are attached to the old one:
      *  they keep it until they leave, and learn it by MAPSEG_WATCH_NAME or name_state. */

@@ -16,6 +16,7 @@
 #include "file/name.h"
 #include "file/place.h"
 #include "file/trust.h"
+#include "foreign/foreign.h"
 #include "handle/forklist.h"
 #include "handle/guard.h"
 #include "handle/options.h"
@@ -121,14 +122,15 @@ struct request {
     mapseg *seg;
     mapseg_access access;
     mapseg_options options;
-    struct msi_place place;        /**< of the key */
-    const struct msi_given *given; /**< a descriptor; NULL: the key's file */
-    mapseg_ipc_key *key;           /**< that the handle gets with a descriptor */
-    struct msi_name name;          /**< of a key that names one; while a try lasts */
-    nlink_t links;                 /**< of the file when it was examined */
-    bool was_left;                 /**< the header said that the last one out had left it */
-    bool again;                    /**< the failure is one that passes */
-    bool absent;                   /**< the failure is that it is not there, or not yet */
+    struct msi_place place;            /**< of the key */
+    const struct msi_foreign_way *way; /**< of another program's kind; NULL: mapseg's own */
+    const struct msi_given *given;     /**< a descriptor; NULL: the key's file */
+    mapseg_ipc_key *key;               /**< that the handle gets with a descriptor */
+    struct msi_name name;              /**< of a key that names one; while a try lasts */
+    nlink_t links;                     /**< of the file when it was examined */
+    bool was_left;                     /**< the header said that the last one out had left it */
+    bool again;                        /**< the failure is one that passes */
+    bool absent;                       /**< the failure is that it is not there, or not yet */
 };
 
 /** Opens the file that the handle's key names, in its directory. */
@@ -555,6 +557,13 @@ mapseg_attach_with(mapseg *seg, mapseg_access access, const mapseg_options *opti
         msi_handle_drop_inherited(seg);
         if (seg->attached)
             return msi_attach_refuse(seg, "attach");
+        request.way = msi_foreign_way_of(seg->key, request.options.flags);
+        if (request.way != NULL)
+            result = msi_foreign_check_options(request.way, &request.options, &failure);
+    }
+    if (result == MAPSEG_OK && msi_foreign_is_apart(request.way))
+        result = request.way->attach(seg, access, &request.options, &failure);
+    else if (result == MAPSEG_OK) {
         result = attach_key(&request, &failure);
     }
     return result == MAPSEG_OK ? msi_succeed(seg) : msi_report(seg, "attach", &failure);

@@ -14,6 +14,7 @@
 #include "file/key.h"
 #include "file/place.h"
 #include "file/trust.h"
+#include "foreign/foreign.h"
 #include "handle/fork.h"
 #include "handle/forklist.h"
 #include "handle/guard.h"
@@ -57,6 +58,7 @@ struct request {
     mapseg_access access;
     mapseg_options options;
     struct msi_place place;
+    const struct msi_foreign_way *way;   /**< of another program's kind; NULL: mapseg's own */
     struct msi_attachment attachment;    /**< the handle's when it is complete */
     struct msi_fd_in_flight file_flight; /**< of the new file, until then */
     struct msi_name name;                /**< without a path: memfd */
@@ -965,6 +967,9 @@ check_request(struct request *request, const mapseg_options *options, struct msi
         result = msi_options_check_access(request->access, failure);
     if (result == MAPSEG_OK)
         result = msi_options_read(options, &request->options, failure);
+    request->way = msi_foreign_way_of(request->seg->key, request->options.flags);
+    if (result == MAPSEG_OK && request->way != NULL)
+        result = msi_foreign_check_options(request->way, &request->options, failure);
     if (result == MAPSEG_OK)
         result = check_options(request, failure);
     if (result == MAPSEG_OK) {
@@ -988,7 +993,9 @@ create_as(mapseg *seg, size_t size, mapseg_access access, const mapseg_options *
 
     msi_place_of(seg->key, &request.place);
     result = check_request(&request, options, &failure);
-    if (result == MAPSEG_OK)
+    if (result == MAPSEG_OK && msi_foreign_is_apart(request.way))
+        result = request.way->create(seg, size, access, &request.options, &failure);
+    else if (result == MAPSEG_OK)
         result = open_and_create(&request, &failure);
     *refused = request.refused;
     if (result == MAPSEG_OK)

@@ -5,6 +5,7 @@
  */
 #include "file/key.h"
 #include "file/place.h"
+#include "foreign/foreign.h"
 #include "handle/describe.h"
 #include "handle/forklist.h"
 #include "handle/handle.h"
@@ -250,6 +251,7 @@ see_key(mapseg *seg, mapseg_info **information, struct msi_failure *failure)
 mapseg_result
 mapseg_info_new(mapseg *seg, mapseg_info **information)
 {
+    const struct msi_foreign_way *way = msi_foreign_way_of(seg->key, 0);
     struct msi_failure failure;
     struct msi_place place;
     mapseg_result result;
@@ -258,6 +260,8 @@ mapseg_info_new(mapseg *seg, mapseg_info **information)
     msi_place_of(seg->key, &place);
     if (place.is_nowhere || (place.is_new_memory && !msi_handle_is_attached(seg)))
         result = msi_options_no_key(&place, &failure);
+    else if (msi_foreign_is_apart(way))
+        result = way->info(seg, information, &failure);
     else
         result = see_key(seg, information, &failure);
     return result == MAPSEG_OK ? msi_succeed(seg) : msi_report(seg, "examine", &failure);

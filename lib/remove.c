@@ -17,6 +17,7 @@
 #include "file/name.h"
 #include "file/place.h"
 #include "file/trust.h"
+#include "foreign/foreign.h"
 #include "handle/fork.h"
 #include "handle/forklist.h"
 #include "handle/handle.h"
@@ -233,6 +234,7 @@ remove_place(const struct msi_place *place, bool force, const mapseg_options *op
 static mapseg_result
 check_and_remove(mapseg *seg, const char *operation, bool force, const mapseg_options *given)
 {
+    const struct msi_foreign_way *way = msi_foreign_way_of(seg->key, 0);
     struct msi_failure failure;
     mapseg_options options;
     struct msi_place place;
@@ -243,7 +245,9 @@ check_and_remove(mapseg *seg, const char *operation, bool force, const mapseg_op
         result = msi_options_no_key(&place, &failure);
     else
         result = msi_options_read(given, &options, &failure);
-    if (result == MAPSEG_OK)
+    if (result == MAPSEG_OK && msi_foreign_is_apart(way))
+        result = way->remove(seg, force, &options, &failure);
+    else if (result == MAPSEG_OK)
         result = remove_place(&place, force, &options, &failure);
     return result == MAPSEG_OK ? msi_succeed(seg) : msi_report(seg, operation, &failure);
 }

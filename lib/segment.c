@@ -7,6 +7,7 @@
 #include "file/name.h"
 #include "file/place.h"
 #include "file/trust.h"
+#include "foreign/foreign.h"
 #include "handle/attachment.h"
 #include "handle/fork.h"
 #include "handle/forklist.h"
@@ -265,6 +266,23 @@ release_lock(mapseg *seg)
     msi_lock_clear(lock);
 }
 
+/** Leaves a segment whose way does all by itself. */
+static mapseg_result
+detach_apart(mapseg *seg)
+{
+    struct msi_failure failure;
+    mapseg_result left = seg->foreign->way->detach(seg, &failure);
+
+    (void)msi_forklist_lock();
+    msi_forklist_remove(seg);
+    seg->attached = false;
+    msi_guard_forget(seg);
+    msi_attachment_drop(&seg->attachment);
+    msi_lock_clear(&seg->lock);
+    msi_forklist_unlock();
+    return left == MAPSEG_OK ? msi_succeed(seg) : msi_succeed_without(seg, "remove", &failure);
+}
+
 mapseg_result
 mapseg_detach(mapseg *seg)
 {
@@ -278,6 +296,8 @@ mapseg_detach(mapseg *seg)
                    "this handle is not attached; detach once, after attaching");
         return msi_refuse(seg, "detach from", &failure);
     }
+    if (seg->foreign != NULL && msi_foreign_is_apart(seg->foreign->way))
+        return detach_apart(seg);
     MSI_PROBE(detach, attachment->file.inode, attachment->presence.slot, attachment->data_size);
     msi_notify_stop(seg);
     (void)msi_forklist_lock();

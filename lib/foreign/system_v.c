@@ -509,8 +509,8 @@ detach(mapseg *seg, struct msi_failure *failure)
 
     /* A lock held by another thread of this handle is the handle's, too. */
     if (removes && !msi_system_v_lock_is_held(&own->lock))
-        result = msi_system_v_lock_take(&own->lock, true,
-                                        msi_patience_ends(MAPSEG_TIMEOUT_DEFAULT), NULL, failure);
+        result = msi_system_v_lock_take(&own->lock, true, msi_patience_ends(MAPSEG_TIMEOUT_DEFAULT),
+                                        NULL, failure);
     msi_os.system_v_detach(seg->attachment.base);
     seg->attachment.base = NULL;
     if (removes)

@@ -11,6 +11,7 @@
 
 #include "key_file.h"
 #include "os/failure.h"
+#include "os/os.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -22,12 +23,6 @@ struct msi_system_v_lock {
     _Atomic int set;        /**< its number; -1: none yet */
     int held;               /**< the set that the owner has lowered */
     _Atomic uint32_t owner; /**< the thread that holds it; 0: none of this handle */
-};
-
-/** What joining made. */
-struct msi_system_v_made {
-    bool file;
-    bool set;
 };
 
 /** Finds the set of the key file that was looked at, and judges it, or makes it; NOT_FOUND: it

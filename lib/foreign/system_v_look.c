@@ -141,11 +141,11 @@ look_at_own(struct msi_system_v_handle *own, struct look *look, int *set,
 
     if (error < 0)
         return msi_system_failed(failure, -error, "the segment cannot be examined");
-    look->name_state = name == MAPSEG_NOT_FOUND                 ? MAPSEG_NAME_GONE
-                       : name != MAPSEG_OK                      ? MAPSEG_NAME_UNKNOWN
-                       : now.inode == own->file.inode &&
-                               now.device == own->file.device ? MAPSEG_NAME_SAME
-                                                                : MAPSEG_NAME_REPLACED;
+    look->name_state = name == MAPSEG_NOT_FOUND ? MAPSEG_NAME_GONE
+                       : name != MAPSEG_OK      ? MAPSEG_NAME_UNKNOWN
+                       : now.inode == own->file.inode && now.device == own->file.device
+                           ? MAPSEG_NAME_SAME
+                           : MAPSEG_NAME_REPLACED;
     *set = atomic_load_explicit(&own->lock.set, memory_order_relaxed);
     return MAPSEG_OK;
 }

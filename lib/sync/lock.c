@@ -671,7 +671,7 @@ msi_lock_bind_process(struct msi_lock *lock, const _Atomic uint32_t *process_sta
 {
     lock->process_stamp = process_stamp;
     lock->stamp = stamp;
-    allow_fast_path(lock, true);
+    allow_fast_path(lock, lock->header != NULL);
 }
 
 void

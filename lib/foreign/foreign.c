@@ -1,0 +1,77 @@
+/*
+ * foreign.c - which way leads to a segment that mapseg did not invent, and what none has.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "foreign.h"
+
+#include "handle/options.h"
+
+/** What only the header of mapseg's own segments can hold, or a proof that only mapseg's
+ *  attachments give. */
+static const struct {
+    uint32_t flag;
+    const char *name;
+} own_flags[] = {
+    {MAPSEG_PERSISTENT, "MAPSEG_PERSISTENT: they stay anyway"},
+    {MAPSEG_RECLAIM, "MAPSEG_RECLAIM: which programs use it cannot be known"},
+    {MAPSEG_REPLACE, "MAPSEG_REPLACE: its own programs would not notice"},
+    {MAPSEG_STALE_ONLY, "MAPSEG_STALE_ONLY: which programs use it cannot be known"},
+    {MAPSEG_FAIR, "MAPSEG_FAIR: its lock knows no order"},
+    {MAPSEG_SINGLE_WRITER, "MAPSEG_SINGLE_WRITER"},
+    {MAPSEG_REQUIRE_TAG, "MAPSEG_REQUIRE_TAG: it has no tag"},
+    {MAPSEG_REQUIRE_ID, "MAPSEG_REQUIRE_ID: it has no id"},
+    {MAPSEG_SILENT_WAITERS, "MAPSEG_SILENT_WAITERS: it has no versions"},
+    {MAPSEG_NO_SILENT_WAITERS, "MAPSEG_NO_SILENT_WAITERS: it has no versions"},
+    {MAPSEG_WATCH_NAME, "MAPSEG_WATCH_NAME: it has no versions to wait for"},
+    {MAPSEG_WATCH_WRITERS, "MAPSEG_WATCH_WRITERS: which programs use it cannot be known"},
+};
+
+const struct msi_foreign_way *
+msi_foreign_way_of(const mapseg_ipc_key *key, uint32_t flags)
+{
+    mapseg_key_type type = key == NULL ? MAPSEG_KEY_INVALID : mapseg_ipc_key_type(key);
+
+    if ((int)type >= 1 && (int)type <= 0xff)
+        return &msi_foreign_system_v;
+    if (type == MAPSEG_KEY_POSIX)
+        return &msi_foreign_posix;
+    if (type == MAPSEG_KEY_RAW || (type == MAPSEG_KEY_MEMFD && flags & MAPSEG_RAW))
+        return &msi_foreign_raw;
+    return NULL;
+}
+
+mapseg_result
+msi_foreign_refuse(const struct msi_foreign_way *way, const char *what, struct msi_failure *failure)
+{
+    return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                      "a %s segment has no header, and so no %s; use a key of mapseg's own (shm, "
+                      "runtime, file, memfd) for that",
+                      way->name, what);
+}
+
+mapseg_result
+msi_foreign_check_options(const struct msi_foreign_way *way, const mapseg_options *options,
+                          struct msi_failure *failure)
+{
+    for (size_t i = 0; i < sizeof own_flags / sizeof *own_flags; i++)
+        if (options->flags & own_flags[i].flag)
+            return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                              "a %s segment has no header, and so cannot have %s; leave that flag "
+                              "out, or use a key of mapseg's own",
+                              way->name, own_flags[i].name);
+    if (options->user_tag != 0)
+        return msi_foreign_refuse(way, "user tag", failure);
+    return options->label != NULL && *options->label != '\0'
+               ? msi_foreign_refuse(way, "label", failure)
+               : MAPSEG_OK;
+}
+
+mapseg_result
+msi_foreign_borrow(mapseg *seg, int64_t timeout_ns, bool *taken, struct msi_failure *failure)
+{
+    mapseg_result result = seg->foreign->way->lock(seg, true, msi_deadline(timeout_ns), failure);
+
+    *taken = mapseg_result_owes_unlock(result);
+    return result == MAPSEG_ALREADY_LOCKED ? MAPSEG_OK : result;
+}

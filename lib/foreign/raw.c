@@ -1,0 +1,10 @@
+/*
+ * raw.c -
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "foreign.h"
+
+const struct msi_foreign_way msi_foreign_raw = {
+    .name = "raw",
+};
