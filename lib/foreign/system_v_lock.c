@@ -245,7 +245,8 @@ msi_system_v_lock_repair(int set, bool force, struct msi_failure *failure)
     int error = msi_os.system_v_set_status(set, &status);
 
     if (error >= 0 && status.value == 1)
-        return MAPSEG_OK;
+        return msi_failed(failure, MAPSEG_NOT_LOCKED, 0,
+                          "its lock is free; there is nothing to repair");
     /* What is above 1 lets several hold the lock at once, whatever it came from. */
     if (error >= 0 && (status.value > 1 || is_abandoned(&status)))
         error = msi_os.system_v_mend(set, status.value);

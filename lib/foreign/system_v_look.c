@@ -49,15 +49,17 @@ static void
 see_safety(struct information *information, const struct look *look)
 {
     mapseg_info *seen = &information->seen;
-    struct stat as_file = {.st_mode = S_IFREG | (mode_t)seen->mode, .st_uid = seen->uid};
-    char safety[320];
+    const struct stat as_file = {.st_mode = S_IFREG | (mode_t)seen->mode};
+    char others[64] = "and root";
 
-    seen->can_shrink = false;
     seen->writers = msi_trust_writers(&as_file, -1);
-    msi_trust_describe(&as_file, false, seen->writers, safety, sizeof safety);
+    if (seen->writers == MAPSEG_WRITERS_OTHERS)
+        snprintf(others, sizeof others, "root and, by its mode %04o, others", (unsigned)seen->mode);
     snprintf(information->safety_text, sizeof information->safety_text,
-             "made by process %u, last attached to or left by process %u; %s",
-             (unsigned)look->segment.creator_pid, (unsigned)look->segment.last_pid, safety);
+             "process %u made it, and process %u was the last to attach or leave; user %u%s %s can "
+             "write it; no process can make it shorter",
+             (unsigned)look->segment.creator_pid, (unsigned)look->segment.last_pid,
+             (unsigned)seen->uid, seen->writers == MAPSEG_WRITERS_OTHERS ? "," : "", others);
 }
 
 static void

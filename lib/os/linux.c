@@ -1477,7 +1477,7 @@ linux_system_v_take(int set, int64_t ns)
 
     if (ns <= 0)
         change.sem_flg |= IPC_NOWAIT;
-    error = result_of(semtimedop(set, &change, 1, &time));
+    error = result_of(semtimedop(set, &change, 1, ns <= 0 ? NULL : &time));
     if (error == -EAGAIN && ns > 0)
         note_passed(begin, ns);
     return error;
