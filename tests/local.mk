@@ -92,6 +92,15 @@ suites += \
 	tests/error/check_words
 tests_error_check_words_LDADD = $(internals_libraries)
 
+# mapseg-foreign(7): System V segments, and programs that do what Qt does
+suites += tests/foreign/check_system_v
+foreign_system_v = \
+	tests/foreign/little_qt.c \
+	tests/foreign/little_qt.h \
+	tests/foreign/system_v_scene.c \
+	tests/foreign/system_v_scene.h
+tests_foreign_check_system_v_SOURCES = tests/foreign/check_system_v.c $(foreign_system_v)
+
 # mapseg-fork(7)
 suites += \
 	tests/fork/check_fork \
