@@ -167,13 +167,15 @@ enter(struct request *request, struct msi_failure *failure)
                       "its key file is replaced again and again; find out which process does it");
 }
 
-/** Whether the lock is this try's alone: it holds it, or has made it, and no other process holds
- *  it or waits for it. */
+/** Whether what this try made is of no use to others: no segment was made by it meanwhile, and this
+ *  try holds the lock; or has made that, and no other process holds it or waits for it. */
 static bool
-has_lock_alone(const struct request *request, int set)
+is_useless(const struct request *request, int set)
 {
     struct msi_system_v status;
 
+    if (msi_os.system_v_segment(request->own->file.key, 0, 0) != -ENOENT)
+        return false;
     return set < 0 || msi_system_v_lock_is_held(&request->own->lock) ||
            (request->made_set && msi_os.system_v_set_status(set, &status) >= 0 &&
             status.value == 1 && status.waiters == 0);
@@ -190,7 +192,7 @@ abandon(struct request *request)
     unmap(request);
     if (request->made_segment)
         (void)msi_os.system_v_segment_remove(own->segment);
-    if (has_lock_alone(request, set)) {
+    if (is_useless(request, set)) {
         if (request->made_file)
             (void)msi_key_file_remove(&own->file, &ignored);
         if (request->made_lock_file)

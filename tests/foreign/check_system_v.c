@@ -478,8 +478,8 @@ START_TEST(legacy_key)
     need_call(MAPSEG_WOULD_BLOCK, seg, mapseg_try_lock(seg));
     ck_assert(qt_unlock(&qt));
     need_call(MAPSEG_OK, seg, mapseg_try_lock(seg));
-    qt_end(&qt);
     need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
+    qt_end(&qt);
     mapseg_free(seg);
     ck_assert(!exists(segment_file) && !exists(lock_file));
 }
