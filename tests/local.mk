@@ -93,13 +93,19 @@ suites += \
 tests_error_check_words_LDADD = $(internals_libraries)
 
 # mapseg-foreign(7): System V segments, and programs that do what Qt does
-suites += tests/foreign/check_system_v
+suites += \
+	tests/foreign/check_system_v \
+	tests/foreign/check_system_v_lock
 foreign_system_v = \
 	tests/foreign/little_qt.c \
 	tests/foreign/little_qt.h \
 	tests/foreign/system_v_scene.c \
 	tests/foreign/system_v_scene.h
 tests_foreign_check_system_v_SOURCES = tests/foreign/check_system_v.c $(foreign_system_v)
+tests_foreign_check_system_v_lock_SOURCES = \
+	tests/foreign/check_system_v_lock.c \
+	$(foreign_system_v)
+tests_foreign_check_system_v_lock_LDADD = $(LDADD) $(THREAD_LIBS)
 
 # mapseg-fork(7)
 suites += \
