@@ -952,7 +952,9 @@ check_options(const struct request *request, struct msi_failure *failure)
     if (request->options.flags & MAPSEG_SINGLE_WRITER && request->access == MAPSEG_READ_ONLY)
         return msi_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
                           "a single writer must be able to write; use MAPSEG_READ_WRITE");
-    return msi_trust_peers(!nameless, request->options.flags, failure);
+    /* System V segments keep their size, too. */
+    return msi_trust_peers(!nameless && !msi_foreign_is_apart(request->way), request->options.flags,
+                           failure);
 }
 
 /** What can be said without touching the system. */

@@ -95,7 +95,8 @@ tests_error_check_words_LDADD = $(internals_libraries)
 # mapseg-foreign(7): System V segments, and programs that do what Qt does
 suites += \
 	tests/foreign/check_system_v \
-	tests/foreign/check_system_v_lock
+	tests/foreign/check_system_v_lock \
+	tests/foreign/check_system_v_worlds
 foreign_system_v = \
 	tests/foreign/little_qt.c \
 	tests/foreign/little_qt.h \
@@ -104,6 +105,9 @@ foreign_system_v = \
 tests_foreign_check_system_v_SOURCES = tests/foreign/check_system_v.c $(foreign_system_v)
 tests_foreign_check_system_v_lock_SOURCES = \
 	tests/foreign/check_system_v_lock.c \
+	$(foreign_system_v)
+tests_foreign_check_system_v_worlds_SOURCES = \
+	tests/foreign/check_system_v_worlds.c \
 	$(foreign_system_v)
 tests_foreign_check_system_v_lock_LDADD = $(LDADD) $(THREAD_LIBS)
 

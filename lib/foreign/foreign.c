@@ -55,7 +55,7 @@ msi_foreign_check_options(const struct msi_foreign_way *way, const mapseg_option
                           struct msi_failure *failure)
 {
     for (size_t i = 0; i < sizeof own_flags / sizeof *own_flags; i++)
-        if (options->flags & own_flags[i].flag)
+        if (options->flags & own_flags[i].flag & ~way->flags)
             return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
                               "a %s segment has no header, and so cannot have %s; leave that flag "
                               "out, or use a key of mapseg's own",

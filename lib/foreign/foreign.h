@@ -29,6 +29,8 @@ struct msi_name;
  *  info. */
 struct msi_foreign_way {
     const char *name; /**< for people: "POSIX", "System V", "raw" */
+    /** Flags of the options that this way can do, though most cannot. */
+    uint32_t flags;
 
     /* Of a way that does all by itself; a way to a file has NULL here. */
 

@@ -235,8 +235,8 @@ cannot_be_made(const struct request *request, int error, struct msi_failure *fai
     switch (error) {
     case EEXIST:
         return msi_failed(failure, MAPSEG_ALREADY_EXISTS, error,
-                          "there is a segment with the number of its key file; attach to it, or "
-                          "remove it if no process uses it");
+                          "there is a segment with that key; attach to it, or replace it if no "
+                          "process uses it (MAPSEG_RECLAIM)");
     case EINVAL:
         return msi_failed(failure, MAPSEG_OUT_OF_RESOURCES, 0,
                           "its %llu bytes are more than the system allows for one segment; give a "
@@ -326,21 +326,62 @@ fill(struct request *request, struct msi_failure *failure)
     return MAPSEG_OK;
 }
 
+/** Removes the segment that has the key, if no process has it mapped: the lock is held, so none
+ *  can come meanwhile. */
 static mapseg_result
-create_once(struct request *request, struct msi_failure *failure)
+clear_key(struct msi_system_v_handle *own, struct msi_failure *failure)
+{
+    struct msi_system_v status;
+    mapseg_result result = msi_system_v_find(own, &status, failure);
+    int error;
+
+    if (result == MAPSEG_OK)
+        result = msi_system_v_judge(&status, own->file.trust, failure);
+    if (result != MAPSEG_OK)
+        return result;
+    if (status.attached != 0)
+        return msi_failed(failure, MAPSEG_ALREADY_EXISTS, EEXIST,
+                          "there is a segment with that key, and a process is attached to it; "
+                          "attach to it too, or end that process");
+    error = msi_os.system_v_segment_remove(own->segment);
+    return error >= 0 || msi_system_v_is_gone(error)
+               ? MAPSEG_OK
+               : msi_system_failed(failure, -error, "the old segment cannot be removed");
+}
+
+/** Makes the segment; the lock is held. */
+static mapseg_result
+make_segment(struct request *request, struct msi_failure *failure)
 {
     struct msi_system_v_handle *own = request->own;
     int flags = IPC_CREAT | IPC_EXCL | (int)own->lock.mode;
-    mapseg_result result = msi_key_file_make(&own->file, &request->made_file, failure);
+    mapseg_result result;
+    int segment = msi_os.system_v_segment(own->file.key, request->size, flags);
+
+    if (segment == -EEXIST && request->options->flags & MAPSEG_RECLAIM) {
+        result = clear_key(own, failure);
+        if (result != MAPSEG_OK && result != MAPSEG_NOT_FOUND)
+            return result;
+        segment = msi_os.system_v_segment(own->file.key, request->size, flags);
+    }
+    if (segment < 0)
+        return cannot_be_made(request, -segment, failure);
+    own->segment = segment;
+    request->made_segment = true;
+    return MAPSEG_OK;
+}
+
+static mapseg_result
+create_once(struct request *request, struct msi_failure *failure)
+{
+    mapseg_result result = msi_key_file_make(&request->own->file, &request->made_file, failure);
 
     if (result == MAPSEG_OK)
         result = enter(request, failure);
+    if (result == MAPSEG_OK)
+        result = make_segment(request, failure);
     if (result != MAPSEG_OK)
         return result;
-    own->segment = msi_os.system_v_segment(own->file.key, request->size, flags);
-    if (own->segment < 0)
-        return cannot_be_made(request, -own->segment, failure);
-    request->made_segment = true;
     result = fill(request, failure);
     return result == MAPSEG_OK ? take(request, failure) : result;
 }
@@ -668,6 +709,8 @@ repair(mapseg *seg, bool force, struct msi_failure *failure)
 
 const struct msi_foreign_way msi_foreign_system_v = {
     .name = "System V",
+    /* The kernel counts the attachments, and gives the lock to those that wait in order. */
+    .flags = (uint32_t)MAPSEG_RECLAIM | (uint32_t)MAPSEG_STALE_ONLY | (uint32_t)MAPSEG_FAIR,
     .create = create,
     .attach = attach,
     .detach = detach,

@@ -325,6 +325,27 @@ START_TEST(killed_in_qt)
 }
 END_TEST
 
+/// What a crash left is replaced, what is in use is not.
+START_TEST(replaced_after_a_crash)
+{
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+    struct peer qt = qt_program();
+    mapseg *seg = handle_for(key);
+
+    options.flags = MAPSEG_RECLAIM;
+    tell(&qt, 'c');
+    need_call(MAPSEG_ALREADY_EXISTS, seg,
+              mapseg_create_with(seg, 100, MAPSEG_READ_WRITE, &options));
+    tell(&qt, 'l');
+    kill_peer(&qt);
+    need_call(MAPSEG_ALREADY_EXISTS, seg, mapseg_create(seg, 100, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, 100, MAPSEG_READ_WRITE, &options));
+    ck_assert_uint_eq(mapseg_size(seg), 100);
+    need_segments(1);
+    mapseg_free(seg);
+}
+END_TEST
+
 START_TEST(last_one_out_looks_only)
 {
     mapseg *seg = created(key, 4096);
@@ -550,6 +571,7 @@ main(void)
     tcase_add_test(leaving, mapseg_creates_and_leaves_first);
     tcase_add_test(leaving, semaphore_that_qt_leaves);
     tcase_add_test(leaving, killed_in_qt);
+    tcase_add_test(leaving, replaced_after_a_crash);
     tcase_add_test(leaving, last_one_out_looks_only);
     tcase_add_test(leaving, last_one_out_without_the_lock);
     tcase_add_test(leaving, file_with_content_stays);
