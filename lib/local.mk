@@ -22,8 +22,10 @@ mapseg_sources = \
 	lib/foreign/foreign.c \
 	lib/foreign/posix.c \
 	lib/foreign/raw.c \
+	lib/foreign/semaphore.c \
 	lib/foreign/system_v.c \
 	lib/foreign/foreign.h \
+	lib/foreign/semaphore.h \
 	lib/handle/attachment.c \
 	lib/handle/describe.c \
 	lib/handle/fork.c \
@@ -78,6 +80,7 @@ mapseg_sources = \
 	lib/os/printable.h \
 	lib/os/probe.h \
 	lib/os/proc.h \
+	lib/os/semaphore.h \
 	lib/os/signals.h \
 	lib/os/tsan.h
 if OS_LINUX

@@ -60,6 +60,9 @@ void msi_presence_forget(struct msi_presence *presence, const struct msi_file *f
 /** Whether a living process holds the slot. An error counts as living. */
 bool msi_presence_is_held(int fd, uint32_t slot);
 
+/** Whether an attachment says that the last one out is to remove the name. */
+bool msi_presence_has_wish(int fd);
+
 /** Whether an attachment is present, or a process removes the name just now. An
  *  error counts as none: taking presence then tells. */
 bool msi_presence_is_any(int fd);
