@@ -17,7 +17,6 @@
 #include "handle/forklist.h"
 #include "handle/options.h"
 #include "os/os.h"
-#include "os/tsan.h"
 #include "semaphore.h"
 
 #include <errno.h>
@@ -183,9 +182,9 @@ release(mapseg *seg)
 }
 
 static mapseg_result
-timed_out(const struct msi_semaphore_word *seen, struct msi_failure *failure)
+timed_out(uint64_t seen, struct msi_failure *failure)
 {
-    if ((seen->owner & MAPSEG_LOCK_OWNER) != 0)
+    if (msi_semaphore_owner(seen) != 0)
         return MAPSEG_TIMED_OUT;
     return msi_failed(failure, MAPSEG_TIMED_OUT, 0,
                       "the lock's owner did not release it in time, and leaves no mark, as Qt's "
@@ -210,7 +209,7 @@ try_and_sleep(mapseg *seg, struct msi_semaphore **counted, bool wait, int64_t de
     struct posix *posix = posix_of(seg);
     mapseg_result result = renew(posix, failure);
     struct msi_semaphore *semaphore = posix->current;
-    struct msi_semaphore_word seen;
+    uint64_t seen;
     int64_t left;
 
     *done = true;
@@ -231,7 +230,7 @@ try_and_sleep(mapseg *seg, struct msi_semaphore **counted, bool wait, int64_t de
         return result;
     left = deadline == INT64_MAX ? SLICE_NS : deadline - msi_os.monotonic_ns();
     if (left <= 0)
-        return timed_out(&seen, failure);
+        return timed_out(seen, failure);
     *done = false;
     if (*counted == semaphore) {
         msi_semaphore_sleep(semaphore, left < SLICE_NS ? left : SLICE_NS);
@@ -271,20 +270,22 @@ posix_lock(mapseg *seg, bool wait, int64_t deadline, struct msi_failure *failure
 {
     struct posix *posix = posix_of(seg);
     struct msi_semaphore *semaphore = atomic_load_explicit(&posix->current, memory_order_acquire);
-    struct msi_semaphore_word seen = {.value = 1, .shared = MSI_SEMAPHORE_SHARED};
-    struct msi_semaphore_word wanted = {.shared = MSI_SEMAPHORE_SHARED};
+    uint64_t seen = MSI_SEMAPHORE_FREE;
     uint32_t locks;
+    uint32_t slot;
 
-    if (semaphore == NULL || msi_thread.number == 0 || msi_tsan_is_there())
+    if (semaphore == NULL || msi_thread.number == 0)
         return lock_slowly(seg, wait, deadline, failure);
-    wanted.owner = atomic_load_explicit(&semaphore->slot, memory_order_relaxed);
-    if (wanted.owner == 0 || !msi_semaphore_swap(semaphore->word, &seen, wanted))
+    slot = atomic_load_explicit(&semaphore->slot, memory_order_relaxed);
+    if (slot == 0 || !atomic_compare_exchange_strong_explicit(
+                         &semaphore->memory->word, &seen, slot * MSI_SEMAPHORE_OWNER,
+                         memory_order_acquire, memory_order_relaxed))
         return lock_slowly(seg, wait, deadline, failure);
     note_owner(seg, semaphore);
     locks = atomic_load_explicit(&posix->locks, memory_order_relaxed) + 1;
     atomic_store_explicit(&posix->locks, locks, memory_order_relaxed);
     if ((locks & (LOCKS_FOR_A_LOOK - 1)) != 0 || !msi_semaphore_is_replaced(semaphore))
-        return MAPSEG_OK;
+        return msi_semaphore_taken(semaphore);
     (void)release(seg);
     return lock_slowly(seg, wait, deadline, failure);
 }
@@ -311,7 +312,7 @@ posix_consistent(mapseg *seg, struct msi_failure *failure)
 
 /** Reads the semaphore from outside. 1, 0 where there is none, -1 where it cannot be read. */
 static int
-read_semaphore(const struct msi_name *name, int *fd, struct msi_semaphore_word *word)
+read_semaphore(const struct msi_name *name, int *fd, struct msi_semaphore_copy *copy)
 {
     char *path = semaphore_path(name);
     struct stat status;
@@ -323,27 +324,27 @@ read_semaphore(const struct msi_name *name, int *fd, struct msi_semaphore_word *
     free(path);
     if (error == -ENOENT)
         return 0;
-    return *fd >= 0 && msi_semaphore_read(*fd, word) ? 1 : -1;
+    return *fd >= 0 && msi_semaphore_read(*fd, copy) ? 1 : -1;
 }
 
 static void
 posix_look(const struct msi_name *name, int segment, mapseg_info *information)
 {
-    struct msi_semaphore_word word;
+    struct msi_semaphore_copy copy;
     int fd;
     int found;
 
     (void)segment;
     if (name->path == NULL || msi_forklist_lock() < 0)
         return;
-    found = read_semaphore(name, &fd, &word);
+    found = read_semaphore(name, &fd, &copy);
     if (found == 0)
         information->lock = MAPSEG_LOCK_STATE_FREE;
     if (found == 1) {
-        information->lock_slot = word.owner & MAPSEG_LOCK_OWNER;
-        information->lock_inconsistent = (word.owner & MAPSEG_LOCK_DIED) != 0;
-        information->lock_sleepers = word.waiters != 0;
-        if (word.value != 0)
+        information->lock_slot = msi_semaphore_owner(copy.word);
+        information->lock_inconsistent = (copy.notes & MSI_SEMAPHORE_DIED) != 0;
+        information->lock_sleepers = msi_semaphore_waiters(copy.word) != 0;
+        if (msi_semaphore_value(copy.word) != 0)
             information->lock = information->lock_inconsistent ? MAPSEG_LOCK_STATE_INCONSISTENT
                                                                : MAPSEG_LOCK_STATE_FREE;
         else if (information->lock_slot == 0 || msi_presence_is_held(fd, information->lock_slot))
@@ -361,11 +362,12 @@ posix_look(const struct msi_name *name, int segment, mapseg_info *information)
 static void
 posix_removed(const struct msi_name *name)
 {
-    struct msi_semaphore_word word;
+    struct msi_semaphore_copy copy;
     char *path = semaphore_path(name);
     int fd;
 
-    if (path != NULL && read_semaphore(name, &fd, &word) == 1 && word.value != 0)
+    if (path != NULL && read_semaphore(name, &fd, &copy) == 1 &&
+        msi_semaphore_value(copy.word) != 0)
         (void)msi_os.unlink(-1, path);
     if (path != NULL && fd >= 0)
         msi_close(fd);

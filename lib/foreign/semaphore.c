@@ -33,9 +33,9 @@
 static mapseg_result
 judge_content(int fd, const struct stat *status, struct msi_failure *failure)
 {
-    struct msi_semaphore_word word;
+    struct msi_semaphore_copy copy;
 
-    if (status->st_size == MSI_SEMAPHORE_BYTES && msi_semaphore_read(fd, &word))
+    if (status->st_size == MSI_SEMAPHORE_BYTES && msi_semaphore_read(fd, &copy))
         return MAPSEG_OK;
     return msi_failed(failure, MAPSEG_CORRUPT, 0,
                       "the file of its semaphore, of %lld bytes, is none of this C library's; find "
@@ -109,12 +109,15 @@ static int
 fill(int fd, const struct msi_semaphore_likeness *like)
 {
     unsigned char bytes[MSI_SEMAPHORE_BYTES] = {0};
-    const struct msi_semaphore_word free_word = {.value = 1, .shared = MSI_SEMAPHORE_SHARED};
+    const struct msi_semaphore_copy made = {
+        .word = MSI_SEMAPHORE_FREE,
+        .shared = MSI_SEMAPHORE_SHARED,
+    };
     struct stat status;
     int64_t put;
     int error = msi_os.status(fd, &status);
 
-    memcpy(bytes, &free_word, sizeof free_word);
+    memcpy(bytes, &made, sizeof made);
     put = error < 0 ? error : msi_os.write(fd, bytes, sizeof bytes, 0);
     if (put != (int64_t)sizeof bytes)
         return put < 0 ? (int)put : -ENOSPC;
@@ -176,9 +179,10 @@ map(struct msi_semaphore *semaphore, const struct stat *status, struct msi_failu
     semaphore->file.device = status->st_dev;
     semaphore->file.inode = status->st_ino;
     semaphore->file.writes = true;
-    semaphore->word = msi_os.map(semaphore->file.fd, MSI_SEMAPHORE_BYTES, 0, MSI_MAP_WRITE, &error);
-    return semaphore->word == NULL ? msi_map_failed(failure, -error, MSI_SEMAPHORE_BYTES)
-                                   : MAPSEG_OK;
+    semaphore->memory =
+        msi_os.map(semaphore->file.fd, MSI_SEMAPHORE_BYTES, 0, MSI_MAP_WRITE, &error);
+    return semaphore->memory == NULL ? msi_map_failed(failure, -error, MSI_SEMAPHORE_BYTES)
+                                     : MAPSEG_OK;
 }
 
 mapseg_result
@@ -230,8 +234,8 @@ msi_semaphore_close(struct msi_semaphore *semaphore)
         struct msi_semaphore *older = semaphore->older;
 
         msi_presence_release(&semaphore->presence, &semaphore->file);
-        if (semaphore->word != NULL)
-            msi_os.unmap(semaphore->word, MSI_SEMAPHORE_BYTES);
+        if (semaphore->memory != NULL)
+            msi_os.unmap(semaphore->memory, MSI_SEMAPHORE_BYTES);
         msi_file_close(&semaphore->file);
         free(semaphore->file.path);
         free(semaphore);
@@ -258,31 +262,34 @@ msi_semaphore_is_replaced(const struct msi_semaphore *semaphore)
 }
 
 bool
-msi_semaphore_read(int fd, struct msi_semaphore_word *word)
+msi_semaphore_read(int fd, struct msi_semaphore_copy *copy)
 {
-    return msi_os.read(fd, word, sizeof *word, 0) == (int64_t)sizeof *word &&
-           word->shared == MSI_SEMAPHORE_SHARED;
+    return msi_os.read(fd, copy, sizeof *copy, 0) == (int64_t)sizeof *copy &&
+           copy->shared == MSI_SEMAPHORE_SHARED;
 }
 
 /* ---------------------------------------------------------------- the word -- */
 
-static _Atomic uint32_t *
-value_of(const struct msi_semaphore *semaphore)
-{
-    return (_Atomic uint32_t *)&semaphore->word->value;
-}
-
-struct msi_semaphore_word
+uint64_t
 msi_semaphore_look(const struct msi_semaphore *semaphore)
 {
-    struct msi_semaphore_word *word = semaphore->word;
+    return atomic_load_explicit(&semaphore->memory->word, memory_order_relaxed);
+}
 
-    return (struct msi_semaphore_word){
-        .value = atomic_load_explicit(value_of(semaphore), memory_order_relaxed),
-        .waiters = atomic_load_explicit((_Atomic uint32_t *)&word->waiters, memory_order_relaxed),
-        .shared = atomic_load_explicit((_Atomic uint32_t *)&word->shared, memory_order_relaxed),
-        .owner = atomic_load_explicit((_Atomic uint32_t *)&word->owner, memory_order_relaxed),
-    };
+/** Swaps the word from `seen` (updated on failure). Acquire: what the last owner wrote before it
+ *  freed the semaphore becomes visible; release: what this thread wrote, to the next owner. */
+static bool
+swap(struct msi_semaphore *semaphore, uint64_t *seen, uint64_t wanted)
+{
+    return atomic_compare_exchange_strong_explicit(&semaphore->memory->word, seen, wanted,
+                                                   memory_order_acq_rel, memory_order_relaxed);
+}
+
+/** The word with another value and owner. */
+static uint64_t
+with(uint64_t word, uint64_t value, uint32_t owner)
+{
+    return value | msi_semaphore_waiters(word) * MSI_SEMAPHORE_WAITER | owner * MSI_SEMAPHORE_OWNER;
 }
 
 static uint32_t
@@ -293,85 +300,100 @@ slot_of(const struct msi_semaphore *semaphore)
 
 /** Wakes a waiter, of whatever program, if any is counted. */
 static void
-wake(const struct msi_semaphore *semaphore, uint32_t waiters)
+wake(const struct msi_semaphore *semaphore, uint64_t word)
 {
-    if (waiters != 0)
-        (void)msi_os.wake_one(&semaphore->word->value);
+    if (msi_semaphore_waiters(word) != 0)
+        (void)msi_os.wake_one(msi_semaphore_sleeping_place(semaphore->memory));
+}
+
+/** Whether another program has written over it. */
+static bool
+is_garbage(const struct msi_semaphore *semaphore)
+{
+    return semaphore->memory->shared != MSI_SEMAPHORE_SHARED;
 }
 
 static mapseg_result
-corrupt(const struct msi_semaphore_word *seen, struct msi_failure *failure)
+corrupt(const struct msi_semaphore *semaphore, uint64_t seen, struct msi_failure *failure)
 {
-    if (seen->shared != MSI_SEMAPHORE_SHARED)
+    if (is_garbage(semaphore))
         return msi_failed(failure, MAPSEG_CORRUPT, 0,
                           "another program wrote over its semaphore; remove the segment and its "
                           "semaphore, and make them anew");
     return msi_failed(
         failure, MAPSEG_CORRUPT, 0,
         "its semaphore counts %u, so that as many could hold the lock at once; when no "
-        "program holds it, repair it (mapseg_repair)",
-        (unsigned)seen->value);
+        "program holds it, repair it by force (mapseg_repair)",
+        (unsigned)msi_semaphore_value(seen));
 }
 
 /** Whether the mark is that of an owner whose presence is gone. */
 static bool
-is_dead(const struct msi_semaphore *semaphore, const struct msi_semaphore_word *seen)
+is_dead(const struct msi_semaphore *semaphore, uint64_t seen)
 {
-    uint32_t owner = seen->owner & MAPSEG_LOCK_OWNER;
+    uint32_t owner = msi_semaphore_owner(seen);
     int fd = atomic_load_explicit(&semaphore->file.fd, memory_order_relaxed);
 
-    return owner >= MAPSEG_FIRST_SLOT && owner <= MAPSEG_LAST_SLOT && owner != slot_of(semaphore) &&
-           msi_file_is_behind(&semaphore->file, fd) && !msi_presence_is_held(fd, owner);
+    return owner != 0 && owner != slot_of(semaphore) && msi_file_is_behind(&semaphore->file, fd) &&
+           !msi_presence_is_held(fd, owner);
+}
+
+/** Notes that an owner died. */
+static void
+note_death(struct msi_semaphore *semaphore)
+{
+    atomic_store_explicit(&semaphore->memory->notes, MSI_SEMAPHORE_DIED, memory_order_relaxed);
 }
 
 /** Takes it over from a dead owner, whose byte is held meanwhile: else a newcomer could claim
  *  that slot, and take it, between the look and the swap. */
 static bool
-take_over(struct msi_semaphore *semaphore, struct msi_semaphore_word *seen)
+take_over(struct msi_semaphore *semaphore, uint64_t *seen)
 {
-    uint32_t dead = seen->owner & MAPSEG_LOCK_OWNER;
-    struct msi_semaphore_word wanted = *seen;
+    uint32_t dead = msi_semaphore_owner(*seen);
     bool taken = false;
     struct msi_hold hold;
 
     if (msi_forklist_lock() < 0)
         return false;
     if (msi_presence_lock_slot(&hold, &semaphore->file, dead) >= 0) {
-        wanted.owner = slot_of(semaphore) | MAPSEG_LOCK_DIED;
         /* The waiters may come and go. */
-        for (int i = 0; i < SWAP_TRIES && !taken && seen->value == 0 &&
-                        (seen->owner & MAPSEG_LOCK_OWNER) == dead;
-             i++) {
-            wanted.waiters = seen->waiters;
-            taken = msi_semaphore_swap(semaphore->word, seen, wanted);
-        }
+        for (int i = 0; i < SWAP_TRIES && !taken && msi_semaphore_value(*seen) == 0 &&
+                        msi_semaphore_owner(*seen) == dead;
+             i++)
+            taken = swap(semaphore, seen, with(*seen, 0, slot_of(semaphore)));
         msi_presence_unlock(&hold);
     }
     msi_forklist_unlock();
+    /* A recoverer that dies before this leaves a dead owner, too. */
+    if (taken)
+        note_death(semaphore);
     return taken;
 }
 
 mapseg_result
-msi_semaphore_try(struct msi_semaphore *semaphore, struct msi_semaphore_word *seen,
-                  struct msi_failure *failure)
+msi_semaphore_taken(struct msi_semaphore *semaphore)
+{
+    msi_tsan_acquire(semaphore->memory);
+    return atomic_load_explicit(&semaphore->memory->notes, memory_order_relaxed) == 0
+               ? MAPSEG_OK
+               : MAPSEG_OWNER_DIED;
+}
+
+mapseg_result
+msi_semaphore_try(struct msi_semaphore *semaphore, uint64_t *seen, struct msi_failure *failure)
 {
     for (int i = 0; i < SWAP_TRIES; i++) {
-        struct msi_semaphore_word wanted = *seen;
+        uint32_t value = msi_semaphore_value(*seen);
 
-        if (seen->shared != MSI_SEMAPHORE_SHARED || seen->value > 1)
-            return corrupt(seen, failure);
-        if (seen->value == 0 && (!is_dead(semaphore, seen) || !take_over(semaphore, seen)))
-            return MAPSEG_WOULD_BLOCK;
-        if (seen->value == 0) {
-            msi_tsan_acquire(semaphore->word);
-            return MAPSEG_OWNER_DIED;
-        }
-        wanted.value = 0;
-        wanted.owner = slot_of(semaphore) | (seen->owner & MAPSEG_LOCK_DIED);
-        if (msi_semaphore_swap(semaphore->word, seen, wanted)) {
-            msi_tsan_acquire(semaphore->word);
-            return wanted.owner & MAPSEG_LOCK_DIED ? MAPSEG_OWNER_DIED : MAPSEG_OK;
-        }
+        if (is_garbage(semaphore) || value > 1)
+            return corrupt(semaphore, *seen, failure);
+        if (value == 0)
+            return is_dead(semaphore, *seen) && take_over(semaphore, seen)
+                       ? msi_semaphore_taken(semaphore)
+                       : MAPSEG_WOULD_BLOCK;
+        if (swap(semaphore, seen, with(*seen, 0, slot_of(semaphore))))
+            return msi_semaphore_taken(semaphore);
     }
     return MAPSEG_WOULD_BLOCK;
 }
@@ -379,48 +401,38 @@ msi_semaphore_try(struct msi_semaphore *semaphore, struct msi_semaphore_word *se
 void
 msi_semaphore_sleep(struct msi_semaphore *semaphore, int64_t ns)
 {
-    msi_os.sleep_on(&semaphore->word->value, 0, ns);
+    msi_os.sleep_on(msi_semaphore_sleeping_place(semaphore->memory), 0, ns);
 }
 
 void
 msi_semaphore_count(struct msi_semaphore *semaphore, bool in)
 {
-    /* A swap of all of it, as a mere addition would be one of 4 bytes, where glibc's are of 8:
-     * in one kind of them less can go wrong. */
-    struct msi_semaphore_word seen = msi_semaphore_look(semaphore);
+    _Atomic uint64_t *word = &semaphore->memory->word;
+    uint64_t seen;
 
-    for (int i = 0; i < SWAP_TRIES; i++) {
-        struct msi_semaphore_word wanted = seen;
-
-        if (!in && seen.waiters == 0)
-            return;
-        wanted.waiters += in ? 1 : UINT32_MAX;
-        if (!msi_semaphore_swap(semaphore->word, &seen, wanted))
-            continue;
-        /* One that was woken and goes away passes the wake on. */
-        if (!in && seen.value != 0)
-            wake(semaphore, wanted.waiters);
+    if (in) {
+        (void)atomic_fetch_add_explicit(word, MSI_SEMAPHORE_WAITER, memory_order_relaxed);
         return;
     }
+    seen = atomic_fetch_sub_explicit(word, MSI_SEMAPHORE_WAITER, memory_order_relaxed);
+    /* One that was woken and goes away passes the wake on. */
+    if (msi_semaphore_value(seen) != 0)
+        wake(semaphore, seen - MSI_SEMAPHORE_WAITER);
 }
 
 bool
 msi_semaphore_post(struct msi_semaphore *semaphore)
 {
     uint32_t slot = slot_of(semaphore);
-    struct msi_semaphore_word seen = {.shared = MSI_SEMAPHORE_SHARED, .owner = slot};
+    uint64_t seen = slot * MSI_SEMAPHORE_OWNER;
 
-    msi_tsan_release(semaphore->word);
-    while ((seen.owner & MAPSEG_LOCK_OWNER) == slot) {
-        struct msi_semaphore_word wanted = seen;
-
+    msi_tsan_release(semaphore->memory);
+    while (msi_semaphore_owner(seen) == slot) {
         /* It stays 1 where another program has posted meanwhile. */
-        wanted.value = 1;
-        wanted.owner = seen.owner & MAPSEG_LOCK_DIED;
-        if (msi_semaphore_swap(semaphore->word, &seen, wanted)) {
-            wake(semaphore, wanted.waiters);
-            return true;
-        }
+        if (!swap(semaphore, &seen, with(seen, MSI_SEMAPHORE_FREE, 0)))
+            continue;
+        wake(semaphore, seen);
+        return true;
     }
     return false;
 }
@@ -428,33 +440,24 @@ msi_semaphore_post(struct msi_semaphore *semaphore)
 bool
 msi_semaphore_declare_consistent(struct msi_semaphore *semaphore)
 {
-    uint32_t slot = slot_of(semaphore);
-    struct msi_semaphore_word seen = msi_semaphore_look(semaphore);
-
-    while ((seen.owner & MAPSEG_LOCK_OWNER) == slot) {
-        struct msi_semaphore_word wanted = seen;
-
-        wanted.owner = slot;
-        if (msi_semaphore_swap(semaphore->word, &seen, wanted))
-            return true;
-    }
-    return false;
+    if (msi_semaphore_owner(msi_semaphore_look(semaphore)) != slot_of(semaphore))
+        return false;
+    atomic_store_explicit(&semaphore->memory->notes, 0, memory_order_relaxed);
+    return true;
 }
 
 /** Frees it where its mark is a slot that was just claimed: then its owner is dead. */
 static void
 heal(struct msi_semaphore *semaphore, uint32_t slot)
 {
-    struct msi_semaphore_word seen = msi_semaphore_look(semaphore);
+    uint64_t seen = msi_semaphore_look(semaphore);
 
-    while (seen.shared == MSI_SEMAPHORE_SHARED && (seen.owner & MAPSEG_LOCK_OWNER) == slot) {
-        struct msi_semaphore_word wanted = seen;
-
-        wanted.value = 1;
-        wanted.owner = MAPSEG_LOCK_DIED;
-        if (!msi_semaphore_swap(semaphore->word, &seen, wanted))
+    while (!is_garbage(semaphore) && msi_semaphore_owner(seen) == slot) {
+        /* Before it is free: the next owner is told. */
+        note_death(semaphore);
+        if (!swap(semaphore, &seen, with(seen, MSI_SEMAPHORE_FREE, 0)))
             continue;
-        wake(semaphore, wanted.waiters);
+        wake(semaphore, seen);
         return;
     }
 }
@@ -468,7 +471,7 @@ msi_semaphore_claim(struct msi_semaphore *semaphore, struct msi_failure *failure
     if (atomic_load_explicit(&semaphore->slot, memory_order_relaxed) != 0)
         return MAPSEG_OK;
     for (int i = 0; i < 2; i++) {
-        error = msi_presence_claim(presence, &semaphore->file, MSI_WRITER, false);
+        error = msi_presence_claim(presence, &semaphore->file, MSI_MARKER, false);
         if (error >= 0)
             error = msi_presence_hide(presence);
         /* On a description that others share a child would keep it. */
@@ -490,18 +493,18 @@ msi_semaphore_claim(struct msi_semaphore *semaphore, struct msi_failure *failure
 
 /** Whether it may be freed; else why not. */
 static mapseg_result
-judge_repair(const struct msi_semaphore *semaphore, const struct msi_semaphore_word *seen,
-             bool force, struct msi_failure *failure)
+judge_repair(const struct msi_semaphore *semaphore, uint64_t seen, bool force,
+             struct msi_failure *failure)
 {
-    uint32_t owner = seen->owner & MAPSEG_LOCK_OWNER;
+    uint32_t value = msi_semaphore_value(seen);
 
-    if (seen->shared != MSI_SEMAPHORE_SHARED || (seen->value > 1 && !force))
-        return corrupt(seen, failure);
-    if (seen->value == 1)
+    if (is_garbage(semaphore) || (value > 1 && !force))
+        return corrupt(semaphore, seen, failure);
+    if (value == 1)
         return msi_failed(failure, MAPSEG_NOT_LOCKED, 0, "no program holds its lock; lock it");
-    if (seen->value > 1 || is_dead(semaphore, seen))
+    if (value > 1 || is_dead(semaphore, seen))
         return MAPSEG_OK;
-    if (owner != 0)
+    if (msi_semaphore_owner(seen) != 0)
         return msi_failed(failure, MAPSEG_IN_USE, 0,
                           "a program that uses mapseg holds its lock, and lives; wait, or end that "
                           "program");
@@ -515,20 +518,18 @@ judge_repair(const struct msi_semaphore *semaphore, const struct msi_semaphore_w
 mapseg_result
 msi_semaphore_repair(struct msi_semaphore *semaphore, bool force, struct msi_failure *failure)
 {
-    struct msi_semaphore_word seen = msi_semaphore_look(semaphore);
+    uint64_t seen = msi_semaphore_look(semaphore);
 
     for (;;) {
-        struct msi_semaphore_word wanted = seen;
-        mapseg_result result = judge_repair(semaphore, &seen, force, failure);
+        mapseg_result result = judge_repair(semaphore, seen, force, failure);
 
         if (result != MAPSEG_OK)
             return result;
-        wanted.value = 1;
-        /* The next owner of mapseg's is told. */
-        wanted.owner = MAPSEG_LOCK_DIED;
-        if (!msi_semaphore_swap(semaphore->word, &seen, wanted))
+        /* Before it is free: the next owner of mapseg's is told. */
+        note_death(semaphore);
+        if (!swap(semaphore, &seen, with(seen, MSI_SEMAPHORE_FREE, 0)))
             continue;
-        wake(semaphore, wanted.waiters);
+        wake(semaphore, seen);
         return MAPSEG_OK;
     }
 }

@@ -16,7 +16,7 @@
 /** One semaphore that is open. The owner's mark in it is the number of a presence byte of its
  *  own file, not of the segment's: so it stays true where another segment gets the name. */
 struct msi_semaphore {
-    struct msi_semaphore_word *word;
+    struct msi_semaphore_memory *memory;
     struct msi_file file;
     struct msi_presence presence; /**< claimed for the first lock */
     _Atomic uint32_t slot;        /**< of that; 0: none yet */
@@ -48,13 +48,16 @@ void msi_semaphore_forked(struct msi_semaphore *semaphore);
 /** Whether another semaphore than this one has the name by now. */
 bool msi_semaphore_is_replaced(const struct msi_semaphore *semaphore);
 
-/** What is there, member by member: a swap finds out whether they belong together. */
-struct msi_semaphore_word msi_semaphore_look(const struct msi_semaphore *semaphore);
+/** The word, as it is. */
+uint64_t msi_semaphore_look(const struct msi_semaphore *semaphore);
 
 /** Tries once, without waiting: OK, OWNER_DIED (of mapseg's owners), WOULD_BLOCK (`*seen` is what
  *  is there), or CORRUPT. */
-mapseg_result msi_semaphore_try(struct msi_semaphore *semaphore, struct msi_semaphore_word *seen,
+mapseg_result msi_semaphore_try(struct msi_semaphore *semaphore, uint64_t *seen,
                                 struct msi_failure *failure);
+
+/** What a swap that took it comes to: OK, or OWNER_DIED. */
+mapseg_result msi_semaphore_taken(struct msi_semaphore *semaphore);
 
 /** Sleeps until it may be free, `ns` nanoseconds at most. */
 void msi_semaphore_sleep(struct msi_semaphore *semaphore, int64_t ns);
@@ -72,7 +75,14 @@ bool msi_semaphore_declare_consistent(struct msi_semaphore *semaphore);
 mapseg_result msi_semaphore_repair(struct msi_semaphore *semaphore, bool force,
                                    struct msi_failure *failure);
 
-/** Reads what is in the file of a semaphore, if it is one: false: it is none. */
-bool msi_semaphore_read(int fd, struct msi_semaphore_word *word);
+/** What is read from the file of a semaphore. */
+struct msi_semaphore_copy {
+    uint64_t word;
+    uint32_t shared;
+    uint32_t notes;
+};
+
+/** Reads it; false: it is none. */
+bool msi_semaphore_read(int fd, struct msi_semaphore_copy *copy);
 
 #endif

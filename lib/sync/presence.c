@@ -58,7 +58,9 @@ static uint32_t
 guess_slot(uint64_t *state, enum msi_role role)
 {
     uint32_t first = role == MSI_WRITER ? MAPSEG_FIRST_WRITER_SLOT : MAPSEG_FIRST_SLOT;
-    uint32_t end = role == MSI_WRITER ? MAPSEG_LAST_SLOT + 1 : MAPSEG_FIRST_WRITER_SLOT;
+    uint32_t end = role == MSI_WRITER   ? MAPSEG_LAST_SLOT + 1
+                   : role == MSI_MARKER ? MSI_LAST_MARK + 1
+                                        : MAPSEG_FIRST_WRITER_SLOT;
 
     return first + guess(state) % (end - first);
 }

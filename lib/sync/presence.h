@@ -19,8 +19,11 @@
 enum msi_role {
     MSI_READER, /**< it cannot lock: it shares a byte */
     MSI_LOCKER, /**< it can lock, and cannot write the data */
-    MSI_WRITER  /**< it can write the data */
+    MSI_WRITER, /**< it can write the data */
+    MSI_MARKER  /**< it leaves its slot as a mark, which has room for MSI_LAST_MARK */
 };
+
+#define MSI_LAST_MARK UINT32_C(0xffff)
 
 /** One attachment's presence. */
 struct msi_presence {
