@@ -25,6 +25,7 @@ mapseg_sources = \
 	lib/foreign/semaphore.c \
 	lib/foreign/system_v.c \
 	lib/foreign/foreign.h \
+	lib/foreign/posix.h \
 	lib/foreign/semaphore.h \
 	lib/handle/attachment.c \
 	lib/handle/describe.c \

@@ -11,13 +11,13 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "posix.h"
+
 #include "file/key.h"
 #include "file/place.h"
-#include "foreign.h"
 #include "handle/forklist.h"
 #include "handle/options.h"
 #include "os/os.h"
-#include "semaphore.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,25 +28,10 @@
  */
 #define SLICE_NS INT64_C(50000000)
 
-/** Each so many locks that needed no wait an owner looks whether the semaphore still has the name:
- *  a look takes as long as twenty locks. A power of two. */
-#define LOCKS_FOR_A_LOOK 1024
-
-/** What a handle has of one. */
-struct posix {
-    struct msi_foreign foreign; /* first: what the handle has is a pointer to it */
-    char *path;                 /**< of the semaphore */
-    struct msi_semaphore_likeness like;
-    struct msi_trust trust;
-    struct msi_semaphore *_Atomic current; /**< NULL: not opened yet */
-    struct msi_semaphore *_Atomic held;    /**< by this handle; NULL: none */
-    _Atomic uint32_t locks;
-};
-
-static struct posix *
+static struct msi_posix *
 posix_of(mapseg *seg)
 {
-    return (struct posix *)seg->foreign;
+    return (struct msi_posix *)seg->foreign;
 }
 
 /* -------------------------------------------------------- open and close -- */
@@ -70,7 +55,7 @@ semaphore_path(const struct msi_name *name)
 static void
 posix_close(struct msi_foreign *foreign)
 {
-    struct posix *posix = (struct posix *)foreign;
+    struct msi_posix *posix = (struct msi_posix *)foreign;
 
     msi_semaphore_close(posix->current);
     free(posix->path);
@@ -80,7 +65,7 @@ posix_close(struct msi_foreign *foreign)
 static void
 posix_forked(struct msi_foreign *foreign)
 {
-    struct posix *posix = (struct posix *)foreign;
+    struct msi_posix *posix = (struct msi_posix *)foreign;
 
     msi_semaphore_forked(posix->current);
     posix->held = NULL;
@@ -97,7 +82,7 @@ static mapseg_result
 posix_open(struct msi_foreign **foreign, const struct msi_name *name, int fd,
            const mapseg_options *options, bool creates, struct msi_failure *failure)
 {
-    struct posix *posix = calloc(1, sizeof *posix);
+    struct msi_posix *posix = calloc(1, sizeof *posix);
     struct msi_semaphore *semaphore;
     mapseg_result result;
     struct stat status;
@@ -134,7 +119,7 @@ posix_open(struct msi_foreign **foreign, const struct msi_name *name, int fd,
 /** Opens the semaphore that has the name now, in place of the one of before, which stays with
  *  the threads that use it. Gone: the one of before still is the lock of those that have it. */
 static mapseg_result
-renew(struct posix *posix, struct msi_failure *failure)
+renew(struct msi_posix *posix, struct msi_failure *failure)
 {
     struct msi_semaphore *before;
     struct msi_semaphore *semaphore;
@@ -157,28 +142,6 @@ renew(struct posix *posix, struct msi_failure *failure)
         result = msi_semaphore_claim(posix->current, failure);
     msi_forklist_unlock();
     return result;
-}
-
-/** Notes that this thread owns. */
-static void
-note_owner(mapseg *seg, struct msi_semaphore *semaphore)
-{
-    atomic_store_explicit(&posix_of(seg)->held, semaphore, memory_order_relaxed);
-    atomic_store_explicit(&seg->lock.owner_thread, msi_thread.number, memory_order_relaxed);
-}
-
-/** Forgets it, before it is so: the next owner may be another thread of the handle. */
-static bool
-release(mapseg *seg)
-{
-    struct posix *posix = posix_of(seg);
-    struct msi_semaphore *semaphore = atomic_load_explicit(&posix->held, memory_order_relaxed);
-
-    if (semaphore == NULL)
-        return false;
-    atomic_store_explicit(&posix->held, NULL, memory_order_relaxed);
-    atomic_store_explicit(&seg->lock.owner_thread, MSI_NOT_OWNED, memory_order_relaxed);
-    return msi_semaphore_post(semaphore);
 }
 
 static mapseg_result
@@ -206,7 +169,7 @@ static mapseg_result
 try_and_sleep(mapseg *seg, struct msi_semaphore **counted, bool wait, int64_t deadline, bool *done,
               struct msi_failure *failure)
 {
-    struct posix *posix = posix_of(seg);
+    struct msi_posix *posix = posix_of(seg);
     mapseg_result result = renew(posix, failure);
     struct msi_semaphore *semaphore = posix->current;
     uint64_t seen;
@@ -218,10 +181,11 @@ try_and_sleep(mapseg *seg, struct msi_semaphore **counted, bool wait, int64_t de
     seen = msi_semaphore_look(semaphore);
     result = msi_semaphore_try(semaphore, &seen, failure);
     if (mapseg_result_owes_unlock(result)) {
-        note_owner(seg, semaphore);
+        msi_posix_note_owner(seg, semaphore);
+        atomic_store_explicit(&posix->locks, 0, memory_order_relaxed);
         *done = !msi_semaphore_is_replaced(semaphore);
         if (!*done)
-            (void)release(seg);
+            (void)msi_posix_free_fast(seg);
         return result;
     }
     if (result == MAPSEG_WOULD_BLOCK && is_own(seg, semaphore))
@@ -244,8 +208,8 @@ try_and_sleep(mapseg *seg, struct msi_semaphore **counted, bool wait, int64_t de
     return result;
 }
 
-static __attribute__((noinline)) mapseg_result
-lock_slowly(mapseg *seg, bool wait, int64_t deadline, struct msi_failure *failure)
+static mapseg_result
+posix_lock(mapseg *seg, bool wait, int64_t deadline, struct msi_failure *failure)
 {
     struct msi_semaphore *counted = NULL;
     mapseg_result result;
@@ -257,6 +221,9 @@ lock_slowly(mapseg *seg, bool wait, int64_t deadline, struct msi_failure *failur
                           "it cannot be locked; agree on another lock with the programs that use "
                           "it");
     msi_lock_know_thread();
+    result = msi_posix_take_fast(seg);
+    if (result != MAPSEG_WOULD_BLOCK)
+        return result;
     do
         result = try_and_sleep(seg, &counted, wait, deadline, &done, failure);
     while (!done);
@@ -266,35 +233,10 @@ lock_slowly(mapseg *seg, bool wait, int64_t deadline, struct msi_failure *failur
 }
 
 static mapseg_result
-posix_lock(mapseg *seg, bool wait, int64_t deadline, struct msi_failure *failure)
-{
-    struct posix *posix = posix_of(seg);
-    struct msi_semaphore *semaphore = atomic_load_explicit(&posix->current, memory_order_acquire);
-    uint64_t seen = MSI_SEMAPHORE_FREE;
-    uint32_t locks;
-    uint32_t slot;
-
-    if (semaphore == NULL || msi_thread.number == 0)
-        return lock_slowly(seg, wait, deadline, failure);
-    slot = atomic_load_explicit(&semaphore->slot, memory_order_relaxed);
-    if (slot == 0 || !atomic_compare_exchange_strong_explicit(
-                         &semaphore->memory->word, &seen, slot * MSI_SEMAPHORE_OWNER,
-                         memory_order_acquire, memory_order_relaxed))
-        return lock_slowly(seg, wait, deadline, failure);
-    note_owner(seg, semaphore);
-    locks = atomic_load_explicit(&posix->locks, memory_order_relaxed) + 1;
-    atomic_store_explicit(&posix->locks, locks, memory_order_relaxed);
-    if ((locks & (LOCKS_FOR_A_LOOK - 1)) != 0 || !msi_semaphore_is_replaced(semaphore))
-        return msi_semaphore_taken(semaphore);
-    (void)release(seg);
-    return lock_slowly(seg, wait, deadline, failure);
-}
-
-static mapseg_result
 posix_unlock(mapseg *seg, struct msi_failure *failure)
 {
     (void)failure;
-    return release(seg) ? MAPSEG_OK : MAPSEG_NOT_LOCKED;
+    return msi_posix_free_fast(seg) ? MAPSEG_OK : MAPSEG_NOT_LOCKED;
 }
 
 static mapseg_result

@@ -12,7 +12,6 @@
 #include "file/key.h"
 #include "handle/forklist.h"
 #include "os/os.h"
-#include "os/tsan.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -369,15 +368,6 @@ take_over(struct msi_semaphore *semaphore, uint64_t *seen)
     if (taken)
         note_death(semaphore);
     return taken;
-}
-
-mapseg_result
-msi_semaphore_taken(struct msi_semaphore *semaphore)
-{
-    msi_tsan_acquire(semaphore->memory);
-    return atomic_load_explicit(&semaphore->memory->notes, memory_order_relaxed) == 0
-               ? MAPSEG_OK
-               : MAPSEG_OWNER_DIED;
 }
 
 mapseg_result

@@ -11,6 +11,7 @@
 #include "file/trust.h"
 #include "os/failure.h"
 #include "os/semaphore.h"
+#include "os/tsan.h"
 #include "sync/presence.h"
 
 /** One semaphore that is open. The owner's mark in it is the number of a presence byte of its
@@ -57,7 +58,14 @@ mapseg_result msi_semaphore_try(struct msi_semaphore *semaphore, uint64_t *seen,
                                 struct msi_failure *failure);
 
 /** What a swap that took it comes to: OK, or OWNER_DIED. */
-mapseg_result msi_semaphore_taken(struct msi_semaphore *semaphore);
+static inline mapseg_result
+msi_semaphore_taken(struct msi_semaphore *semaphore)
+{
+    msi_tsan_acquire(semaphore->memory);
+    return atomic_load_explicit(&semaphore->memory->notes, memory_order_relaxed) == 0
+               ? MAPSEG_OK
+               : MAPSEG_OWNER_DIED;
+}
 
 /** Sleeps until it may be free, `ns` nanoseconds at most. */
 void msi_semaphore_sleep(struct msi_semaphore *semaphore, int64_t ns);
