@@ -910,6 +910,9 @@ typedef enum mapseg_use {
     /** None is: the last one out was a user who might not remove the name. Its owner can
      *  (mapseg_reclaim). */
     MAPSEG_USE_LEFT = 5,
+    /** No attachment of mapseg's; whether programs use it that do not have mapseg cannot be
+     *  seen. Of segments without a header. */
+    MAPSEG_USE_FOREIGN = 6,
     MAPSEG_USE_RESERVED = 0x7fffffff
 } mapseg_use;
 

@@ -142,7 +142,7 @@ list_file(const struct listing *listing, const char *name)
         error = fd;
     if (fd >= 0 && msi_os.status(fd, &status) >= 0 &&
         (msi_is_private_name(name) || msi_header_is_ours(fd)))
-        error = append(listing->list, msi_info_make(key, path, fd, &status));
+        error = append(listing->list, msi_info_make(key, path, fd, &status, false));
     close_carried(&flight);
     mapseg_ipc_key_free(key);
     free(path);

@@ -23,6 +23,7 @@ mapseg_sources = \
 	lib/foreign/key_file.c \
 	lib/foreign/posix.c \
 	lib/foreign/raw.c \
+	lib/foreign/semaphore.c \
 	lib/foreign/system_v.c \
 	lib/foreign/system_v_handle.c \
 	lib/foreign/system_v_lock.c \
@@ -31,6 +32,8 @@ mapseg_sources = \
 	lib/foreign/key_file.h \
 	lib/foreign/system_v.h \
 	lib/foreign/system_v_lock.h \
+	lib/foreign/posix.h \
+	lib/foreign/semaphore.h \
 	lib/handle/attachment.c \
 	lib/handle/describe.c \
 	lib/handle/fork.c \
@@ -85,6 +88,7 @@ mapseg_sources = \
 	lib/os/printable.h \
 	lib/os/probe.h \
 	lib/os/proc.h \
+	lib/os/semaphore.h \
 	lib/os/signals.h \
 	lib/os/tsan.h
 if OS_LINUX

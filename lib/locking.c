@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "file/header.h"
-#include "foreign/foreign.h"
+#include "foreign/posix.h"
 #include "file/place.h"
 #include "handle/handle.h"
 #include "handle/options.h"
@@ -114,22 +114,35 @@ take_fast(mapseg *seg)
     return true;
 }
 
+/** What is not mapseg's own fast path; another program's may be. */
+static inline __attribute__((always_inline)) mapseg_result
+take_otherwise(mapseg *seg, bool wait, int64_t timeout_ns)
+{
+    mapseg_result result = msi_posix_is_way_of(seg) ? msi_posix_take_fast(seg) : MAPSEG_WOULD_BLOCK;
+
+    if (result == MAPSEG_WOULD_BLOCK)
+        return take_slowly(seg, "lock", wait, timeout_ns);
+    return result == MAPSEG_OK && atomic_load_explicit(&seg->error, memory_order_relaxed) == 0
+               ? result
+               : report_taken(seg, "lock", result);
+}
+
 mapseg_result
 mapseg_lock(mapseg *seg)
 {
-    return take_fast(seg) ? MAPSEG_OK : take_slowly(seg, "lock", true, -1);
+    return take_fast(seg) ? MAPSEG_OK : take_otherwise(seg, true, -1);
 }
 
 mapseg_result
 mapseg_try_lock(mapseg *seg)
 {
-    return take_fast(seg) ? MAPSEG_OK : take_slowly(seg, "lock", false, 0);
+    return take_fast(seg) ? MAPSEG_OK : take_otherwise(seg, false, 0);
 }
 
 mapseg_result
 mapseg_lock_for(mapseg *seg, int64_t timeout_ns)
 {
-    return take_fast(seg) ? MAPSEG_OK : take_slowly(seg, "lock", true, timeout_ns);
+    return take_fast(seg) ? MAPSEG_OK : take_otherwise(seg, true, timeout_ns);
 }
 
 static __attribute__((noinline)) mapseg_result
@@ -191,7 +204,8 @@ mapseg_unlock(mapseg *seg)
     uint32_t held = lock->slot;
 
     if (!msi_lock_may_take_fast(lock))
-        return unlock_slowly(seg);
+        return msi_posix_is_way_of(seg) && msi_posix_free_fast(seg) ? MAPSEG_OK
+                                                                    : unlock_slowly(seg);
     /* The word as it is when no waiter sleeps and no owner died, without a look at it
      * first: reading a word that was just swapped was measured to be half of what the pair
      * cost beyond its two swaps. */

@@ -565,6 +565,8 @@ use_in_words(mapseg_use use)
         return "blocked";
     case MAPSEG_USE_LEFT:
         return "left";
+    case MAPSEG_USE_FOREIGN:
+        return "foreign";
     case MAPSEG_USE_RESERVED:
         break;
     }

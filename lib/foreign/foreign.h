@@ -54,12 +54,12 @@ struct msi_foreign_way {
 
     /* Of a way to a file; else NULL. */
 
-    /** Makes ready what the lock needs of the segment that `name` (which has no path: none) leads
-     *  to, or will lead to in a moment; `*foreign` is the handle's when all is well, else it is
-     *  given to close. */
-    mapseg_result (*open)(struct msi_foreign **foreign, const struct msi_name *name,
-                          const mapseg_options *options, struct msi_failure *failure);
-    /** Frees it; the lock is not held. */
+    /** Makes ready what the lock needs of the segment that is open as `fd`, and that `name` leads
+     *  to (which has no path: none does), or, if `creates`, will lead to in a moment. `*foreign` is
+     *  the handle's when all is well, else it is given to close. The fork list is locked. */
+    mapseg_result (*open)(struct msi_foreign **foreign, const struct msi_name *name, int fd,
+                          const mapseg_options *options, bool creates, struct msi_failure *failure);
+    /** Frees it; the lock is not held, the fork list is locked. */
     void (*close)(struct msi_foreign *foreign);
     /** Tells of the lock what can be seen; `fd`: the segment, open. */
     void (*look)(const struct msi_name *name, int fd, mapseg_info *information);

@@ -135,6 +135,9 @@ msi_lock_is_current(const struct msi_lock *lock)
     return atomic_load_explicit(lock->process_stamp, memory_order_relaxed) == lock->stamp;
 }
 
+/** Gives this thread its number, if it has none yet. */
+void msi_lock_know_thread(void);
+
 /** Forgets the thread id that is cached here: a child's thread has another. */
 void msi_lock_forked(void);
 
