@@ -51,7 +51,9 @@ link_pages = \
 	doc/links/mapseg_ipc_key_free.3 \
 	doc/links/mapseg_ipc_key_from_text.3 \
 	doc/links/mapseg_ipc_key_id.3 \
+	doc/links/mapseg_ipc_key_legacy.3 \
 	doc/links/mapseg_ipc_key_legacy_key.3 \
+	doc/links/mapseg_ipc_key_legacy_semaphore.3 \
 	doc/links/mapseg_ipc_key_name.3 \
 	doc/links/mapseg_ipc_key_new.3 \
 	doc/links/mapseg_ipc_key_text.3 \

@@ -65,17 +65,20 @@ mapseg_sources = \
 	lib/sync/spin.c \
 	lib/sync/spin.h \
 	lib/sync/version.h \
+	lib/file/derive.c \
 	lib/file/file.c \
 	lib/file/header.c \
 	lib/file/key.c \
 	lib/file/name.c \
 	lib/file/place.c \
+	lib/file/sha1.c \
 	lib/file/trust.c \
 	lib/file/file.h \
 	lib/file/header.h \
 	lib/file/key.h \
 	lib/file/name.h \
 	lib/file/place.h \
+	lib/file/sha1.h \
 	lib/file/trust.h \
 	lib/os/failure.c \
 	lib/os/printable.c \

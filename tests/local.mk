@@ -161,7 +161,10 @@ suites += \
 	tests/key/check_key \
 	tests/key/check_key_place \
 	tests/key/check_key_text \
-	tests/key/check_plain_key
+	tests/key/check_plain_key \
+	tests/key/check_qt_key \
+	tests/key/check_sha1
+tests_key_check_sha1_LDADD = $(internals_libraries)
 
 # mapseg_lock(3), mapseg-lock(7)
 suites += \

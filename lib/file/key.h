@@ -9,6 +9,13 @@
 #include "mapseg-key.h"
 #include "os/failure.h"
 
+/** A key that owns copies of its parts; "" is none. NULL: no memory. */
+mapseg_ipc_key *msi_key_new(mapseg_key_type type, const char *name, const char *legacy_key,
+                            const char *id);
+
+/** Whether the type is a value of QNativeIpcKey's, with a meaning or not. */
+bool msi_key_type_is_qt(mapseg_key_type type);
+
 /** Whether the key has no name; it may be a valid one, as in Qt. */
 bool msi_key_is_empty(const mapseg_ipc_key *key);
 
@@ -41,7 +48,12 @@ void msi_hexadecimal(const uint8_t bytes[16], char text[33]);
 #define MSI_PRIVATE_DIGITS 16
 bool msi_is_private_name(const char *name);
 
-/** Whether the last part of a key's name is such a one. */
+/** Whether in the shared directory the name is that of a POSIX semaphore's file: sem_open would
+ *  take a segment there for one, and a Qt program would remove it. */
+bool msi_is_semaphore_name(const char *name);
+mapseg_result msi_semaphore_name_failed(struct msi_failure *failure);
+
+/** Whether the last part of a key's name is private. */
 bool msi_key_is_private(const mapseg_ipc_key *key);
 
 #endif

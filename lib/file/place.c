@@ -162,6 +162,35 @@ open_path(const char *path, struct msi_trust trust, struct msi_name *name,
                                : msi_name_make(name, msi_copy_string(path), directory, failure);
 }
 
+/** Whether an open directory is the shared one, by whatever path it was reached. */
+static bool
+is_shared_directory(int directory)
+{
+    const int fd = msi_os.open_directory(msi_os.shared_directory());
+    struct stat shared, own;
+    bool same;
+
+    if (fd < 0)
+        return false;
+    same = msi_os.status(fd, &shared) == 0 && msi_os.status(directory, &own) == 0 &&
+           shared.st_dev == own.st_dev && shared.st_ino == own.st_ino;
+    msi_os.close(fd);
+    return same;
+}
+
+/** The same for a path of a key. */
+static mapseg_result
+open_file_name(const char *path, struct msi_trust trust, struct msi_name *name,
+               struct msi_failure *failure)
+{
+    mapseg_result result = open_path(path, trust, name, failure);
+
+    if (result == MAPSEG_OK && msi_is_semaphore_name(name->last) &&
+        is_shared_directory(name->directory))
+        result = msi_semaphore_name_failed(failure);
+    return result;
+}
+
 void
 msi_place_of(const mapseg_ipc_key *key, struct msi_place *place)
 {
@@ -194,9 +223,10 @@ msi_place_open(const struct msi_place *place, bool create, struct msi_trust trus
     case MAPSEG_KEY_POSIX:
         return msi_name_make(name, msi_place_join(shared, last + strspn(last, "/")),
                              msi_os.open_directory(shared), failure);
-    case MAPSEG_KEY_FILE:
     case MAPSEG_KEY_RAW:
         return open_path(last, trust, name, failure);
+    case MAPSEG_KEY_FILE:
+        return open_file_name(last, trust, name, failure);
     case MAPSEG_KEY_RUNTIME:
         return open_runtime_name(last, create, name, failure);
     default:

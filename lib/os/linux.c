@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <poll.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <linux/capability.h>
 #include <linux/fs.h>
 #include <linux/futex.h>
@@ -1590,6 +1591,28 @@ static const char *
 linux_runtime_directory(void)
 {
     return secure_getenv("XDG_RUNTIME_DIR");
+}
+
+static void
+linux_temporary_directory(char *to, size_t bytes)
+{
+    const char *set = secure_getenv("TMPDIR");
+    const char *path = set == NULL || *set == '\0' ? "/tmp" : set;
+    char real[PATH_MAX];
+
+    snprintf(to, bytes, "%s", realpath(path, real) == NULL ? path : real);
+}
+
+static void
+linux_user_name(uint32_t user, char *to, size_t bytes)
+{
+    struct passwd entry;
+    struct passwd *found = NULL;
+    char room[4096];
+
+    *to = '\0';
+    if (getpwuid_r(user, &entry, room, sizeof room, &found) == 0 && found != NULL)
+        snprintf(to, bytes, "%s", found->pw_name);
 }
 
 static const char *

@@ -255,6 +255,11 @@ OPERATION(NEVER, uint64_t, file_size_limit, (void), ())
 OPERATION(BY_ANSWER, bool, memory_suffices, (uint64_t bytes), (bytes))
 /** NULL: not set, or a set-id program. */
 OPERATION(BY_NULL, const char *, runtime_directory, (void), ())
+/** The directory of temporary files, $TMPDIR (but not of a set-id program) or "/tmp", by its
+ *  path without links, or as it is written where it leads to nothing. */
+OPERATION(NEVER, void, temporary_directory, (char *to, size_t bytes), (to, bytes))
+/** The name of a user; "" if there is none. */
+OPERATION(NEVER, void, user_name, (uint32_t user, char *to, size_t bytes), (user, to, bytes))
 /** MAPSEG_KEY; NULL: likewise. */
 OPERATION(BY_NULL, const char *, environment_key, (void), ())
 /** "/dev/shm". */

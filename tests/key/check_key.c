@@ -253,23 +253,10 @@ END_TEST
 
 /// Well formed as keys, but no files that can be.
 static const char *const unusable_keys[] = {
-    "shm:",
-    "shm:.",
-    "shm:..",
-    "shm:a/b",
-    "shm:/a",
-    "shm:../tmp/a",
-    "runtime:",
-    "runtime:..",
-    "runtime:a/b",
-    "file:",
-    "file:a",
-    "file:./a",
-    "memfd:x",
-    "memfd:-1",
-    "memfd:5x",
-    "memfd: 5",
-    "memfd:99999999999999999999",
+    "shm:",         "shm:.",       "shm:..",   "shm:a/b",     "shm:/a",
+    "shm:../tmp/a", "shm:sem.a",   "shm:sem.", "SHM:%73em.a", "runtime:",
+    "runtime:..",   "runtime:a/b", "file:",    "file:a",      "file:./a",
+    "memfd:x",      "memfd:-1",    "memfd:5x", "memfd: 5",    "memfd:99999999999999999999",
     "memfd:0x5",
 };
 
