@@ -238,7 +238,8 @@ bool
 mapseg_key_type_is_supported(mapseg_key_type type)
 {
     return type == MAPSEG_KEY_SHM || type == MAPSEG_KEY_RUNTIME || type == MAPSEG_KEY_FILE ||
-           type == MAPSEG_KEY_MEMFD || type == MAPSEG_KEY_RAW || type == MAPSEG_KEY_POSIX;
+           type == MAPSEG_KEY_MEMFD || type == MAPSEG_KEY_RAW || type == MAPSEG_KEY_POSIX ||
+           is_system_v(type);
 }
 
 /* ------------------------------------------------------------ the value -- */

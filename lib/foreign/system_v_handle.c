@@ -5,6 +5,7 @@
  */
 #include "system_v.h"
 
+#include "file/key.h"
 #include "handle/options.h"
 #include "os/os.h"
 
@@ -12,71 +13,74 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of Qt's names for legacy keys. */
-#define LEGACY_SEGMENT "/qipc_sharedmemory_"
-#define LEGACY_SEMAPHORE "/qipc_systemsem_"
-
 static void
 forget(struct msi_foreign *foreign)
 {
     free(foreign);
 }
 
-/** Whether the key is one that Qt before 6.6 made, whose lock has a key file of its own. */
-static bool
-is_legacy(const mapseg_ipc_key *key)
+/** The path of the lock's key file, which the caller frees: that of the segment; but of a key that
+ *  carries one of Qt before 6.6 the one that Qt derives from that. NULL: no memory. */
+static char *
+lock_path(const mapseg_ipc_key *key)
 {
-    const char *last = strrchr(mapseg_ipc_key_name(key), '/');
+    const char *legacy = mapseg_ipc_key_legacy_key(key);
+    mapseg_ipc_key *semaphore;
+    char *path;
 
-    return *mapseg_ipc_key_legacy_key(key) != '\0' && last != NULL &&
-           strncmp(last, LEGACY_SEGMENT, strlen(LEGACY_SEGMENT)) == 0;
+    if (*legacy == '\0')
+        return msi_copy_string(mapseg_ipc_key_name(key));
+    semaphore = mapseg_ipc_key_legacy_semaphore(legacy, mapseg_ipc_key_type(key));
+    path = semaphore == NULL ? NULL : msi_copy_string(mapseg_ipc_key_name(semaphore));
+    mapseg_ipc_key_free(semaphore);
+    return path;
 }
 
-/** Writes the path of the lock's key file; there is room. */
-static void
-write_lock_path(char *to, const char *path)
+/** A handle's part with these paths; NULL: no memory. */
+static struct msi_system_v_handle *
+make(const mapseg *seg, const char *path, const char *lock, const mapseg_options *options)
 {
-    const char *last = strrchr(path, '/');
-    size_t above = (size_t)(last - path);
-    const char *rest = last + strlen(LEGACY_SEGMENT);
-
-    memcpy(to, path, above);
-    memcpy(to + above, LEGACY_SEMAPHORE, strlen(LEGACY_SEMAPHORE));
-    memcpy(to + above + strlen(LEGACY_SEMAPHORE), rest, strlen(rest) + 1);
-}
-
-struct msi_system_v_handle *
-msi_system_v_new(const mapseg *seg, const mapseg_options *options, struct msi_failure *failure)
-{
-    const char *path = mapseg_ipc_key_name(seg->key);
     size_t bytes = strlen(path) + 1;
-    struct msi_system_v_handle *own;
+    struct msi_system_v_handle *own = calloc(1, sizeof *own + bytes + strlen(lock) + 1);
 
-    if (msi_key_file_check(path, failure) != MAPSEG_OK)
+    if (own == NULL)
         return NULL;
-    own = calloc(1, sizeof *own + 2 * bytes);
-    if (own == NULL) {
-        msi_system_failed(failure, ENOMEM, "there is no memory for it");
-        return NULL;
-    }
     memcpy(own->paths, path, bytes);
+    memcpy(own->paths + bytes, lock, strlen(lock) + 1);
     own->foreign.way = &msi_foreign_system_v;
     own->foreign.forget = forget;
     own->file.path = own->paths;
     own->file.project = (int)mapseg_ipc_key_type(seg->key);
     own->file.trust = msi_options_trust(options);
-    own->has_own_file = is_legacy(seg->key);
+    own->has_own_file = strcmp(path, lock) != 0;
     own->lock.file = own->file;
-    if (own->has_own_file) {
-        write_lock_path(own->paths + bytes, path);
-        own->lock.file.path = own->paths + bytes;
-    }
+    own->lock.file.path = own->paths + bytes;
     own->lock.mode = 0600;
     atomic_init(&own->lock.set, -1);
     atomic_init(&own->lock.owner, 0);
     own->segment = -1;
     own->can_lock = true;
     own->keeps_name = (options->flags & MAPSEG_KEEP_NAME) != 0;
+    return own;
+}
+
+struct msi_system_v_handle *
+msi_system_v_new(const mapseg *seg, const mapseg_options *options, struct msi_failure *failure)
+{
+    const char *path = mapseg_ipc_key_name(seg->key);
+    struct msi_system_v_handle *own = NULL;
+    char *lock = lock_path(seg->key);
+
+    if (lock != NULL && (msi_key_file_check(path, failure) != MAPSEG_OK ||
+                         msi_key_file_check(lock, failure) != MAPSEG_OK)) {
+        free(lock);
+        return NULL;
+    }
+    if (lock != NULL)
+        own = make(seg, path, lock, options);
+    free(lock);
+    if (own == NULL)
+        msi_system_failed(failure, ENOMEM, "there is no memory for it");
     return own;
 }
 

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
@@ -480,19 +481,22 @@ END_TEST
 /// Keys of Qt before 6.6 have a key file for the lock alone.
 START_TEST(legacy_key)
 {
-    char legacy[KEY_BYTES + 64], segment_file[KEY_BYTES], lock_file[KEY_BYTES];
+    const char *segment_file, *lock_file;
+    mapseg_ipc_key *legacy, *semaphore;
     char name[KEY_BYTES];
     struct little_qt qt;
     mapseg *seg;
 
     unique_name(name);
-    snprintf(segment_file, sizeof segment_file, "%s/qipc_sharedmemory_%.80s", SHM_DIRECTORY, name);
-    snprintf(lock_file, sizeof lock_file, "%s/qipc_systemsem_%.80s", SHM_DIRECTORY, name);
-    snprintf(legacy, sizeof legacy, "systemv:%.200s?legacyKey=old", segment_file);
-    seg = created(legacy, 300);
+    ck_assert_int_eq(setenv("TMPDIR", SHM_DIRECTORY, 1), 0);
+    legacy = mapseg_ipc_key_legacy(name, MAPSEG_KEY_SYSTEMV);
+    semaphore = mapseg_ipc_key_legacy_semaphore(name, MAPSEG_KEY_SYSTEMV);
+    segment_file = mapseg_ipc_key_name(legacy);
+    lock_file = mapseg_ipc_key_name(semaphore);
+    seg = created(mapseg_ipc_key_text(legacy), 300);
     ck_assert(exists(segment_file) && exists(lock_file));
     qt_begin(&qt, segment_file);
-    memcpy(qt.lock_file, lock_file, sizeof lock_file);
+    snprintf(qt.lock_file, sizeof qt.lock_file, "%s", lock_file);
     ck_assert(qt_attach(&qt));
     ck_assert_uint_eq(qt.size, 300);
     ck_assert(qt_lock(&qt));
@@ -503,6 +507,8 @@ START_TEST(legacy_key)
     qt_end(&qt);
     mapseg_free(seg);
     ck_assert(!exists(segment_file) && !exists(lock_file));
+    mapseg_ipc_key_free(semaphore);
+    mapseg_ipc_key_free(legacy);
 }
 END_TEST
 
