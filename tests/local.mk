@@ -94,6 +94,7 @@ tests_error_check_words_LDADD = $(internals_libraries)
 
 # mapseg-foreign(7): System V segments, and programs that do what Qt does
 suites += \
+	tests/foreign/check_qt \
 	tests/foreign/check_system_v \
 	tests/foreign/check_system_v_lock \
 	tests/foreign/check_system_v_worlds
@@ -102,6 +103,15 @@ foreign_system_v = \
 	tests/foreign/little_qt.h \
 	tests/foreign/system_v_scene.c \
 	tests/foreign/system_v_scene.h
+tests_foreign_check_qt_SOURCES = tests/foreign/check_qt.c $(foreign_system_v)
+if HAVE_QT
+check_PROGRAMS += tests/foreign/qt_peer
+tests_foreign_qt_peer_SOURCES = tests/foreign/qt_peer.cpp
+# Qt asks for position-independent code.
+tests_foreign_qt_peer_CXXFLAGS = $(AM_CXXFLAGS) -fPIC
+tests_foreign_qt_peer_CPPFLAGS = $(QT_CFLAGS)
+tests_foreign_qt_peer_LDADD = $(QT_LIBS)
+endif
 tests_foreign_check_system_v_SOURCES = tests/foreign/check_system_v.c $(foreign_system_v)
 tests_foreign_check_system_v_lock_SOURCES = \
 	tests/foreign/check_system_v_lock.c \
