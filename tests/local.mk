@@ -119,6 +119,7 @@ tests_foreign_check_system_v_lock_SOURCES = \
 tests_foreign_check_system_v_worlds_SOURCES = \
 	tests/foreign/check_system_v_worlds.c \
 	$(foreign_system_v)
+tests_foreign_check_system_v_worlds_LDADD = $(internals_libraries)
 tests_foreign_check_system_v_lock_LDADD = $(LDADD) $(THREAD_LIBS)
 
 # mapseg-fork(7)

@@ -43,4 +43,9 @@ mapseg_result msi_system_v_clear_up(struct msi_system_v_handle *own, struct msi_
 mapseg_result msi_system_v_info(mapseg *seg, mapseg_info **information,
                                 struct msi_failure *failure);
 
+/** Visits a description of each segment of the machine, also of those that are no program's of
+ *  Qt's kind; the visit owns it, and NULL is no memory. The path is that of the key file, where one
+ *  in the runtime or the temporary directory has its number. Until a visit returns less than 0. */
+int msi_system_v_list(int (*visit)(void *context, mapseg_info *information), void *context);
+
 #endif

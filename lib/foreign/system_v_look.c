@@ -6,11 +6,16 @@
 #include "system_v.h"
 
 #include "file/key.h"
+#include "file/place.h"
+#include "handle/forklist.h"
 #include "os/os.h"
+#include "os/proc.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /** The library's own part of an information: what its pointers lead to. */
 struct information {
@@ -94,8 +99,9 @@ fill(struct information *information, const struct look *look)
     see_safety(information, look);
 }
 
+/** An information with that key and path; NULL: no memory. */
 static mapseg_info *
-make(const mapseg *seg, const struct look *look)
+make(const char *native_key, mapseg_key_type type, const char *path, const struct look *look)
 {
     struct information *information = calloc(1, sizeof *information);
     mapseg_info *seen;
@@ -103,16 +109,14 @@ make(const mapseg *seg, const struct look *look)
     if (information == NULL)
         return NULL;
     seen = &information->seen;
-    seen->type = mapseg_ipc_key_type(seg->key);
-    seen->native_key = msi_copy_string(mapseg_ipc_key_text(seg->key));
-    seen->path = msi_copy_string(mapseg_ipc_key_name(seg->key));
+    seen->type = type;
+    seen->native_key = msi_copy_string(native_key);
+    seen->path = msi_copy_string(path);
     if (seen->native_key == NULL || seen->path == NULL) {
         mapseg_info_free(seen);
         return NULL;
     }
     fill(information, look);
-    if (msi_handle_is_attached(seg))
-        seen->limitations = no_header;
     return seen;
 }
 
@@ -179,10 +183,139 @@ msi_system_v_info(mapseg *seg, mapseg_info **information, struct msi_failure *fa
             look.verdict = msi_system_v_judge(&look.segment, own->file.trust, &look.refusal);
         if (look.verdict == MAPSEG_OK && look.has_set)
             look.verdict = msi_system_v_judge(&look.set, own->file.trust, &look.refusal);
-        *information = make(seg, &look);
+        *information = make(mapseg_ipc_key_text(seg->key), mapseg_ipc_key_type(seg->key),
+                            mapseg_ipc_key_name(seg->key), &look);
+        if (*information != NULL && msi_handle_is_attached(seg))
+            (*information)->limitations = no_header;
     }
     free(own);
     if (result == MAPSEG_OK && *information == NULL)
         return msi_system_failed(failure, ENOMEM, "there is no memory to describe it");
     return result;
+}
+
+/* ---------------------------------------------------------------- lists -- */
+
+/** What is looked for in directories: the file whose number is a segment's key. */
+struct search {
+    int directory;
+    const char *path; /**< of the directory */
+    uint32_t key;
+    char *found; /**< the path of the file */
+};
+
+static int
+compare_name(void *context, const char *name)
+{
+    struct search *search = context;
+    struct stat status;
+
+    if (search->found != NULL || msi_os.status_of_name(search->directory, name, &status) < 0 ||
+        !S_ISREG(status.st_mode) || status.st_size != 0 ||
+        (uint32_t)msi_key_file_number(status.st_dev, status.st_ino, (int)(search->key >> 24)) !=
+            search->key)
+        return 0;
+    search->found = msi_place_join(search->path, name);
+    return search->found == NULL ? -ENOMEM : 0;
+}
+
+/** Looks through a directory, which may be missing or closed to this user. */
+static int
+search_directory(struct search *search, const char *path)
+{
+    int error = 0;
+
+    if (path == NULL || *path != '/' || search->found != NULL)
+        return 0;
+    if (msi_forklist_lock() < 0)
+        return -ENOMEM;
+    search->path = path;
+    search->directory = msi_os.open_directory(path);
+    if (search->directory >= 0) {
+        error = msi_os.each_name(search->directory, compare_name, search);
+        msi_os.close(search->directory);
+    }
+    msi_forklist_unlock();
+    return error == -ENOMEM || error == -EMFILE || error == -ENFILE ? error : 0;
+}
+
+/** The key that leads to the segment with a key file of that path; or its number, as ipcs prints
+ *  it, where no path is known, or the name is one that Qt derives: with that alone its lock would
+ *  be another one. */
+static char *
+key_text(const struct search *search)
+{
+    const char *last = search->found == NULL ? NULL : strrchr(search->found, '/');
+    char number[16];
+    mapseg_ipc_key *key;
+    char *text;
+
+    if (last == NULL || strncmp(last, "/qipc_", strlen("/qipc_")) == 0) {
+        snprintf(number, sizeof number, "0x%08x", (unsigned)search->key);
+        return msi_copy_string(number);
+    }
+    key = mapseg_ipc_key_new((mapseg_key_type)(search->key >> 24), search->found);
+    text = key == NULL ? NULL : msi_copy_string(mapseg_ipc_key_text(key));
+    mapseg_ipc_key_free(key);
+    return text;
+}
+
+/** Describes a line of the table; NULL: no memory. */
+static mapseg_info *
+describe_segment(const struct msi_proc_segment *segment, const struct search *search)
+{
+    struct look look = {
+        .segment = {.mode = segment->mode,
+                    .uid = segment->uid,
+                    .gid = segment->gid,
+                    .creator_uid = segment->creator_uid,
+                    .changed_ns = segment->changed * 1000000000,
+                    .last_pid = segment->last_pid,
+                    .bytes = segment->bytes,
+                    .attached = segment->attached,
+                    .creator_pid = segment->creator_pid},
+    };
+    int32_t key;
+    int set;
+    char *text = key_text(search);
+    mapseg_info *made;
+
+    memcpy(&key, &segment->key, sizeof key);
+    set = segment->key == 0 ? -1 : msi_os.system_v_set(key, 0);
+    look.has_set = set >= 0 && msi_os.system_v_set_status(set, &look.set) >= 0;
+    look.verdict = msi_system_v_judge(&look.segment, (struct msi_trust){.flags = 0}, &look.refusal);
+    made = text == NULL ? NULL
+                        : make(text,
+                               segment->key >> 24 == 0 ? MAPSEG_KEY_SYSTEMV
+                                                       : (mapseg_key_type)(segment->key >> 24),
+                               search->found == NULL ? "" : search->found, &look);
+    free(text);
+    return made;
+}
+
+int
+msi_system_v_list(int (*visit)(void *context, mapseg_info *information), void *context)
+{
+    char temporary[PATH_MAX] = "";
+    struct msi_proc_segment segment;
+    const char *rest;
+    char *table;
+    int error = msi_os.system_v_table(&table);
+
+    if (error < 0)
+        return error == -ENOMEM || error == -EMFILE || error == -ENFILE ? error : 0;
+    msi_os.temporary_directory(temporary, sizeof temporary);
+    for (rest = table; error >= 0 && (rest = msi_proc_next_segment(rest, &segment)) != NULL;) {
+        struct search search = {.key = segment.key};
+
+        if (segment.key >> 24 != 0)
+            error = search_directory(&search, msi_os.runtime_directory());
+        if (error >= 0 && segment.key >> 24 != 0)
+            error = search_directory(&search, temporary);
+        if (error >= 0)
+            error = visit(context, describe_segment(&segment, &search));
+        free(search.found);
+    }
+    free(table);
+    return error;
 }

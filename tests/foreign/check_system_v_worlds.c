@@ -6,8 +6,11 @@
  */
 #include "system_v_scene.h"
 
+#include "foreign/system_v.h"
+
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
@@ -293,6 +296,69 @@ START_TEST(described)
 }
 END_TEST
 
+/// What a list has: how many there are, and those that are looked for.
+struct listed {
+    int count;
+    mapseg_info *by_key; /**< with the test's own key */
+    mapseg_info *other;  /**< the last one without a path */
+};
+
+static int
+note(void *context, mapseg_info *information)
+{
+    struct listed *listed = context;
+    mapseg_info **place = NULL;
+
+    ck_assert_ptr_nonnull(information);
+    listed->count++;
+    if (strcmp(information->native_key, key) == 0)
+        place = &listed->by_key;
+    else if (*information->path == '\0')
+        place = &listed->other;
+    if (place == NULL || *place != NULL)
+        mapseg_info_free(information);
+    else
+        *place = information;
+    return 0;
+}
+
+/// Segments whose key files lie in the temporary directory are listed by their keys.
+START_TEST(listed_by_key)
+{
+    struct listed listed = {.count = 0};
+    char number[16];
+    int private;
+    mapseg *seg;
+
+    ck_assert_int_eq(setenv("TMPDIR", SHM_DIRECTORY, 1), 0);
+    seg = created(key, 1234);
+    need_call(MAPSEG_OK, seg, mapseg_lock(seg));
+    private = shmget(IPC_PRIVATE, 77, 0644);
+    ck_assert_int_ge(private, 0);
+    ck_assert_int_eq(msi_system_v_list(note, &listed), 0);
+    if (has_own_world())
+        ck_assert_int_eq(listed.count, 2);
+    ck_assert_ptr_nonnull(listed.by_key);
+    ck_assert_uint_eq(listed.by_key->data_size, 1234);
+    ck_assert_uint_eq(listed.by_key->attached, 1);
+    ck_assert_int_eq(listed.by_key->lock, MAPSEG_LOCK_STATE_HELD);
+    ck_assert_int_eq(listed.by_key->lock_pid, getpid());
+    ck_assert_str_eq(listed.by_key->path, file);
+    ck_assert_ptr_nonnull(listed.other);
+    snprintf(number, sizeof number, "0x%08x", 0);
+    if (has_own_world()) {
+        ck_assert_str_eq(listed.other->native_key, number);
+        ck_assert_uint_eq(listed.other->data_size, 77);
+        ck_assert_int_eq(listed.other->use, MAPSEG_USE_STALE);
+        ck_assert_int_eq(listed.other->lock, MAPSEG_LOCK_STATE_UNKNOWN);
+    }
+    mapseg_info_free(listed.by_key);
+    mapseg_info_free(listed.other);
+    ck_assert_int_eq(shmctl(private, IPC_RMID, NULL), 0);
+    mapseg_free(seg);
+}
+END_TEST
+
 START_TEST(not_described)
 {
     mapseg *seg = handle_for(key);
@@ -372,6 +438,7 @@ main(void)
     tcase_add_test(limits, more_semaphores_than_there_may_be);
     tcase_add_test(limits, more_memory_than_there_is);
     tcase_add_test(seen, described);
+    tcase_add_test(seen, listed_by_key);
     tcase_add_test(seen, not_described);
     tcase_add_test(seen, read_only);
     tcase_add_test(seen, what_options_may_ask);
