@@ -48,7 +48,9 @@ tests_stress_check_os_SOURCES = \
 	tests/stress/os_faults.c \
 	tests/stress/os_faults.h \
 	tests/stress/os_operations.c \
-	tests/stress/os_operations.h
+	tests/stress/os_operations.h \
+	tests/stress/os_system_v.c \
+	tests/stress/os_system_v.h
 tests_stress_check_swap_LDADD = $(internals_libraries)
 tests_stress_check_steps_LDADD = $(internals_libraries)
 tests_stress_check_steps_SOURCES = \

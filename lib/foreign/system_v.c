@@ -590,9 +590,10 @@ remove_found(struct msi_system_v_handle *own, bool force, struct msi_failure *fa
     return msi_system_v_clear_up(own, failure);
 }
 
-/** Finds the set, if there is one. NOT_FOUND: there is neither that nor a segment. */
+/** Finds the set, if there is one. NOT_FOUND: there is neither that nor a segment; but a key file
+ *  alone counts with `force`. */
 static mapseg_result
-find_to_remove(struct msi_system_v_handle *own, struct msi_failure *failure)
+find_to_remove(struct msi_system_v_handle *own, bool force, struct msi_failure *failure)
 {
     struct msi_system_v status;
     mapseg_result result = msi_key_file_look(&own->file, failure);
@@ -603,12 +604,12 @@ find_to_remove(struct msi_system_v_handle *own, struct msi_failure *failure)
     if (!own->has_own_file)
         own->lock.file = own->file;
     else if (msi_key_file_look(&own->lock.file, failure) != MAPSEG_OK)
-        return msi_system_v_find(own, &status, failure);
+        return force ? MAPSEG_OK : msi_system_v_find(own, &status, failure);
     set = msi_os.system_v_set(own->lock.file.key, 0);
     if (set < 0 && set != -ENOENT)
         return msi_system_failed(failure, -set, "its semaphore cannot be examined");
     atomic_store_explicit(&own->lock.set, set < 0 ? -1 : set, memory_order_relaxed);
-    return set < 0 ? msi_system_v_find(own, &status, failure) : MAPSEG_OK;
+    return set < 0 && !force ? msi_system_v_find(own, &status, failure) : MAPSEG_OK;
 }
 
 static mapseg_result
@@ -616,7 +617,7 @@ remove_own(const mapseg *seg, struct msi_system_v_handle *own, const mapseg_opti
            bool force, struct msi_failure *failure)
 {
     bool held = msi_handle_is_attached(seg) && msi_system_v_lock_is_held(&own_of(seg)->lock);
-    mapseg_result result = find_to_remove(own, failure);
+    mapseg_result result = find_to_remove(own, force, failure);
     bool gone = false;
 
     if (result != MAPSEG_OK)

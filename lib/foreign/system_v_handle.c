@@ -141,15 +141,21 @@ msi_system_v_clear_up(struct msi_system_v_handle *own, struct msi_failure *failu
 
     if (has_newer_segment(own))
         return MAPSEG_OK;
-    /* The files first: a waiter that finds the set gone must find no key file either. */
+    /* The files first: a waiter that finds the set gone must find no key file either. And while a
+     * file is left, the set is, so that the next removal finds both. */
     result = msi_key_file_remove(&own->file, failure);
     /* Another file, or what was made anew where the first one was gone. */
-    if (result == MAPSEG_OK && own->lock.file.inode != 0)
+    if (result == MAPSEG_OK && own->lock.file.inode != 0 &&
+        (own->has_own_file || own->lock.file.inode != own->file.inode))
         result = msi_key_file_remove(&own->lock.file, failure);
+    if (result != MAPSEG_OK)
+        return result;
     if (set >= 0)
         error = msi_os.system_v_set_remove(set);
-    if (result != MAPSEG_OK || error >= 0 || msi_system_v_is_gone(error))
-        return result;
+    if (error >= 0 || msi_system_v_is_gone(error))
+        return MAPSEG_OK;
     return msi_system_failed(failure, -error,
-                             "its semaphore cannot be removed; have its owner remove it");
+                             "its semaphore, of set %d, cannot be removed; have its owner remove "
+                             "it (ipcrm -s)",
+                             set);
 }

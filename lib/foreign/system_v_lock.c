@@ -205,6 +205,8 @@ msi_system_v_lock_take(struct msi_system_v_lock *lock, bool wait, int64_t deadli
 mapseg_result
 msi_system_v_lock_give(struct msi_system_v_lock *lock, struct msi_failure *failure)
 {
+    struct msi_system_v status;
+    uint32_t owner;
     int error;
     int set;
 
@@ -214,19 +216,23 @@ msi_system_v_lock_give(struct msi_system_v_lock *lock, struct msi_failure *failu
                           "this handle does not hold the lock; unlock once, by the handle that "
                           "took it");
     set = lock->held;
-    if (atomic_exchange_explicit(&lock->owner, 0, memory_order_relaxed) == 0)
+    owner = atomic_exchange_explicit(&lock->owner, 0, memory_order_relaxed);
+    if (owner == 0)
         return msi_failed(failure, MAPSEG_NOT_LOCKED, 0,
                           "another thread has unlocked it just now; unlock once");
     error = msi_os.system_v_give(set);
     if (error >= 0)
         return MAPSEG_OK;
-    if (msi_system_v_is_gone(error))
+    if (msi_system_v_is_gone(error) &&
+        msi_system_v_is_gone(msi_os.system_v_set_status(set, &status)))
         return msi_failed(failure, MAPSEG_LOCK_ERROR, 0,
                           "its semaphore was removed while this handle held the lock, so others "
                           "may have held it too; see to the data, and find out which process "
                           "removed it");
+    /* It is held as before. */
+    atomic_store_explicit(&lock->owner, owner, memory_order_release);
     return msi_system_failed(failure, -error,
-                             "its semaphore cannot be raised; repair the lock (mapseg_repair)");
+                             "its semaphore cannot be raised; unlock again, or end the process");
 }
 
 /* ------------------------------------------------------------- repairing -- */

@@ -41,6 +41,10 @@ START_TEST(key_file_without_segment)
     need_call(MAPSEG_NOT_FOUND, seg, mapseg_reclaim(seg));
     need_sets(0);
     ck_assert(exists(file));
+    need_call(MAPSEG_OK, seg, mapseg_remove(seg));
+    ck_assert(!exists(file));
+    fd = open(file, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0640);
+    close(fd);
     /* What a crash left is used. */
     need_call(MAPSEG_OK, seg, mapseg_create(seg, 100, MAPSEG_READ_WRITE));
     mapseg_free(seg);

@@ -5,6 +5,7 @@
  */
 #include "os_operations.h"
 #include "os_faults.h"
+#include "os_system_v.h"
 
 #include <errno.h>
 #include <spawn.h>
@@ -785,6 +786,19 @@ const struct operation operations[] = {
      remove_unknown_directory, true},
     {"create in place of another", leave_in_use, run_replace, end_both, true},
     {"wait and watch", watch_it, run_watch, detach_all, false},
+    {"create a System V segment", system_v_nothing, run_create, system_v_end, true},
+    {"create a System V segment read-only", system_v_nothing, run_create_filled, system_v_end,
+     true},
+    {"create a System V segment over debris", system_v_debris, run_system_v_reclaiming,
+     system_v_end, true},
+    {"attach to a System V segment", system_v_other, run_attach, system_v_end, true},
+    {"detach from a System V segment", system_v_own, run_detach, system_v_end, false},
+    {"lock a System V segment", system_v_own, run_system_v_lock, system_v_end, false},
+    {"reclaim a System V segment", system_v_debris, run_system_v_reclaim, system_v_end, false},
+    {"remove a System V segment", system_v_other, run_system_v_remove, system_v_end, false},
+    {"repair a System V lock", system_v_dead_owner, run_system_v_repair, system_v_end, false},
+    {"info of a System V segment", system_v_other, run_info, system_v_end, false},
+    {"list System V segments", system_v_other, run_system_v_list, system_v_end, false},
     {"lock a memory file after a death", leave_owned_memory, run_lock, disinherit, false},
     {"attach behind a link", leave_behind_link, run_attach, remove_link, true},
 };
