@@ -92,6 +92,12 @@ suites += \
 	tests/error/check_words
 tests_error_check_words_LDADD = $(internals_libraries)
 
+# mapseg-foreign(7): segments that mapseg did not invent
+suites += \
+	tests/foreign/check_posix
+foreign_peers = tests/foreign/posix_peers.c tests/foreign/posix_peers.h
+tests_foreign_check_posix_SOURCES = tests/foreign/check_posix.c $(foreign_peers)
+
 # mapseg-fork(7)
 suites += \
 	tests/fork/check_fork \

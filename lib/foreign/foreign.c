@@ -68,9 +68,22 @@ msi_foreign_check_options(const struct msi_foreign_way *way, const mapseg_option
 }
 
 mapseg_result
+msi_foreign_take(mapseg *seg, bool wait, int64_t deadline, struct msi_failure *failure)
+{
+    mapseg_result result;
+
+    failure->cure = NULL;
+    result = seg->foreign->way->lock(seg, wait, deadline, failure);
+    /* Words of something that was tried on the way, in vain. */
+    if (failure->cure != NULL && failure->result != result)
+        failure->cure = NULL;
+    return result;
+}
+
+mapseg_result
 msi_foreign_borrow(mapseg *seg, int64_t timeout_ns, bool *taken, struct msi_failure *failure)
 {
-    mapseg_result result = seg->foreign->way->lock(seg, true, msi_deadline(timeout_ns), failure);
+    mapseg_result result = msi_foreign_take(seg, true, msi_deadline(timeout_ns), failure);
 
     *taken = mapseg_result_owes_unlock(result);
     return result == MAPSEG_ALREADY_LOCKED ? MAPSEG_OK : result;
