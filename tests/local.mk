@@ -96,6 +96,7 @@ tests_error_check_words_LDADD = $(internals_libraries)
 suites += \
 	tests/foreign/check_posix \
 	tests/foreign/check_posix_lock \
+	tests/foreign/check_raw \
 	tests/foreign/check_semaphore
 foreign_peers = tests/foreign/posix_peers.c tests/foreign/posix_peers.h
 tests_foreign_check_posix_SOURCES = tests/foreign/check_posix.c $(foreign_peers)
