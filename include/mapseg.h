@@ -1056,6 +1056,13 @@ typedef struct mapseg_list mapseg_list;
  *  read. */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result mapseg_list_new(mapseg_list **list);
 
+/** Makes a list of what other programs have in /dev/shm: POSIX segments, with the state of the
+ *  semaphore that is the lock of each, and semaphores without a segment, which have no data. The
+ *  key of an entry is that by which mapseg_attach, mapseg_repair and mapseg_remove find it.
+ *  Otherwise as mapseg_list_new. */
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
+    mapseg_list_new_foreign(mapseg_list **list);
+
 /** How many entries the list has. */
 MAPSEG_API MAPSEG_NONNULL(1) size_t mapseg_list_count(const mapseg_list *list);
 

@@ -89,7 +89,7 @@ msi_foreign_is_apart(const struct msi_foreign_way *way)
 mapseg_result msi_foreign_check_options(const struct msi_foreign_way *way,
                                         const mapseg_options *options, struct msi_failure *failure);
 
-/** NOT_SUPPORTED: `what` ("descriptors to hand on") such a segment cannot have. */
+/** NOT_SUPPORTED: such a segment cannot `what` ("have a label"). */
 mapseg_result msi_foreign_refuse(const struct msi_foreign_way *way, const char *what,
                                  struct msi_failure *failure);
 
