@@ -1056,6 +1056,15 @@ typedef struct mapseg_list mapseg_list;
  *  read. */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result mapseg_list_new(mapseg_list **list);
 
+/** Makes a list of what other programs have in /dev/shm: POSIX segments, with the state of the
+ *  semaphore that is the lock of each, and semaphores without a segment, which have no data; and
+ *  of all System V segments. The key of an entry is that by which mapseg_attach, mapseg_repair and
+ *  mapseg_remove find it; of a System V segment whose key file is in neither the runtime nor the
+ *  temporary directory, or is named by Qt for a legacy key, it is the number that ipcs(1) prints.
+ *  Otherwise as mapseg_list_new. */
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
+    mapseg_list_new_foreign(mapseg_list **list);
+
 /** How many entries the list has. */
 MAPSEG_API MAPSEG_NONNULL(1) size_t mapseg_list_count(const mapseg_list *list);
 

@@ -775,8 +775,9 @@ begin(struct request *request, bool named, struct msi_failure *failure)
     attachment->is_raw = request->way != NULL;
     attachment->data_offset = (size_t)data_offset(request);
     attachment->data_size = request->size;
-    attachment->file.wishes =
-        attachment->is_raw && request->options.flags & MAPSEG_REMOVE_WITH_LAST;
+    attachment->file.wishes = attachment->is_raw &&
+                              request->options.flags & MAPSEG_REMOVE_WITH_LAST &&
+                              !(request->options.flags & MAPSEG_PERSISTENT);
     /* Files with names cannot be sealed, and memory files always are. */
     attachment->can_shrink = is_named(request);
     attachment->cautious = attachment->can_shrink;

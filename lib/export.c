@@ -76,7 +76,7 @@ msi_export(mapseg *seg, mapseg_access access, struct msi_failure *failure)
         return -1;
     }
     if (seg->foreign != NULL) {
-        (void)msi_foreign_refuse(seg->foreign->way, "descriptors to hand on", failure);
+        (void)msi_foreign_refuse(seg->foreign->way, "be handed on", failure);
         return -1;
     }
     if (msi_options_check_access(access, failure) != MAPSEG_OK)

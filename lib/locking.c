@@ -75,12 +75,8 @@ static mapseg_result
 take_foreign(mapseg *seg, const char *operation, bool wait, int64_t deadline)
 {
     struct msi_failure failure;
-    mapseg_result result;
+    mapseg_result result = msi_foreign_take(seg, wait, deadline, &failure);
 
-    failure.cure = NULL;
-    result = seg->foreign->way->lock(seg, wait, deadline, &failure);
-    if (result == MAPSEG_OK && atomic_load_explicit(&seg->error, memory_order_relaxed) == MAPSEG_OK)
-        return MAPSEG_OK;
     return failure.cure == NULL ? report_taken(seg, operation, result)
                                 : msi_report(seg, operation, &failure);
 }

@@ -199,7 +199,6 @@ read_foreign(mapseg *seg, const struct range *range, int64_t timeout_ns, uint64_
     mapseg_result result;
     struct msi_view view;
 
-    failure.cure = NULL;
     result = msi_foreign_borrow(seg, timeout_ns, &taken, &failure);
     if (result == MAPSEG_OK) {
         view = msi_view_begin(seg);

@@ -254,7 +254,7 @@ check_and_remove(mapseg *seg, const char *operation, bool force, const mapseg_op
     else
         result = msi_options_read(given, &options, &failure);
     if (result == MAPSEG_OK && way != NULL && options.flags & MAPSEG_REQUIRE_ID)
-        result = msi_foreign_refuse(way, "id", &failure);
+        result = msi_foreign_refuse(way, "have an id", &failure);
     if (result == MAPSEG_OK && msi_foreign_is_apart(way))
         result = way->remove(seg, force, &options, &failure);
     else if (result == MAPSEG_OK && way != NULL && !force)

@@ -170,7 +170,6 @@ write_foreign(mapseg *seg, size_t offset, const void *from, size_t bytes)
     struct msi_view view;
     size_t done;
 
-    failure.cure = NULL;
     result = msi_foreign_borrow(seg, -1, &taken, &failure);
     if (result == MAPSEG_OK) {
         view = msi_view_begin(seg);

@@ -124,6 +124,17 @@ tests_foreign_check_system_v_worlds_SOURCES = \
 tests_foreign_check_system_v_worlds_LDADD = $(internals_libraries)
 tests_foreign_check_system_v_lock_LDADD = $(LDADD) $(THREAD_LIBS)
 
+# mapseg-foreign(7): segments that mapseg did not invent
+suites += \
+	tests/foreign/check_posix \
+	tests/foreign/check_posix_lock \
+	tests/foreign/check_raw \
+	tests/foreign/check_semaphore
+foreign_peers = tests/foreign/posix_peers.c tests/foreign/posix_peers.h
+tests_foreign_check_posix_SOURCES = tests/foreign/check_posix.c $(foreign_peers)
+tests_foreign_check_posix_lock_SOURCES = tests/foreign/check_posix_lock.c $(foreign_peers)
+tests_foreign_check_semaphore_SOURCES = tests/foreign/check_semaphore.c $(foreign_peers)
+
 # mapseg-fork(7)
 suites += \
 	tests/fork/check_fork \

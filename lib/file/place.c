@@ -280,7 +280,7 @@ msi_place_directory(mapseg_key_type type, int *directory)
     if (type == MAPSEG_KEY_RUNTIME &&
         open_runtime_place(false, &path, directory, &failure) != MAPSEG_OK)
         return NULL;
-    if (type == MAPSEG_KEY_SHM) {
+    if (type == MAPSEG_KEY_SHM || type == MAPSEG_KEY_POSIX) {
         path = msi_copy_string(msi_os.shared_directory());
         *directory = msi_os.open_directory(msi_os.shared_directory());
     }

@@ -10,21 +10,19 @@
 /** What only the header of mapseg's own segments can hold, or a proof that only mapseg's
  *  attachments give. */
 static const struct {
-    uint32_t flag;
-    const char *name;
-} own_flags[] = {
-    {MAPSEG_PERSISTENT, "MAPSEG_PERSISTENT: they stay anyway"},
-    {MAPSEG_RECLAIM, "MAPSEG_RECLAIM: which programs use it cannot be known"},
-    {MAPSEG_REPLACE, "MAPSEG_REPLACE: its own programs would not notice"},
-    {MAPSEG_STALE_ONLY, "MAPSEG_STALE_ONLY: which programs use it cannot be known"},
-    {MAPSEG_FAIR, "MAPSEG_FAIR: its lock knows no order"},
-    {MAPSEG_SINGLE_WRITER, "MAPSEG_SINGLE_WRITER"},
-    {MAPSEG_REQUIRE_TAG, "MAPSEG_REQUIRE_TAG: it has no tag"},
-    {MAPSEG_REQUIRE_ID, "MAPSEG_REQUIRE_ID: it has no id"},
-    {MAPSEG_SILENT_WAITERS, "MAPSEG_SILENT_WAITERS: it has no versions"},
-    {MAPSEG_NO_SILENT_WAITERS, "MAPSEG_NO_SILENT_WAITERS: it has no versions"},
-    {MAPSEG_WATCH_NAME, "MAPSEG_WATCH_NAME: it has no versions to wait for"},
-    {MAPSEG_WATCH_WRITERS, "MAPSEG_WATCH_WRITERS: which programs use it cannot be known"},
+    uint32_t flags;
+    const char *what;
+} refused[] = {
+    {(uint32_t)MAPSEG_RECLAIM | (uint32_t)MAPSEG_STALE_ONLY,
+     "be cleared away if it is not in use: which programs use it cannot be known"},
+    {MAPSEG_REPLACE, "be replaced under its users, who would not notice"},
+    {MAPSEG_FAIR, "have a fair lock"},
+    {MAPSEG_SINGLE_WRITER, "be kept from other writers"},
+    {MAPSEG_REQUIRE_TAG, "have a user tag"},
+    {MAPSEG_REQUIRE_ID, "have an id"},
+    {(uint32_t)MAPSEG_SILENT_WAITERS | (uint32_t)MAPSEG_NO_SILENT_WAITERS,
+     "have versions to wait for"},
+    {(uint32_t)MAPSEG_WATCH_NAME | (uint32_t)MAPSEG_WATCH_WRITERS, "be watched"},
 };
 
 const struct msi_foreign_way *
@@ -45,8 +43,8 @@ mapseg_result
 msi_foreign_refuse(const struct msi_foreign_way *way, const char *what, struct msi_failure *failure)
 {
     return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
-                      "a %s segment has no header, and so no %s; use a key of mapseg's own (shm, "
-                      "runtime, file, memfd) for that",
+                      "a %s segment has no header, and so cannot %s; ask for less, or use a key of "
+                      "mapseg's own (shm, runtime, file, memfd)",
                       way->name, what);
 }
 
@@ -54,23 +52,33 @@ mapseg_result
 msi_foreign_check_options(const struct msi_foreign_way *way, const mapseg_options *options,
                           struct msi_failure *failure)
 {
-    for (size_t i = 0; i < sizeof own_flags / sizeof *own_flags; i++)
-        if (options->flags & own_flags[i].flag & ~way->flags)
-            return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
-                              "a %s segment has no header, and so cannot have %s; leave that flag "
-                              "out, or use a key of mapseg's own",
-                              way->name, own_flags[i].name);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        if (options->flags & refused[i].flags & ~way->flags)
+            return msi_foreign_refuse(way, refused[i].what, failure);
     if (options->user_tag != 0)
-        return msi_foreign_refuse(way, "user tag", failure);
+        return msi_foreign_refuse(way, "have a user tag", failure);
     return options->label != NULL && *options->label != '\0'
-               ? msi_foreign_refuse(way, "label", failure)
+               ? msi_foreign_refuse(way, "have a label", failure)
                : MAPSEG_OK;
+}
+
+mapseg_result
+msi_foreign_take(mapseg *seg, bool wait, int64_t deadline, struct msi_failure *failure)
+{
+    mapseg_result result;
+
+    failure->cure = NULL;
+    result = seg->foreign->way->lock(seg, wait, deadline, failure);
+    /* Words of something that was tried on the way, in vain. */
+    if (failure->cure != NULL && failure->result != result)
+        failure->cure = NULL;
+    return result;
 }
 
 mapseg_result
 msi_foreign_borrow(mapseg *seg, int64_t timeout_ns, bool *taken, struct msi_failure *failure)
 {
-    mapseg_result result = seg->foreign->way->lock(seg, true, msi_deadline(timeout_ns), failure);
+    mapseg_result result = msi_foreign_take(seg, true, msi_deadline(timeout_ns), failure);
 
     *taken = mapseg_result_owes_unlock(result);
     return result == MAPSEG_ALREADY_LOCKED ? MAPSEG_OK : result;

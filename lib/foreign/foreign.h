@@ -24,9 +24,8 @@
 struct msi_name;
 
 /** One way of sharing. Each call ends like a call of the library: OK, or a result and its words
- *  in *failure, whose `cure` is NULL before: those that lock may leave it so, and the usual
- *  words are said. `seg` is attached in this process but in create, attach, remove, repair and
- *  info. */
+ *  in *failure, where `lock` may leave out the usual ones. `seg` is attached in this process but in
+ * create, attach, remove, repair and info. */
 struct msi_foreign_way {
     const char *name; /**< for people: "POSIX", "System V", "raw" */
     /** Flags of the options that this way can do, though most cannot. */
@@ -92,9 +91,13 @@ msi_foreign_is_apart(const struct msi_foreign_way *way)
 mapseg_result msi_foreign_check_options(const struct msi_foreign_way *way,
                                         const mapseg_options *options, struct msi_failure *failure);
 
-/** NOT_SUPPORTED: `what` ("descriptors to hand on") such a segment cannot have. */
+/** NOT_SUPPORTED: such a segment cannot `what` ("have a label"). */
 mapseg_result msi_foreign_refuse(const struct msi_foreign_way *way, const char *what,
                                  struct msi_failure *failure);
+
+/** Takes the lock of an attached handle by its way. A cure of NULL: the usual words. */
+mapseg_result msi_foreign_take(mapseg *seg, bool wait, int64_t deadline,
+                               struct msi_failure *failure);
 
 /** Takes the lock of an attached handle for a call that needs it only while it copies; *taken:
  *  it has to be given back. */
