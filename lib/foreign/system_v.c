@@ -374,7 +374,12 @@ make_segment(struct request *request, struct msi_failure *failure)
 static mapseg_result
 create_once(struct request *request, struct msi_failure *failure)
 {
-    mapseg_result result = msi_key_file_make(&request->own->file, &request->made_file, failure);
+    mapseg_result result;
+
+    /* It stays when its creator leaves; that others are to leave it can be written nowhere. */
+    if (request->options->flags & MAPSEG_PERSISTENT)
+        request->own->keeps_name = true;
+    result = msi_key_file_make(&request->own->file, &request->made_file, failure);
 
     if (result == MAPSEG_OK)
         result = enter(request, failure);

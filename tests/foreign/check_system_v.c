@@ -368,6 +368,27 @@ START_TEST(last_one_out_looks_only)
 }
 END_TEST
 
+/// It stays when its creator leaves, and goes with the last one out after that.
+START_TEST(persistent)
+{
+    struct peer qt = qt_program();
+    int set;
+
+    mapseg_free(created_as(key, 5000, MAPSEG_PERSISTENT));
+    need_segments(1);
+    mapseg_free(attached(key, MAPSEG_READ_WRITE));
+    need_segments(0);
+    need_sets(0);
+    mapseg_free(created_as(key, 5000, MAPSEG_PERSISTENT));
+    set = set_of(file);
+    tell(&qt, 'a');
+    tell(&qt, 'e');
+    end_qt(&qt);
+    need_segments(0);
+    ck_assert_int_eq(semctl(set, 0, IPC_RMID), 0);
+}
+END_TEST
+
 /// While the lock is held a process may be attaching, so the last one out removes nothing.
 START_TEST(last_one_out_without_the_lock)
 {
@@ -582,6 +603,7 @@ main(void)
     tcase_add_test(leaving, killed_in_qt);
     tcase_add_test(leaving, replaced_after_a_crash);
     tcase_add_test(leaving, last_one_out_looks_only);
+    tcase_add_test(leaving, persistent);
     tcase_add_test(leaving, last_one_out_without_the_lock);
     tcase_add_test(leaving, file_with_content_stays);
     tcase_add_test(leaving, newer_segment_is_left_alone);

@@ -395,8 +395,7 @@ END_TEST
 /// What only a header could hold is refused, and what the memory can have is not.
 START_TEST(what_options_may_ask)
 {
-    static const uint32_t refused[] = {MAPSEG_PERSISTENT, MAPSEG_REPLACE, MAPSEG_REQUIRE_TAG,
-                                       MAPSEG_WATCH_NAME};
+    static const uint32_t refused[] = {MAPSEG_REPLACE, MAPSEG_REQUIRE_TAG, MAPSEG_WATCH_NAME};
     mapseg_options options = MAPSEG_OPTIONS_INIT;
     mapseg *seg = handle_for(key);
 
