@@ -47,7 +47,6 @@ make(const mapseg *seg, const char *path, const char *lock, const mapseg_options
         return NULL;
     memcpy(own->paths, path, bytes);
     memcpy(own->paths + bytes, lock, strlen(lock) + 1);
-    own->foreign.way = &msi_foreign_system_v;
     own->foreign.forget = forget;
     own->file.path = own->paths;
     own->file.project = (int)mapseg_ipc_key_type(seg->key);
