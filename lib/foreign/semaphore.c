@@ -70,7 +70,7 @@ open_existing(const struct msi_name *name, int *fd, int *error, struct msi_failu
     /* Looked at before it is opened: to open a FIFO or a device is to use it. */
     if (*error >= 0 && !S_ISREG(status.st_mode))
         return msi_failed(failure, MAPSEG_CORRUPT, 0,
-                          "%s has the name of its semaphore; move it away",
+                          "where its semaphore should be there is %s; move that away",
                           msi_trust_kind(&status));
     if (*error >= 0)
         *error = *fd = msi_os.open(name->directory, name->last, O_RDWR);
