@@ -750,13 +750,13 @@ MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
  *                   "memfd:5?id=HEX" also demands that it is the segment with
  *                   that id
  * - "posix:/NAME"   what other programs open with shm_open
+ * - "systemv:/A/B"  the System V segment whose key ftok(3) makes of that file
  * - "raw:/A/B"      a file without a header
  *
- * The last two are of other programs' kind: see mapseg-foreign(7). NULL or "" takes the key away.
- * The same key again: nothing happens; another one: as mapseg_set_key. mapseg_key() is NULL
- * afterwards. KEY_ERROR: not well formed; the key and the attachment are as they were. Types that
- * exist only elsewhere ("systemv", "windows") are taken; creating and attaching then return
- * NOT_SUPPORTED.
+ * The last three are of other programs' kind: see mapseg-foreign(7). NULL or "" takes the key
+ * away. The same key again: nothing happens; another one: as mapseg_set_key. mapseg_key() is NULL
+ * afterwards. KEY_ERROR: not well formed; the key and the attachment are as they were. A type that
+ * exists only elsewhere ("windows") is taken; creating and attaching then return NOT_SUPPORTED.
  */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
     mapseg_set_native_key(mapseg *seg, const char *native_key);
