@@ -54,6 +54,7 @@ make(const mapseg *seg, const char *path, const char *lock, const mapseg_options
     own->has_own_file = strcmp(path, lock) != 0;
     own->lock.file = own->file;
     own->lock.file.path = own->paths + bytes;
+    (void)pthread_mutex_init(&own->lock.joining, NULL);
     own->lock.mode = 0600;
     atomic_init(&own->lock.set, -1);
     atomic_init(&own->lock.owner, 0);
