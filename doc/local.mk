@@ -17,6 +17,7 @@ manual_pages = \
 	doc/mapseg_send.3 \
 	doc/mapseg-format.5 \
 	doc/mapseg-cxx.7 \
+	doc/mapseg-foreign.7 \
 	doc/mapseg-fork.7 \
 	doc/mapseg-lock.7 \
 	doc/mapseg-probes.7 \
@@ -65,6 +66,7 @@ link_pages = \
 	doc/links/mapseg_list_free.3 \
 	doc/links/mapseg_list_get.3 \
 	doc/links/mapseg_list_new.3 \
+	doc/links/mapseg_list_new_foreign.3 \
 	doc/links/mapseg_lock_for.3 \
 	doc/links/mapseg_native_key.3 \
 	doc/links/mapseg_new_from_environment.3 \
@@ -76,6 +78,7 @@ link_pages = \
 	doc/links/mapseg_receive_with.3 \
 	doc/links/mapseg_reclaim.3 \
 	doc/links/mapseg_reclaim_with.3 \
+	doc/links/mapseg_repair.3 \
 	doc/links/mapseg_remove_with.3 \
 	doc/links/mapseg_result_name.3 \
 	doc/links/mapseg_result_text.3 \

@@ -7,12 +7,14 @@
 #define MAPSEG_REMOVE_H
 
 #include "file/name.h"
+#include "foreign/foreign.h"
 #include "os/failure.h"
 
 /** How a name is to be removed. */
 struct msi_removal {
-    bool force;   /**< also if others are attached */
-    bool careful; /**< as create: only what attach would trust */
+    const struct msi_foreign_way *way; /**< of another program's kind; NULL: mapseg's own */
+    bool force;                        /**< also if others are attached */
+    bool careful;                      /**< as create: only what attach would trust */
     const mapseg_options *options;
     /** Puts another file under the name, which leads to the victim; NULL: unlink it. */
     int (*replace)(void *context);

@@ -48,7 +48,9 @@ tests_stress_check_os_SOURCES = \
 	tests/stress/os_faults.c \
 	tests/stress/os_faults.h \
 	tests/stress/os_operations.c \
-	tests/stress/os_operations.h
+	tests/stress/os_operations.h \
+	tests/stress/os_system_v.c \
+	tests/stress/os_system_v.h
 tests_stress_check_swap_LDADD = $(internals_libraries)
 tests_stress_check_steps_LDADD = $(internals_libraries)
 tests_stress_check_steps_SOURCES = \
@@ -107,6 +109,47 @@ suites += \
 	tests/error/check_result \
 	tests/error/check_words
 tests_error_check_words_LDADD = $(internals_libraries)
+
+# mapseg-foreign(7): System V segments, and programs that do what Qt does
+suites += \
+	tests/foreign/check_qt \
+	tests/foreign/check_system_v \
+	tests/foreign/check_system_v_lock \
+	tests/foreign/check_system_v_worlds
+foreign_system_v = \
+	tests/foreign/little_qt.c \
+	tests/foreign/little_qt.h \
+	tests/foreign/system_v_scene.c \
+	tests/foreign/system_v_scene.h
+tests_foreign_check_qt_SOURCES = tests/foreign/check_qt.c $(foreign_system_v)
+if HAVE_QT
+check_PROGRAMS += tests/foreign/qt_peer
+tests_foreign_qt_peer_SOURCES = tests/foreign/qt_peer.cpp
+# Qt asks for position-independent code.
+tests_foreign_qt_peer_CXXFLAGS = $(AM_CXXFLAGS) -fPIC
+tests_foreign_qt_peer_CPPFLAGS = $(QT_CFLAGS)
+tests_foreign_qt_peer_LDADD = $(QT_LIBS)
+endif
+tests_foreign_check_system_v_SOURCES = tests/foreign/check_system_v.c $(foreign_system_v)
+tests_foreign_check_system_v_lock_SOURCES = \
+	tests/foreign/check_system_v_lock.c \
+	$(foreign_system_v)
+tests_foreign_check_system_v_worlds_SOURCES = \
+	tests/foreign/check_system_v_worlds.c \
+	$(foreign_system_v)
+tests_foreign_check_system_v_worlds_LDADD = $(internals_libraries)
+tests_foreign_check_system_v_lock_LDADD = $(LDADD) $(THREAD_LIBS)
+
+# mapseg-foreign(7): segments that mapseg did not invent
+suites += \
+	tests/foreign/check_posix \
+	tests/foreign/check_posix_lock \
+	tests/foreign/check_raw \
+	tests/foreign/check_semaphore
+foreign_peers = tests/foreign/posix_peers.c tests/foreign/posix_peers.h
+tests_foreign_check_posix_SOURCES = tests/foreign/check_posix.c $(foreign_peers)
+tests_foreign_check_posix_lock_SOURCES = tests/foreign/check_posix_lock.c $(foreign_peers)
+tests_foreign_check_semaphore_SOURCES = tests/foreign/check_semaphore.c $(foreign_peers)
 
 # mapseg-fork(7)
 suites += \

@@ -238,7 +238,8 @@ bool
 mapseg_key_type_is_supported(mapseg_key_type type)
 {
     return type == MAPSEG_KEY_SHM || type == MAPSEG_KEY_RUNTIME || type == MAPSEG_KEY_FILE ||
-           type == MAPSEG_KEY_MEMFD;
+           type == MAPSEG_KEY_MEMFD || type == MAPSEG_KEY_RAW || type == MAPSEG_KEY_POSIX ||
+           is_system_v(type);
 }
 
 /* ------------------------------------------------------------ the value -- */
@@ -597,6 +598,28 @@ check_path(const char *path, struct msi_failure *failure)
     return check_plain_name(last + 1, failure);
 }
 
+/** The names of POSIX segments may have a slash before them, and their semaphores' names, which
+ *  begin otherwise, must fit too. */
+static mapseg_result
+check_posix_name(const char *name, struct msi_failure *failure)
+{
+    const char *last = name + strspn(name, "/");
+
+    if (*last == '\0')
+        return msi_failed(failure, MAPSEG_KEY_ERROR, 0,
+                          "there is nothing behind the slash; put a name there");
+    if (strlen(last) + strlen(MSI_SEMAPHORE_MARK) > NAME_MAX)
+        return msi_failed(failure, MAPSEG_KEY_ERROR, 0,
+                          "its name is longer than the %d bytes that a POSIX segment with a "
+                          "semaphore can have; use a shorter one",
+                          NAME_MAX - (int)strlen(MSI_SEMAPHORE_MARK));
+    if (strncmp(last, MSI_SEMAPHORE_MARK, strlen(MSI_SEMAPHORE_MARK)) == 0)
+        return msi_failed(
+            failure, MAPSEG_KEY_ERROR, 0,
+            "its name begins with \"sem.\", as those of semaphores do; use another name");
+    return check_plain_name(last, failure);
+}
+
 mapseg_result
 msi_key_check(const mapseg_ipc_key *key, struct msi_failure *failure)
 {
@@ -613,7 +636,10 @@ msi_key_check(const mapseg_ipc_key *key, struct msi_failure *failure)
         return check_plain_name(key->name, failure);
     case MAPSEG_KEY_RUNTIME:
         return check_plain_name(key->name, failure);
+    case MAPSEG_KEY_POSIX:
+        return check_posix_name(key->name, failure);
     case MAPSEG_KEY_FILE:
+    case MAPSEG_KEY_RAW:
         return check_path(key->name, failure);
     case MAPSEG_KEY_MEMFD:
         if (msi_key_memfd_number(key) < 0)

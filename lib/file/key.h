@@ -38,6 +38,10 @@ void msi_key_format_memfd(int fd, const uint8_t id[16], char *text);
 /** 16 bytes as 32 lower-case hexadecimal digits and a NUL. */
 void msi_hexadecimal(const uint8_t bytes[16], char text[33]);
 
+/** The name of the semaphore that belongs to a POSIX segment begins with this, and ends as the
+ *  segment's. */
+#define MSI_SEMAPHORE_MARK "sem."
+
 /** Names that the library gives to files under construction end with this, and so many
  *  hexadecimal digits. */
 #define MSI_PRIVATE_MARK ".mapseg-"
