@@ -861,7 +861,7 @@ run_repair(mapseg *seg)
     return mapseg_repair(seg, false);
 }
 
-static mapseg_result
+mapseg_result
 run_foreign_list(mapseg *seg)
 {
     mapseg_list *list;
@@ -944,6 +944,7 @@ const struct operation operations[] = {
     {"detach a POSIX segment", create_posix, run_detach, clear_away, false},
     {"info of a POSIX segment", leave_posix, run_info, clear_away, false},
     {"list what other programs have", leave_posix, run_foreign_list, clear_away, false},
+    {"lock a memory file after a death", leave_owned_memory, run_lock, disinherit, false},
     {"attach behind a link", leave_behind_link, run_attach, remove_link, true},
 };
 
