@@ -315,7 +315,7 @@ END_TEST
 
 START_TEST(types_of_other_systems_are_taken_but_not_used)
 {
-    static const char *const types[] = {"posix:/", "raw:/dev/shm/", "windows:"};
+    static const char *const types[] = {"windows:"};
     char name[KEY_BYTES], key[KEY_BYTES + 32];
     struct footprint before;
     mapseg *seg;
@@ -359,6 +359,6 @@ main(void)
                         sizeof unusable_keys / sizeof unusable_keys[0]);
     tcase_add_test(group, native_name_that_is_too_long);
     tcase_add_test(group, native_name_with_odd_bytes_is_that_file);
-    tcase_add_loop_test(group, types_of_other_systems_are_taken_but_not_used, 0, 3);
+    tcase_add_loop_test(group, types_of_other_systems_are_taken_but_not_used, 0, 1);
     return run_suite(suite);
 }

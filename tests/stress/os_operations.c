@@ -931,7 +931,6 @@ const struct operation operations[] = {
     {"repair a System V lock", system_v_dead_owner, run_system_v_repair, system_v_end, false},
     {"info of a System V segment", system_v_other, run_info, system_v_end, false},
     {"list System V segments", system_v_other, run_system_v_list, system_v_end, false},
-    {"lock a memory file after a death", leave_owned_memory, run_lock, disinherit, false},
     {"create a raw file", raw_key, run_create, clear_away, true},
     {"attach a raw file", leave_raw, run_attach, clear_away, true},
     {"lock a raw file", attach_raw, run_lock_and_unlock, clear_away, false},
