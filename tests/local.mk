@@ -571,5 +571,6 @@ no-libcheck:
 endif
 
 include tests/bench/local.mk
+include tests/external/local.mk
 include tests/fuzz/local.mk
 include tests/model/local.mk
