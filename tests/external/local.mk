@@ -7,11 +7,14 @@
 external = \
 	tests/external/boost.sh \
 	tests/external/cpython.sh \
+	tests/external/cpython_tests.sh \
 	tests/external/plain.sh \
 	tests/external/together.sh
 EXTRA_DIST += \
 	$(external) \
 	tests/external/cpython_peer.py \
+	tests/external/cpython_tests.py \
+	tests/external/fetch.sh \
 	tests/external/peers.sh
 
 check_PROGRAMS += \
@@ -33,6 +36,21 @@ tests_external_boost_peer_SOURCES = tests/external/boost_peer.cpp
 tests_external_boost_peer_CXXFLAGS = $(AM_CXXFLAGS) $(CXX17_FLAGS)
 tests_external_boost_peer_LDADD =
 
+# The adapter, which only a shared library can be.
+if SHARED
+check_LTLIBRARIES += tests/preload/adapter.la
+endif
+tests_preload_adapter_la_SOURCES = tests/preload/adapter.c
+tests_preload_adapter_la_LIBADD = lib/libmapseg.la
+# libtool makes a shared library of what is not installed only if it is told where it would be.
+tests_preload_adapter_la_LDFLAGS = $(SANITIZER_FLAGS) -module -shared -avoid-version \
+	-rpath $(abs_top_builddir)/tests/preload
+
 .PHONY: check-external
 check-external:
 	$(MAKE) check TESTS='$(external)'
+
+clean-local: clean-fetched
+clean-fetched:
+	rm -rf tests/external/fetched
+.PHONY: clean-fetched
