@@ -9,6 +9,7 @@ external = \
 	tests/external/cpython.sh \
 	tests/external/cpython_tests.sh \
 	tests/external/plain.sh \
+	tests/external/qt_posix.sh \
 	tests/external/together.sh
 EXTRA_DIST += \
 	$(external) \
