@@ -1,8 +1,8 @@
 /*
  * boost_peer.cpp - a program with Boost's shared_memory_object and named_semaphore.
  *
- * programs.h says what it obeys; and "managed BYTES", which creates a managed_shared_memory with a
- * number in it that is called "number", and answers at which byte of the segment that lies.
+ * programs.h says what it obeys; and "managed BYTES", which creates a managed_shared_memory with
+ * 6220481117 in it as "number", and "number", which finds that and answers with it.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -70,16 +70,12 @@ increment(int times)
     }
 }
 
-/** Where its number lies. */
-std::string
+void
 manage(std::size_t bytes)
 {
     managed = std::make_unique<ipc::managed_shared_memory>(ipc::create_only, name.c_str(), bytes,
                                                            nullptr, ipc::permissions(0600));
-    auto *number = managed->construct<std::uint64_t>("number")(std::uint64_t{4711});
-    /* What it manages begins behind a word of its own, which tells whether it is complete. */
-    return std::to_string(reinterpret_cast<unsigned char *>(number) -
-                          static_cast<unsigned char *>(managed->get_address()));
+    managed->construct<std::uint64_t>("number")(UINT64_C(6220481117));
 }
 
 /** What is done, and answered with "ok". */
@@ -100,6 +96,9 @@ act(const std::string &word, std::istream &rest)
         region.reset();
         semaphore.reset();
         managed.reset();
+    } else if (word == "managed") {
+        rest >> number;
+        manage(static_cast<std::size_t>(number));
     } else if (word == "lock") {
         semaphore->wait();
     } else if (word == "unlock") {
@@ -119,8 +118,6 @@ act(const std::string &word, std::istream &rest)
 std::string
 obey(const std::string &word, std::istream &rest)
 {
-    std::size_t number = 0;
-
     try {
         if (act(word, rest))
             return "ok";
@@ -128,10 +125,6 @@ obey(const std::string &word, std::istream &rest)
             return reinterpret_cast<const char *>(data());
         if (word == "size")
             return std::to_string(region->get_size());
-        if (word == "managed") {
-            rest >> number;
-            return manage(number);
-        }
         if (word == "number")
             return std::to_string(*managed->find<std::uint64_t>("number").first);
         return "error no such word";

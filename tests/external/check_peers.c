@@ -220,6 +220,63 @@ START_TEST(no_increment_is_lost)
 }
 END_TEST
 
+/** A Qt program's create() replaces the semaphore, even in vain, and the one that created removes
+ *  it when it ends; others do neither. Either way mapseg and a newcomer exclude each other once
+ *  mapseg has had time to look. */
+START_TEST(semaphores_may_be_replaced)
+{
+    mapseg *seg;
+    struct program peer = begin(COMMAND, THEIRS, &seg);
+    struct program other = start_peer_of(COMMAND);
+
+    if (!THEIRS) {
+        say_words(&other, "create 100");
+        ck_assert_int_eq(strncmp(hear_answer(&other, "create 100"), "error", 5), 0);
+    }
+    end_program(&peer);
+    need_obeyed(&other, "attach", "ok");
+    add(seg, 2000);
+    need_call(OK, seg, mapseg_lock(seg));
+    say_words(&other, "lock");
+    need_asleep(other.pid);
+    release(seg);
+    need_answer(&other, "lock", "ok");
+    need_call(MAPSEG_WOULD_BLOCK, seg, mapseg_try_lock(seg));
+    need_obeyed(&other, "unlock", "ok");
+    say_increment(&other, INCREMENTS / 10);
+    add(seg, INCREMENTS / 10);
+    need_answer(&other, "increment", "ok");
+    ck_assert_uint_eq(*number_in(seg), 2000 + 2 * (INCREMENTS / 10));
+    end_program(&other);
+    mapseg_free(seg);
+}
+END_TEST
+
+/** What Boost's managed_shared_memory lays into a segment is data like any other. */
+START_TEST(managed_memory_is_data)
+{
+    struct program peer = start_peer_of(command_of(_i));
+    size_t words = 65536 / sizeof(uint64_t);
+    size_t found = 0;
+    uint64_t *data;
+    mapseg *seg;
+
+    need_obeyed(&peer, "managed 65536", "ok");
+    seg = attached(place.key, MAPSEG_READ_WRITE);
+    ck_assert_uint_eq(mapseg_size(seg), 65536);
+    data = data_of(seg);
+    for (size_t i = 0; i < words; i++)
+        if (data[i] == UINT64_C(6220481117)) {
+            data[i] = 4711;
+            found++;
+        }
+    ck_assert_uint_eq(found, 1);
+    need_obeyed(&peer, "number", "4711");
+    end_program(&peer);
+    mapseg_free(seg);
+}
+END_TEST
+
 /* ------------------------------------------------------------------ deaths -- */
 
 /** A peer that dies with the lock leaves no mark; by force it is freed, and the next owner told. */
@@ -417,6 +474,7 @@ main(void)
     tcase_add_loop_test(group, names_are_judged_alike, 0, 2 * count);
     tcase_add_loop_test(group, they_exclude_each_other, 0, 2 * count);
     tcase_add_loop_test(group, no_increment_is_lost, 0, 2 * count);
+    tcase_add_loop_test(group, semaphores_may_be_replaced, 0, 2 * count);
 
     group = new_case(suite, "death");
     tcase_add_checked_fixture(group, enter, leave);
@@ -424,6 +482,12 @@ main(void)
     tcase_add_loop_test(group, mapseg_dies_with_the_lock, 0, 2 * count);
     tcase_add_loop_test(group, peer_is_killed_at_any_point, 0, 2 * count);
     tcase_add_loop_test(group, mapseg_is_killed_at_any_point, 0, 2 * count);
+
+    group = new_case(suite, "managed");
+    tcase_add_checked_fixture(group, enter, leave);
+    for (int i = 0; i < count; i++)
+        if (strstr(command_of(i), "boost_peer") != NULL)
+            tcase_add_loop_test(group, managed_memory_is_data, i, i + 1);
 
     group = new_case(suite, "together");
     tcase_add_checked_fixture(group, enter, leave);

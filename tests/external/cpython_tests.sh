@@ -5,16 +5,13 @@
 # Debian's that few have; if it is not installed it is fetched: 3.4 MB.
 # SPDX-License-Identifier: MIT
 set -u
+. "$abs_top_srcdir/tests/external/peers.sh"
 . "$abs_top_srcdir/tests/external/fetch.sh"
 
-adapter=$abs_top_builddir/tests/preload/.libs/adapter.so
-python=$(command -v /usr/bin/python3 || command -v python3) || skip 'needs CPython'
 [ -e "$adapter" ] || skip 'needs the shared library, without which there is no adapter'
 [ -z "${SANITIZER_FLAGS-}" ] || skip 'an interpreter without sanitizers cannot load a library with'
 [ -n "$MAPSEG" ] || skip 'needs the command, which shows who is attached'
-"$python" -c 'import sys
-from multiprocessing import shared_memory
-assert sys.implementation.name == "cpython"' 2>/dev/null || skip 'needs CPython'
+cpython_peer >/dev/null || skip "$missing"
 work=$(mktemp -d) || exit 99
 pid=
 # The program that is waited for may be there yet.

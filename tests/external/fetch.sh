@@ -6,6 +6,8 @@
 # shellcheck shell=sh
 
 fetched=$abs_top_builddir/tests/external/fetched
+# How long each call of apt-get may take; 0: nothing is fetched.
+seconds=${MAPSEG_FETCH_SECONDS:-60}
 
 skip()
 {
@@ -13,15 +15,22 @@ skip()
     exit 77
 }
 
+# need_apt WHAT - or that is skipped, which it would fetch.
+need_apt()
+{
+    command -v apt-get >/dev/null || skip "needs $1, and there is no apt-get to fetch it"
+    [ "$seconds" != 0 ] || skip "needs $1, and MAPSEG_FETCH_SECONDS forbids to fetch it"
+}
+
 # unpack PACKAGE... - downloads packages by APT_CONFIG's lists, or the system's, and unpacks them
-# into $fetched/$tree, once. It ends within two minutes, or is skipped.
+# into $fetched/$tree, once.
 unpack()
 {
     [ ! -e "$fetched/$tree/complete" ] || return 0
-    command -v apt-get >/dev/null || skip "needs apt-get, which could fetch $*"
+    need_apt "$*"
     rm -rf -- "${fetched:?}/$tree"
     mkdir -p -- "$fetched/$tree" && cd -- "$fetched/$tree" || exit 99
-    timeout 120 apt-get -q -o APT::Sandbox::User=root download "$@" >log 2>&1 ||
+    timeout "$seconds" apt-get -q -o APT::Sandbox::User=root download "$@" >log 2>&1 ||
         { cat log; skip "apt-get could not fetch $*"; }
     for archive in *.deb; do
         dpkg-deb -x "$archive" . || exit 99

@@ -5,6 +5,7 @@
 # SPDX-License-Identifier: MIT
 
 external = \
+	tests/external/adapted.sh \
 	tests/external/boost.sh \
 	tests/external/cpython.sh \
 	tests/external/cpython_tests.sh \

@@ -29,6 +29,20 @@ assert sys.implementation.name == "cpython"' 2>/dev/null &&
         echo "'$python' -B '$here/cpython_peer.py'"
 }
 
+# The same with the adapter, which puts them on mapseg.
+
+adapter=$abs_top_builddir/tests/preload/.libs/adapter.so
+
+adapted_plain_peer()
+{
+    plain_peer >/dev/null && echo "env LD_PRELOAD='$adapter' $(plain_peer)"
+}
+
+adapted_boost_peer()
+{
+    boost_peer >/dev/null && echo "env LD_PRELOAD='$adapter' $(boost_peer)"
+}
+
 # run_beside PEER... - the suite, beside those that are here; skipped if none is.
 run_beside()
 {

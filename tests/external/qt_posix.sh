@@ -2,7 +2,7 @@
 # qt_posix.sh - mapseg beside a QSharedMemory with a POSIX key, which Qt has since 6.6.
 #
 # If the installed Qt is older, that of Debian 13 is fetched with all that it needs, its own C
-# library too: 32 MB, which become 120 MB. It comes once, within four minutes or not at all.
+# library too: 32 MB, which become 130 MB, and only once.
 # SPDX-License-Identifier: MIT
 set -u
 . "$abs_top_srcdir/tests/external/peers.sh"
@@ -37,13 +37,13 @@ Acquire::http::Timeout "15";
 APT::Sandbox::User "root";
 END
     export APT_CONFIG="$lists/apt.conf"
-    timeout 120 apt-get -q update >"$lists/log" 2>&1 && ! grep -q '^[EW]: Failed' "$lists/log" ||
+    timeout "$seconds" apt-get -q update >"$lists/log" 2>&1 && ! grep -q '^[EW]: Failed' "$lists/log" ||
         { cat "$lists/log"; skip "the lists of Debian's $1 cannot be fetched"; }
 }
 
 fetch_qt()
 {
-    command -v apt-get >/dev/null || skip 'Qt 6.6 or newer; apt-get could fetch one'
+    need_apt 'Qt 6.6 or newer'
     use_lists_of trixie
     needed=$(apt-get -q -s --no-install-recommends install libqt6core6t64 2>/dev/null |
         sed -n 's/^Inst \([^ ]*\).*/\1/p')
