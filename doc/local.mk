@@ -16,6 +16,7 @@ manual_pages = \
 	doc/mapseg_remove.3 \
 	doc/mapseg_send.3 \
 	doc/mapseg-format.5 \
+	doc/mapseg-foreign.7 \
 	doc/mapseg-fork.7 \
 	doc/mapseg-lock.7 \
 	doc/mapseg-probes.7 \
@@ -64,6 +65,7 @@ link_pages = \
 	doc/links/mapseg_list_free.3 \
 	doc/links/mapseg_list_get.3 \
 	doc/links/mapseg_list_new.3 \
+	doc/links/mapseg_list_new_foreign.3 \
 	doc/links/mapseg_lock_for.3 \
 	doc/links/mapseg_native_key.3 \
 	doc/links/mapseg_new_from_environment.3 \
@@ -75,6 +77,7 @@ link_pages = \
 	doc/links/mapseg_receive_with.3 \
 	doc/links/mapseg_reclaim.3 \
 	doc/links/mapseg_reclaim_with.3 \
+	doc/links/mapseg_repair.3 \
 	doc/links/mapseg_remove_with.3 \
 	doc/links/mapseg_result_name.3 \
 	doc/links/mapseg_result_text.3 \

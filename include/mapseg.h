@@ -371,18 +371,16 @@ MAPSEG_API MAPSEG_NONNULL(1) mapseg_result mapseg_unlock(mapseg *seg);
 MAPSEG_API MAPSEG_NONNULL(1) mapseg_result mapseg_consistent(mapseg *seg);
 
 /**
- * Frees the lock of a segment of another program's kind ("posix:", "systemv:") whose owner is
- * dead, and which no later owner would be told of. The handle may be attached or not. OK: it is
- * free, and who holds it next is not told that the data may be half written, as a program
- * that is no mapseg's could not be. `force`: also where it cannot be proved that the owner is
- * dead; make sure that it is, or two programs hold the lock at once.
+ * Frees the lock of a segment of another program's kind ("posix:"), whose owner is dead, for
+ * those that cannot find out: programs without mapseg. The handle may be attached or not. OK: the
+ * lock is free, and the next owner that uses mapseg is told (OWNER_DIED). `force`: also where the
+ * owner leaves no mark; make sure that it is dead, or two programs hold the lock at once.
  *
- * NOT_LOCKED: it was free; nothing has changed. IN_USE: its owner lives, or, without `force`, may
- * live. NOT_FOUND, PERMISSION_DENIED, CORRUPT (it is no such lock), KEY_ERROR. NOT_SUPPORTED: the
- * lock needs no repair (segments of mapseg's own, "raw:").
+ * NOT_LOCKED: it was free, nothing has changed. IN_USE: its owner lives, or, without `force`, may
+ * live. NOT_FOUND: no program has locked it yet. CORRUPT: it is no such lock. PERMISSION_DENIED,
+ * KEY_ERROR. NOT_SUPPORTED: the lock needs no repair (mapseg's own segments, "raw:").
  */
-MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
-    mapseg_repair(mapseg *seg, bool force);
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result mapseg_repair(mapseg *seg, bool force);
 
 /* ------------------------------------------------------------ versions -- */
 
@@ -751,12 +749,14 @@ MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
  *                   which stays the caller's (see MAPSEG_TAKE_DESCRIPTOR);
  *                   "memfd:5?id=HEX" also demands that it is the segment with
  *                   that id
+ * - "posix:/NAME"   what other programs open with shm_open
+ * - "systemv:/A/B"  the System V segment whose key ftok(3) makes of that file
+ * - "raw:/A/B"      a file without a header
  *
- * NULL or "" takes the key away. The same key again: nothing happens;
- * another one: as mapseg_set_key. mapseg_key() is NULL afterwards.
- * KEY_ERROR: not well formed; the key and the attachment are as they were.
- * Types that exist only elsewhere ("systemv", "windows", "posix", "raw") are
- * taken; creating and attaching then return NOT_SUPPORTED.
+ * The last three are of other programs' kind: see mapseg-foreign(7). NULL or "" takes the key
+ * away. The same key again: nothing happens; another one: as mapseg_set_key. mapseg_key() is NULL
+ * afterwards. KEY_ERROR: not well formed; the key and the attachment are as they were. A type that
+ * exists only elsewhere ("windows") is taken; creating and attaching then return NOT_SUPPORTED.
  */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
     mapseg_set_native_key(mapseg *seg, const char *native_key);

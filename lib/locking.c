@@ -110,11 +110,12 @@ take_fast(mapseg *seg)
     return true;
 }
 
-/** What is not mapseg's own fast path; another program's may be. */
-static inline __attribute__((always_inline)) mapseg_result
+/** What is not mapseg's own fast path; another program's may be. A function of its own, so that
+ *  the first stays short. */
+static __attribute__((noinline)) mapseg_result
 take_otherwise(mapseg *seg, bool wait, int64_t timeout_ns)
 {
-    mapseg_result result = msi_posix_is_way_of(seg) ? msi_posix_take_fast(seg) : MAPSEG_WOULD_BLOCK;
+    mapseg_result result = msi_posix_take_fast(seg);
 
     if (result == MAPSEG_WOULD_BLOCK)
         return take_slowly(seg, "lock", wait, timeout_ns);
@@ -193,6 +194,12 @@ unlock_slowly(mapseg *seg)
     return MAPSEG_OK;
 }
 
+static __attribute__((noinline)) mapseg_result
+unlock_otherwise(mapseg *seg)
+{
+    return msi_posix_free_fast(seg) ? MAPSEG_OK : unlock_slowly(seg);
+}
+
 mapseg_result
 mapseg_unlock(mapseg *seg)
 {
@@ -200,8 +207,7 @@ mapseg_unlock(mapseg *seg)
     uint32_t held = lock->slot;
 
     if (!msi_lock_may_take_fast(lock))
-        return msi_posix_is_way_of(seg) && msi_posix_free_fast(seg) ? MAPSEG_OK
-                                                                    : unlock_slowly(seg);
+        return unlock_otherwise(seg);
     /* The word as it is when no waiter sleeps and no owner died, without a look at it
      * first: reading a word that was just swapped was measured to be half of what the pair
      * cost beyond its two swaps. */

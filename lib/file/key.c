@@ -614,9 +614,9 @@ check_posix_name(const char *name, struct msi_failure *failure)
                           "semaphore can have; use a shorter one",
                           NAME_MAX - (int)strlen(MSI_SEMAPHORE_MARK));
     if (strncmp(last, MSI_SEMAPHORE_MARK, strlen(MSI_SEMAPHORE_MARK)) == 0)
-        return msi_failed(failure, MAPSEG_KEY_ERROR, 0,
-                          "its name begins with \"" MSI_SEMAPHORE_MARK
-                          "\", as those of semaphores do; use another name");
+        return msi_failed(
+            failure, MAPSEG_KEY_ERROR, 0,
+            "its name begins with \"sem.\", as those of semaphores do; use another name");
     return check_plain_name(last, failure);
 }
 

@@ -18,6 +18,7 @@
 #include "handle/forklist.h"
 #include "handle/options.h"
 #include "os/os.h"
+#include "os/tsan.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -68,7 +69,6 @@ posix_forked(struct msi_foreign *foreign)
     struct msi_posix *posix = (struct msi_posix *)foreign;
 
     msi_semaphore_forked(posix->current);
-    posix->held = NULL;
 }
 
 static void
@@ -119,8 +119,9 @@ posix_open(struct msi_foreign **foreign, const struct msi_name *name, int fd,
 /** Opens the semaphore that has the name now, in place of the one of before, which stays with
  *  the threads that use it. Gone: the one of before still is the lock of those that have it. */
 static mapseg_result
-renew(struct msi_posix *posix, struct msi_failure *failure)
+renew(mapseg *seg, struct msi_failure *failure)
 {
+    struct msi_posix *posix = posix_of(seg);
     struct msi_semaphore *before;
     struct msi_semaphore *semaphore;
     mapseg_result result = MAPSEG_OK;
@@ -133,15 +134,29 @@ renew(struct msi_posix *posix, struct msi_failure *failure)
                                     posix->trust, failure);
         if (result == MAPSEG_OK) {
             semaphore->older = before;
-            atomic_store_explicit(&posix->current, semaphore, memory_order_release);
+            posix->current = semaphore;
         } else if (result == MAPSEG_NOT_FOUND) {
             result = MAPSEG_OK;
         }
     }
     if (result == MAPSEG_OK)
         result = msi_semaphore_claim(posix->current, failure);
+    /* Release: the fast path finds it complete. That tells a race detector nothing. */
+    if (result == MAPSEG_OK && !msi_tsan_is_there())
+        atomic_store_explicit(&seg->lock.semaphore, posix->current, memory_order_release);
     msi_forklist_unlock();
     return result;
+}
+
+/** Frees what this handle holds; false: nothing. */
+static bool
+release(mapseg *seg)
+{
+    if (!msi_posix_is_owned(seg))
+        return false;
+    /* Before it is free: the next owner may be another thread of the handle. */
+    atomic_store_explicit(&seg->lock.owner_thread, MSI_NOT_OWNED, memory_order_relaxed);
+    return msi_semaphore_post(posix_of(seg)->current);
 }
 
 static mapseg_result
@@ -155,14 +170,6 @@ timed_out(uint64_t seen, struct msi_failure *failure)
                       "dead, repair the lock by force (mapseg_repair)");
 }
 
-/** Whether this very thread has it already, through this handle. */
-static bool
-is_own(mapseg *seg, const struct msi_semaphore *semaphore)
-{
-    return atomic_load_explicit(&posix_of(seg)->held, memory_order_relaxed) == semaphore &&
-           msi_lock_held_by_this_thread(&seg->lock);
-}
-
 /** One try, and if it was in vain one sleep. *counted: the semaphore in which this thread is
  *  counted as a waiter. *done: there is a result. */
 static mapseg_result
@@ -170,7 +177,7 @@ try_and_sleep(mapseg *seg, struct msi_semaphore **counted, bool wait, int64_t de
               struct msi_failure *failure)
 {
     struct msi_posix *posix = posix_of(seg);
-    mapseg_result result = renew(posix, failure);
+    mapseg_result result = renew(seg, failure);
     struct msi_semaphore *semaphore = posix->current;
     uint64_t seen;
     int64_t left;
@@ -181,14 +188,14 @@ try_and_sleep(mapseg *seg, struct msi_semaphore **counted, bool wait, int64_t de
     seen = msi_semaphore_look(semaphore);
     result = msi_semaphore_try(semaphore, &seen, failure);
     if (mapseg_result_owes_unlock(result)) {
-        msi_posix_note_owner(seg, semaphore);
-        atomic_store_explicit(&posix->locks, 0, memory_order_relaxed);
+        msi_posix_note_owner(seg);
+        atomic_store_explicit(&seg->lock.locks, 0, memory_order_relaxed);
         *done = !msi_semaphore_is_replaced(semaphore);
         if (!*done)
-            (void)msi_posix_free_fast(seg);
+            (void)release(seg);
         return result;
     }
-    if (result == MAPSEG_WOULD_BLOCK && is_own(seg, semaphore))
+    if (result == MAPSEG_WOULD_BLOCK && msi_lock_held_by_this_thread(&seg->lock))
         return MAPSEG_ALREADY_LOCKED;
     if (result != MAPSEG_WOULD_BLOCK || !wait)
         return result;
@@ -236,18 +243,16 @@ static mapseg_result
 posix_unlock(mapseg *seg, struct msi_failure *failure)
 {
     (void)failure;
-    return msi_posix_free_fast(seg) ? MAPSEG_OK : MAPSEG_NOT_LOCKED;
+    return release(seg) ? MAPSEG_OK : MAPSEG_NOT_LOCKED;
 }
 
 static mapseg_result
 posix_consistent(mapseg *seg, struct msi_failure *failure)
 {
-    struct msi_semaphore *semaphore =
-        atomic_load_explicit(&posix_of(seg)->held, memory_order_relaxed);
-
     (void)failure;
-    return semaphore != NULL && msi_semaphore_declare_consistent(semaphore) ? MAPSEG_OK
-                                                                            : MAPSEG_NOT_LOCKED;
+    return msi_posix_is_owned(seg) && msi_semaphore_declare_consistent(posix_of(seg)->current)
+               ? MAPSEG_OK
+               : MAPSEG_NOT_LOCKED;
 }
 
 /* ------------------------------------------------------- without a handle -- */

@@ -12,6 +12,7 @@
 #include "file/key.h"
 #include "handle/forklist.h"
 #include "os/os.h"
+#include "os/tsan.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -70,7 +71,7 @@ open_existing(const struct msi_name *name, int *fd, int *error, struct msi_failu
     /* Looked at before it is opened: to open a FIFO or a device is to use it. */
     if (*error >= 0 && !S_ISREG(status.st_mode))
         return msi_failed(failure, MAPSEG_CORRUPT, 0,
-                          "%s has the name of its semaphore; move it away",
+                          "where its semaphore should be there is %s; move that away",
                           msi_trust_kind(&status));
     if (*error >= 0)
         *error = *fd = msi_os.open(name->directory, name->last, O_RDWR);
@@ -247,7 +248,7 @@ msi_semaphore_forked(struct msi_semaphore *semaphore)
 {
     for (; semaphore != NULL; semaphore = semaphore->older) {
         msi_presence_forget(&semaphore->presence, &semaphore->file);
-        atomic_store_explicit(&semaphore->slot, 0, memory_order_relaxed);
+        atomic_store_explicit(&semaphore->mark, 0, memory_order_relaxed);
     }
 }
 
@@ -294,7 +295,7 @@ with(uint64_t word, uint64_t value, uint32_t owner)
 static uint32_t
 slot_of(const struct msi_semaphore *semaphore)
 {
-    return atomic_load_explicit(&semaphore->slot, memory_order_relaxed);
+    return msi_semaphore_owner(atomic_load_explicit(&semaphore->mark, memory_order_relaxed));
 }
 
 /** Wakes a waiter, of whatever program, if any is counted. */
@@ -370,6 +371,14 @@ take_over(struct msi_semaphore *semaphore, uint64_t *seen)
     return taken;
 }
 
+/** The same, for a race detector too. */
+static mapseg_result
+taken(struct msi_semaphore *semaphore)
+{
+    msi_tsan_acquire(semaphore->memory);
+    return msi_semaphore_death(semaphore);
+}
+
 mapseg_result
 msi_semaphore_try(struct msi_semaphore *semaphore, uint64_t *seen, struct msi_failure *failure)
 {
@@ -379,11 +388,10 @@ msi_semaphore_try(struct msi_semaphore *semaphore, uint64_t *seen, struct msi_fa
         if (is_garbage(semaphore) || value > 1)
             return corrupt(semaphore, *seen, failure);
         if (value == 0)
-            return is_dead(semaphore, *seen) && take_over(semaphore, seen)
-                       ? msi_semaphore_taken(semaphore)
-                       : MAPSEG_WOULD_BLOCK;
+            return is_dead(semaphore, *seen) && take_over(semaphore, seen) ? taken(semaphore)
+                                                                           : MAPSEG_WOULD_BLOCK;
         if (swap(semaphore, seen, with(*seen, 0, slot_of(semaphore))))
-            return msi_semaphore_taken(semaphore);
+            return taken(semaphore);
     }
     return MAPSEG_WOULD_BLOCK;
 }
@@ -410,18 +418,29 @@ msi_semaphore_count(struct msi_semaphore *semaphore, bool in)
         wake(semaphore, seen - MSI_SEMAPHORE_WAITER);
 }
 
+/** That on the chain which this handle holds; NULL: none. */
+static struct msi_semaphore *
+find_held(struct msi_semaphore *semaphore)
+{
+    while (semaphore != NULL && (slot_of(semaphore) == 0 || msi_semaphore_owner(msi_semaphore_look(
+                                                                semaphore)) != slot_of(semaphore)))
+        semaphore = semaphore->older;
+    return semaphore;
+}
+
 bool
 msi_semaphore_post(struct msi_semaphore *semaphore)
 {
-    uint32_t slot = slot_of(semaphore);
-    uint64_t seen = slot * MSI_SEMAPHORE_OWNER;
+    struct msi_semaphore *held = find_held(semaphore);
+    uint64_t seen = held == NULL ? 0 : msi_semaphore_look(held);
 
-    msi_tsan_release(semaphore->memory);
-    while (msi_semaphore_owner(seen) == slot) {
+    if (held != NULL)
+        msi_tsan_release(held->memory);
+    while (held != NULL && msi_semaphore_owner(seen) == slot_of(held)) {
         /* It stays 1 where another program has posted meanwhile. */
-        if (!swap(semaphore, &seen, with(seen, MSI_SEMAPHORE_FREE, 0)))
+        if (!swap(held, &seen, with(seen, MSI_SEMAPHORE_FREE, 0)))
             continue;
-        wake(semaphore, seen);
+        wake(held, seen);
         return true;
     }
     return false;
@@ -430,9 +449,11 @@ msi_semaphore_post(struct msi_semaphore *semaphore)
 bool
 msi_semaphore_declare_consistent(struct msi_semaphore *semaphore)
 {
-    if (msi_semaphore_owner(msi_semaphore_look(semaphore)) != slot_of(semaphore))
+    struct msi_semaphore *held = find_held(semaphore);
+
+    if (held == NULL)
         return false;
-    atomic_store_explicit(&semaphore->memory->notes, 0, memory_order_relaxed);
+    atomic_store_explicit(&held->memory->notes, 0, memory_order_relaxed);
     return true;
 }
 
@@ -458,7 +479,7 @@ msi_semaphore_claim(struct msi_semaphore *semaphore, struct msi_failure *failure
     struct msi_presence *presence = &semaphore->presence;
     int error = 0;
 
-    if (atomic_load_explicit(&semaphore->slot, memory_order_relaxed) != 0)
+    if (slot_of(semaphore) != 0)
         return MAPSEG_OK;
     for (int i = 0; i < 2; i++) {
         error = msi_presence_claim(presence, &semaphore->file, MSI_MARKER, false);
@@ -475,7 +496,8 @@ msi_semaphore_claim(struct msi_semaphore *semaphore, struct msi_failure *failure
         return msi_presence_failed(-error, failure);
     msi_forklist_disown(presence->fd);
     heal(semaphore, presence->slot);
-    atomic_store_explicit(&semaphore->slot, presence->slot, memory_order_relaxed);
+    atomic_store_explicit(&semaphore->mark, presence->slot * MSI_SEMAPHORE_OWNER,
+                          memory_order_relaxed);
     return MAPSEG_OK;
 }
 

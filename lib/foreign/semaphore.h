@@ -11,16 +11,15 @@
 #include "file/trust.h"
 #include "os/failure.h"
 #include "os/semaphore.h"
-#include "os/tsan.h"
 #include "sync/presence.h"
 
 /** One semaphore that is open. The owner's mark in it is the number of a presence byte of its
  *  own file, not of the segment's: so it stays true where another segment gets the name. */
 struct msi_semaphore {
     struct msi_semaphore_memory *memory;
+    _Atomic uint64_t mark; /**< the word while this handle holds it and none waits; 0: not yet */
     struct msi_file file;
-    struct msi_presence presence; /**< claimed for the first lock */
-    _Atomic uint32_t slot;        /**< of that; 0: none yet */
+    struct msi_presence presence; /**< claimed for the first lock: its slot is the mark */
     struct msi_semaphore *older;  /**< one that had the name before: threads may still use it */
 };
 
@@ -59,9 +58,8 @@ mapseg_result msi_semaphore_try(struct msi_semaphore *semaphore, uint64_t *seen,
 
 /** What a swap that took it comes to: OK, or OWNER_DIED. */
 static inline mapseg_result
-msi_semaphore_taken(struct msi_semaphore *semaphore)
+msi_semaphore_death(struct msi_semaphore *semaphore)
 {
-    msi_tsan_acquire(semaphore->memory);
     return atomic_load_explicit(&semaphore->memory->notes, memory_order_relaxed) == 0
                ? MAPSEG_OK
                : MAPSEG_OWNER_DIED;
@@ -73,10 +71,11 @@ void msi_semaphore_sleep(struct msi_semaphore *semaphore, int64_t ns);
 /** Counts a waiter in or out. */
 void msi_semaphore_count(struct msi_semaphore *semaphore, bool in);
 
-/** Frees it; false: it is not this slot's. */
+/** Frees that on the chain which this handle holds; false: it holds none. */
 bool msi_semaphore_post(struct msi_semaphore *semaphore);
 
-/** Declares, for the slot that holds it, that the data is in order; false: it does not hold it. */
+/** Declares, of that on the chain which this handle holds, that the data is in order; false: it
+ *  holds none. */
 bool msi_semaphore_declare_consistent(struct msi_semaphore *semaphore);
 
 /** As mapseg_repair. */

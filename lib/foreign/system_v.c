@@ -402,6 +402,7 @@ run(struct request *request,
     request->own = msi_system_v_new(request->seg, request->options, failure);
     if (request->own == NULL)
         return failure->result;
+    request->own->foreign.way = &msi_foreign_system_v;
     if (request->options->mode != 0)
         request->own->lock.mode = request->options->mode;
     request->deadline = msi_patience_ends(request->options->timeout_ns);

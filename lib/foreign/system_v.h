@@ -22,8 +22,8 @@ struct msi_system_v_handle {
     char paths[];
 };
 
-/** What a handle with that key is to be; the caller frees it. NULL: no memory, or the key is
- *  none of a key file. */
+/** What a handle with that key is to be, without its way; the caller frees it. NULL: no memory, or
+ *  the key is none of a key file. */
 struct msi_system_v_handle *msi_system_v_new(const mapseg *seg, const mapseg_options *options,
                                              struct msi_failure *failure);
 

@@ -47,7 +47,6 @@ make(const mapseg *seg, const char *path, const char *lock, const mapseg_options
         return NULL;
     memcpy(own->paths, path, bytes);
     memcpy(own->paths + bytes, lock, strlen(lock) + 1);
-    own->foreign.way = &msi_foreign_system_v;
     own->foreign.forget = forget;
     own->file.path = own->paths;
     own->file.project = (int)mapseg_ipc_key_type(seg->key);
@@ -55,6 +54,7 @@ make(const mapseg *seg, const char *path, const char *lock, const mapseg_options
     own->has_own_file = strcmp(path, lock) != 0;
     own->lock.file = own->file;
     own->lock.file.path = own->paths + bytes;
+    (void)pthread_mutex_init(&own->lock.joining, NULL);
     own->lock.mode = 0600;
     atomic_init(&own->lock.set, -1);
     atomic_init(&own->lock.owner, 0);

@@ -110,14 +110,22 @@ msi_system_v_lock_join(struct msi_system_v_lock *lock, bool *made, struct msi_fa
     return result;
 }
 
-/** Joins the set, and makes what there is not of it and of its key file. */
+/** Joins a set in place of `gone`, and makes what there is not of it and of its key file; nothing,
+ *  where another thread of this handle has done it already. */
 static mapseg_result
-join_anew(struct msi_system_v_lock *lock, struct msi_failure *failure)
+join_anew(struct msi_system_v_lock *lock, int gone, struct msi_failure *failure)
 {
+    mapseg_result result = MAPSEG_OK;
     bool made;
-    mapseg_result result = msi_key_file_make(&lock->file, &made, failure);
 
-    return result == MAPSEG_OK ? msi_system_v_lock_join(lock, &made, failure) : result;
+    pthread_mutex_lock(&lock->joining);
+    if (atomic_load_explicit(&lock->set, memory_order_relaxed) == gone) {
+        result = msi_key_file_make(&lock->file, &made, failure);
+        if (result == MAPSEG_OK)
+            result = msi_system_v_lock_join(lock, &made, failure);
+    }
+    pthread_mutex_unlock(&lock->joining);
+    return result;
 }
 
 /* ---------------------------------------------------------------- taking -- */
@@ -195,7 +203,7 @@ msi_system_v_lock_take(struct msi_system_v_lock *lock, bool wait, int64_t deadli
             *gone = true;
             return went_again(failure);
         }
-        result = join_anew(lock, failure);
+        result = join_anew(lock, set, failure);
         if (result != MAPSEG_OK)
             return result;
     }

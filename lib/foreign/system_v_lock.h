@@ -13,16 +13,18 @@
 #include "os/failure.h"
 #include "os/os.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 struct msi_system_v_lock {
     struct msi_key_file file;
-    uint32_t mode;          /**< of a set that is made */
-    _Atomic int set;        /**< its number; -1: none yet */
-    int held;               /**< the set that the owner has lowered */
-    _Atomic uint32_t owner; /**< the thread that holds it; 0: none of this handle */
+    pthread_mutex_t joining; /**< of the threads of a handle one joins at a time */
+    uint32_t mode;           /**< of a set that is made */
+    _Atomic int set;         /**< its number; -1: none yet */
+    int held;                /**< the set that the owner has lowered */
+    _Atomic uint32_t owner;  /**< the thread that holds it; 0: none of this handle */
 };
 
 /** Finds the set of the key file that was looked at, and judges it, or makes it; NOT_FOUND: it

@@ -241,7 +241,7 @@ START_TEST(qt_creates_and_leaves_last)
 }
 END_TEST
 
-/// The creator's destructor removes the semaphore and the key file, whoever uses them.
+/// The creator's destructor removes the semaphore and the key file, also while others use them.
 START_TEST(qt_creates_and_leaves_first)
 {
     struct peer qt = qt_program();
