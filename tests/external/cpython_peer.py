@@ -35,8 +35,8 @@ class Peer:
         self.memory = shared_memory.SharedMemory(
             self.name.lstrip("/"), create=size is not None, size=int(size or 0)
         )
-        # CPython before 3.13 removes each segment of a process that has ended, even one that it
-        # only attached to; here the names are the test's.
+        # CPython removes each segment of a process that has ended, even one that it only attached
+        # to; here the names are the test's.
         resource_tracker.unregister(self.memory._name, "shared_memory")
         self.semaphore = semaphore_of(self.name)
 

@@ -68,10 +68,28 @@ assert bytes(memory.buf[:5]) == b"hello"
 memory.unlink()
 memory.close()
 ' "$name" || fail 'the next program'
-[ ! -e "/dev/shm/$name" ] && [ ! -e "/dev/shm/sem.$name" ] || fail 'something is left'
+for file in "/dev/shm/$name" "/dev/shm/sem.$name"; do
+    [ ! -e "$file" ] || fail "$file is left"
+done
 for word in create size attach remove leave; do
     grep -q "^$word .*$name" "$ADAPTER_LOG" || fail "the adapter did not $word"
 done
+
+# What mapseg-foreign(7) says of CPython: it removes what it only attached to.
+"$MAPSEG" create --size 100 "posix:/$name" || fail 'create'
+"$python" -c '
+import sys
+from multiprocessing import shared_memory
+shared_memory.SharedMemory(sys.argv[1]).close()
+' "$name" || fail 'attach'
+# By another process, which learns that the first has ended.
+looks=0
+while [ -e "/dev/shm/$name" ]; do
+    looks=$((looks + 1))
+    [ "$looks" -le 1200 ] || fail 'CPython has left the segment'
+    sleep 0.1
+done
+rm -f "/dev/shm/sem.$name"
 
 # Their tests.
 if ! "$python" -c 'import test._test_multiprocessing' 2>/dev/null; then

@@ -245,12 +245,12 @@ open_once(const char *name, int flags, mode_t mode)
 }
 
 MAPSEG_API int
-shm_open(const char *name, int flags, mode_t mode)
+shm_open(const char *name, int oflag, mode_t mode)
 {
     int fd;
 
     do {
-        fd = open_once(name, flags, mode);
+        fd = open_once(name, oflag, mode);
     } while (fd == AGAIN);
     return fd;
 }
@@ -298,13 +298,13 @@ attach_anew(int fd)
 }
 
 MAPSEG_API int
-ftruncate(int fd, off_t bytes)
+ftruncate(int fd, off_t length)
 {
     int result;
 
     if (next.ftruncate == NULL)
         find(&next.ftruncate, "ftruncate");
-    result = next.ftruncate(fd, bytes);
+    result = next.ftruncate(fd, length);
     if (result == 0 && fd >= 0 && fd < MOST_DESCRIPTORS && atomic_load(&attachments[fd]) != NULL)
         attach_anew(fd);
     return result;
@@ -312,9 +312,9 @@ ftruncate(int fd, off_t bytes)
 
 /* The same, for programs that ask for offsets of 64 bits where off_t has them anyway. */
 MAPSEG_API int
-ftruncate64(int fd, off_t bytes)
+ftruncate64(int fd, off_t length)
 {
-    return ftruncate(fd, bytes);
+    return ftruncate(fd, length);
 }
 
 MAPSEG_API int
