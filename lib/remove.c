@@ -137,7 +137,7 @@ unlink_held(const struct msi_name *name, const struct stat *status, struct msi_r
                                  "its name cannot be removed; ask the owner of the file or of "
                                  "its directory");
     if (removal->way != NULL)
-        removal->way->removed(name);
+        removal->left_open = removal->way->removed(name);
     return MAPSEG_OK;
 }
 
@@ -153,6 +153,7 @@ msi_name_remove(const struct msi_name *name, struct msi_removal *removal,
     int fd;
 
     removal->again = false;
+    removal->left_open = -1;
     result = open_victim(name, removal, &fd, &status, failure);
     if (result != MAPSEG_OK)
         return result;
@@ -186,6 +187,8 @@ msi_name_remove(const struct msi_name *name, struct msi_removal *removal,
                             "a process is attached to it; wait until it leaves, or remove the "
                             "segment all the same (mapseg_remove)");
     }
+    if (removal->left_open >= 0)
+        msi_close(removal->left_open);
     msi_close(fd);
     return result;
 }

@@ -19,7 +19,8 @@ struct msi_removal {
     /** Puts another file under the name, which leads to the victim; NULL: unlink it. */
     int (*replace)(void *context);
     void *context;
-    bool again; /**< the failure is one that passes */
+    bool again;    /**< the failure is one that passes */
+    int left_open; /**< of the removal, until the name byte is let go; -1: none */
 };
 
 /** Tries once to remove the name, or to give it to another file; the fork list is locked, or

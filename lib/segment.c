@@ -198,7 +198,7 @@ may_not_remove(const struct msi_attachment *attachment, int error, struct msi_fa
  *  once, and judged as it was when the handle attached. [LEAVE_COMPARE, LEAVE_UNLINK] */
 static mapseg_result
 remove_name(const struct msi_attachment *attachment, const struct msi_foreign *foreign,
-            struct msi_failure *failure)
+            int *left_open, struct msi_failure *failure)
 {
     const struct msi_file *file = &attachment->file;
     struct msi_name name;
@@ -211,7 +211,7 @@ remove_name(const struct msi_attachment *attachment, const struct msi_foreign *f
     if (error == 1) {
         error = msi_os.unlink(name.directory, name.last);
         if (error >= 0 && foreign != NULL)
-            foreign->way->removed(&name);
+            *left_open = foreign->way->removed(&name);
     }
     msi_name_close(&name);
     if (result != MAPSEG_OK || error >= 0 || error == -ENOENT)
@@ -232,6 +232,7 @@ leave_as_last(struct msi_attachment *attachment, const struct msi_foreign *forei
 {
     mapseg_result result;
     struct msi_hold hold;
+    int left_open = -1;
     int error;
 
     /* Steps of tests/model/name.pml. [LEAVE_TEST] */
@@ -249,10 +250,12 @@ leave_as_last(struct msi_attachment *attachment, const struct msi_foreign *forei
         return msi_system_failed(failure, -error,
                                  "it cannot be proved that this was the last one out; have the "
                                  "owner reclaim it (mapseg_reclaim)");
-    result = remove_name(attachment, foreign, failure);
+    result = remove_name(attachment, foreign, &left_open, failure);
     if (result != MAPSEG_OK)
         msi_attachment_note_left(attachment, true);
     msi_presence_unlock(&hold);
+    if (left_open >= 0)
+        msi_close(left_open);
     return result;
 }
 

@@ -424,6 +424,7 @@ scripts += \
 	tests/tool/completion.sh \
 	tests/tool/demo.sh \
 	tests/tool/exec.sh \
+	tests/tool/foreign.sh \
 	tests/tool/half_made.sh \
 	tests/tool/json.sh \
 	tests/tool/lock.sh \

@@ -62,8 +62,9 @@ struct msi_foreign_way {
     void (*close)(struct msi_foreign *foreign);
     /** Tells of the lock what can be seen; `fd`: the segment, open. */
     void (*look)(const struct msi_name *name, int fd, mapseg_info *information);
-    /** The segment's name was removed at the caller's wish. */
-    void (*removed)(const struct msi_name *name);
+    /** The segment's name was removed at the caller's wish, while a hold keeps others from it.
+     *  Returns a descriptor that is to be closed when the hold is let go; -1: none. */
+    int (*removed)(const struct msi_name *name);
 
     /* Of each. */
 

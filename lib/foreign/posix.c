@@ -135,7 +135,7 @@ renew(mapseg *seg, struct msi_failure *failure)
         if (result == MAPSEG_OK) {
             semaphore->older = before;
             posix->current = semaphore;
-        } else if (result == MAPSEG_NOT_FOUND) {
+        } else if (result == MAPSEG_NOT_FOUND && before != NULL) {
             result = MAPSEG_OK;
         }
     }
@@ -306,19 +306,18 @@ posix_look(const struct msi_name *name, int segment, mapseg_info *information)
 
 /** Removes the semaphore too, unless it is held: its owner may be in the middle of creating the
  *  segment anew. The fork list is locked. */
-static void
+static int
 posix_removed(const struct msi_name *name)
 {
     struct msi_semaphore_copy copy;
     char *path = semaphore_path(name);
-    int fd;
+    int fd = -1;
 
     if (path != NULL && read_semaphore(name, &fd, &copy) == 1 &&
         msi_semaphore_value(copy.word) != 0)
         (void)msi_os.unlink(-1, path);
-    if (path != NULL && fd >= 0)
-        msi_close(fd);
     free(path);
+    return fd < 0 ? -1 : fd;
 }
 
 static mapseg_result

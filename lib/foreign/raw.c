@@ -191,10 +191,11 @@ raw_look(const struct msi_name *name, int fd, mapseg_info *information)
             found.kind == MSI_RANGE_FREE ? MAPSEG_LOCK_STATE_FREE : MAPSEG_LOCK_STATE_HELD;
 }
 
-static void
+static int
 raw_removed(const struct msi_name *name)
 {
     (void)name;
+    return -1;
 }
 
 const struct msi_foreign_way msi_foreign_raw = {

@@ -87,19 +87,18 @@ open_existing(const struct msi_name *name, int *fd, int *error, struct msi_failu
                      "permission to write it");
 }
 
-/** A new file, without a name where that can be; else `private` is its name. */
+/** A new file: without a name, or, where `private` has room for one, with that. */
 static int
-open_new_file(const struct msi_name *name, char private[PRIVATE_NAME_BYTES])
+open_new_file(const struct msi_name *name, char *private)
 {
-    int fd = msi_os.open_unnamed(name->directory, 0600);
     uint64_t number;
+    int error;
 
-    *private = '\0';
-    if (fd >= 0 || fd == -EMFILE || fd == -ENFILE || fd == -ENOSPC || fd == -ENOMEM)
-        return fd;
-    fd = msi_os.random(&number, sizeof number);
-    if (fd < 0)
-        return fd;
+    if (private == NULL)
+        return msi_os.open_unnamed(name->directory, 0600);
+    error = msi_os.random(&number, sizeof number);
+    if (error < 0)
+        return error;
     snprintf(private, PRIVATE_NAME_BYTES, "sem.mapseg-%016llx", (unsigned long long)number);
     return msi_os.open_new(name->directory, private, 0600);
 }
@@ -129,23 +128,36 @@ fill(int fd, const struct msi_semaphore_likeness *like)
     return error < 0 ? error : msi_os.set_mode(fd, like->mode);
 }
 
-/** Makes a free one, complete before it has its name. -EEXIST: another process was faster. */
+/** Makes a free one, complete before it has its name. */
 static int
-make(const struct msi_name *name, const struct msi_semaphore_likeness *like)
+make_as(const struct msi_name *name, const struct msi_semaphore_likeness *like, char *private)
 {
-    char private[PRIVATE_NAME_BYTES];
     int fd = open_new_file(name, private);
     int error = fd < 0 ? fd : fill(fd, like);
 
-    if (error >= 0 && *private == '\0')
+    if (error >= 0 && private == NULL)
         error = msi_os.link(fd, name->directory, name->last);
     else if (error >= 0)
         error = msi_os.link_name(name->directory, private, name->last);
-    if (fd >= 0 && *private != '\0')
+    if (fd >= 0 && private != NULL)
         (void)msi_os.unlink(name->directory, private);
     if (fd >= 0)
         msi_close(fd);
     return error;
+}
+
+/** The same; -EEXIST: another process was faster. Where there is no /proc, or a rule says so, a
+ *  file without a name cannot get one. */
+static int
+make(const struct msi_name *name, const struct msi_semaphore_likeness *like)
+{
+    char private[PRIVATE_NAME_BYTES];
+    int error = make_as(name, like, NULL);
+
+    if (error >= 0 || error == -EEXIST || error == -ENOSPC || error == -EDQUOT ||
+        error == -EMFILE || error == -ENFILE || error == -ENOMEM)
+        return error;
+    return make_as(name, like, private);
 }
 
 /** How often a name that comes and goes is tried for. */

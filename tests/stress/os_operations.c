@@ -861,7 +861,7 @@ run_repair(mapseg *seg)
     return mapseg_repair(seg, false);
 }
 
-static mapseg_result
+mapseg_result
 run_foreign_list(mapseg *seg)
 {
     mapseg_list *list;
@@ -931,7 +931,6 @@ const struct operation operations[] = {
     {"repair a System V lock", system_v_dead_owner, run_system_v_repair, system_v_end, false},
     {"info of a System V segment", system_v_other, run_info, system_v_end, false},
     {"list System V segments", system_v_other, run_system_v_list, system_v_end, false},
-    {"lock a memory file after a death", leave_owned_memory, run_lock, disinherit, false},
     {"create a raw file", raw_key, run_create, clear_away, true},
     {"attach a raw file", leave_raw, run_attach, clear_away, true},
     {"lock a raw file", attach_raw, run_lock_and_unlock, clear_away, false},
@@ -944,6 +943,7 @@ const struct operation operations[] = {
     {"detach a POSIX segment", create_posix, run_detach, clear_away, false},
     {"info of a POSIX segment", leave_posix, run_info, clear_away, false},
     {"list what other programs have", leave_posix, run_foreign_list, clear_away, false},
+    {"lock a memory file after a death", leave_owned_memory, run_lock, disinherit, false},
     {"attach behind a link", leave_behind_link, run_attach, remove_link, true},
 };
 
