@@ -588,5 +588,6 @@ no-libcheck:
 endif
 
 include tests/bench/local.mk
+include tests/external/local.mk
 include tests/fuzz/local.mk
 include tests/model/local.mk

@@ -2,6 +2,7 @@
  * qt_peer.cpp - a QSharedMemory that is told what to do, line by line.
  *
  *     key KEY        the key of Qt 4.4 and later, which is System V on Linux
+ *     posix /NAME    a native key of Qt 6.6 and later
  *     create BYTES   attach   detach   lock   unlock   end (the object)
  *     write TEXT     read     size     increment TIMES (the number at byte 1024, locking for each)
  *
@@ -62,6 +63,14 @@ obey(const std::string &word, std::istream &rest)
         memory = std::make_unique<QSharedMemory>(QString::fromStdString(text));
         return "ok";
     }
+#if QT_VERSION >= QT_VERSION_CHECK(6, 6, 0)
+    if (word == "posix") {
+        rest >> text;
+        memory = std::make_unique<QSharedMemory>(
+            QNativeIpcKey(QString::fromStdString(text), QNativeIpcKey::Type::PosixRealtime));
+        return "ok";
+    }
+#endif
     if (word == "create") {
         rest >> number;
         return answer(memory->create(number));
