@@ -118,6 +118,10 @@ dist_examples_DATA = \
 	doc/examples/follow.c \
 	doc/examples/forecast.cpp \
 	doc/examples/fork.c \
+	doc/examples/from_boost.cpp \
+	doc/examples/from_qt.cpp \
+	doc/examples/from_semaphore.c \
+	doc/examples/from_shm_open.c \
 	doc/examples/hello.c \
 	doc/examples/inherit.c \
 	doc/examples/key_to_path.sh \

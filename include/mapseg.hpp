@@ -154,6 +154,8 @@ struct MAPSEG_API mapseg {
         allow_group = MAPSEG_ALLOW_GROUP,
         dump = MAPSEG_DUMP,
         locked = MAPSEG_LOCKED,
+        raw = MAPSEG_RAW,
+        remove_with_last = MAPSEG_REMOVE_WITH_LAST,
         replace = MAPSEG_REPLACE,
         watch_name = MAPSEG_WATCH_NAME,
         watch_writers = MAPSEG_WATCH_WRITERS
@@ -200,6 +202,11 @@ struct MAPSEG_API mapseg {
     static constexpr create_t create{};
     static constexpr attach_t attach{};
     static constexpr create_or_attach_t create_or_attach{};
+
+    /** That the segments of other programs are meant. */
+    struct foreign_t {
+    };
+    static constexpr foreign_t foreign{};
 
     class segment;
     class change;
@@ -922,9 +929,9 @@ class mapseg::segment
     /** The handle and its function for repair. Locks that are held, and changes and sections under
      *  way, go on; a std::unique_lock of `other` does not follow. */
     segment(segment &&other) noexcept
-        : handle(std::exchange(other.handle, nullptr)), repair(std::move(other.repair))
+        : handle(std::exchange(other.handle, nullptr)), repairer(std::move(other.repairer))
     {
-        other.repair = nullptr;
+        other.repairer = nullptr;
     }
 
     segment &operator=(segment &&other) noexcept
@@ -945,7 +952,7 @@ class mapseg::segment
     void swap(segment &other) noexcept
     {
         std::swap(handle, other.handle);
-        repair.swap(other.repair);
+        repairer.swap(other.repairer);
     }
 
     friend void swap(segment &a, segment &b) noexcept
@@ -962,7 +969,7 @@ class mapseg::segment
     /** Gives the handle away, to be freed by mapseg_free. */
     mapseg *release() noexcept
     {
-        repair = nullptr;
+        repairer = nullptr;
         return std::exchange(handle, nullptr);
     }
 
@@ -1108,6 +1115,18 @@ class mapseg::segment
         tell(code, call_with(mapseg_remove_with, with));
     }
 
+    /** Frees the lock of a segment of another program's kind, whose owner is dead; see
+     *  mapseg_repair. */
+    void repair(bool force = false)
+    {
+        check(call(mapseg_repair, force));
+    }
+
+    void repair(bool force, std::error_code &code)
+    {
+        tell(code, call(mapseg_repair, force));
+    }
+
     /** Removes the segment if no process is attached, see mapseg_reclaim. */
     void reclaim(const options &with = {})
     {
@@ -1218,7 +1237,7 @@ class mapseg::segment
      *  forms with a code. The function must not unlock. nullptr takes it away. */
     void on_owner_died(std::function<void(segment &)> function)
     {
-        repair = std::move(function);
+        repairer = std::move(function);
     }
 
     /** Takes the lock, see mapseg_lock. If it throws, or sets a code, the lock was not taken.
@@ -1744,7 +1763,7 @@ class mapseg::segment
     {
         mapseg_result result = call(mapseg_write, offset, from, bytes);
 
-        if (result != MAPSEG_OWNER_DIED || !repair)
+        if (result != MAPSEG_OWNER_DIED || !repairer)
             return result;
         result = settle(call(mapseg_lock));
         if (result != MAPSEG_OK)
@@ -1760,10 +1779,10 @@ class mapseg::segment
         if (result != MAPSEG_OWNER_DIED)
             return result;
         unlocker unless_repaired{handle};
-        if (!repair)
+        if (!repairer)
             return result;
         /* A copy, since it may replace itself. */
-        std::function<void(segment &)> function = repair;
+        std::function<void(segment &)> function = repairer;
         function(*this);
         result = call(mapseg_consistent);
         if (result == MAPSEG_OK)
@@ -1935,7 +1954,7 @@ class mapseg::segment
     }
 
     mapseg *handle = nullptr;
-    std::function<void(segment &)> repair = nullptr;
+    std::function<void(segment &)> repairer = nullptr;
 };
 
 inline void
@@ -1962,32 +1981,29 @@ mapseg::section::end(std::error_code &code) noexcept
         code = static_cast<errc>(result);
 }
 
-/** All segments of the places that have lists, as they are when this is made; see mapseg_list. */
+/** All segments of the places that have lists, or what other programs have, as they are when this
+ *  is made; see mapseg_list. */
 class mapseg::segment_list
 {
   public:
-    segment_list()
+    segment_list() : segment_list(mapseg_list_new)
     {
-        mapseg_list *made = nullptr;
-        mapseg_result result = mapseg_list_new(&made);
+    }
 
-        if (result != MAPSEG_OK)
-            throw error(static_cast<errc>(result),
-                        std::string("cannot list the segments: ") + mapseg_result_text(result));
-        list.reset(made);
+    /** What other programs have, see mapseg_list_new_foreign. */
+    explicit segment_list(foreign_t) : segment_list(mapseg_list_new_foreign)
+    {
     }
 
     /** Empty after a failure. */
     explicit segment_list(std::error_code &code) noexcept
     {
-        mapseg_list *made = nullptr;
-        mapseg_result result = mapseg_list_new(&made);
+        make(mapseg_list_new, code);
+    }
 
-        if (result == MAPSEG_OK)
-            code.clear();
-        else
-            code = static_cast<errc>(result);
-        list.reset(made);
+    segment_list(foreign_t, std::error_code &code) noexcept
+    {
+        make(mapseg_list_new_foreign, code);
     }
 
     std::size_t size() const noexcept
@@ -2042,6 +2058,30 @@ class mapseg::segment_list
     }
 
   private:
+    using maker = mapseg_result (*)(mapseg_list **);
+
+    explicit segment_list(maker how)
+    {
+        std::error_code code;
+
+        make(how, code);
+        if (code)
+            throw error(static_cast<errc>(code.value()),
+                        std::string("cannot list the segments: ") + code.message());
+    }
+
+    void make(maker how, std::error_code &code) noexcept
+    {
+        mapseg_list *made = nullptr;
+        mapseg_result result = how(&made);
+
+        if (result == MAPSEG_OK)
+            code.clear();
+        else
+            code = static_cast<errc>(result);
+        list.reset(made);
+    }
+
     struct free_list {
         void operator()(mapseg_list *made) const noexcept
         {

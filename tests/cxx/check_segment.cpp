@@ -496,6 +496,11 @@ START_TEST(lists)
         found += text == each.native_key ? 1 : 0;
     need(found == 1 && list.size() >= 1);
     need(list[0].native_key != nullptr);
+    seg.repair(false, code);
+    need(code == mapseg::errc::not_supported);
+    for (const mapseg_info &each : mapseg::segment_list(mapseg::foreign, code))
+        need(text != each.native_key);
+    need(!code);
     need(std::string(mapseg::library_version()) == mapseg_version());
     need(mapseg::digest("abc", 3) == mapseg_digest("abc", 3));
 }

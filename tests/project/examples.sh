@@ -211,6 +211,30 @@ check_cxx()
     done
 }
 
+# $1: an example, $2: its argument, $3: what it prints.
+runs()
+{
+    timeout 60 "$work/$1" "$2" >"$work/said" 2>&1 || fail "$1 failed: $(cat "$work/said")"
+    [ "$(cat "$work/said")" = "$3" ] || fail "$1 says: $(cat "$work/said")"
+}
+
+# The programs that show the way from other libraries.
+check_coming_from()
+{
+    runs from_shm_open "/$key-shm-open" hello
+    runs from_semaphore "/$key-semaphore" 'the semaphore is 0'
+    for left in "/dev/shm/$key"-* "/dev/shm/sem.$key-semaphore"; do
+        [ ! -e "$left" ] || fail "left behind: $left"
+    done
+    # The first one that makes a semaphore for a segment leaves it, as Qt does.
+    rm -f "/dev/shm/sem.$key-shm-open"
+    [ -n "${CXX17_FLAGS-}" ] || { pass_over 'from_qt.cpp, from_boost.cpp: no C++17 compiler'; return; }
+    for example in from_qt from_boost; do
+        build_example_cxx $example
+        runs $example "$key-$example" 'visitor 1'
+    done
+}
+
 # What cannot be printed is a failure.
 check_full_output()
 {
@@ -221,7 +245,7 @@ check_full_output()
     done
 }
 
-for example in inherit ring producer service client watch; do
+for example in inherit ring producer service client watch from_shm_open from_semaphore; do
     build_example "$example"
 done
 [ $status -eq 0 ] || exit $status
@@ -232,4 +256,5 @@ check_producer
 check_service
 check_watch
 check_cxx
+check_coming_from
 exit $status
