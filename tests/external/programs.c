@@ -7,6 +7,7 @@
 
 #include "support.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,6 +98,16 @@ need_obeyed(const struct program *program, const char *words, const char *expect
 {
     say_words(program, words);
     need_answer(program, words, expected);
+}
+
+void
+need_waiting(const struct program *program)
+{
+    struct pollfd answer = {.fd = fileno(program->answers), .events = POLLIN};
+
+    need_asleep(program->pid);
+    if (poll(&answer, 1, 0) != 0)
+        broken("%s: has an answer, and was to wait", program->command);
 }
 
 static void

@@ -45,6 +45,9 @@ void need_answer(const struct program *program, const char *words, const char *e
 /** Says a line, and the answer is that one. */
 void need_obeyed(const struct program *program, const char *words, const char *expected);
 
+/** It sleeps, and has not answered. */
+void need_waiting(const struct program *program);
+
 /** It leaves, and ends by itself. */
 void end_program(struct program *program);
 void kill_program(struct program *program);
