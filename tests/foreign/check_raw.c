@@ -170,6 +170,7 @@ START_TEST(file_is_cut)
     ck_assert_int_eq(truncate(path, 0), 0);
     need_call(MAPSEG_FILE_SHRUNK, seg, mapseg_read(seg, 0, text, 4, NULL));
     need_call(OK, seg, mapseg_detach(seg));
+    mapseg_free(seg);
     ck_assert_int_eq(truncate(path, BYTES), 0);
     seg = attached_as(key, MAPSEG_READ_WRITE, MAPSEG_GUARDED);
     need_call(OK, seg, mapseg_guard_begin(seg));
