@@ -16,6 +16,8 @@ manual_pages = \
 	doc/mapseg_remove.3 \
 	doc/mapseg_send.3 \
 	doc/mapseg-format.5 \
+	doc/mapseg-cxx.7 \
+	doc/mapseg-foreign.7 \
 	doc/mapseg-fork.7 \
 	doc/mapseg-lock.7 \
 	doc/mapseg-probes.7 \
@@ -51,7 +53,9 @@ link_pages = \
 	doc/links/mapseg_ipc_key_free.3 \
 	doc/links/mapseg_ipc_key_from_text.3 \
 	doc/links/mapseg_ipc_key_id.3 \
+	doc/links/mapseg_ipc_key_legacy.3 \
 	doc/links/mapseg_ipc_key_legacy_key.3 \
+	doc/links/mapseg_ipc_key_legacy_semaphore.3 \
 	doc/links/mapseg_ipc_key_name.3 \
 	doc/links/mapseg_ipc_key_new.3 \
 	doc/links/mapseg_ipc_key_text.3 \
@@ -62,6 +66,7 @@ link_pages = \
 	doc/links/mapseg_list_free.3 \
 	doc/links/mapseg_list_get.3 \
 	doc/links/mapseg_list_new.3 \
+	doc/links/mapseg_list_new_foreign.3 \
 	doc/links/mapseg_lock_for.3 \
 	doc/links/mapseg_native_key.3 \
 	doc/links/mapseg_new_from_environment.3 \
@@ -73,6 +78,7 @@ link_pages = \
 	doc/links/mapseg_receive_with.3 \
 	doc/links/mapseg_reclaim.3 \
 	doc/links/mapseg_reclaim_with.3 \
+	doc/links/mapseg_repair.3 \
 	doc/links/mapseg_remove_with.3 \
 	doc/links/mapseg_result_name.3 \
 	doc/links/mapseg_result_text.3 \
@@ -105,11 +111,17 @@ EXTRA_DIST += \
 	doc/lock-bench.svg
 examplesdir = $(docdir)/examples
 dist_examples_DATA = \
+	doc/examples/account.cpp \
 	doc/examples/anew.c \
 	doc/examples/client.c \
 	doc/examples/config.c \
 	doc/examples/follow.c \
+	doc/examples/forecast.cpp \
 	doc/examples/fork.c \
+	doc/examples/from_boost.cpp \
+	doc/examples/from_qt.cpp \
+	doc/examples/from_semaphore.c \
+	doc/examples/from_shm_open.c \
 	doc/examples/hello.c \
 	doc/examples/inherit.c \
 	doc/examples/key_to_path.sh \

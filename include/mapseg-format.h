@@ -87,6 +87,9 @@
 #define MAPSEG_NAME_BYTE (INT64_C(1) << 20)
 /** The lock of a raw segment: a write lock on BASE + this. */
 #define MAPSEG_RAW_LOCK_BYTE ((INT64_C(1) << 20) + 1)
+/** Of a segment of another program's kind BASE + this is read-locked by all attachments while the
+ *  last of them is to remove the name. */
+#define MAPSEG_WISH_BYTE ((INT64_C(1) << 20) + 2)
 
 /** The header. Bytes that no field names are zero and reserved. */
 struct mapseg_header {

@@ -28,12 +28,34 @@ MAPSEG_API MAPSEG_MUST_CHECK mapseg_ipc_key *mapseg_ipc_key_new(mapseg_key_type 
  *  MAPSEG_KEY_INVALID, as in Qt. The caller frees it. NULL: no memory. */
 MAPSEG_API MAPSEG_MUST_CHECK mapseg_ipc_key *mapseg_ipc_key_from_text(const char *text);
 
-/** The key that a plain key leads to with this type, portably and
- *  predictably: for "shm" and "runtime" the derived name, for "posix" "/" and
- *  the key, for the others the key as it is. An empty key (or NULL) gives an empty
- *  name. The caller frees it. NULL: no memory. */
+/** The key that a plain key leads to with this type: for "shm" and "runtime" the derived
+ *  name; for "posix" "/" and the key, as in Qt; for "file", "memfd", "raw" and "windows" the
+ *  key as it is.
+ *
+ *  For System V, and Qt's types without a name, as in Qt: a key that begins with "/" as it is,
+ *  another one behind the runtime directory and "/". That is $XDG_RUNTIME_DIR, if it is an
+ *  absolute path and a directory (no link) of the effective user with mode 0700, or can be
+ *  made; else runtime-USER in the temporary directory on the same terms; else "". The
+ *  directory is made if it is missing, as Qt makes it. The temporary directory is $TMPDIR or
+ *  "/tmp", by its path without links. A set-id program uses neither variable.
+ *
+ *  An empty key (or NULL) gives an empty name. The caller frees it. NULL: no memory. */
 MAPSEG_API MAPSEG_MUST_CHECK mapseg_ipc_key *mapseg_ipc_key_derive(const char *plain_key,
                                                                    mapseg_key_type type);
+
+/** The key of the segment that QSharedMemory(legacy_key) means in Qt 4.4 to 6.5, as
+ *  QSharedMemory::legacyNativeKey gives it: its name is "qipc_sharedmemory_", the letters a-z
+ *  and A-Z of the legacy key, and the SHA-1 of its bytes in lower-case hexadecimal digits.
+ *  Before that "posix" has "/", and System V the temporary directory (see above) and "/". The
+ *  result carries the legacy key. An empty one (or NULL) gives an empty name; a type that is
+ *  not Qt's gives MAPSEG_KEY_INVALID. The caller frees it. NULL: no memory. */
+MAPSEG_API MAPSEG_MUST_CHECK mapseg_ipc_key *mapseg_ipc_key_legacy(const char *legacy_key,
+                                                                   mapseg_key_type type);
+
+/** The same for the semaphore beside it, and for QSystemSemaphore(legacy_key): with
+ *  "qipc_systemsem_". */
+MAPSEG_API MAPSEG_MUST_CHECK mapseg_ipc_key *mapseg_ipc_key_legacy_semaphore(const char *legacy_key,
+                                                                             mapseg_key_type type);
 
 /** Frees a key; NULL is fine. */
 MAPSEG_API void mapseg_ipc_key_free(mapseg_ipc_key *key);
@@ -51,7 +73,8 @@ MAPSEG_API MAPSEG_NONNULL(1) const char *mapseg_ipc_key_legacy_key(const mapseg_
  *  key. */
 MAPSEG_API MAPSEG_NONNULL(1) const char *mapseg_ipc_key_id(const mapseg_ipc_key *key);
 
-/** The text form; NULL for an invalid key. Belongs to the key. */
+/** The text form; NULL for an invalid key, and for Qt's types without a name. Belongs to the
+ *  key. */
 MAPSEG_API MAPSEG_NONNULL(1) const char *mapseg_ipc_key_text(const mapseg_ipc_key *key);
 
 /** Whether two keys have the same type, name, legacy key and id. */

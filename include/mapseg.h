@@ -370,6 +370,18 @@ MAPSEG_API MAPSEG_NONNULL(1) mapseg_result mapseg_unlock(mapseg *seg);
  *  is told in turn. NOT_LOCKED: this handle does not hold the lock. */
 MAPSEG_API MAPSEG_NONNULL(1) mapseg_result mapseg_consistent(mapseg *seg);
 
+/**
+ * Frees the lock of a segment of another program's kind ("posix:"), whose owner is dead, for
+ * those that cannot find out: programs without mapseg. The handle may be attached or not. OK: the
+ * lock is free, and the next owner that uses mapseg is told (OWNER_DIED). `force`: also where the
+ * owner leaves no mark; make sure that it is dead, or two programs hold the lock at once.
+ *
+ * NOT_LOCKED: it was free, nothing has changed. IN_USE: its owner lives, or, without `force`, may
+ * live. NOT_FOUND: no program has locked it yet. CORRUPT: it is no such lock. PERMISSION_DENIED,
+ * KEY_ERROR. NOT_SUPPORTED: the lock needs no repair (mapseg's own segments, "raw:").
+ */
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result mapseg_repair(mapseg *seg, bool force);
+
 /* ------------------------------------------------------------ versions -- */
 
 /*
@@ -589,6 +601,13 @@ typedef enum mapseg_flag {
      *  locked memory (RLIMIT_MEMLOCK) allows, or than there is. MAPSEG_LAZY has no effect
      *  beside it. What children made by fork() have is not kept by them. */
     MAPSEG_LOCKED = 1 << 21,
+    /** attach with "memfd:N", and to a descriptor: the file has no header, all of it is data;
+     *  see mapseg-foreign(7). */
+    MAPSEG_RAW = 1 << 22,
+    /** create with "posix:" and "raw:": the last one out removes the name, as far as programs
+     *  that use mapseg go. Without it the name stays until mapseg_remove. Of no effect with
+     *  other keys. */
+    MAPSEG_REMOVE_WITH_LAST = 1 << 23,
     /** create: if a segment has the name, give the name to the new one, in one step: at each
      *  moment it leads to a complete segment. Also if processes are attached to the old one:
      *  they keep it until they leave, and learn it by MAPSEG_WATCH_NAME or name_state.
@@ -731,12 +750,14 @@ MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
  *                   which stays the caller's (see MAPSEG_TAKE_DESCRIPTOR);
  *                   "memfd:5?id=HEX" also demands that it is the segment with
  *                   that id
+ * - "posix:/NAME"   what other programs open with shm_open
+ * - "systemv:/A/B"  the System V segment whose key ftok(3) makes of that file
+ * - "raw:/A/B"      a file without a header
  *
- * NULL or "" takes the key away. The same key again: nothing happens;
- * another one: as mapseg_set_key. mapseg_key() is NULL afterwards.
- * KEY_ERROR: not well formed; the key and the attachment are as they were.
- * Types that exist only elsewhere ("systemv", "windows", "posix", "raw") are
- * taken; creating and attaching then return NOT_SUPPORTED.
+ * The last three are of other programs' kind: see mapseg-foreign(7). NULL or "" takes the key
+ * away. The same key again: nothing happens; another one: as mapseg_set_key. mapseg_key() is NULL
+ * afterwards. KEY_ERROR: not well formed; the key and the attachment are as they were. A type that
+ * exists only elsewhere ("windows") is taken; creating and attaching then return NOT_SUPPORTED.
  */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
     mapseg_set_native_key(mapseg *seg, const char *native_key);
@@ -890,6 +911,9 @@ typedef enum mapseg_use {
     /** None is: the last one out was a user who might not remove the name. Its owner can
      *  (mapseg_reclaim). */
     MAPSEG_USE_LEFT = 5,
+    /** No attachment of mapseg's; whether programs use it that do not have mapseg cannot be
+     *  seen. Of segments without a header. */
+    MAPSEG_USE_FOREIGN = 6,
     MAPSEG_USE_RESERVED = 0x7fffffff
 } mapseg_use;
 
@@ -1032,6 +1056,15 @@ typedef struct mapseg_list mapseg_list;
  *  a failure it is NULL. OUT_OF_RESOURCES, or UNKNOWN_ERROR where a directory could not be
  *  read. */
 MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result mapseg_list_new(mapseg_list **list);
+
+/** Makes a list of what other programs have in /dev/shm: POSIX segments, with the state of the
+ *  semaphore that is the lock of each, and semaphores without a segment, which have no data; and
+ *  of all System V segments. The key of an entry is that by which mapseg_attach, mapseg_repair and
+ *  mapseg_remove find it; of a System V segment whose key file is in neither the runtime nor the
+ *  temporary directory, or is named by Qt for a legacy key, it is the number that ipcs(1) prints.
+ *  Otherwise as mapseg_list_new. */
+MAPSEG_API MAPSEG_MUST_CHECK MAPSEG_NONNULL(1) mapseg_result
+    mapseg_list_new_foreign(mapseg_list **list);
 
 /** How many entries the list has. */
 MAPSEG_API MAPSEG_NONNULL(1) size_t mapseg_list_count(const mapseg_list *list);

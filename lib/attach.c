@@ -16,6 +16,7 @@
 #include "file/name.h"
 #include "file/place.h"
 #include "file/trust.h"
+#include "foreign/foreign.h"
 #include "handle/forklist.h"
 #include "handle/guard.h"
 #include "handle/options.h"
@@ -26,6 +27,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,13 +123,15 @@ struct request {
     mapseg *seg;
     mapseg_access access;
     mapseg_options options;
-    struct msi_place place;        /**< of the key */
-    const struct msi_given *given; /**< a descriptor; NULL: the key's file */
-    mapseg_ipc_key *key;           /**< that the handle gets with a descriptor */
-    struct msi_name name;          /**< of a key that names one; while a try lasts */
-    nlink_t links;                 /**< of the file when it was examined */
-    bool again;                    /**< the failure is one that passes */
-    bool absent;                   /**< the failure is that it is not there, or not yet */
+    struct msi_place place;            /**< of the key */
+    const struct msi_foreign_way *way; /**< of another program's kind; NULL: mapseg's own */
+    const struct msi_given *given;     /**< a descriptor; NULL: the key's file */
+    struct msi_foreign *foreign;       /**< the handle's in a moment; NULL: none */
+    mapseg_ipc_key *key;               /**< that the handle gets with a descriptor */
+    struct msi_name name;              /**< of a key that names one; while a try lasts */
+    nlink_t links;                     /**< of the file when it was examined */
+    bool again;                        /**< the failure is one that passes */
+    bool absent;                       /**< the failure is that it is not there, or not yet */
 };
 
 /** Opens the file that the handle's key names, in its directory. */
@@ -222,7 +226,7 @@ check_demands(const struct request *request, const struct mapseg_header *header,
     return MAPSEG_OK;
 }
 
-/** Makes the key that names a given descriptor from now on. */
+/** Makes the key that names a given descriptor from now on. NULL: it has no header. */
 static mapseg_result
 make_key(struct request *request, const struct mapseg_header *header, struct msi_failure *failure)
 {
@@ -230,7 +234,10 @@ make_key(struct request *request, const struct mapseg_header *header, struct msi
 
     if (request->given == NULL || request->given->has_key)
         return MAPSEG_OK;
-    msi_key_format_memfd(request->given->fd, header->id, text);
+    if (header == NULL)
+        snprintf(text, sizeof text, "memfd:%d", request->given->fd);
+    else
+        msi_key_format_memfd(request->given->fd, header->id, text);
     request->key = mapseg_ipc_key_from_text(text);
     return request->key != NULL
                ? MAPSEG_OK
@@ -293,13 +300,72 @@ choose_reach(const struct request *request, struct msi_attachment *attachment,
     return result;
 }
 
+/** Takes the whole file for data. A file without any is one that its creator has not given its
+ *  size yet. */
+static mapseg_result
+measure(struct request *request, struct msi_attachment *attachment, const struct stat *status,
+        struct msi_failure *failure)
+{
+    size_t minimum = request->options.minimum_size;
+
+    if (status->st_size == 0) {
+        request->again = true;
+        return msi_failed(
+            failure, MAPSEG_TIMED_OUT, 0,
+            "it has no bytes, as if its creator had not finished it; find out whether "
+            "that process is stopped, or died: then remove the segment");
+    }
+    if ((uint64_t)status->st_size > (uint64_t)PTRDIFF_MAX)
+        return msi_failed(failure, MAPSEG_OUT_OF_RESOURCES, 0,
+                          "its %llu bytes do not fit into the address space; use a 64-bit program",
+                          (unsigned long long)status->st_size);
+    if ((uint64_t)status->st_size < minimum)
+        return msi_failed(failure, MAPSEG_INVALID_SIZE, 0,
+                          "it has %llu bytes of data and at least %zu were demanded; agree on a "
+                          "size, or remove it",
+                          (unsigned long long)status->st_size, minimum);
+    attachment->is_raw = true;
+    attachment->data_size = (size_t)status->st_size;
+    attachment->file.wishes = msi_presence_has_wish(attachment->file.fd);
+    return make_key(request, NULL, failure);
+}
+
+/** Reads and checks the header. */
+static mapseg_result
+read_header(struct request *request, struct msi_attachment *attachment, const struct stat *status,
+            bool *can_lock, struct msi_failure *failure)
+{
+    struct mapseg_header header;
+    mapseg_result result =
+        msi_header_read(attachment->file.fd, (uint64_t)status->st_size, &header, failure);
+
+    if (result == MAPSEG_OK)
+        result = check_demands(request, &header, failure);
+    if (result == MAPSEG_OK)
+        result = make_key(request, &header, failure);
+    if (result != MAPSEG_OK)
+        return result;
+    if (msi_header_forbids_writing(header.flags)) {
+        if (request->access == MAPSEG_READ_WRITE)
+            return msi_failed(failure, MAPSEG_TOO_NEW, 0,
+                              "it has features (flags %#llx) that this version of mapseg must "
+                              "not change; upgrade mapseg, or only read it (MAPSEG_READ_ONLY)",
+                              (unsigned long long)header.flags);
+        *can_lock = false;
+    }
+    attachment->data_offset = (size_t)header.data_offset;
+    attachment->data_size = (size_t)header.data_size;
+    attachment->flags = header.flags;
+    memcpy(attachment->id, header.id, sizeof attachment->id);
+    return MAPSEG_OK;
+}
+
 /** Judges the open file, and reads its geometry. */
 static mapseg_result
 examine(struct request *request, struct msi_attachment *attachment, bool *can_lock,
         struct msi_failure *failure)
 {
     bool named = msi_attachment_is_named(attachment);
-    struct mapseg_header header;
     struct stat status;
     mapseg_result result;
     int error;
@@ -323,29 +389,13 @@ examine(struct request *request, struct msi_attachment *attachment, bool *can_lo
     if (result == MAPSEG_OK)
         result = msi_place_check(attachment->type, attachment->file.fd, failure);
     if (result == MAPSEG_OK)
-        result = msi_header_read(attachment->file.fd, (uint64_t)status.st_size, &header, failure);
-    if (result == MAPSEG_OK)
-        result = check_demands(request, &header, failure);
-    if (result == MAPSEG_OK)
-        result = make_key(request, &header, failure);
+        result = request->way != NULL
+                     ? measure(request, attachment, &status, failure)
+                     : read_header(request, attachment, &status, can_lock, failure);
     if (result == MAPSEG_OK)
         result = choose_reach(request, attachment, &status, failure);
-    if (result != MAPSEG_OK)
-        return result;
-    if (msi_header_forbids_writing(header.flags)) {
-        if (request->access == MAPSEG_READ_WRITE)
-            return msi_failed(failure, MAPSEG_TOO_NEW, 0,
-                              "it has features (flags %#llx) that this version of mapseg must "
-                              "not change; upgrade mapseg, or only read it (MAPSEG_READ_ONLY)",
-                              (unsigned long long)header.flags);
-        *can_lock = false;
-    }
-    attachment->data_offset = (size_t)header.data_offset;
-    attachment->data_size = (size_t)header.data_size;
-    attachment->flags = header.flags;
-    memcpy(attachment->id, header.id, sizeof attachment->id);
     request->links = status.st_nlink;
-    return MAPSEG_OK;
+    return result;
 }
 
 /** [NAME_CHECK] Whether the name still leads here: 1, 0, or a negative errno. It was opened
@@ -430,6 +480,9 @@ attach_once(struct request *request, struct msi_failure *failure)
         result = msi_attachment_map(&attachment, request->access, can_lock, no_fork, failure);
     if (result == MAPSEG_OK && request->options.flags & MAPSEG_LOCKED)
         result = msi_attachment_lock_memory(&attachment, failure);
+    if (result == MAPSEG_OK && request->way != NULL)
+        result = request->way->open(&request->foreign, &request->name, attachment.file.fd,
+                                    &request->options, false, failure);
     if (result == MAPSEG_OK)
         result = appear(request, &attachment, failure);
     attachment.file.directory = -1;
@@ -439,6 +492,9 @@ attach_once(struct request *request, struct msi_failure *failure)
     if (result != MAPSEG_OK) {
         mapseg_ipc_key_free(request->key);
         request->key = NULL;
+        if (request->foreign != NULL)
+            request->way->close(request->foreign);
+        request->foreign = NULL;
         if (attachment.file.fd >= 0)
             msi_close(attachment.file.fd);
         attachment.file.fd = -1;
@@ -451,6 +507,8 @@ attach_once(struct request *request, struct msi_failure *failure)
         msi_attachment_note_left(&attachment, false);
     if (request->given != NULL && request->given->flight != NULL)
         msi_in_flight_remove(request->given->flight);
+    request->seg->foreign = request->foreign;
+    request->foreign = NULL;
     msi_handle_take(request->seg, &attachment, request->access, no_fork);
     return MAPSEG_OK;
 }
@@ -499,7 +557,15 @@ msi_attach_given(mapseg *seg, const struct msi_given *given, mapseg_access acces
         .place = {.type = MAPSEG_KEY_MEMFD, .name = "", .id = "", .descriptor = given->fd},
         .given = given,
     };
-    mapseg_result result = attach(&request, failure);
+    mapseg_result result = MAPSEG_OK;
+
+    /* What comes with a message is mapseg's own. */
+    if (options->flags & MAPSEG_RAW && given->message == NULL) {
+        request.way = &msi_foreign_raw;
+        result = msi_foreign_check_options(request.way, options, failure);
+    }
+    if (result == MAPSEG_OK)
+        result = attach(&request, failure);
 
     if (result != MAPSEG_OK)
         return result;
@@ -553,6 +619,13 @@ mapseg_attach_with(mapseg *seg, mapseg_access access, const mapseg_options *opti
         msi_handle_drop_inherited(seg);
         if (seg->attached)
             return msi_attach_refuse(seg, "attach");
+        request.way = msi_foreign_way_of(seg->key, request.options.flags);
+        if (request.way != NULL)
+            result = msi_foreign_check_options(request.way, &request.options, &failure);
+    }
+    if (result == MAPSEG_OK && msi_foreign_is_apart(request.way))
+        result = request.way->attach(seg, access, &request.options, &failure);
+    else if (result == MAPSEG_OK) {
         result = attach_key(&request, &failure);
     }
     return result == MAPSEG_OK ? msi_succeed(seg) : msi_report(seg, "attach", &failure);

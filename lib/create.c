@@ -14,6 +14,7 @@
 #include "file/key.h"
 #include "file/place.h"
 #include "file/trust.h"
+#include "foreign/foreign.h"
 #include "handle/fork.h"
 #include "handle/forklist.h"
 #include "handle/guard.h"
@@ -57,6 +58,8 @@ struct request {
     mapseg_access access;
     mapseg_options options;
     struct msi_place place;
+    const struct msi_foreign_way *way;   /**< of another program's kind; NULL: mapseg's own */
+    struct msi_foreign *foreign;         /**< the same; NULL: none */
     struct msi_attachment attachment;    /**< the handle's when it is complete */
     struct msi_fd_in_flight file_flight; /**< of the new file, until then */
     struct msi_name name;                /**< without a path: memfd */
@@ -70,10 +73,17 @@ struct request {
 
 /* ---------------------------------------------------------------- limits -- */
 
+/** Where the data begins: of another program's kind, which has no header, at once. */
+static uint64_t
+data_offset(const struct request *request)
+{
+    return request->way != NULL ? 0 : msi_header_data_offset();
+}
+
 static uint64_t
 file_bytes(const struct request *request)
 {
-    return msi_header_data_offset() + request->size;
+    return data_offset(request) + request->size;
 }
 
 static mapseg_result
@@ -345,25 +355,33 @@ reserve_file(const struct request *request, int fd, struct msi_failure *failure)
     return MAPSEG_OK;
 }
 
+/** Sizes and reserves the file. */
+static mapseg_result
+size_file(const struct request *request, int fd, struct msi_failure *failure)
+{
+    mapseg_result result = is_single(request) ? MAPSEG_OK : shape_file(request, fd, failure);
+
+    return result == MAPSEG_OK ? reserve_file(request, fd, failure) : result;
+}
+
 /** Sizes and reserves the file, and writes its header. */
 static mapseg_result
 fill_file(struct request *request, int fd, struct msi_failure *failure)
 {
     struct msi_attachment *attachment = &request->attachment;
     struct mapseg_header header;
-    mapseg_result result = MAPSEG_OK;
+    mapseg_result result;
     int64_t put;
     int error;
 
+    if (request->way != NULL)
+        return size_file(request, fd, failure);
     error = msi_header_make(&header, request->size, header_flags(request),
                             request->options.user_tag, label_of(request));
     if (error < 0)
         return msi_system_failed(failure, -error, "the system gives no random bytes");
     memcpy(attachment->id, header.id, sizeof header.id);
-    if (!is_single(request))
-        result = shape_file(request, fd, failure);
-    if (result == MAPSEG_OK)
-        result = reserve_file(request, fd, failure);
+    result = size_file(request, fd, failure);
     if (result != MAPSEG_OK)
         return result;
     if (is_single(request)) {
@@ -462,7 +480,7 @@ call_initializer(struct request *request, char *base)
     int before;
 
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-    result = options->initialize(base + msi_header_data_offset(), request->size,
+    result = options->initialize(base + data_offset(request), request->size,
                                  options->initialize_argument);
     (void)pthread_setcancelstate(before, NULL);
     return result;
@@ -516,10 +534,17 @@ is_seen_by_name(const struct request *request)
 static int
 leads_to_own(const struct request *request)
 {
+    const struct msi_file *file = &request->attachment.file;
     uint8_t id[sizeof request->attachment.id];
-    int fd = msi_os.open(request->name.directory, request->name.last, O_RDONLY);
     int64_t got;
+    int fd;
 
+    if (request->way != NULL) {
+        int leads = msi_name_leads_to(&request->name, file->device, file->inode);
+
+        return leads == -ENOENT ? 0 : leads;
+    }
+    fd = msi_os.open(request->name.directory, request->name.last, O_RDONLY);
     if (fd < 0)
         return fd == -ENOENT ? 0 : fd;
     got = msi_os.read(fd, id, sizeof id, offsetof(struct mapseg_header, id));
@@ -613,6 +638,10 @@ name_is_taken(const struct request *request, struct msi_failure *failure)
         msi_attach_is_foreign(request->seg, &request->options, &status, -1) &&
         (uint32_t)status.st_uid != msi_os.user_id())
         return msi_attach_foreign_failed(MAPSEG_ALREADY_EXISTS, EEXIST, &status, failure);
+    if (request->way != NULL)
+        return msi_failed(failure, MAPSEG_ALREADY_EXISTS, EEXIST,
+                          "there is a file of that name; attach to it, or remove it "
+                          "(mapseg_remove)");
     return msi_failed(failure, MAPSEG_ALREADY_EXISTS, EEXIST,
                       "there is a file of that name; attach to it, or replace it if no process "
                       "uses it (MAPSEG_RECLAIM)");
@@ -708,6 +737,9 @@ abandon(struct request *request)
 {
     struct msi_attachment *attachment = &request->attachment;
 
+    if (request->foreign != NULL)
+        request->way->close(request->foreign);
+    request->foreign = NULL;
     if (request->private_path != NULL && attachment->file.fd >= 0)
         (void)msi_os.unlink(request->name.directory, private_name(request));
     forget_private(request);
@@ -764,8 +796,12 @@ begin(struct request *request, bool named, struct msi_failure *failure)
     attachment->file.inode = status.st_ino;
     attachment->type = request->place.type;
     attachment->trust = msi_options_trust(&request->options);
-    attachment->data_offset = (size_t)msi_header_data_offset();
+    attachment->is_raw = request->way != NULL;
+    attachment->data_offset = (size_t)data_offset(request);
     attachment->data_size = request->size;
+    attachment->file.wishes = attachment->is_raw &&
+                              request->options.flags & MAPSEG_REMOVE_WITH_LAST &&
+                              !(request->options.flags & MAPSEG_PERSISTENT);
     /* Files with names cannot be sealed, and memory files always are. */
     attachment->can_shrink = is_named(request);
     attachment->cautious = attachment->can_shrink;
@@ -858,7 +894,9 @@ finish_in_turn(struct request *request, bool *needs_name, struct msi_failure *fa
 static void
 take_over(struct request *request)
 {
-    request->attachment.flags = header_flags(request);
+    request->attachment.flags = request->way != NULL ? 0 : header_flags(request);
+    request->seg->foreign = request->foreign;
+    request->foreign = NULL;
     request->attachment.file.path = request->name.path;
     request->name.path = NULL;
     msi_in_flight_remove(&request->file_flight);
@@ -887,6 +925,9 @@ create_file(struct request *request, bool named, bool *needs_name, struct msi_fa
         result = initialize(request, failure);
 
     (void)msi_forklist_lock();
+    if (result == MAPSEG_OK && request->way != NULL)
+        result = request->way->open(&request->foreign, &request->name, request->attachment.file.fd,
+                                    &request->options, true, failure);
     if (result == MAPSEG_OK)
         result = finish_in_turn(request, needs_name, failure);
     if (result == MAPSEG_OK)
@@ -967,7 +1008,9 @@ check_options(const struct request *request, struct msi_failure *failure)
     if (request->options.flags & MAPSEG_SINGLE_WRITER && request->access == MAPSEG_READ_ONLY)
         return msi_failed(failure, MAPSEG_INVALID_ARGUMENT, 0,
                           "a single writer must be able to write; use MAPSEG_READ_WRITE");
-    return msi_trust_peers(!nameless, request->options.flags, failure);
+    /* System V segments keep their size, too. */
+    return msi_trust_peers(!nameless && !msi_foreign_is_apart(request->way), request->options.flags,
+                           failure);
 }
 
 /** What can be said without touching the system. */
@@ -982,6 +1025,9 @@ check_request(struct request *request, const mapseg_options *options, struct msi
         result = msi_options_check_access(request->access, failure);
     if (result == MAPSEG_OK)
         result = msi_options_read(options, &request->options, failure);
+    request->way = msi_foreign_way_of(request->seg->key, 0);
+    if (result == MAPSEG_OK && request->way != NULL)
+        result = msi_foreign_check_options(request->way, &request->options, failure);
     if (result == MAPSEG_OK)
         result = check_options(request, failure);
     if (result == MAPSEG_OK) {
@@ -1005,7 +1051,9 @@ create_as(mapseg *seg, size_t size, mapseg_access access, const mapseg_options *
 
     msi_place_of(seg->key, &request.place);
     result = check_request(&request, options, &failure);
-    if (result == MAPSEG_OK)
+    if (result == MAPSEG_OK && msi_foreign_is_apart(request.way))
+        result = request.way->create(seg, size, access, &request.options, &failure);
+    else if (result == MAPSEG_OK)
         result = open_and_create(&request, &failure);
     *refused = request.refused;
     if (result == MAPSEG_OK)

@@ -7,6 +7,7 @@
 
 #include "attach.h"
 #include "file/key.h"
+#include "foreign/foreign.h"
 #include "handle/forklist.h"
 #include "handle/options.h"
 #include "handle/reach.h"
@@ -72,6 +73,10 @@ msi_export(mapseg *seg, mapseg_access access, struct msi_failure *failure)
     if (!msi_handle_is_attached(seg)) {
         msi_failed(failure, MAPSEG_NOT_ATTACHED, 0,
                    "the handle is not attached; create or attach first");
+        return -1;
+    }
+    if (seg->foreign != NULL) {
+        (void)msi_foreign_refuse(seg->foreign->way, "be handed on", failure);
         return -1;
     }
     if (msi_options_check_access(access, failure) != MAPSEG_OK)

@@ -5,6 +5,7 @@
  */
 #include "file/key.h"
 #include "file/place.h"
+#include "foreign/foreign.h"
 #include "handle/describe.h"
 #include "handle/forklist.h"
 #include "handle/handle.h"
@@ -210,20 +211,24 @@ see_attachment(const mapseg *seg, const struct look *look, mapseg_info *seen)
 }
 
 static mapseg_result
-see(const mapseg *seg, const struct look *look, mapseg_info **information,
-    struct msi_failure *failure)
+see(const mapseg *seg, const struct msi_foreign_way *way, const struct look *look,
+    mapseg_info **information, struct msi_failure *failure)
 {
     const char *path = msi_handle_is_attached(seg) ? seg->attachment.file.path : look->name.path;
 
-    *information = msi_info_make(seg->key, path == NULL ? "" : path, look->fd, &look->status);
+    *information =
+        msi_info_make(seg->key, path == NULL ? "" : path, look->fd, &look->status, way != NULL);
     if (*information == NULL)
         return msi_system_failed(failure, ENOMEM, "there is no memory to describe it");
     see_attachment(seg, look, *information);
+    if (way != NULL)
+        way->look(&look->name, look->fd, *information);
     return MAPSEG_OK;
 }
 
 static mapseg_result
-see_key(mapseg *seg, mapseg_info **information, struct msi_failure *failure)
+see_key(mapseg *seg, const struct msi_foreign_way *way, mapseg_info **information,
+        struct msi_failure *failure)
 {
     struct look look = {.fd = -1};
     mapseg_result result;
@@ -237,7 +242,7 @@ see_key(mapseg *seg, mapseg_info **information, struct msi_failure *failure)
     msi_forklist_unlock();
 
     if (result == MAPSEG_OK)
-        result = see(seg, &look, information, failure);
+        result = see(seg, way, &look, information, failure);
 
     (void)msi_forklist_lock();
     msi_in_flight_remove(&look.of_file);
@@ -250,6 +255,8 @@ see_key(mapseg *seg, mapseg_info **information, struct msi_failure *failure)
 mapseg_result
 mapseg_info_new(mapseg *seg, mapseg_info **information)
 {
+    const struct msi_foreign_way *way =
+        seg->foreign != NULL ? seg->foreign->way : msi_foreign_way_of(seg->key, 0);
     struct msi_failure failure;
     struct msi_place place;
     mapseg_result result;
@@ -258,7 +265,9 @@ mapseg_info_new(mapseg *seg, mapseg_info **information)
     msi_place_of(seg->key, &place);
     if (place.is_nowhere || (place.is_new_memory && !msi_handle_is_attached(seg)))
         result = msi_options_no_key(&place, &failure);
+    else if (msi_foreign_is_apart(way))
+        result = way->info(seg, information, &failure);
     else
-        result = see_key(seg, information, &failure);
+        result = see_key(seg, way, information, &failure);
     return result == MAPSEG_OK ? msi_succeed(seg) : msi_report(seg, "examine", &failure);
 }

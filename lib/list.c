@@ -7,6 +7,8 @@
 #include "file/header.h"
 #include "file/key.h"
 #include "file/place.h"
+#include "foreign/foreign.h"
+#include "foreign/system_v.h"
 #include "handle/describe.h"
 #include "handle/fork.h"
 #include "handle/forklist.h"
@@ -14,6 +16,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -142,10 +146,82 @@ list_file(const struct listing *listing, const char *name)
         error = fd;
     if (fd >= 0 && msi_os.status(fd, &status) >= 0 &&
         (msi_is_private_name(name) || msi_header_is_ours(fd)))
-        error = append(listing->list, msi_info_make(key, path, fd, &status));
+        error = append(listing->list, msi_info_make(key, path, fd, &status, false));
     close_carried(&flight);
     mapseg_ipc_key_free(key);
     free(path);
+    return error;
+}
+
+/** Whether the name is that of a semaphore, whose segment has its own entry. */
+static bool
+is_listed_with_segment(const struct listing *listing, const char *name)
+{
+    struct stat status;
+    size_t mark = strlen(MSI_SEMAPHORE_MARK);
+
+    return strncmp(name, MSI_SEMAPHORE_MARK, mark) == 0 &&
+           msi_os.status_of_name(listing->directory, name + mark, &status) >= 0 &&
+           S_ISREG(status.st_mode);
+}
+
+/** The key by which another program's file is found, or the segment of its semaphore. NULL: no
+ *  memory. */
+static mapseg_ipc_key *
+foreign_key(const char *name)
+{
+    size_t mark = strlen(MSI_SEMAPHORE_MARK);
+    char text[NAME_MAX + 2];
+
+    if (strncmp(name, MSI_SEMAPHORE_MARK, mark) == 0)
+        name += mark;
+    snprintf(text, sizeof text, "/%s", name);
+    return mapseg_ipc_key_new(MAPSEG_KEY_POSIX, text);
+}
+
+/** Describes another program's file, which is open. NULL: no memory. */
+static mapseg_info *
+describe_foreign(const struct listing *listing, const char *name, int fd, const struct stat *status)
+{
+    size_t mark = strlen(MSI_SEMAPHORE_MARK);
+    bool is_semaphore = strncmp(name, MSI_SEMAPHORE_MARK, mark) == 0;
+    char *path = msi_place_join(listing->path, name);
+    mapseg_ipc_key *key = foreign_key(name);
+    mapseg_info *entry = NULL;
+    char *segment = msi_place_join(listing->path, is_semaphore ? name + mark : name);
+    struct msi_name beside = {.directory = -1, .path = segment};
+
+    if (path != NULL && key != NULL && segment != NULL)
+        entry = msi_info_make(key, path, fd, status, true);
+    if (entry != NULL && is_semaphore)
+        entry->data_size = 0;
+    if (entry != NULL) {
+        beside.last = strrchr(segment, '/') + 1;
+        msi_foreign_posix.look(&beside, fd, entry);
+    }
+    mapseg_ipc_key_free(key);
+    free(segment);
+    free(path);
+    return entry;
+}
+
+/** Adds the file to the list if it is another program's. */
+static int
+list_foreign_file(const struct listing *listing, const char *name)
+{
+    struct msi_fd_in_flight flight = {.fd = -1};
+    struct stat status;
+    int error = 0;
+    int fd;
+
+    if (msi_is_private_name(name) || is_listed_with_segment(listing, name))
+        return 0;
+    fd = open_listed(listing, name, &status, &flight);
+    if (is_want(fd))
+        error = fd;
+    if (fd >= 0 && msi_os.status(fd, &status) >= 0 && !msi_header_is_ours(fd))
+        error = append(listing->list, describe_foreign(listing, name, fd, &status));
+    close_carried(&flight);
     return error;
 }
 
@@ -171,7 +247,8 @@ list_directory(mapseg_list *list, mapseg_key_type type)
 
     listing.path = path;
     for (size_t i = 0; i < names.count && error >= 0; i++)
-        error = list_file(&listing, names.names[i]);
+        error = type == MAPSEG_KEY_POSIX ? list_foreign_file(&listing, names.names[i])
+                                         : list_file(&listing, names.names[i]);
     close_carried(&flight);
     free_names(&names);
     free(path);
@@ -187,17 +264,30 @@ compare(const void *a, const void *b)
     return strcmp((*first)->native_key, (*second)->native_key);
 }
 
-mapseg_result
-mapseg_list_new(mapseg_list **list)
+static int
+append_entry(void *list, mapseg_info *entry)
+{
+    return append(list, entry);
+}
+
+/** Adds what there is of a type. */
+static int
+list_type(mapseg_list *list, mapseg_key_type type)
+{
+    return type == MAPSEG_KEY_SYSTEMV ? msi_system_v_list(append_entry, list)
+                                      : list_directory(list, type);
+}
+
+/** Makes a list of what there is of these types. */
+static mapseg_result
+list_types(mapseg_list **list, const mapseg_key_type *types, size_t count)
 {
     mapseg_list *made = calloc(1, sizeof *made);
     int error = made == NULL ? -ENOMEM : msi_fork_set_up();
 
     *list = NULL;
-    if (error >= 0)
-        error = list_directory(made, MAPSEG_KEY_SHM);
-    if (error >= 0)
-        error = list_directory(made, MAPSEG_KEY_RUNTIME);
+    for (size_t i = 0; i < count && error >= 0; i++)
+        error = list_type(made, types[i]);
     if (error < 0) {
         mapseg_list_free(made);
         return is_want(error) ? MAPSEG_OUT_OF_RESOURCES : MAPSEG_UNKNOWN_ERROR;
@@ -206,6 +296,22 @@ mapseg_list_new(mapseg_list **list)
         qsort(made->entries, made->count, sizeof *made->entries, compare);
     *list = made;
     return MAPSEG_OK;
+}
+
+mapseg_result
+mapseg_list_new(mapseg_list **list)
+{
+    static const mapseg_key_type types[] = {MAPSEG_KEY_SHM, MAPSEG_KEY_RUNTIME};
+
+    return list_types(list, types, 2);
+}
+
+mapseg_result
+mapseg_list_new_foreign(mapseg_list **list)
+{
+    static const mapseg_key_type types[] = {MAPSEG_KEY_POSIX, MAPSEG_KEY_SYSTEMV};
+
+    return list_types(list, types, 2);
 }
 
 size_t

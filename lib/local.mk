@@ -19,6 +19,21 @@ mapseg_sources = \
 	lib/attach.h \
 	lib/export.h \
 	lib/remove.h \
+	lib/foreign/foreign.c \
+	lib/foreign/key_file.c \
+	lib/foreign/posix.c \
+	lib/foreign/raw.c \
+	lib/foreign/semaphore.c \
+	lib/foreign/system_v.c \
+	lib/foreign/system_v_handle.c \
+	lib/foreign/system_v_lock.c \
+	lib/foreign/system_v_look.c \
+	lib/foreign/foreign.h \
+	lib/foreign/key_file.h \
+	lib/foreign/system_v.h \
+	lib/foreign/system_v_lock.h \
+	lib/foreign/posix.h \
+	lib/foreign/semaphore.h \
 	lib/handle/attachment.c \
 	lib/handle/describe.c \
 	lib/handle/fork.c \
@@ -50,17 +65,20 @@ mapseg_sources = \
 	lib/sync/spin.c \
 	lib/sync/spin.h \
 	lib/sync/version.h \
+	lib/file/derive.c \
 	lib/file/file.c \
 	lib/file/header.c \
 	lib/file/key.c \
 	lib/file/name.c \
 	lib/file/place.c \
+	lib/file/sha1.c \
 	lib/file/trust.c \
 	lib/file/file.h \
 	lib/file/header.h \
 	lib/file/key.h \
 	lib/file/name.h \
 	lib/file/place.h \
+	lib/file/sha1.h \
 	lib/file/trust.h \
 	lib/os/failure.c \
 	lib/os/printable.c \
@@ -73,6 +91,7 @@ mapseg_sources = \
 	lib/os/printable.h \
 	lib/os/probe.h \
 	lib/os/proc.h \
+	lib/os/semaphore.h \
 	lib/os/signals.h \
 	lib/os/tsan.h
 if OS_LINUX

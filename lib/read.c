@@ -6,6 +6,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "foreign/foreign.h"
 #include "handle/handle.h"
 #include "handle/notify.h"
 #include "handle/report.h"
@@ -189,6 +190,32 @@ copy_fast_in_section(mapseg *seg, size_t offset, void *to, size_t bytes, uint64_
     return true;
 }
 
+/** Reads another program's segment, which has no versions: under its lock. */
+static mapseg_result
+read_foreign(mapseg *seg, const struct range *range, int64_t timeout_ns, uint64_t *version)
+{
+    struct msi_failure failure;
+    bool taken;
+    mapseg_result result;
+    struct msi_view view;
+
+    result = msi_foreign_borrow(seg, timeout_ns, &taken, &failure);
+    if (result == MAPSEG_OK) {
+        view = msi_view_begin(seg);
+        result = msi_view_check_length(&view);
+        if (result == MAPSEG_OK)
+            result = msi_view_fetch(&view, range->to, range->bytes, range->offset);
+        msi_view_end(&view);
+    }
+    if (taken)
+        (void)seg->foreign->way->unlock(seg, &failure);
+    else if (result != MAPSEG_OK && failure.cure != NULL)
+        return msi_report(seg, "read", &failure);
+    if (result == MAPSEG_OK && version != NULL)
+        *version = 0;
+    return msi_view_report(seg, "read", result);
+}
+
 /** Reads where the fast ways are not for this handle, or were in vain. */
 static __attribute__((noinline)) mapseg_result
 read_with_care(mapseg *seg, size_t offset, void *to, size_t bytes, uint64_t *version,
@@ -205,6 +232,8 @@ read_with_care(mapseg *seg, size_t offset, void *to, size_t bytes, uint64_t *ver
     result = msi_view_check_range(seg, "read", offset, bytes);
     if (result != MAPSEG_OK)
         return result;
+    if (seg->foreign != NULL)
+        return read_foreign(seg, &range, timeout_ns, version);
     result = read_range(seg, &range, timeout_ns, &seen);
     if (result == MAPSEG_OK || result == MAPSEG_TIMED_OUT || result == MAPSEG_OWNER_DIED)
         msi_notify_note(seg, result == MAPSEG_OK ? seen : seen | 1);
@@ -313,6 +342,8 @@ wait_as(mapseg *seg, const char *operation, uint64_t seen, bool watches, int64_t
 
     if (!msi_handle_is_attached(seg))
         return msi_view_refuse_detached(seg, operation);
+    if (seg->foreign != NULL)
+        return msi_view_refuse_foreign(seg, operation);
     view = msi_view_begin(seg);
     result = wait_for_version(&view, seen, watches, timeout_ns, version);
     msi_view_end(&view);
@@ -364,7 +395,7 @@ mapseg_read_retry(mapseg *seg, uint64_t version)
     uint64_t again;
     mapseg_result result;
 
-    if (!msi_handle_is_attached(seg))
+    if (!msi_handle_is_attached(seg) || seg->foreign != NULL)
         return true;
     view = msi_view_begin(seg);
     result = msi_view_fetch_version(&view, true, &again);

@@ -17,6 +17,7 @@
 #include "file/name.h"
 #include "file/place.h"
 #include "file/trust.h"
+#include "foreign/foreign.h"
 #include "handle/fork.h"
 #include "handle/forklist.h"
 #include "handle/handle.h"
@@ -47,9 +48,15 @@ judge_victim(int fd, const struct stat *status, const struct msi_name *name,
 {
     uint32_t flags = removal->options->flags;
     struct mapseg_header header;
-    mapseg_result readable = msi_header_read(fd, (uint64_t)status->st_size, &header, failure);
-    bool known = readable == MAPSEG_OK || readable == MAPSEG_NOT_SUPPORTED ||
-                 readable == MAPSEG_OUT_OF_RESOURCES;
+    mapseg_result readable;
+    bool known;
+
+    /* Without a header there is nothing to judge it by but its key, which says that it is raw. */
+    if (removal->way != NULL)
+        return MAPSEG_OK;
+    readable = msi_header_read(fd, (uint64_t)status->st_size, &header, failure);
+    known = readable == MAPSEG_OK || readable == MAPSEG_NOT_SUPPORTED ||
+            readable == MAPSEG_OUT_OF_RESOURCES;
 
     if (!removal->force && readable == MAPSEG_TOO_NEW)
         /* Its users may show their presence in a way that is not known here. */
@@ -129,6 +136,8 @@ unlink_held(const struct msi_name *name, const struct stat *status, struct msi_r
         return msi_system_failed(failure, -leads,
                                  "its name cannot be removed; ask the owner of the file or of "
                                  "its directory");
+    if (removal->way != NULL)
+        removal->left_open = removal->way->removed(name);
     return MAPSEG_OK;
 }
 
@@ -144,6 +153,7 @@ msi_name_remove(const struct msi_name *name, struct msi_removal *removal,
     int fd;
 
     removal->again = false;
+    removal->left_open = -1;
     result = open_victim(name, removal, &fd, &status, failure);
     if (result != MAPSEG_OK)
         return result;
@@ -177,16 +187,18 @@ msi_name_remove(const struct msi_name *name, struct msi_removal *removal,
                             "a process is attached to it; wait until it leaves, or remove the "
                             "segment all the same (mapseg_remove)");
     }
+    if (removal->left_open >= 0)
+        msi_close(removal->left_open);
     msi_close(fd);
     return result;
 }
 
 /** Tries until it is done or hopeless. */
 static mapseg_result
-remove_name(const struct msi_name *name, bool force, const mapseg_options *options,
-            struct msi_failure *failure)
+remove_name(const struct msi_name *name, const struct msi_foreign_way *way, bool force,
+            const mapseg_options *options, struct msi_failure *failure)
 {
-    struct msi_removal removal = {.force = force, .options = options};
+    struct msi_removal removal = {.way = way, .force = force, .options = options};
     int64_t deadline = msi_patience_ends(options->timeout_ns);
     int64_t pause_ns = 0;
     mapseg_result result;
@@ -203,8 +215,8 @@ remove_name(const struct msi_name *name, bool force, const mapseg_options *optio
 /** Tries until it is done or hopeless. A child that is made meanwhile closes the
  *  directory. */
 static mapseg_result
-remove_place(const struct msi_place *place, bool force, const mapseg_options *options,
-             struct msi_failure *failure)
+remove_place(const struct msi_place *place, const struct msi_foreign_way *way, bool force,
+             const mapseg_options *options, struct msi_failure *failure)
 {
     struct msi_fd_in_flight flight;
     struct msi_name name;
@@ -221,7 +233,7 @@ remove_place(const struct msi_place *place, bool force, const mapseg_options *op
                             "a memory file has no name to be removed; end the processes that "
                             "have it, and it ends too");
     if (result == MAPSEG_OK)
-        result = remove_name(&name, force, options, failure);
+        result = remove_name(&name, way, force, options, failure);
 
     (void)msi_forklist_lock();
     msi_in_flight_remove(&flight);
@@ -233,6 +245,7 @@ remove_place(const struct msi_place *place, bool force, const mapseg_options *op
 static mapseg_result
 check_and_remove(mapseg *seg, const char *operation, bool force, const mapseg_options *given)
 {
+    const struct msi_foreign_way *way = msi_foreign_way_of(seg->key, 0);
     struct msi_failure failure;
     mapseg_options options;
     struct msi_place place;
@@ -243,8 +256,16 @@ check_and_remove(mapseg *seg, const char *operation, bool force, const mapseg_op
         result = msi_options_no_key(&place, &failure);
     else
         result = msi_options_read(given, &options, &failure);
-    if (result == MAPSEG_OK)
-        result = remove_place(&place, force, &options, &failure);
+    if (result == MAPSEG_OK && way != NULL && options.flags & MAPSEG_REQUIRE_ID)
+        result = msi_foreign_refuse(way, "have an id", &failure);
+    if (result == MAPSEG_OK && msi_foreign_is_apart(way))
+        result = way->remove(seg, force, &options, &failure);
+    else if (result == MAPSEG_OK && way != NULL && !force)
+        result = msi_failed(&failure, MAPSEG_NOT_SUPPORTED, 0,
+                            "which programs use a segment without a header cannot be known; make "
+                            "sure that none does, and remove it (mapseg_remove)");
+    else if (result == MAPSEG_OK)
+        result = remove_place(&place, way, force, &options, &failure);
     return result == MAPSEG_OK ? msi_succeed(seg) : msi_report(seg, operation, &failure);
 }
 

@@ -7,6 +7,7 @@
 #include "file/name.h"
 #include "file/place.h"
 #include "file/trust.h"
+#include "foreign/foreign.h"
 #include "handle/attachment.h"
 #include "handle/fork.h"
 #include "handle/forklist.h"
@@ -196,7 +197,8 @@ may_not_remove(const struct msi_attachment *attachment, int error, struct msi_fa
 /** Removes the name, if it still leads to the file: in a directory that is opened
  *  once, and judged as it was when the handle attached. [LEAVE_COMPARE, LEAVE_UNLINK] */
 static mapseg_result
-remove_name(const struct msi_attachment *attachment, struct msi_failure *failure)
+remove_name(const struct msi_attachment *attachment, const struct msi_foreign *foreign,
+            int *left_open, struct msi_failure *failure)
 {
     const struct msi_file *file = &attachment->file;
     struct msi_name name;
@@ -206,8 +208,11 @@ remove_name(const struct msi_attachment *attachment, struct msi_failure *failure
 
     if (result == MAPSEG_OK)
         error = msi_name_leads_to(&name, file->device, file->inode);
-    if (error == 1)
+    if (error == 1) {
         error = msi_os.unlink(name.directory, name.last);
+        if (error >= 0 && foreign != NULL)
+            *left_open = foreign->way->removed(&name);
+    }
     msi_name_close(&name);
     if (result != MAPSEG_OK || error >= 0 || error == -ENOENT)
         return result == MAPSEG_NOT_FOUND ? MAPSEG_OK : result;
@@ -222,10 +227,12 @@ remove_name(const struct msi_attachment *attachment, struct msi_failure *failure
  *  mostly finds another: of several attachments that leave at once each has given up its
  *  own byte by then, so the last look finds none. A failure: the name stays. */
 static mapseg_result
-leave_as_last(struct msi_attachment *attachment, int fd, struct msi_failure *failure)
+leave_as_last(struct msi_attachment *attachment, const struct msi_foreign *foreign, int fd,
+              struct msi_failure *failure)
 {
     mapseg_result result;
     struct msi_hold hold;
+    int left_open = -1;
     int error;
 
     /* Steps of tests/model/name.pml. [LEAVE_TEST] */
@@ -243,11 +250,22 @@ leave_as_last(struct msi_attachment *attachment, int fd, struct msi_failure *fai
         return msi_system_failed(failure, -error,
                                  "it cannot be proved that this was the last one out; have the "
                                  "owner reclaim it (mapseg_reclaim)");
-    result = remove_name(attachment, failure);
+    result = remove_name(attachment, foreign, &left_open, failure);
     if (result != MAPSEG_OK)
         msi_attachment_note_left(attachment, true);
     msi_presence_unlock(&hold);
+    if (left_open >= 0)
+        msi_close(left_open);
     return result;
+}
+
+/** Whether the last one out is to leave the name: it is so for a segment that is persistent, and
+ *  for another program's unless its creator, of mapseg, wished otherwise. */
+static bool
+stays(const struct msi_attachment *attachment)
+{
+    return attachment->is_raw ? !attachment->file.wishes
+                              : (attachment->flags & MAPSEG_HEADER_PERSISTENT) != 0;
 }
 
 /** Releases the lock if this handle holds it. A change that it leaves open counts as the
@@ -256,13 +274,33 @@ static void
 release_lock(mapseg *seg)
 {
     struct msi_lock *lock = &seg->lock;
+    struct msi_failure ignored;
 
+    if (seg->foreign != NULL)
+        (void)seg->foreign->way->unlock(seg, &ignored);
     if (msi_lock_is_used(lock) && seg->attachment.cautious)
         msi_attachment_release_word(&seg->attachment,
                                     msi_lock_in_change(lock) ? MAPSEG_LOCK_DIED : 0);
     else
         msi_lock_end(lock);
     msi_lock_clear(lock);
+}
+
+/** Leaves a segment whose way does all by itself. */
+static mapseg_result
+detach_apart(mapseg *seg)
+{
+    struct msi_failure failure;
+    mapseg_result left = seg->foreign->way->detach(seg, &failure);
+
+    (void)msi_forklist_lock();
+    msi_forklist_remove(seg);
+    seg->attached = false;
+    msi_guard_forget(seg);
+    msi_attachment_drop(&seg->attachment);
+    msi_lock_clear(&seg->lock);
+    msi_forklist_unlock();
+    return left == MAPSEG_OK ? msi_succeed(seg) : msi_succeed_without(seg, "remove", &failure);
 }
 
 mapseg_result
@@ -278,6 +316,8 @@ mapseg_detach(mapseg *seg)
                    "this handle is not attached; detach once, after attaching");
         return msi_refuse(seg, "detach from", &failure);
     }
+    if (seg->foreign != NULL && msi_foreign_is_apart(seg->foreign->way))
+        return detach_apart(seg);
     MSI_PROBE(detach, attachment->file.inode, attachment->presence.slot, attachment->data_size);
     msi_notify_stop(seg);
     (void)msi_forklist_lock();
@@ -291,12 +331,15 @@ mapseg_detach(mapseg *seg)
     fd = msi_file_fd(&attachment->file);
     /* Where the descriptor is lost, nothing can be proved. */
     if (fd >= 0 && msi_attachment_is_named(attachment) && !attachment->keeps_name &&
-        !(attachment->flags & MAPSEG_HEADER_PERSISTENT))
-        left = leave_as_last(attachment, fd, &failure);
+        !stays(attachment))
+        left = leave_as_last(attachment, seg->foreign, fd, &failure);
     if (fd >= 0) {
         msi_close(fd);
         attachment->file.fd = -1;
     }
+    if (seg->foreign != NULL)
+        seg->foreign->way->close(seg->foreign);
+    seg->foreign = NULL;
     msi_attachment_drop(attachment);
     msi_forklist_unlock();
     return left == MAPSEG_OK ? msi_succeed(seg) : msi_succeed_without(seg, "remove", &failure);

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "foreign/foreign.h"
 #include "handle/attachment.h"
 #include "handle/handle.h"
 #include "handle/report.h"
@@ -159,10 +160,39 @@ refuse_want_of_memory(mapseg *seg)
     return msi_report(seg, "write", &failure);
 }
 
+/** Writes another program's segment, which has no versions: under its lock. */
+static mapseg_result
+write_foreign(mapseg *seg, size_t offset, const void *from, size_t bytes)
+{
+    struct msi_failure failure;
+    bool taken;
+    mapseg_result result;
+    struct msi_view view;
+    size_t done;
+
+    result = msi_foreign_borrow(seg, -1, &taken, &failure);
+    if (result == MAPSEG_OK) {
+        view = msi_view_begin(seg);
+        result = msi_view_check_length(&view);
+        if (result == MAPSEG_OK)
+            result = copy_in(&view, offset, from, bytes, &done);
+        msi_view_end(&view);
+    }
+    if (taken)
+        (void)seg->foreign->way->unlock(seg, &failure);
+    else if (result != MAPSEG_OK && failure.cure != NULL)
+        return msi_report(seg, "write", &failure);
+    return result == MAPSEG_OUT_OF_RESOURCES ? refuse_want_of_memory(seg)
+                                             : msi_view_report(seg, "write", result);
+}
+
 mapseg_result
 mapseg_write_begin(mapseg *seg)
 {
     mapseg_result result;
+
+    if (msi_handle_is_attached(seg) && seg->foreign != NULL)
+        return msi_view_refuse_foreign(seg, "begin a change of");
 
     if (msi_handle_is_attached(seg) && seg->read_only)
         return refuse_writing(seg);
@@ -180,6 +210,8 @@ mapseg_write_end(mapseg *seg)
     struct msi_lock *lock = &seg->lock;
     bool announced = false;
 
+    if (msi_handle_is_attached(seg) && seg->foreign != NULL)
+        return msi_view_refuse_foreign(seg, "end a change of");
     if (!msi_lock_is_current(lock) || !msi_lock_is_held(lock))
         return mapseg_unlock(seg);
     if (!seg->read_only)
@@ -204,6 +236,8 @@ mapseg_write(mapseg *seg, size_t offset, const void *from, size_t bytes)
     result = msi_view_check_range(seg, "write", offset, bytes);
     if (result != MAPSEG_OK)
         return result;
+    if (seg->foreign != NULL)
+        return write_foreign(seg, offset, from, bytes);
     /* In a section the lock and the version are, too. */
     view = msi_view_begin(seg);
     result = msi_view_check_length(&view);

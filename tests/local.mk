@@ -48,7 +48,9 @@ tests_stress_check_os_SOURCES = \
 	tests/stress/os_faults.c \
 	tests/stress/os_faults.h \
 	tests/stress/os_operations.c \
-	tests/stress/os_operations.h
+	tests/stress/os_operations.h \
+	tests/stress/os_system_v.c \
+	tests/stress/os_system_v.h
 tests_stress_check_swap_LDADD = $(internals_libraries)
 tests_stress_check_steps_LDADD = $(internals_libraries)
 tests_stress_check_steps_SOURCES = \
@@ -86,11 +88,68 @@ tests_create_check_options_SOURCES = tests/create/check_options.c $(create_refus
 tests_create_check_permission_SOURCES = tests/create/check_permission.c $(create_refused)
 tests_create_check_resources_SOURCES = tests/create/check_resources.c $(create_refused)
 
+# mapseg-cxx(7): the headers for C++
+cxx_support = tests/cxx/support.hpp
+if HAVE_CXX17
+suites += \
+	tests/cxx/check_errors \
+	tests/cxx/check_owner \
+	tests/cxx/check_segment \
+	tests/cxx/check_shared_memory
+endif
+scripts += tests/cxx/headers.sh
+EXTRA_DIST += tests/cxx/port.cpp
+tests_cxx_check_errors_SOURCES = tests/cxx/check_errors.cpp $(cxx_support)
+tests_cxx_check_owner_SOURCES = tests/cxx/check_owner.cpp $(cxx_support)
+tests_cxx_check_segment_SOURCES = tests/cxx/check_segment.cpp $(cxx_support)
+tests_cxx_check_shared_memory_SOURCES = tests/cxx/check_shared_memory.cpp $(cxx_support)
+
 # mapseg_error(3)
 suites += \
 	tests/error/check_result \
 	tests/error/check_words
 tests_error_check_words_LDADD = $(internals_libraries)
+
+# mapseg-foreign(7): System V segments, and programs that do what Qt does
+suites += \
+	tests/foreign/check_qt \
+	tests/foreign/check_system_v \
+	tests/foreign/check_system_v_lock \
+	tests/foreign/check_system_v_worlds
+foreign_system_v = \
+	tests/foreign/little_qt.c \
+	tests/foreign/little_qt.h \
+	tests/foreign/system_v_scene.c \
+	tests/foreign/system_v_scene.h
+tests_foreign_check_qt_SOURCES = tests/foreign/check_qt.c $(foreign_system_v)
+if HAVE_QT
+check_PROGRAMS += tests/foreign/qt_peer
+tests_foreign_qt_peer_SOURCES = tests/foreign/qt_peer.cpp
+# Qt asks for position-independent code.
+tests_foreign_qt_peer_CXXFLAGS = $(AM_CXXFLAGS) -fPIC
+tests_foreign_qt_peer_CPPFLAGS = $(QT_CFLAGS)
+tests_foreign_qt_peer_LDADD = $(QT_LIBS)
+endif
+tests_foreign_check_system_v_SOURCES = tests/foreign/check_system_v.c $(foreign_system_v)
+tests_foreign_check_system_v_lock_SOURCES = \
+	tests/foreign/check_system_v_lock.c \
+	$(foreign_system_v)
+tests_foreign_check_system_v_worlds_SOURCES = \
+	tests/foreign/check_system_v_worlds.c \
+	$(foreign_system_v)
+tests_foreign_check_system_v_worlds_LDADD = $(internals_libraries)
+tests_foreign_check_system_v_lock_LDADD = $(LDADD) $(THREAD_LIBS)
+
+# mapseg-foreign(7): segments that mapseg did not invent
+suites += \
+	tests/foreign/check_posix \
+	tests/foreign/check_posix_lock \
+	tests/foreign/check_raw \
+	tests/foreign/check_semaphore
+foreign_peers = tests/foreign/posix_peers.c tests/foreign/posix_peers.h
+tests_foreign_check_posix_SOURCES = tests/foreign/check_posix.c $(foreign_peers)
+tests_foreign_check_posix_lock_SOURCES = tests/foreign/check_posix_lock.c $(foreign_peers)
+tests_foreign_check_semaphore_SOURCES = tests/foreign/check_semaphore.c $(foreign_peers)
 
 # mapseg-fork(7)
 suites += \
@@ -142,7 +201,10 @@ suites += \
 	tests/key/check_key \
 	tests/key/check_key_place \
 	tests/key/check_key_text \
-	tests/key/check_plain_key
+	tests/key/check_plain_key \
+	tests/key/check_qt_key \
+	tests/key/check_sha1
+tests_key_check_sha1_LDADD = $(internals_libraries)
 
 # mapseg_lock(3), mapseg-lock(7)
 suites += \
@@ -378,6 +440,7 @@ scripts += \
 	tests/tool/completion.sh \
 	tests/tool/demo.sh \
 	tests/tool/exec.sh \
+	tests/tool/foreign.sh \
 	tests/tool/half_made.sh \
 	tests/tool/json.sh \
 	tests/tool/lock.sh \
@@ -525,5 +588,6 @@ no-libcheck:
 endif
 
 include tests/bench/local.mk
+include tests/external/local.mk
 include tests/fuzz/local.mk
 include tests/model/local.mk

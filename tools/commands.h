@@ -13,6 +13,7 @@ int command_write(int argc, char **argv);
 int command_read(int argc, char **argv);
 int command_rm(int argc, char **argv);
 int command_reclaim(int argc, char **argv);
+int command_repair(int argc, char **argv);
 int command_lock(int argc, char **argv);
 int command_show(int argc, char **argv);
 int command_ls(int argc, char **argv);

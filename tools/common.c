@@ -424,6 +424,16 @@ visit_options(void)
     return options;
 }
 
+bool
+is_own_kind(const mapseg *seg)
+{
+    static const char *const types[] = {"shm:", "runtime:", "file:", "memfd:"};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (strncmp(mapseg_native_key(seg), types[i], strlen(types[i])) == 0)
+            return true;
+    return false;
+}
+
 mapseg_result
 attach_or_create(mapseg *seg, size_t size, mapseg_access access, const mapseg_options *make,
                  bool *created)
@@ -433,6 +443,9 @@ attach_or_create(mapseg *seg, size_t size, mapseg_access access, const mapseg_op
     /* A new memory file would end with this command. */
     if (strncmp(mapseg_native_key(seg), "memfd:", strlen("memfd:")) == 0)
         return mapseg_attach_with(seg, access, &options);
+    /* One for the lock alone, other programs would take for theirs. */
+    if (make->user_tag && !is_own_kind(seg))
+        return mapseg_attach_with(seg, access, &visit);
     options.minimum_size = 1;
     options.flags |= make->user_tag ? MAPSEG_REQUIRE_TAG : MAPSEG_KEEP_NAME;
     mapseg_result result = MAPSEG_NOT_FOUND;
@@ -456,9 +469,15 @@ remove_own(mapseg *seg)
     mapseg_info *information;
     if (mapseg_info_new(seg, &information) != MAPSEG_OK)
         return false;
-    which.flags = (uint32_t)MAPSEG_REQUIRE_ID | (uint32_t)MAPSEG_ALLOW_SHARED_DIRECTORY;
+    which.flags = MAPSEG_ALLOW_SHARED_DIRECTORY;
+    if (is_own_kind(seg))
+        which.flags |= MAPSEG_REQUIRE_ID;
     memcpy(which.id, information->id, sizeof which.id);
+    bool same = information->name_state == MAPSEG_NAME_SAME;
     mapseg_info_free(information);
+    /* Without an id a look has to do. */
+    if (!is_own_kind(seg) && !same)
+        return true;
     mapseg_result result = mapseg_remove_with(seg, &which);
     return result == MAPSEG_OK || result == MAPSEG_NOT_FOUND;
 }
@@ -565,6 +584,8 @@ use_in_words(mapseg_use use)
         return "blocked";
     case MAPSEG_USE_LEFT:
         return "left";
+    case MAPSEG_USE_FOREIGN:
+        return "foreign";
     case MAPSEG_USE_RESERVED:
         break;
     }

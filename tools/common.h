@@ -131,6 +131,9 @@ uint32_t parse_group(const char *option, const char *text);
  *  user has been told. */
 mapseg *open_key(const char *key);
 
+/** Whether the key leads to a segment of mapseg's own kind, with a header. */
+bool is_own_kind(const mapseg *seg);
+
 /** The options for attaching that the user's --allow-... options ask for. */
 mapseg_options attach_options(void);
 

@@ -26,6 +26,7 @@ tools_mapseg_SOURCES = \
 	tools/nameless.h \
 	tools/read.c \
 	tools/reclaim.c \
+	tools/repair.c \
 	tools/rm.c \
 	tools/run.c \
 	tools/run.h \

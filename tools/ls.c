@@ -26,6 +26,9 @@ static const char usage[] =
     "  -n, --noheadings         leave the headings out\n"
     "  -b, --bytes              print sizes as plain numbers of bytes\n"
     "  -o, --output COLUMNS     print these columns, separated by commas\n"
+    "  -a, --all                list also what other programs have in /dev/shm: POSIX\n"
+    "                           segments, and semaphores without one; and System V\n"
+    "                           segments\n"
     "      --nameless           list what is open in a process and has no name any "
     "more\n" COMMON_HELP "\n"
     "Columns:\n"
@@ -35,7 +38,7 @@ static const char usage[] =
     "  SIZE      bytes of data\n"
     "  ATTACHED  how many attachments there are\n"
     "  LOCK      free, held, owner-died, inconsistent or unknown\n"
-    "  STATE     live, stale, left, persistent, damaged or blocked\n"
+    "  STATE     live, stale, left, persistent, damaged, blocked or foreign\n"
     "  MODE      permission bits\n"
     "  OWNER     user who owns it\n"
     "  CREATED   when it was made\n"
@@ -55,6 +58,7 @@ static const struct option options[] = {
     {"noheadings", no_argument, NULL, 'n'},
     {"bytes", no_argument, NULL, 'b'},
     {"output", required_argument, NULL, 'o'},
+    {"all", no_argument, NULL, 'a'},
     {"nameless", no_argument, NULL, OPTION_NAMELESS},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
@@ -140,15 +144,17 @@ add_nameless(void *context, const struct nameless *found)
     return add(context, &seen);
 }
 
-/* `segments` NULL: those without names. */
+/* `segments` NULL: those without names. `others` may be NULL. */
 static int
-print_list(const mapseg_list *segments, const struct table_style *style,
+print_list(const mapseg_list *segments, const mapseg_list *others, const struct table_style *style,
            const struct selection *selection)
 {
     struct list list = {new_table(style, selection->columns, selection->count), style, selection};
     bool good = list.table != NULL;
     if (good)
         good = segments ? add_named(&list, segments) : each_nameless(add_nameless, &list);
+    if (good && others)
+        good = add_named(&list, others);
     good = good && scols_print_table(list.table) == 0;
     scols_unref_table(list.table);
     return good ? EXIT_SUCCESS : failure("cannot print the list: there is no memory left");
@@ -160,9 +166,9 @@ command_ls(int argc, char **argv)
     struct table_style style = {false, false, false, false};
     struct selection selection;
     select_default(&selection);
-    bool nameless = false;
+    bool nameless = false, all = false;
     int option;
-    while ((option = next_option(argc, argv, ":Jrnbo:hV", options)) != -1) {
+    while ((option = next_option(argc, argv, ":aJrnbo:hV", options)) != -1) {
         switch (option) {
         case 'J':
             style.json = true;
@@ -179,6 +185,9 @@ command_ls(int argc, char **argv)
         case 'o':
             select_columns(&selection, optarg);
             break;
+        case 'a':
+            all = true;
+            break;
         case OPTION_NAMELESS:
             nameless = true;
             break;
@@ -187,16 +196,21 @@ command_ls(int argc, char **argv)
         }
     }
     no_more_arguments(argc, argv);
+    if (nameless && all)
+        usage_error("--all and --nameless exclude each other");
     if (style.json && style.raw)
         usage_error("--json and --raw exclude each other");
 
     if (nameless)
-        return print_list(NULL, &style, &selection);
-    mapseg_list *list;
+        return print_list(NULL, NULL, &style, &selection);
+    mapseg_list *list, *others = NULL;
     mapseg_result result = mapseg_list_new(&list);
-    if (result != MAPSEG_OK)
-        return failure("cannot list the segments: %s", mapseg_result_text(result));
-    int status = print_list(list, &style, &selection);
+    if (result == MAPSEG_OK && all)
+        result = mapseg_list_new_foreign(&others);
+    int status = result == MAPSEG_OK
+                     ? print_list(list, others, &style, &selection)
+                     : failure("cannot list the segments: %s", mapseg_result_text(result));
+    mapseg_list_free(others);
     mapseg_list_free(list);
     return status;
 }

@@ -26,6 +26,7 @@ static const char usage[] =
     "  read     get the content of a segment\n"
     "  rm       remove segments, also while they are used\n"
     "  reclaim  remove segments that no process uses\n"
+    "  repair   free the lock of another program's kind of segment\n"
     "  lock     run a command while holding a segment's lock\n"
     "  show     tell all about one segment\n"
     "  ls       list the segments there are\n"
@@ -34,7 +35,8 @@ static const char usage[] =
     "\n"
     "Options:\n" PLAIN_HELP COMMON_HELP "\n"
     "KEY is any text, or says exactly which file: shm:NAME, runtime:NAME, file:/PATH,\n"
-    "memfd:NUMBER. See mapseg COMMAND --help and mapseg(1).\n";
+    "memfd:NUMBER; or of other programs posix:/NAME, raw:/PATH.\n"
+    "See mapseg COMMAND --help and mapseg(1).\n";
 
 struct command {
     const char *name;
@@ -48,6 +50,7 @@ static const struct command commands[] = {
     {"read", "mapseg read", command_read},
     {"rm", "mapseg rm", command_rm},
     {"reclaim", "mapseg reclaim", command_reclaim},
+    {"repair", "mapseg repair", command_repair},
     {"lock", "mapseg lock", command_lock},
     {"show", "mapseg show", command_show},
     {"ls", "mapseg ls", command_ls},

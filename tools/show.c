@@ -96,17 +96,26 @@ use_explained(const mapseg_info *information)
     case MAPSEG_USE_LEFT:
         return "left: the last one out was a user who might not remove it; attach to it, or have "
                "its owner remove it with mapseg reclaim";
+    case MAPSEG_USE_FOREIGN:
+        return "foreign: no process is attached by mapseg; whether others use it cannot be seen";
     case MAPSEG_USE_RESERVED:
         break;
     }
     return "unknown";
 }
 
+/* Of a kind that mapseg did not invent. */
+static bool
+is_headless(const mapseg_info *information)
+{
+    return information->format == 0 && information->data_size > 0;
+}
+
 static void
 print_sizes(const mapseg_info *information)
 {
     char data[SIZE_TEXT_BYTES], taken[SIZE_TEXT_BYTES];
-    if (has_header(information))
+    if (has_header(information) || is_headless(information))
         printf("Data:        %s (%" PRIu64 " bytes from byte %" PRIu64 " of the file on)\n",
                size_in_words(information->data_size, data), information->data_size,
                information->data_offset);
@@ -119,7 +128,8 @@ print_header(const mapseg_info *information)
 {
     char created[TIME_TEXT_BYTES];
     if (!has_header(information)) {
-        puts("Header:      none that can be read");
+        puts(is_headless(information) ? "Header:      none, all of the file is data"
+                                      : "Header:      none that can be read");
         return;
     }
     printf("Header:      format %" PRIu32 ", id ", information->format);
@@ -190,12 +200,20 @@ print_lock(const mapseg_info *information)
         fputs("free", stdout);
         break;
     case MAPSEG_LOCK_STATE_HELD:
-        printf("held, by process %" PRIu32 " and thread %" PRIu32 " as the owner wrote",
-               information->lock_pid, information->lock_tid);
+        if (information->lock_pid == 0)
+            fputs(information->lock_slot == 0 ? "held, by a program that leaves no mark of itself"
+                                              : "held, by a program that uses mapseg",
+                  stdout);
+        else
+            printf("held, by process %" PRIu32 " and thread %" PRIu32 " as the owner wrote",
+                   information->lock_pid, information->lock_tid);
         break;
     case MAPSEG_LOCK_STATE_OWNER_DIED:
-        printf("its owner died, process %" PRIu32 " as it wrote; the next owner is told",
-               information->lock_pid);
+        if (information->lock_pid == 0)
+            fputs("its owner died; the next owner that uses mapseg is told", stdout);
+        else
+            printf("its owner died, process %" PRIu32 " as it wrote; the next owner is told",
+                   information->lock_pid);
         break;
     case MAPSEG_LOCK_STATE_INCONSISTENT:
         fputs("free", stdout);

@@ -29,6 +29,7 @@ static const struct {
     {"MAPSEG_READ_ONLY", "mapseg read"},
     {"mapseg_remove", "mapseg rm"},
     {"mapseg_reclaim", "mapseg reclaim"},
+    {"mapseg_repair", "mapseg repair"},
 };
 
 /* What to do where the library's advice is for programs alone. */

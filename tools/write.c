@@ -79,9 +79,8 @@ static bool
 replace_content(mapseg *seg, struct input *input, bool owner_died, bool created)
 {
     char key[MSI_PRINTABLE_KEY_BYTES], consequence[MSI_PRINTABLE_KEY_BYTES + 100];
-    snprintf(consequence, sizeof consequence,
-             "%s is half written now, and each reader and owner is told; write all of it again",
-             key_in_words(seg, key));
+    snprintf(consequence, sizeof consequence, "%s is half written now%s; write all of it again",
+             key_in_words(seg, key), is_own_kind(seg) ? ", and each reader and owner is told" : "");
     /* What was created is removed again. */
     if (!input_copy(input, mapseg_data(seg), created ? NULL : consequence))
         return false;
@@ -100,9 +99,25 @@ tell_of_repair(const mapseg *seg, bool all_new)
          key_in_words(seg, key), all_new ? "all of its content is new" : "--consistent says so");
 }
 
+/* What has no header has no versions: the lock alone keeps others away. */
+static int
+change_unversioned(mapseg *seg, struct input *input, bool owner_died, bool created)
+{
+    bool good = replace_content(seg, input, owner_died, created);
+    if (!end_access(seg) || !good)
+        return EXIT_FAILURE;
+    if (mapseg_unlock(seg) != MAPSEG_OK)
+        return segment_failure(seg);
+    if (owner_died)
+        tell_of_repair(seg, input->bytes == mapseg_size(seg));
+    return EXIT_SUCCESS;
+}
+
 static int
 change(mapseg *seg, struct input *input, bool owner_died, bool created)
 {
+    if (!is_own_kind(seg))
+        return change_unversioned(seg, input, owner_died, created);
     if (mapseg_write_begin(seg) != MAPSEG_ALREADY_LOCKED) {
         segment_failure(seg);
         mapseg_unlock(seg);

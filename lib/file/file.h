@@ -22,6 +22,7 @@
 struct msi_file {
     _Atomic int fd; /**< the working descriptor; -1: none. See msi_file_fd */
     bool writes;    /**< it can write */
+    bool wishes;    /**< each presence on it also says that the last one out removes the name */
     int directory;  /**< open, with the name in it; -1: not now */
     char *path;     /**< what the name is; NULL: none */
     dev_t device;

@@ -1,5 +1,5 @@
 /*
- * key.c - keys: parse, format, derive, compare.
+ * key.c - keys: parse, format, compare.
  *
  * The text form follows QNativeIpcKey, so that a key can be handed between a
  * Qt program and a mapseg program as it is.
@@ -9,13 +9,11 @@
 #include "key.h"
 
 #include "mapseg-spawn.h"
-#include "os/os.h"
 
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 /* One block of memory, all of whose strings lie behind the struct. */
 struct mapseg_ipc_key {
@@ -23,7 +21,7 @@ struct mapseg_ipc_key {
     const char *name;
     const char *legacy_key;
     const char *id;
-    const char *text; /* NULL: invalid */
+    const char *text; /* NULL: invalid, or of a type without a scheme */
     char room[];
 };
 
@@ -36,11 +34,11 @@ static const struct {
     {MAPSEG_KEY_WINDOWS, "windows"}, {MAPSEG_KEY_SYSTEMV, "systemv"},
 };
 
+/** The values up to this one are QNativeIpcKey's. */
+#define LAST_TYPE_OF_QT 0x1ff
+
 /** For any scheme. */
 #define SCHEME_ROOM sizeof "systemv--2147483648"
-
-/** What a readable part of a derived name keeps of the key. */
-#define SLUG_BYTES 32
 
 char *
 msi_copy_string(const char *text)
@@ -100,8 +98,13 @@ needs_encoding(char c, const char *more)
 {
     unsigned char byte = (unsigned char)c;
 
-    return byte < 0x20 || byte == 0x7f || strchr("#%?", c) != NULL || strchr(more, c) != NULL;
+    return byte < 0x20 || byte == 0x7f || strchr("#%", c) != NULL || strchr(more, c) != NULL;
 }
+
+/** What is encoded besides in a name, which ends at a query, and in a legacy key, which ends
+ *  at the next item. */
+#define MORE_IN_NAME "?"
+#define MORE_IN_LEGACY_KEY "&="
 
 /** Appends the encoded form to `to` and returns its end; `to` has room for
  *  three times the length. */
@@ -123,21 +126,40 @@ encode(char *to, const char *from, const char *more)
     return to;
 }
 
-/** Decodes in place. What is no code stays as it is. False: it would hold a
- *  NUL, which no file name can. */
+/** The byte whose code begins at a '%', or -1. */
+static int
+code_at(const char *text)
+{
+    int high = hexadecimal_value(text[1]);
+    int low = high < 0 ? -1 : hexadecimal_value(text[2]);
+
+    return low < 0 ? -1 : high << 4 | low;
+}
+
+/** Whether each '%' begins a code. If not, none of the part does, as in Qt: the part
+ *  was not encoded. */
+static bool
+is_encoded(const char *part)
+{
+    for (; (part = strchr(part, '%')) != NULL; part++)
+        if (code_at(part) < 0)
+            return false;
+    return true;
+}
+
+/** Decodes in place what is_encoded. False: it would hold a NUL, which no file name can. */
 static bool
 decode(char *text)
 {
     char *to = text;
 
     for (const char *from = text; *from != '\0'; from++) {
-        int high = *from == '%' ? hexadecimal_value(from[1]) : -1;
-        int low = high >= 0 ? hexadecimal_value(from[2]) : -1;
+        if (*from == '%') {
+            int byte = code_at(from);
 
-        if (low >= 0) {
-            if (high == 0 && low == 0)
+            if (byte == 0)
                 return false;
-            *to++ = (char)(high << 4 | low);
+            *to++ = (char)byte;
             from += 2;
         } else {
             *to++ = *from;
@@ -155,8 +177,9 @@ is_system_v(mapseg_key_type type)
     return (int)type >= 1 && (int)type <= 0xff;
 }
 
+/** Whether the type has a text form. */
 static bool
-is_known(mapseg_key_type type)
+has_scheme(mapseg_key_type type)
 {
     if (is_system_v(type))
         return true;
@@ -164,6 +187,20 @@ is_known(mapseg_key_type type)
         if (schemes[i].type == type)
             return true;
     return false;
+}
+
+bool
+msi_key_type_is_qt(mapseg_key_type type)
+{
+    return (int)type >= 1 && (int)type <= LAST_TYPE_OF_QT;
+}
+
+/** Whether a key can be of that type: Qt also takes those of its values that have no
+ *  meaning yet. */
+static bool
+is_valid(mapseg_key_type type)
+{
+    return msi_key_type_is_qt(type) || has_scheme(type);
 }
 
 /** The type of a lower-case scheme. */
@@ -187,7 +224,7 @@ type_of_scheme(const char *scheme)
     return (mapseg_key_type)number;
 }
 
-/** The scheme of a known type, in `to`. */
+/** The scheme of a type that has one, in `to`. */
 static void
 scheme_of_type(mapseg_key_type type, char *to, size_t bytes)
 {
@@ -201,7 +238,8 @@ bool
 mapseg_key_type_is_supported(mapseg_key_type type)
 {
     return type == MAPSEG_KEY_SHM || type == MAPSEG_KEY_RUNTIME || type == MAPSEG_KEY_FILE ||
-           type == MAPSEG_KEY_MEMFD;
+           type == MAPSEG_KEY_MEMFD || type == MAPSEG_KEY_RAW || type == MAPSEG_KEY_POSIX ||
+           is_system_v(type);
 }
 
 /* ------------------------------------------------------------ the value -- */
@@ -234,10 +272,10 @@ write_text(const mapseg_ipc_key *key, const char *scheme, char *to, size_t room)
         end += snprintf(end, 5, "/%%2F");
         name += 2;
     }
-    end = encode(end, name, "");
+    end = encode(end, name, MORE_IN_NAME);
     if (key->legacy_key[0] != '\0') {
         end += snprintf(end, 12, "?legacyKey=");
-        end = encode(end, key->legacy_key, "&=");
+        end = encode(end, key->legacy_key, MORE_IN_LEGACY_KEY);
     }
     if (key->id[0] != '\0')
         snprintf(end, 40, "%cid=%s", key->legacy_key[0] == '\0' ? '?' : '&', key->id);
@@ -259,15 +297,14 @@ place_string(char **to, const char *text)
     return copy;
 }
 
-/** A key that owns copies of its parts; NULL: no memory. */
-static mapseg_ipc_key *
-new_key(mapseg_key_type type, const char *name, const char *legacy_key, const char *id)
+mapseg_ipc_key *
+msi_key_new(mapseg_key_type type, const char *name, const char *legacy_key, const char *id)
 {
-    bool valid = is_known(type);
-    size_t more = growth(name, "") + growth(legacy_key, "&=");
+    bool has_text = has_scheme(type);
+    size_t more = growth(name, MORE_IN_NAME) + growth(legacy_key, MORE_IN_LEGACY_KEY);
     /* Mostly the text ends with the name as it is, which then is kept once. */
     bool shared =
-        valid && more == 0 && *legacy_key == '\0' && *id == '\0' && strncmp(name, "//", 2) != 0;
+        has_text && more == 0 && *legacy_key == '\0' && *id == '\0' && strncmp(name, "//", 2) != 0;
     size_t strings = strlen(name) + strlen(legacy_key) + strlen(id) + 3;
     char scheme[SCHEME_ROOM];
     mapseg_ipc_key *key;
@@ -282,12 +319,12 @@ new_key(mapseg_key_type type, const char *name, const char *legacy_key, const ch
     if (key == NULL)
         return NULL;
     behind = key->room + text_room;
-    key->type = valid ? type : MAPSEG_KEY_INVALID;
-    key->text = valid ? key->room : NULL;
+    key->type = is_valid(type) ? type : MAPSEG_KEY_INVALID;
+    key->text = has_text ? key->room : NULL;
     key->name = shared ? name : place_string(&behind, name);
     key->legacy_key = place_string(&behind, legacy_key);
     key->id = place_string(&behind, id);
-    if (valid) {
+    if (has_text) {
         char *begin = write_text(key, scheme, key->room, text_room);
 
         if (shared)
@@ -299,7 +336,7 @@ new_key(mapseg_key_type type, const char *name, const char *legacy_key, const ch
 mapseg_ipc_key *
 mapseg_ipc_key_new(mapseg_key_type type, const char *name)
 {
-    return new_key(type, name == NULL ? "" : name, "", "");
+    return msi_key_new(type, name == NULL ? "" : name, "", "");
 }
 
 void
@@ -321,38 +358,58 @@ is_id(const char *text)
     return length == 32 && text[length] == '\0';
 }
 
+/** Takes one item of the query, "name=value". False: no key has it. */
+static bool
+parse_item(char *item, mapseg_key_type type, bool encoded, const char **legacy_key, const char **id)
+{
+    char *value = item + strcspn(item, "=");
+
+    if (*value != '\0')
+        *value++ = '\0';
+    if (encoded && (!decode(item) || !decode(value)))
+        return false;
+    if (strcmp(item, "legacyKey") == 0) {
+        *legacy_key = value;
+        return true;
+    }
+    if (type != MAPSEG_KEY_MEMFD || strcmp(item, "id") != 0 || !is_id(value))
+        return false;
+    for (char *c = value; *c != '\0'; c++)
+        *c = lower(*c);
+    *id = value;
+    return true;
+}
+
 /** Takes the query apart, in place. False: it holds what no key has. */
 static bool
 parse_query(char *query, mapseg_key_type type, const char **legacy_key, const char **id)
 {
-    while (query != NULL) {
-        char *next = strchr(query, '&');
+    const bool encoded = is_encoded(query);
 
-        if (next != NULL)
+    while (*query != '\0') {
+        char *next = query + strcspn(query, "&");
+
+        if (*next != '\0')
             *next++ = '\0';
-        if (strncmp(query, "legacyKey=", 10) == 0) {
-            *legacy_key = query + 10;
-            if (!decode(query + 10))
-                return false;
-        } else if (type == MAPSEG_KEY_MEMFD && strncmp(query, "id=", 3) == 0 && is_id(query + 3)) {
-            for (char *c = query + 3; *c != '\0'; c++)
-                *c = lower(*c);
-            *id = query + 3;
-        } else {
+        if (!parse_item(query, type, encoded, legacy_key, id))
             return false;
-        }
         query = next;
     }
     return true;
 }
 
-/** Skips an empty authority. NULL: there is one that is not empty. */
+/** Skips an authority whose user, host and port are empty. NULL: there is one that has
+ *  something. */
 static char *
 skip_authority(char *rest)
 {
     if (rest[0] != '/' || rest[1] != '/')
         return rest;
     rest += 2;
+    if (*rest == '@')
+        rest++;
+    if (*rest == ':')
+        rest++;
     return *rest == '/' || *rest == '\0' ? rest : NULL;
 }
 
@@ -381,12 +438,12 @@ parse(char *text, bool *valid)
     if (query != NULL)
         *query++ = '\0';
     rest = skip_authority(rest);
-    if (rest == NULL || !decode(rest))
+    if (rest == NULL || (is_encoded(rest) && !decode(rest)))
         return NULL;
-    if (query != NULL && *query != '\0' && !parse_query(query, type, &legacy_key, &id))
+    if (query != NULL && !parse_query(query, type, &legacy_key, &id))
         return NULL;
     *valid = true;
-    return new_key(type, rest, legacy_key, id);
+    return msi_key_new(type, rest, legacy_key, id);
 }
 
 mapseg_ipc_key *
@@ -400,7 +457,7 @@ mapseg_ipc_key_from_text(const char *text)
         return NULL;
     key = parse(copy, &valid);
     free(copy);
-    return valid ? key : new_key(MAPSEG_KEY_INVALID, "", "", "");
+    return valid ? key : msi_key_new(MAPSEG_KEY_INVALID, "", "", "");
 }
 
 bool
@@ -420,84 +477,25 @@ msi_is_private_name(const char *name)
 }
 
 bool
+msi_is_semaphore_name(const char *name)
+{
+    return strncmp(name, "sem.", 4) == 0;
+}
+
+mapseg_result
+msi_semaphore_name_failed(struct msi_failure *failure)
+{
+    return msi_failed(failure, MAPSEG_KEY_ERROR, 0,
+                      "its name begins with \"sem.\", as the file of a POSIX semaphore does, "
+                      "which it would be taken for; use another name");
+}
+
+bool
 msi_key_is_private(const mapseg_ipc_key *key)
 {
     const char *last = strrchr(key->name, '/');
 
     return msi_is_private_name(last == NULL ? key->name : last + 1);
-}
-
-/* ------------------------------------------------------------- deriving -- */
-
-/** The file name of a plain key: readable, and unique for key and user. */
-static char *
-derived_name(const char *plain_key)
-{
-    char user[16];
-    char slug[SLUG_BYTES + 1];
-    XXH3_state_t *state = XXH3_createState();
-    XXH128_canonical_t hash;
-    char digits[33];
-    char *name = malloc(sizeof "mapseg--" + SLUG_BYTES + 32);
-    size_t length = strlen(plain_key);
-
-    if (state == NULL || name == NULL) {
-        XXH3_freeState(state);
-        free(name);
-        return NULL;
-    }
-    snprintf(user, sizeof user, "%u:", (unsigned)msi_os.user_id());
-    XXH3_128bits_reset(state);
-    XXH3_128bits_update(state, user, strlen(user));
-    XXH3_128bits_update(state, plain_key, length);
-    XXH128_canonicalFromHash(&hash, XXH3_128bits_digest(state));
-    XXH3_freeState(state);
-    msi_hexadecimal(hash.digest, digits);
-
-    length = length > SLUG_BYTES ? SLUG_BYTES : length;
-    for (size_t i = 0; i < length; i++) {
-        char c = plain_key[i];
-        char small = lower(c);
-
-        slug[i] =
-            (small >= 'a' && small <= 'z') || is_digit(c) || strchr("._-", c) != NULL ? c : '_';
-    }
-    slug[length] = '\0';
-    snprintf(name, sizeof "mapseg--" + SLUG_BYTES + 32, "mapseg-%s-%s", slug, digits);
-    return name;
-}
-
-/** "/" and the key, as Qt derives a POSIX name. */
-static char *
-posix_name(const char *plain_key)
-{
-    size_t bytes = strlen(plain_key) + 2;
-    char *name = malloc(bytes);
-
-    if (name != NULL)
-        snprintf(name, bytes, "/%s", plain_key);
-    return name;
-}
-
-mapseg_ipc_key *
-mapseg_ipc_key_derive(const char *plain_key, mapseg_key_type type)
-{
-    mapseg_ipc_key *key;
-    char *name;
-
-    if (plain_key == NULL || *plain_key == '\0')
-        return mapseg_ipc_key_new(type, "");
-    if (type == MAPSEG_KEY_SHM || type == MAPSEG_KEY_RUNTIME)
-        name = derived_name(plain_key);
-    else if (type == MAPSEG_KEY_POSIX)
-        name = posix_name(plain_key);
-    else
-        name = msi_copy_string(plain_key);
-    if (name == NULL)
-        return NULL;
-    key = mapseg_ipc_key_new(type, name);
-    free(name);
-    return key;
 }
 
 /* ------------------------------------------------------------ questions -- */
@@ -600,6 +598,28 @@ check_path(const char *path, struct msi_failure *failure)
     return check_plain_name(last + 1, failure);
 }
 
+/** The names of POSIX segments may have a slash before them, and their semaphores' names, which
+ *  begin otherwise, must fit too. */
+static mapseg_result
+check_posix_name(const char *name, struct msi_failure *failure)
+{
+    const char *last = name + strspn(name, "/");
+
+    if (*last == '\0')
+        return msi_failed(failure, MAPSEG_KEY_ERROR, 0,
+                          "there is nothing behind the slash; put a name there");
+    if (strlen(last) + strlen(MSI_SEMAPHORE_MARK) > NAME_MAX)
+        return msi_failed(failure, MAPSEG_KEY_ERROR, 0,
+                          "its name is longer than the %d bytes that a POSIX segment with a "
+                          "semaphore can have; use a shorter one",
+                          NAME_MAX - (int)strlen(MSI_SEMAPHORE_MARK));
+    if (strncmp(last, MSI_SEMAPHORE_MARK, strlen(MSI_SEMAPHORE_MARK)) == 0)
+        return msi_failed(
+            failure, MAPSEG_KEY_ERROR, 0,
+            "its name begins with \"sem.\", as those of semaphores do; use another name");
+    return check_plain_name(last, failure);
+}
+
 mapseg_result
 msi_key_check(const mapseg_ipc_key *key, struct msi_failure *failure)
 {
@@ -611,9 +631,15 @@ msi_key_check(const mapseg_ipc_key *key, struct msi_failure *failure)
         return MAPSEG_OK;
     switch (key->type) {
     case MAPSEG_KEY_SHM:
+        if (msi_is_semaphore_name(key->name))
+            return msi_semaphore_name_failed(failure);
+        return check_plain_name(key->name, failure);
     case MAPSEG_KEY_RUNTIME:
         return check_plain_name(key->name, failure);
+    case MAPSEG_KEY_POSIX:
+        return check_posix_name(key->name, failure);
     case MAPSEG_KEY_FILE:
+    case MAPSEG_KEY_RAW:
         return check_path(key->name, failure);
     case MAPSEG_KEY_MEMFD:
         if (msi_key_memfd_number(key) < 0)

@@ -162,6 +162,35 @@ open_path(const char *path, struct msi_trust trust, struct msi_name *name,
                                : msi_name_make(name, msi_copy_string(path), directory, failure);
 }
 
+/** Whether an open directory is the shared one, by whatever path it was reached. */
+static bool
+is_shared_directory(int directory)
+{
+    const int fd = msi_os.open_directory(msi_os.shared_directory());
+    struct stat shared, own;
+    bool same;
+
+    if (fd < 0)
+        return false;
+    same = msi_os.status(fd, &shared) == 0 && msi_os.status(directory, &own) == 0 &&
+           shared.st_dev == own.st_dev && shared.st_ino == own.st_ino;
+    msi_os.close(fd);
+    return same;
+}
+
+/** The same for a path of a key. */
+static mapseg_result
+open_file_name(const char *path, struct msi_trust trust, struct msi_name *name,
+               struct msi_failure *failure)
+{
+    mapseg_result result = open_path(path, trust, name, failure);
+
+    if (result == MAPSEG_OK && msi_is_semaphore_name(name->last) &&
+        is_shared_directory(name->directory))
+        result = msi_semaphore_name_failed(failure);
+    return result;
+}
+
 void
 msi_place_of(const mapseg_ipc_key *key, struct msi_place *place)
 {
@@ -191,14 +220,19 @@ msi_place_open(const struct msi_place *place, bool create, struct msi_trust trus
     case MAPSEG_KEY_SHM:
         return msi_name_make(name, msi_place_join(shared, last), msi_os.open_directory(shared),
                              failure);
-    case MAPSEG_KEY_FILE:
+    case MAPSEG_KEY_POSIX:
+        return msi_name_make(name, msi_place_join(shared, last + strspn(last, "/")),
+                             msi_os.open_directory(shared), failure);
+    case MAPSEG_KEY_RAW:
         return open_path(last, trust, name, failure);
+    case MAPSEG_KEY_FILE:
+        return open_file_name(last, trust, name, failure);
     case MAPSEG_KEY_RUNTIME:
         return open_runtime_name(last, create, name, failure);
     default:
         return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
-                          "keys of this type are not supported here; use shm, runtime, file or "
-                          "memfd");
+                          "keys of this type are not supported here; use shm, runtime, file, "
+                          "memfd, posix or raw");
     }
 }
 
@@ -208,7 +242,7 @@ msi_place_open_again(mapseg_key_type type, const char *path, struct msi_trust tr
 {
     msi_name_clear(name);
     /* The other types' directories are the system's, or were found to be private. */
-    if (type != MAPSEG_KEY_FILE)
+    if (!msi_place_is_chosen(type))
         trust.flags |= MAPSEG_ALLOW_SHARED_DIRECTORY;
     return open_path(path, trust, name, failure);
 }
@@ -228,7 +262,7 @@ msi_place_check(mapseg_key_type type, int fd, struct msi_failure *failure)
         return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
                           "its place is on hugetlbfs, whose files cannot be mapped in part; use a "
                           "tmpfs, which has huge pages too (mount option huge=)");
-    if (type != MAPSEG_KEY_FILE && !file_system.ram_backed)
+    if (!msi_place_is_chosen(type) && !file_system.ram_backed)
         return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
                           "its place is on %s and not in memory; mount a tmpfs there, or use a "
                           "file: key",
@@ -246,7 +280,7 @@ msi_place_directory(mapseg_key_type type, int *directory)
     if (type == MAPSEG_KEY_RUNTIME &&
         open_runtime_place(false, &path, directory, &failure) != MAPSEG_OK)
         return NULL;
-    if (type == MAPSEG_KEY_SHM) {
+    if (type == MAPSEG_KEY_SHM || type == MAPSEG_KEY_POSIX) {
         path = msi_copy_string(msi_os.shared_directory());
         *directory = msi_os.open_directory(msi_os.shared_directory());
     }

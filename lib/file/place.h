@@ -23,6 +23,13 @@ struct msi_place {
 /** Works out what the key says; NULL: there is none. */
 void msi_place_of(const mapseg_ipc_key *key, struct msi_place *place);
 
+/** Whether the caller chose the directory, which is then judged. */
+static inline bool
+msi_place_is_chosen(mapseg_key_type type)
+{
+    return type == MAPSEG_KEY_FILE || type == MAPSEG_KEY_RAW;
+}
+
 /** Opens the directory of the place's file, and judges it as `trust` says; the caller closes the
  * name, also after a failure. A memory file has none. `create`: what mapseg itself keeps there is
  * made if it is missing. */

@@ -97,9 +97,10 @@ msi_attachment_map(struct msi_attachment *attachment, mapseg_access access, bool
     attachment->bytes = attachment->data_offset + attachment->data_size;
     attachment->base = msi_os.map(attachment->file.fd, attachment->bytes, 0,
                                   writes ? MSI_MAP_WRITE : MSI_MAP_READ, &error);
-    if (attachment->base != NULL && writes)
+    attachment->writes = attachment->base != NULL && writes;
+    if (attachment->base != NULL && writes && !attachment->is_raw)
         attachment->header = (struct mapseg_header *)(void *)attachment->base;
-    else if (attachment->base != NULL && can_lock)
+    else if (attachment->base != NULL && can_lock && !attachment->is_raw)
         error = map_header_separately(attachment);
     if (error == -EPERM && writes)
         return msi_failed(failure, MAPSEG_PERMISSION_DENIED, EPERM,

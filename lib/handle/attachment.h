@@ -28,6 +28,8 @@ struct msi_attachment {
     size_t bytes;                  /**< of that mapping */
     struct mapseg_header *header;  /**< to write the lock; NULL: may not */
     bool header_mapped_separately; /**< a mapping of its own, of one page */
+    bool is_raw;                   /**< the file has no header: all of it is data */
+    bool writes;                   /**< the data is mapped to be written */
     bool borrowed;                 /**< the descriptor is the caller's, and only for now */
     size_t data_offset;
     size_t data_size;
@@ -50,22 +52,25 @@ msi_attachment_is_named(const struct msi_attachment *attachment)
     return attachment->file.path != NULL;
 }
 
+/** What it is, or is to be, present as. */
+static inline enum msi_role
+msi_attachment_role(const struct msi_attachment *attachment)
+{
+    bool can_lock = attachment->is_raw ? attachment->file.writes : attachment->header != NULL;
+
+    if (!can_lock)
+        return MSI_READER;
+    return attachment->writes ? MSI_WRITER : MSI_LOCKER;
+}
+
 /** Whether presence lies on a description whose mappings and copies would keep
  *  it alive in children. A memfd reader's presence need not be kept from children: there
  *  is no name to remove. */
 static inline bool
 msi_presence_is_shared(const struct msi_attachment *attachment)
 {
-    return attachment->presence.on_working_descriptor && attachment->header != NULL;
-}
-
-/** What it is, or is to be, present as. */
-static inline enum msi_role
-msi_attachment_role(const struct msi_attachment *attachment)
-{
-    if (attachment->header == NULL)
-        return MSI_READER;
-    return attachment->header_mapped_separately ? MSI_LOCKER : MSI_WRITER;
+    return attachment->presence.on_working_descriptor &&
+           msi_attachment_role(attachment) != MSI_READER;
 }
 
 /** An attachment that has nothing yet. */

@@ -94,7 +94,8 @@ use_of(const mapseg_info *seen, bool sound, const struct msi_census *census)
         return MAPSEG_USE_LIVE;
     if (seen->header_flags & MAPSEG_HEADER_PERSISTENT)
         return MAPSEG_USE_PERSISTENT;
-    return seen->use == MAPSEG_USE_LEFT ? MAPSEG_USE_LEFT : MAPSEG_USE_STALE;
+    return seen->use == MAPSEG_USE_LEFT || seen->use == MAPSEG_USE_FOREIGN ? seen->use
+                                                                           : MAPSEG_USE_STALE;
 }
 
 /** Whether others could replace a directory on the way to the file. */
@@ -104,7 +105,7 @@ judge_directories(const mapseg_info *seen, struct msi_failure *failure)
     int directory;
     mapseg_result result;
 
-    if (seen->type != MAPSEG_KEY_FILE)
+    if (!msi_place_is_chosen(seen->type))
         return MAPSEG_OK;
     result =
         msi_trust_open_directory(seen->path, (struct msi_trust){.flags = 0}, &directory, failure);
@@ -113,9 +114,22 @@ judge_directories(const mapseg_info *seen, struct msi_failure *failure)
     return result;
 }
 
+/** All of a file without a header is data, if it has any yet. */
+static mapseg_result
+see_raw(mapseg_info *seen, struct msi_failure *failure)
+{
+    seen->data_size = seen->file_size;
+    seen->use = MAPSEG_USE_FOREIGN;
+    return seen->file_size != 0
+               ? MAPSEG_OK
+               : msi_failed(failure, MAPSEG_TIMED_OUT, 0,
+                            "it has no bytes, as if its creator had not finished it; find out "
+                            "whether that process is stopped, or died");
+}
+
 /** What default options would make of it. */
 static void
-judge(struct information *information, int fd, const struct stat *status,
+judge(struct information *information, int fd, const struct stat *status, bool is_raw,
       const struct msi_census *census)
 {
     mapseg_info *seen = &information->seen;
@@ -133,7 +147,10 @@ judge(struct information *information, int fd, const struct stat *status,
         trusted = judge_directories(seen, &failure);
     if (trusted == MAPSEG_OK)
         trusted = msi_place_check(seen->type, fd, &failure);
-    if (S_ISREG(status->st_mode)) {
+    if (S_ISREG(status->st_mode) && is_raw) {
+        readable = see_raw(seen, &unreadable);
+        sound = true;
+    } else if (S_ISREG(status->st_mode)) {
         readable = msi_header_read(fd, (uint64_t)status->st_size, &copy, &unreadable);
         /* The last two: whole, but not for this machine or program. */
         sound = readable == MAPSEG_OK || readable == MAPSEG_NOT_SUPPORTED ||
@@ -166,7 +183,7 @@ see_safety(struct information *information, int fd, const struct stat *status)
 }
 
 static void
-see_file(struct information *information, int fd, const struct stat *status)
+see_file(struct information *information, int fd, const struct stat *status, bool is_raw)
 {
     mapseg_info *seen = &information->seen;
     struct msi_file_system file_system;
@@ -192,12 +209,13 @@ see_file(struct information *information, int fd, const struct stat *status)
     seen->readers = census.readers;
     seen->attached_writers = census.writers;
     seen->attached_is_minimum = census.is_minimum;
-    judge(information, fd, status, &census);
+    judge(information, fd, status, is_raw, &census);
 }
 
 /** An information about the file behind `fd`, which stays the caller's. */
 mapseg_info *
-msi_info_make(const mapseg_ipc_key *key, const char *path, int fd, const struct stat *status)
+msi_info_make(const mapseg_ipc_key *key, const char *path, int fd, const struct stat *status,
+              bool is_raw)
 {
     struct information *information = calloc(1, sizeof *information);
     mapseg_info *seen;
@@ -217,7 +235,7 @@ msi_info_make(const mapseg_ipc_key *key, const char *path, int fd, const struct 
         mapseg_info_free(seen);
         return NULL;
     }
-    see_file(information, fd, status);
+    see_file(information, fd, status, is_raw);
     /* Half made, or given up half way: damage is no surprise there, and what was to be
      * persistent is not yet. */
     if ((seen->use == MAPSEG_USE_DAMAGED || seen->use == MAPSEG_USE_PERSISTENT) &&

@@ -10,9 +10,9 @@
 
 #include <sys/stat.h>
 
-/** An information about the file behind `fd`, which stays the caller's. NULL: no
- *  memory. */
+/** An information about the file behind `fd`, which stays the caller's; `is_raw`: it has no
+ *  header. NULL: no memory. */
 mapseg_info *msi_info_make(const mapseg_ipc_key *key, const char *path, int fd,
-                           const struct stat *status);
+                           const struct stat *status, bool is_raw);
 
 #endif

@@ -111,6 +111,8 @@ adopt(struct mapseg *seg)
     seg->lock.slot = seg->attachment.presence.slot;
     atomic_store_explicit(&seg->lock.owner_thread, MSI_NEVER_OWNED, memory_order_relaxed);
     msi_lock_set_in_change(&seg->lock, false);
+    if (seg->foreign != NULL && seg->foreign->forked != NULL)
+        seg->foreign->forked(seg->foreign);
 }
 
 /** Makes the handle one that belongs to no process. */
@@ -121,6 +123,9 @@ orphan(struct mapseg *seg)
     msi_lock_unbind_process(&seg->lock);
     msi_reach_forbid_fast(seg);
     msi_presence_forget(&seg->attachment.presence, &seg->attachment.file);
+    if (seg->foreign != NULL)
+        seg->foreign->forget(seg->foreign);
+    seg->foreign = NULL;
     if (!seg->no_fork)
         return;
     /* The child got no mappings of it. */

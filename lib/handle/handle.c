@@ -45,6 +45,9 @@ msi_handle_drop_inherited(mapseg *seg)
         msi_forklist_unlock();
     }
     msi_guard_forget(seg);
+    if (seg->foreign != NULL)
+        seg->foreign->forget(seg->foreign);
+    seg->foreign = NULL;
     /* Neither presence nor lock is this process's to release; and mappings that were left
      * out of a child are not there to be unmapped. */
     if (seg->attached)

@@ -14,6 +14,19 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
+struct msi_foreign_way;
+
+/** What a handle has of a segment that mapseg did not invent begins with this; see
+ *  foreign/foreign.h. */
+struct msi_foreign {
+    const struct msi_foreign_way *way;
+    /** In a child that inherited the attachment: it does not hold the lock. NULL: children of
+     *  this way never do. The fork list is locked. */
+    void (*forked)(struct msi_foreign *foreign);
+    /** In a child that did not: gives up what is this process's copy, and frees all. */
+    void (*forget)(struct msi_foreign *foreign);
+};
+
 struct mapseg {
     /* What the lock's fast path reads comes first, in one cache line. */
     struct msi_lock lock;
@@ -29,8 +42,9 @@ struct mapseg {
     _Atomic uint32_t last_look;        /**< at the name that is watched, in milliseconds */
     struct msi_notify *_Atomic change; /**< notify.c; NULL: the program asked for none */
 
-    mapseg_ipc_key *key; /**< NULL: none */
-    char *plain_key;     /**< NULL: none, or a native one */
+    mapseg_ipc_key *key;         /**< NULL: none */
+    char *plain_key;             /**< NULL: none, or a native one */
+    struct msi_foreign *foreign; /**< NULL: mapseg's own segment, or detached */
 
     /* fork.c: the list of attached handles, and the attachment that a child
      * is about to adopt. */

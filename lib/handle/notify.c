@@ -244,6 +244,10 @@ find_fd(mapseg *seg, int *fd, struct msi_failure *failure)
     if (!msi_handle_is_attached(seg))
         return msi_failed(failure, MAPSEG_NOT_ATTACHED, 0,
                           "the handle is not attached; create or attach first");
+    if (seg->foreign != NULL)
+        return msi_failed(failure, MAPSEG_NOT_SUPPORTED, 0,
+                          "it has no header, and so no versions; lock it and look from time to "
+                          "time, or use a key of mapseg's own");
     result = begin_once(seg, failure);
     if (result != MAPSEG_OK)
         return result;

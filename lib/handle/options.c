@@ -20,8 +20,8 @@
      (uint32_t)MAPSEG_KEEP_NAME | (uint32_t)MAPSEG_STALE_ONLY | (uint32_t)MAPSEG_REQUIRE_ID |      \
      (uint32_t)MAPSEG_TAKE_DESCRIPTOR | (uint32_t)MAPSEG_SILENT_WAITERS |                          \
      (uint32_t)MAPSEG_NO_SILENT_WAITERS | (uint32_t)MAPSEG_ALLOW_GROUP | (uint32_t)MAPSEG_DUMP |   \
-     (uint32_t)MAPSEG_LOCKED | (uint32_t)MAPSEG_REPLACE | (uint32_t)MAPSEG_WATCH_NAME |            \
-     (uint32_t)MAPSEG_WATCH_WRITERS)
+     (uint32_t)MAPSEG_LOCKED | (uint32_t)MAPSEG_RAW | (uint32_t)MAPSEG_REMOVE_WITH_LAST |          \
+     (uint32_t)MAPSEG_REPLACE | (uint32_t)MAPSEG_WATCH_NAME | (uint32_t)MAPSEG_WATCH_WRITERS)
 
 /** More than any library's options will ever have: such a size is a mistake,
  *  and what it promises is not there to be read. */

@@ -36,8 +36,9 @@ msi_reach_allow_fast(mapseg *seg)
 {
     enum msi_reach reach = msi_reach_of(seg);
 
-    msi_lock_allow_reading(&seg->lock, reach == REACH_DIRECT);
-    allow_sections(seg, reach == REACH_GUARDED);
+    /* The fast ways look at the version, which other programs' segments do not have. */
+    msi_lock_allow_reading(&seg->lock, reach == REACH_DIRECT && seg->foreign == NULL);
+    allow_sections(seg, reach == REACH_GUARDED && seg->foreign == NULL);
 }
 
 void

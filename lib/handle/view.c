@@ -285,6 +285,17 @@ msi_view_refuse_detached(mapseg *seg, const char *operation)
 
 /** Leaves the result in the handle, with the words for it. */
 mapseg_result
+msi_view_refuse_foreign(mapseg *seg, const char *operation)
+{
+    struct msi_failure failure;
+
+    msi_failed(&failure, MAPSEG_NOT_SUPPORTED, 0,
+               "it has no header, and so no versions; lock it instead (mapseg_lock), or use a key "
+               "of mapseg's own");
+    return msi_report(seg, operation, &failure);
+}
+
+mapseg_result
 msi_view_report(mapseg *seg, const char *operation, mapseg_result result)
 {
     struct msi_failure failure;

@@ -92,6 +92,9 @@ mapseg_result msi_patience_judge(const struct msi_view *view, const struct msi_p
 /** NOT_ATTACHED, with words. */
 mapseg_result msi_view_refuse_detached(mapseg *seg, const char *operation);
 
+/** NOT_SUPPORTED: another program's segment has no versions. */
+mapseg_result msi_view_refuse_foreign(mapseg *seg, const char *operation);
+
 /** Leaves the result in the handle, with the words for it. */
 mapseg_result msi_view_report(mapseg *seg, const char *operation, mapseg_result result);
 

@@ -10,9 +10,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <poll.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <linux/capability.h>
 #include <linux/fs.h>
 #include <linux/futex.h>
@@ -22,9 +24,12 @@
 #include <sys/auxv.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -1425,10 +1430,191 @@ linux_memory_suffices(uint64_t bytes)
     return bytes <= (available != 0 ? available : free_memory);
 }
 
+static bool
+linux_process_lives(uint32_t process)
+{
+    return kill((pid_t)process, 0) == 0 || errno != ESRCH;
+}
+
+/* None of the calls of System V is a cancellation point. */
+
+static int
+linux_system_v_set(int32_t key, int flags)
+{
+    return result_of(semget(key, 1, flags));
+}
+
+static int
+linux_system_v_set_free(int set)
+{
+    /* The fourth argument is a union that the program has to declare; its members lie where
+     * the int does. */
+    union {
+        int value;
+        void *others;
+    } argument = {.value = 1};
+
+    return result_of(semctl(set, 0, SETVAL, argument));
+}
+
+static int
+linux_system_v_mend(int set, int value)
+{
+    struct sembuf changes[] = {
+        {.sem_op = (short)-value, .sem_flg = IPC_NOWAIT},
+        {.sem_op = 0, .sem_flg = IPC_NOWAIT},
+        {.sem_op = 1},
+    };
+
+    return result_of(semop(set, changes, sizeof changes / sizeof *changes));
+}
+
+static int
+linux_system_v_take(int set, int64_t ns)
+{
+    struct sembuf change = {.sem_op = -1, .sem_flg = SEM_UNDO};
+    struct timespec time = {.tv_sec = (time_t)(ns / 1000000000),
+                            .tv_nsec = (long)(ns % 1000000000)};
+    int64_t begin = linux_monotonic_ns();
+    int error;
+
+    if (ns <= 0)
+        change.sem_flg |= IPC_NOWAIT;
+    error = result_of(semtimedop(set, &change, 1, ns <= 0 ? NULL : &time));
+    if (error == -EAGAIN && ns > 0)
+        note_passed(begin, ns);
+    return error;
+}
+
+static int
+linux_system_v_give(int set)
+{
+    struct sembuf change = {.sem_op = 1, .sem_flg = SEM_UNDO};
+
+    return result_of(semop(set, &change, 1));
+}
+
+/** What both kinds have. */
+static void
+note_permissions(struct msi_system_v *status, const struct ipc_perm *permissions)
+{
+    status->mode = (uint32_t)permissions->mode & 0777;
+    status->uid = permissions->uid;
+    status->gid = permissions->gid;
+    status->creator_uid = permissions->cuid;
+}
+
+static int
+linux_system_v_set_status(int set, struct msi_system_v *status)
+{
+    struct semid_ds known;
+    union {
+        int value;
+        struct semid_ds *known;
+    } argument = {.known = &known};
+    int waiters;
+    int last;
+
+    memset(status, 0, sizeof *status);
+    if (semctl(set, 0, IPC_STAT, argument) < 0)
+        return -errno;
+    note_permissions(status, &known.sem_perm);
+    status->changed_ns = (int64_t)known.sem_ctime * 1000000000;
+    last = semctl(set, 0, GETPID);
+    waiters = last < 0 ? -1 : semctl(set, 0, GETNCNT);
+    status->value = waiters < 0 ? -1 : semctl(set, 0, GETVAL);
+    if (status->value < 0)
+        return -errno;
+    status->last_pid = (uint32_t)last;
+    status->waiters = (uint32_t)waiters;
+    return 0;
+}
+
+static int
+linux_system_v_set_remove(int set)
+{
+    return result_of(semctl(set, 0, IPC_RMID));
+}
+
+static int
+linux_system_v_segment(int32_t key, size_t bytes, int flags)
+{
+    return result_of(shmget(key, bytes, flags));
+}
+
+static void *
+linux_system_v_attach(int segment, bool read_only, int *error)
+{
+    void *address = shmat(segment, NULL, read_only ? SHM_RDONLY : 0);
+
+    /* So it says that it failed. */
+    if (address != (void *)-1)
+        return address;
+    *error = -errno;
+    return NULL;
+}
+
+static void
+linux_system_v_detach(void *address)
+{
+    (void)shmdt(address);
+}
+
+static int
+linux_system_v_segment_status(int segment, struct msi_system_v *status)
+{
+    struct shmid_ds known;
+
+    memset(status, 0, sizeof *status);
+    if (shmctl(segment, IPC_STAT, &known) < 0)
+        return -errno;
+    note_permissions(status, &known.shm_perm);
+    status->changed_ns = (int64_t)known.shm_ctime * 1000000000;
+    status->last_pid = (uint32_t)known.shm_lpid;
+    status->creator_pid = (uint32_t)known.shm_cpid;
+    status->bytes = known.shm_segsz;
+    status->attached = known.shm_nattch;
+    return 0;
+}
+
+static int
+linux_system_v_segment_remove(int segment)
+{
+    return result_of(shmctl(segment, IPC_RMID, NULL));
+}
+
+static int
+linux_system_v_table(char **text)
+{
+    return read_text("/proc/sysvipc/shm", SIZE_MAX, text);
+}
+
 static const char *
 linux_runtime_directory(void)
 {
     return secure_getenv("XDG_RUNTIME_DIR");
+}
+
+static void
+linux_temporary_directory(char *to, size_t bytes)
+{
+    const char *set = secure_getenv("TMPDIR");
+    const char *path = set == NULL || *set == '\0' ? "/tmp" : set;
+    char real[PATH_MAX];
+
+    snprintf(to, bytes, "%s", realpath(path, real) == NULL ? path : real);
+}
+
+static void
+linux_user_name(uint32_t user, char *to, size_t bytes)
+{
+    struct passwd entry;
+    struct passwd *found = NULL;
+    char room[4096];
+
+    *to = '\0';
+    if (getpwuid_r(user, &entry, room, sizeof room, &found) == 0 && found != NULL)
+        snprintf(to, bytes, "%s", found->pw_name);
 }
 
 static const char *

@@ -174,6 +174,37 @@ OPERATION(BY_ERRNO, int, map_zeros,
           (void *address, size_t bytes, enum msi_protection protection),
           (address, bytes, protection))
 
+/* System V segments and sets of semaphores. What has this number, by a key, is gone where an
+ * operation fails with -EINVAL or -EIDRM. Flags are those of semget() and shmget(). */
+
+/** A set of one semaphore; a new one has the value 0. Returns its number. */
+OPERATION(BY_ERRNO, int, system_v_set, (int32_t key, int flags), (key, flags))
+/** Makes the value 1, and nothing is undone any more of what processes have done before. */
+OPERATION(BY_ERRNO, int, system_v_set_free, (int set), (set))
+/** Makes the value 1 if it is `value`, in one step; -EAGAIN: it is another by now. */
+OPERATION(BY_ERRNO, int, system_v_mend, (int set, int value), (set, value))
+/** Lowers the value, or waits so long until that can be done; -EAGAIN: it could not; -EINTR.
+ *  Undone when this process ends. */
+OPERATION(BY_ERRNO, int, system_v_take, (int set, int64_t ns), (set, ns))
+/** Raises the value, which is no longer undone then. */
+OPERATION(BY_ERRNO, int, system_v_give, (int set), (set))
+OPERATION(BY_ERRNO, int, system_v_set_status,
+          (int set, struct msi_system_v *status), (set, status))
+OPERATION(BY_ERRNO, int, system_v_set_remove, (int set), (set))
+/** Returns the number of the segment. */
+OPERATION(BY_ERRNO, int, system_v_segment,
+          (int32_t key, size_t bytes, int flags), (key, bytes, flags))
+/** Maps it. NULL and *error: it failed. */
+OPERATION(BY_NULL_AND_ERROR, void *, system_v_attach,
+          (int segment, bool read_only, int *error), (segment, read_only, error))
+OPERATION(NEVER, void, system_v_detach, (void *address), (address))
+OPERATION(BY_ERRNO, int, system_v_segment_status,
+          (int segment, struct msi_system_v *status), (segment, status))
+/** It goes when the last process has left it; its key leads to it no more. */
+OPERATION(BY_ERRNO, int, system_v_segment_remove, (int segment), (segment))
+/** The kernel's table of segments as text; the caller frees it. */
+OPERATION(BY_ERRNO, int, system_v_table, (char **text), (text))
+
 /* Waiting. sleep_on returns when woken, when *word is not `value`, after
  * `ns` nanoseconds, or for no reason at all. wake_one says whether a sleeper was there. */
 
@@ -207,6 +238,8 @@ OPERATION(NEVER, void, signal_raise, (int number), (number))
 OPERATION(BY_ERRNO, int, random, (void *to, size_t bytes), (to, bytes))
 OPERATION(NEVER, uint32_t, process_id, (void), ())
 OPERATION(NEVER, uint32_t, thread_id, (void), ())
+/** Whether there is a process of that number, also of another user, that can be seen from here. */
+OPERATION(BY_ANSWER, bool, process_lives, (uint32_t process), (process))
 OPERATION(NEVER, uint32_t, user_id, (void), ())
 /** Whether this number also stands for users that the user namespace does not know: the
  *  owner of a file of theirs cannot be seen by the number. */
@@ -222,6 +255,11 @@ OPERATION(NEVER, uint64_t, file_size_limit, (void), ())
 OPERATION(BY_ANSWER, bool, memory_suffices, (uint64_t bytes), (bytes))
 /** NULL: not set, or a set-id program. */
 OPERATION(BY_NULL, const char *, runtime_directory, (void), ())
+/** The directory of temporary files, $TMPDIR (but not of a set-id program) or "/tmp", by its
+ *  path without links, or as it is written where it leads to nothing. */
+OPERATION(NEVER, void, temporary_directory, (char *to, size_t bytes), (to, bytes))
+/** The name of a user; "" if there is none. */
+OPERATION(NEVER, void, user_name, (uint32_t user, char *to, size_t bytes), (user, to, bytes))
 /** MAPSEG_KEY; NULL: likewise. */
 OPERATION(BY_NULL, const char *, environment_key, (void), ())
 /** "/dev/shm". */

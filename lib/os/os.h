@@ -43,6 +43,23 @@ struct msi_received {
     bool lost;            /**< descriptors came that could not be taken */
 };
 
+/** What the system says of a System V segment, or of a set of semaphores. */
+struct msi_system_v {
+    uint32_t mode; /**< permission bits */
+    uint32_t uid;
+    uint32_t gid;
+    uint32_t creator_uid; /**< may change and remove it as its owner may */
+    int64_t changed_ns;   /**< since 1970-01-01 UTC: made, or given to another owner or mode */
+    uint32_t last_pid;    /**< of the last operation; 0: none, or not to be seen from here */
+    /* Of a segment. */
+    uint64_t bytes;
+    uint64_t attached;
+    uint32_t creator_pid;
+    /* Of the first semaphore of a set. */
+    int value;
+    uint32_t waiters; /**< for the value to rise */
+};
+
 /** As much of the kernel's table of locks as is looked at. */
 #define MSI_LOCK_TABLE_BYTES ((size_t)4 * 1024 * 1024)
 

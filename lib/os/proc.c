@@ -555,3 +555,54 @@ msi_proc_available_memory(const char *meminfo)
         return UINT64_MAX;
     return (available + swap) * 1024;
 }
+
+/* ------------------------------------------------- System V segments -- */
+
+/** Reads a line of the table of segments; the heading is none. */
+static bool
+read_segment(const char *line, struct msi_proc_segment *segment)
+{
+    /* key, number, mode, bytes, creator, last process, attached, owner, group, creator's user and
+     * group, times of attaching, leaving and changing */
+    uint64_t numbers[14];
+    struct word word = next_word(&line);
+    bool is_negative = word.length > 0 && *word.text == '-';
+
+    if (is_negative) {
+        word.text++;
+        word.length--;
+    }
+    if (!number_of(word, 10, UINT32_MAX, &numbers[0]))
+        return false;
+    for (size_t i = 1; i < sizeof numbers / sizeof *numbers; i++)
+        if (!number_of(next_word(&line), i == 2 ? 8 : 10, INT64_MAX, &numbers[i]))
+            return false;
+    *segment = (struct msi_proc_segment){
+        .key = is_negative ? -(uint32_t)numbers[0] : (uint32_t)numbers[0],
+        .number = (uint32_t)numbers[1],
+        .mode = (uint32_t)numbers[2] & 0777,
+        .bytes = numbers[3],
+        .creator_pid = (uint32_t)numbers[4],
+        .last_pid = (uint32_t)numbers[5],
+        .attached = numbers[6],
+        .uid = (uint32_t)numbers[7],
+        .gid = (uint32_t)numbers[8],
+        .creator_uid = (uint32_t)numbers[9],
+        .changed = (int64_t)numbers[13],
+    };
+    return true;
+}
+
+const char *
+msi_proc_next_segment(const char *table, struct msi_proc_segment *segment)
+{
+    bool found = false;
+
+    while (table != NULL && *table != '\0' && !found) {
+        found = read_segment(table, segment);
+        table = next_line(table);
+    }
+    if (!found)
+        return NULL;
+    return table == NULL ? "" : table;
+}

@@ -78,6 +78,24 @@ struct msi_proc_memory {
  *  machine has so much swap space left. */
 uint64_t msi_proc_group_room(const struct msi_proc_memory *memory, uint64_t free_swap);
 
+/** A line of /proc/sysvipc/shm. */
+struct msi_proc_segment {
+    uint32_t key; /**< its bits, without a sign; 0: private */
+    uint32_t number;
+    uint32_t mode;
+    uint64_t bytes;
+    uint32_t creator_pid;
+    uint32_t last_pid;
+    uint64_t attached;
+    uint32_t uid;
+    uint32_t gid;
+    uint32_t creator_uid;
+    int64_t changed; /**< seconds since 1970-01-01 UTC */
+};
+
+/** Takes the next segment out of that table; returns what is left. NULL: there was none. */
+const char *msi_proc_next_segment(const char *table, struct msi_proc_segment *segment);
+
 /** /proc/meminfo: the bytes of swap space that are left. */
 uint64_t msi_proc_free_swap(const char *meminfo);
 /** /proc/meminfo: the bytes that can be had without any process being killed for

@@ -81,8 +81,8 @@ _Atomic uint32_t msi_thread_process;
 
 static _Atomic uint32_t last_number;
 
-static void
-know_this_thread(void)
+void
+msi_lock_know_thread(void)
 {
     if (msi_thread.number == 0)
         msi_thread.number = atomic_fetch_add_explicit(&last_number, 1, memory_order_relaxed) + 1;
@@ -671,7 +671,7 @@ msi_lock_bind_process(struct msi_lock *lock, const _Atomic uint32_t *process_sta
 {
     lock->process_stamp = process_stamp;
     lock->stamp = stamp;
-    allow_fast_path(lock, true);
+    allow_fast_path(lock, lock->header != NULL);
 }
 
 void
@@ -697,7 +697,7 @@ msi_lock_attempt(struct msi_lock *lock, bool wait, int64_t deadline)
 {
     struct attempt attempt = {.deadline = deadline, .slice = FIRST_SLICE_NS, .wait = wait};
 
-    know_this_thread();
+    msi_lock_know_thread();
     return take(lock, &attempt);
 }
 

@@ -21,6 +21,8 @@
 /** No process has this stamp. */
 #define MSI_NO_PROCESS_STAMP UINT32_MAX
 
+struct msi_semaphore;
+
 struct msi_lock {
     _Atomic uint32_t *word; /**< where the handle cannot lock: a word that is never free */
     const _Atomic uint32_t *process_stamp; /**< zero in a child that no fork handler ran in */
@@ -38,7 +40,10 @@ struct msi_lock {
     atomic_bool writes;           /**< this attachment holds it, and is within a change */
     struct msi_file *file;        /**< to test and take presence bytes */
     struct mapseg_header *header; /**< NULL: this attachment cannot lock */
-    atomic_bool recovering;       /**< one thread of a handle recovers at a time */
+    /** Of a POSIX segment, in place of a word; NULL: none, or not opened yet. */
+    struct msi_semaphore *_Atomic semaphore;
+    _Atomic uint32_t locks; /**< of that, without a look whether it was replaced */
+    atomic_bool recovering; /**< one thread of a handle recovers at a time */
 };
 
 /** Prepares the lock of a new attachment, which has claimed its slot and healed
@@ -134,6 +139,9 @@ msi_lock_is_current(const struct msi_lock *lock)
 {
     return atomic_load_explicit(lock->process_stamp, memory_order_relaxed) == lock->stamp;
 }
+
+/** Gives this thread its number, if it has none yet. */
+void msi_lock_know_thread(void);
 
 /** Forgets the thread id that is cached here: a child's thread has another. */
 void msi_lock_forked(void);

@@ -58,7 +58,9 @@ static uint32_t
 guess_slot(uint64_t *state, enum msi_role role)
 {
     uint32_t first = role == MSI_WRITER ? MAPSEG_FIRST_WRITER_SLOT : MAPSEG_FIRST_SLOT;
-    uint32_t end = role == MSI_WRITER ? MAPSEG_LAST_SLOT + 1 : MAPSEG_FIRST_WRITER_SLOT;
+    uint32_t end = role == MSI_WRITER   ? MAPSEG_LAST_SLOT + 1
+                   : role == MSI_MARKER ? MSI_LAST_MARK + 1
+                                        : MAPSEG_FIRST_WRITER_SLOT;
 
     return first + guess(state) % (end - first);
 }
@@ -108,6 +110,15 @@ claim_on(int description, bool own, const struct msi_presence *presence, enum ms
     return msi_os.lock_range_ofd(description, MSI_RANGE_SHARED, MAPSEG_PRESENCE_BASE, 1);
 }
 
+/** Takes the byte of the wish too, where the file's attachments have it. */
+static int
+claim_wish(int description, const struct msi_file *file)
+{
+    return file->wishes ? msi_os.lock_range_ofd(description, MSI_RANGE_SHARED,
+                                                MAPSEG_PRESENCE_BASE + MAPSEG_WISH_BYTE, 1)
+                        : 0;
+}
+
 /** Maps the page that holds the description from now on. Its offset tells the slot to a
  *  reader of /proc/PID/maps. */
 static int
@@ -126,12 +137,13 @@ enum holder { HOLD_BY_PAGE, HOLD_BY_DESCRIPTOR };
 
 /** Takes the byte on a description of its own, and keeps that. Returns the slot. */
 static int
-claim_apart(struct msi_presence *presence, int description, enum msi_role role, enum holder holder)
+claim_apart(struct msi_presence *presence, int description, const struct msi_file *file,
+            enum msi_role role, enum holder holder)
 {
     int slot = claim_on(description, true, presence, role);
-    int error = 0;
+    int error = slot >= 0 ? claim_wish(description, file) : 0;
 
-    if (slot >= 0 && holder == HOLD_BY_PAGE)
+    if (slot >= 0 && error >= 0 && holder == HOLD_BY_PAGE)
         error = hold_by_page(presence, description, (uint32_t)slot);
     if (slot >= 0 && error >= 0 && holder == HOLD_BY_DESCRIPTOR)
         presence->fd = description;
@@ -154,7 +166,7 @@ claim(struct msi_presence *presence, const struct msi_file *file, enum msi_role 
     if (description == -EMFILE || description == -ENFILE || description == -ENOMEM)
         return description;
     if (description >= 0)
-        slot = claim_apart(presence, description, role, holder);
+        slot = claim_apart(presence, description, file, role, holder);
     else
         slot = claim_on(file->fd, false, presence, role);
     if (slot >= 0) {
@@ -355,13 +367,21 @@ unlock_slot(int fd, uint32_t slot)
         (void)msi_os.lock_range_ofd(fd, MSI_RANGE_FREE, MAPSEG_PRESENCE_BASE + slot, 1);
 }
 
+static void
+unlock_wish(int fd, const struct msi_file *file)
+{
+    if (file->wishes)
+        (void)msi_os.lock_range_ofd(fd, MSI_RANGE_FREE, MAPSEG_PRESENCE_BASE + MAPSEG_WISH_BYTE, 1);
+}
+
 void
 msi_presence_release(struct msi_presence *presence, struct msi_file *file)
 {
     /* Unlocked as well as closed: a child may have a copy of the descriptor. */
-    if (msi_file_is_behind(file, presence->fd))
+    if (msi_file_is_behind(file, presence->fd)) {
         unlock_slot(presence->fd, presence->slot);
-    else if (presence->on_working_descriptor)
+        unlock_wish(presence->fd, file);
+    } else if (presence->on_working_descriptor)
         unlock_slot(msi_file_fd(file), presence->slot);
     msi_presence_hand_over(presence, file);
 }
@@ -393,6 +413,16 @@ msi_presence_is_held(int fd, uint32_t slot)
     if (msi_os.test_range(fd, MSI_RANGE_EXCLUSIVE, MAPSEG_PRESENCE_BASE + slot, 1, &found) < 0)
         return true;
     return found.kind != MSI_RANGE_FREE;
+}
+
+bool
+msi_presence_has_wish(int fd)
+{
+    struct msi_range found;
+
+    return msi_os.test_range(fd, MSI_RANGE_EXCLUSIVE, MAPSEG_PRESENCE_BASE + MAPSEG_WISH_BYTE, 1,
+                             &found) >= 0 &&
+           found.kind == MSI_RANGE_SHARED;
 }
 
 bool

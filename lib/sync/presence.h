@@ -19,8 +19,11 @@
 enum msi_role {
     MSI_READER, /**< it cannot lock: it shares a byte */
     MSI_LOCKER, /**< it can lock, and cannot write the data */
-    MSI_WRITER  /**< it can write the data */
+    MSI_WRITER, /**< it can write the data */
+    MSI_MARKER  /**< it leaves its slot as a mark, which has room for MSI_LAST_MARK */
 };
+
+#define MSI_LAST_MARK UINT32_C(0xffff)
 
 /** One attachment's presence. */
 struct msi_presence {
@@ -59,6 +62,9 @@ void msi_presence_forget(struct msi_presence *presence, const struct msi_file *f
 
 /** Whether a living process holds the slot. An error counts as living. */
 bool msi_presence_is_held(int fd, uint32_t slot);
+
+/** Whether an attachment says that the last one out is to remove the name. */
+bool msi_presence_has_wish(int fd);
 
 /** Whether an attachment is present, or a process removes the name just now. An
  *  error counts as none: taking presence then tells. */

@@ -20,8 +20,9 @@
 
 /** The limit is first: the ratios of the pair are against it. */
 static const struct peer *const all_peers[] = {
-    &peer_limit, &peer_mapseg, &peer_mapseg_fair, &peer_glibc, &peer_glibc_robust, &peer_semaphore,
-    &peer_boost, &peer_qt,     &peer_sysv,        &peer_ofd,   &peer_spin,
+    &peer_limit,        &peer_mapseg,    &peer_mapseg_fair,  &peer_glibc,
+    &peer_glibc_robust, &peer_semaphore, &peer_mapseg_posix, &peer_boost,
+    &peer_qt,           &peer_sysv,      &peer_ofd,          &peer_spin,
 };
 static const size_t all_peer_count = sizeof all_peers / sizeof all_peers[0];
 

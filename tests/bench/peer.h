@@ -55,6 +55,7 @@ extern const struct peer peer_boost;
 extern const struct peer peer_qt;
 extern const struct peer peer_mapseg;
 extern const struct peer peer_mapseg_fair;
+extern const struct peer peer_mapseg_posix;
 
 /** A way to attach to shared memory, or to create it. */
 struct memory {

@@ -1,5 +1,6 @@
 /*
- * peer_mapseg.c - mapseg: its lock with throughput and with fairness, attaching and creating.
+ * peer_mapseg.c - mapseg: its lock with throughput and with fairness, the one that it shares with
+ * sem_wait, attaching and creating.
  *
  * All through the public interface, as a program linked to the library does it.
  *
@@ -16,7 +17,7 @@
 #include <unistd.h>
 
 static mapseg *
-create_segment(size_t bytes, uint32_t flags)
+create_keyed(const char *type, size_t bytes, uint32_t flags)
 {
     static int made = 0;
     mapseg_options options = MAPSEG_OPTIONS_INIT;
@@ -24,7 +25,7 @@ create_segment(size_t bytes, uint32_t flags)
     mapseg *seg;
 
     options.flags = flags;
-    snprintf(key, sizeof key, "shm:mapseg-bench-%ld-%d", (long)getpid(), made++);
+    snprintf(key, sizeof key, "%s-bench-%ld-%d", type, (long)getpid(), made++);
     seg = mapseg_new();
     if (seg == NULL || mapseg_set_native_key(seg, key) != MAPSEG_OK ||
         mapseg_create_with(seg, bytes, MAPSEG_READ_WRITE, &options) != MAPSEG_OK) {
@@ -33,6 +34,12 @@ create_segment(size_t bytes, uint32_t flags)
         return NULL;
     }
     return seg;
+}
+
+static mapseg *
+create_segment(size_t bytes, uint32_t flags)
+{
+    return create_keyed("shm:mapseg", bytes, flags);
 }
 
 static void *
@@ -47,6 +54,13 @@ setup_fair(void *page)
 {
     (void)page;
     return create_segment(4096, MAPSEG_FAIR);
+}
+
+static void *
+setup_posix(void *page)
+{
+    (void)page;
+    return create_keyed("posix:/mapseg", 4096, MAPSEG_REMOVE_WITH_LAST);
 }
 
 static void *
@@ -117,6 +131,21 @@ const struct peer peer_mapseg_fair = {
     .what = "mapseg, created with MAPSEG_FAIR",
     .survives_owner = true,
     .setup = setup_fair,
+    .attach = attach,
+    .lock = lock,
+    .unlock = unlock,
+    .pairs = pairs,
+    .teardown = teardown,
+};
+
+const struct peer peer_mapseg_posix = {
+    .name = "mapseg-posix",
+    .what = "mapseg, by the semaphore of a POSIX segment",
+#if !defined(__LP64__) || !defined(__GLIBC__)
+    .missing = "the semaphores of this C library are not known",
+#endif
+    .survives_owner = true,
+    .setup = setup_posix,
     .attach = attach,
     .lock = lock,
     .unlock = unlock,

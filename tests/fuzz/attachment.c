@@ -25,8 +25,7 @@
 /** The tag that is demanded, if the flags demand one. */
 #define TAG UINT64_C(0x6d61707365670001)
 
-#define KNOWN_FLAGS                                                                                \
-    (((MAPSEG_LOCKED << 1) - 1) | MAPSEG_REPLACE | MAPSEG_WATCH_NAME | MAPSEG_WATCH_WRITERS)
+#define KNOWN_FLAGS ((MAPSEG_WATCH_WRITERS << 1) - 1)
 
 #define NAME "fuzz-attachment"
 
@@ -546,8 +545,9 @@ attach(struct scene *scene, int *handed)
     mapseg_access access = plan->shape & SHAPE_WRITES ? MAPSEG_READ_WRITE : MAPSEG_READ_ONLY;
     mapseg_options options = MAPSEG_OPTIONS_INIT;
 
-    /* Whether so much may be locked is the machine's matter. */
-    options.flags = plan->flags & ~(uint32_t)MAPSEG_LOCKED;
+    /* Whether so much may be locked is the machine's matter; and a raw file has no header that
+     * could be wrong. */
+    options.flags = plan->flags & ~(uint32_t)(MAPSEG_LOCKED | MAPSEG_RAW);
     options.user_tag = TAG;
     options.group = 1;
     options.timeout_ns = 1000000;

@@ -19,7 +19,11 @@ static char variable[sizeof VARIABLE + INPUT_BYTES] = VARIABLE;
 const char *
 fuzz_objection(void)
 {
-    return putenv(variable) == 0 ? NULL : "there is no room in the environment";
+    /* So that deriving makes no directory. */
+    return putenv(variable) == 0 && setenv("TMPDIR", "/dev/null", 1) == 0 &&
+                   unsetenv("XDG_RUNTIME_DIR") == 0
+               ? NULL
+               : "there is no room in the environment";
 }
 
 /* ------------------------------------------------------------------ seeds -- */
@@ -69,6 +73,9 @@ static const char *const texts[] = {
     "shm:a?legacyKey=b#c",
     "shm:a?legacyKey=b&legacyKey=c",
     "shm:a?other=1",
+    "shm:sem.a",
+    "shm:%41%zz?legacyKey=%42%",
+    "posix://@:/x?legacyKey&legacyKey=a&",
     "shm:\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80",
     "shm:\xff\xfe\x80",
     "\n\t\x7f\x01",
@@ -103,10 +110,14 @@ fuzz_seed(size_t number, uint8_t seed[INPUT_BYTES])
 /* ------------------------------------------------------------------- keys -- */
 
 static const mapseg_key_type types[] = {
-    MAPSEG_KEY_SHM,     MAPSEG_KEY_RUNTIME, MAPSEG_KEY_FILE,       MAPSEG_KEY_MEMFD,
-    MAPSEG_KEY_RAW,     MAPSEG_KEY_POSIX,   MAPSEG_KEY_SYSTEMV,    MAPSEG_KEY_WINDOWS,
-    MAPSEG_KEY_INVALID, (mapseg_key_type)1, (mapseg_key_type)0xff, (mapseg_key_type)0x205,
+    MAPSEG_KEY_SHM,         MAPSEG_KEY_RUNTIME, MAPSEG_KEY_FILE,       MAPSEG_KEY_MEMFD,
+    MAPSEG_KEY_RAW,         MAPSEG_KEY_POSIX,   MAPSEG_KEY_SYSTEMV,    MAPSEG_KEY_WINDOWS,
+    MAPSEG_KEY_INVALID,     (mapseg_key_type)1, (mapseg_key_type)0xff, (mapseg_key_type)0x205,
+    (mapseg_key_type)0x102,
 };
+
+/** Valid, and without a text. */
+static const mapseg_key_type nameless = (mapseg_key_type)0x102;
 
 /** The text form of a valid key is one line, and leads back to an equal key. */
 static void
@@ -115,8 +126,8 @@ check_text(const mapseg_ipc_key *key)
     const char *text = mapseg_ipc_key_text(key);
     mapseg_ipc_key *again;
 
-    if (mapseg_ipc_key_type(key) == MAPSEG_KEY_INVALID) {
-        claim(text == NULL && mapseg_ipc_key_type(key) == MAPSEG_KEY_INVALID);
+    if (mapseg_ipc_key_type(key) == MAPSEG_KEY_INVALID || mapseg_ipc_key_type(key) == nameless) {
+        claim(text == NULL);
         return;
     }
     claim(is_line(text));
@@ -135,6 +146,8 @@ is_usable(const mapseg_ipc_key *key)
     switch (mapseg_ipc_key_type(key)) {
     case MAPSEG_KEY_SHM:
     case MAPSEG_KEY_RUNTIME:
+        if (mapseg_ipc_key_type(key) == MAPSEG_KEY_SHM && strncmp(name, "sem.", 4) == 0)
+            return false;
         return strchr(name, '/') == NULL && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
                strlen(name) <= 255;
     case MAPSEG_KEY_FILE:
@@ -146,14 +159,52 @@ is_usable(const mapseg_ipc_key *key)
     }
 }
 
-/** Whether the text encodes a NUL, which would end the name; behind a '#' it
+/** Whether so many bytes hold a "%00", and no '%' that begins no code: one of these makes
+ *  all others stand for themselves. */
+static bool
+part_has_nul(const char *part, size_t bytes)
+{
+    static const char digits[] = "0123456789abcdefABCDEF";
+    bool nul = false;
+
+    for (size_t i = 0; i < bytes; i++) {
+        if (part[i] != '%')
+            continue;
+        if (bytes - i < 3 || strchr(digits, part[i + 1]) == NULL ||
+            strchr(digits, part[i + 2]) == NULL)
+            return false;
+        nul = nul || strncmp(part + i, "%00", 3) == 0;
+    }
+    return nul;
+}
+
+/** Whether the text encodes a NUL, which would end the name or the legacy key; behind a '#' it
  *  does not matter. */
 static bool
 has_nul(const char *text)
 {
-    const char *nul = strstr(text, "%00");
+    size_t bytes = strcspn(text, "#");
+    size_t name = strcspn(text, "#?");
 
-    return nul != NULL && (size_t)(nul - text) < strcspn(text, "#");
+    return part_has_nul(text, name) || part_has_nul(text + name, bytes - name);
+}
+
+/** The keys of a legacy key carry it, and are of the type, if Qt has it. */
+static void
+check_legacy(mapseg_key_type type, const char *legacy_key)
+{
+    mapseg_ipc_key *segment = mapseg_ipc_key_legacy(legacy_key, type);
+    mapseg_ipc_key *semaphore = mapseg_ipc_key_legacy_semaphore(legacy_key, type);
+    const bool is_qt = type != MAPSEG_KEY_INVALID && (int)type <= 0x1ff;
+
+    claim(segment != NULL && semaphore != NULL);
+    claim(mapseg_ipc_key_type(segment) == (is_qt ? type : MAPSEG_KEY_INVALID));
+    claim(strcmp(mapseg_ipc_key_legacy_key(segment), is_qt ? legacy_key : "") == 0);
+    claim(mapseg_ipc_key_equal(segment, semaphore) == (!is_qt || *legacy_key == '\0'));
+    check_text(segment);
+    check_text(semaphore);
+    mapseg_ipc_key_free(segment);
+    mapseg_ipc_key_free(semaphore);
 }
 
 /** A key with that name has that name, whatever is in it. */
@@ -167,6 +218,13 @@ check_new(mapseg_key_type type, const char *name)
     claim(mapseg_ipc_key_type(key) == MAPSEG_KEY_INVALID || mapseg_ipc_key_type(key) == type);
     check_text(key);
     mapseg_ipc_key_free(key);
+}
+
+/** Whether the name is the plain key behind a directory, or nothing, and a slash. */
+static bool
+is_derived_by_qt(mapseg_key_type type)
+{
+    return type != MAPSEG_KEY_INVALID && (int)type <= 0x1ff && type != MAPSEG_KEY_WINDOWS;
 }
 
 /** What a plain key leads to is a file name, the same each time. */
@@ -183,6 +241,9 @@ check_derived(mapseg_key_type type, const char *plain_key)
         claim(strncmp(name, "mapseg-", 7) == 0 && strlen(name) <= 255 &&
               strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
                   strlen(name));
+    else if (*plain_key != '\0' && *plain_key != '/' && is_derived_by_qt(type))
+        claim(strlen(name) > strlen(plain_key) &&
+              strcmp(name + strlen(name) - strlen(plain_key), plain_key) == 0);
     else if (type != MAPSEG_KEY_POSIX || *plain_key == '\0')
         claim(strcmp(name, plain_key) == 0);
     check_text(key);
@@ -269,6 +330,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     claim(mapseg_ipc_key_type(parsed) == MAPSEG_KEY_INVALID || !has_nul(text));
     check_new(type, text);
     check_derived(type, text);
+    check_legacy(type, text);
     check_plain(text);
     check_native(text, parsed);
     check_environment(text);

@@ -728,6 +728,56 @@ START_TEST(long_lines)
 }
 END_TEST
 
+static const char segments[] =
+    "       key      shmid perms                  size  cpid  lpid nattch   uid   gid  cuid  cgid"
+    "      atime      dtime      ctime                   rss                  swap\n"
+    "1358954515          3  1600                  5000    11    12      2     7     8     9    10"
+    " 1700000001 1700000002 1700000003                  8192                     0\n"
+    "-1191182321          4   644                   1    13     0      0     0     0     0     0"
+    "          0          0 1700000004                  4096                     0";
+
+START_TEST(segments_of_system_v)
+{
+    struct msi_proc_segment segment;
+    const char *rest = msi_proc_next_segment(segments, &segment);
+
+    ck_assert_ptr_nonnull(rest);
+    ck_assert_uint_eq(segment.key, 1358954515);
+    ck_assert_uint_eq(segment.number, 3);
+    ck_assert_uint_eq(segment.mode, 0600);
+    ck_assert_uint_eq(segment.bytes, 5000);
+    ck_assert_uint_eq(segment.creator_pid, 11);
+    ck_assert_uint_eq(segment.last_pid, 12);
+    ck_assert_uint_eq(segment.attached, 2);
+    ck_assert_uint_eq(segment.uid, 7);
+    ck_assert_uint_eq(segment.gid, 8);
+    ck_assert_uint_eq(segment.creator_uid, 9);
+    ck_assert_int_eq(segment.changed, 1700000003);
+    rest = msi_proc_next_segment(rest, &segment);
+    ck_assert_ptr_nonnull(rest);
+    ck_assert_uint_eq(segment.key, 0xb900000f);
+    ck_assert_uint_eq(segment.number, 4);
+    ck_assert_int_eq(segment.changed, 1700000004);
+    ck_assert_ptr_null(msi_proc_next_segment(rest, &segment));
+    ck_assert_ptr_null(msi_proc_next_segment("", &segment));
+}
+END_TEST
+
+static void
+read_segments(const char *cut)
+{
+    struct msi_proc_segment segment;
+
+    while ((cut = msi_proc_next_segment(cut, &segment)) != NULL)
+        ck_assert_uint_ne(segment.key, 0);
+}
+
+START_TEST(segments_cut_off_anywhere)
+{
+    cut_everywhere(segments, read_segments);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -751,6 +801,8 @@ main(void)
     EACH(rooms_of_groups, rooms);
     EACH(swap_space, swaps);
     EACH(available_memory, memories);
+    tcase_add_test(test_case, segments_of_system_v);
+    tcase_add_test(test_case, segments_cut_off_anywhere);
     tcase_add_test(test_case, a_long_table);
     tcase_add_test(test_case, texts_cut_off_anywhere);
     tcase_add_test(test_case, long_lines);

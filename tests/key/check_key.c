@@ -253,23 +253,10 @@ END_TEST
 
 /// Well formed as keys, but no files that can be.
 static const char *const unusable_keys[] = {
-    "shm:",
-    "shm:.",
-    "shm:..",
-    "shm:a/b",
-    "shm:/a",
-    "shm:../tmp/a",
-    "runtime:",
-    "runtime:..",
-    "runtime:a/b",
-    "file:",
-    "file:a",
-    "file:./a",
-    "memfd:x",
-    "memfd:-1",
-    "memfd:5x",
-    "memfd: 5",
-    "memfd:99999999999999999999",
+    "shm:",         "shm:.",       "shm:..",   "shm:a/b",     "shm:/a",
+    "shm:../tmp/a", "shm:sem.a",   "shm:sem.", "SHM:%73em.a", "runtime:",
+    "runtime:..",   "runtime:a/b", "file:",    "file:a",      "file:./a",
+    "memfd:x",      "memfd:-1",    "memfd:5x", "memfd: 5",    "memfd:99999999999999999999",
     "memfd:0x5",
 };
 
@@ -328,8 +315,7 @@ END_TEST
 
 START_TEST(types_of_other_systems_are_taken_but_not_used)
 {
-    static const char *const types[] = {"posix:/", "raw:/dev/shm/", "systemv:/tmp/",
-                                        "systemv-1:/tmp/", "windows:"};
+    static const char *const types[] = {"windows:"};
     char name[KEY_BYTES], key[KEY_BYTES + 32];
     struct footprint before;
     mapseg *seg;
@@ -373,6 +359,6 @@ main(void)
                         sizeof unusable_keys / sizeof unusable_keys[0]);
     tcase_add_test(group, native_name_that_is_too_long);
     tcase_add_test(group, native_name_with_odd_bytes_is_that_file);
-    tcase_add_loop_test(group, types_of_other_systems_are_taken_but_not_used, 0, 5);
+    tcase_add_loop_test(group, types_of_other_systems_are_taken_but_not_used, 0, 1);
     return run_suite(suite);
 }

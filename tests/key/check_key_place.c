@@ -5,6 +5,8 @@
  */
 #include "support.h"
 
+#include <fcntl.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,6 +128,61 @@ START_TEST(file_key_lies_at_its_path)
 }
 END_TEST
 
+/// In /dev/shm, by whatever path, such a name is a POSIX semaphore's; elsewhere it is a name.
+START_TEST(file_key_is_no_semaphores)
+{
+    char directory[] = "/dev/shm/mapsegtestXXXXXX", name[KEY_BYTES], path[KEY_BYTES + 64];
+    char key[KEY_BYTES + 96];
+    const char *const ways[] = {"/dev/shm", "/dev/./shm/", directory};
+    struct footprint before;
+
+    ck_assert_ptr_nonnull(mkdtemp(directory));
+    unique_name(name);
+    take_footprint(&before, NULL);
+    for (int i = 0; i < 3; i++) {
+        mapseg *seg;
+
+        snprintf(path, sizeof path, "%s%s/sem.%s", ways[i], i == 2 ? "/.." : "", name);
+        snprintf(key, sizeof key, "file:%s", path);
+        seg = handle_for(key);
+        need_call(MAPSEG_KEY_ERROR, seg, mapseg_create(seg, 10, MAPSEG_READ_WRITE));
+        ck_assert(is_one_line(mapseg_error_string(seg)));
+        need_call(MAPSEG_KEY_ERROR, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
+        ck_assert(!exists(path));
+        mapseg_free(seg);
+    }
+    check_footprint(&before, NULL);
+    snprintf(key, sizeof key, "file:%s/sem.%s", directory, name);
+    mapseg_free(created(key, 10));
+    ck_assert_int_eq(rmdir(directory), 0);
+}
+END_TEST
+
+/// A semaphore that is there is left alone.
+START_TEST(segments_key_is_no_semaphores)
+{
+    char name[KEY_BYTES], key[KEY_BYTES + 16], path[KEY_BYTES + 16];
+    mapseg *seg = mapseg_new();
+    uint64_t inode;
+    sem_t *semaphore;
+
+    unique_name(name);
+    snprintf(path, sizeof path, "/%s", name);
+    semaphore = sem_open(path, O_CREAT | O_EXCL, 0600, 1);
+    ck_assert(semaphore != SEM_FAILED);
+    snprintf(key, sizeof key, "shm:sem.%s", name);
+    snprintf(path, sizeof path, "/dev/shm/sem.%s", name);
+    inode = inode_of(path);
+    need_call(MAPSEG_KEY_ERROR, seg, mapseg_set_native_key(seg, key));
+    ck_assert(strstr(mapseg_error_string(seg), "semaphore") != NULL);
+    ck_assert_uint_eq(inode_of(path), inode);
+    snprintf(path, sizeof path, "/%s", name);
+    ck_assert_int_eq(sem_close(semaphore), 0);
+    ck_assert_int_eq(sem_unlink(path), 0);
+    mapseg_free(seg);
+}
+END_TEST
+
 /* -------------------------------------------------------------- program -- */
 
 static bool
@@ -150,5 +207,7 @@ main(void)
     if (skip_unless(is_root(), "runtime_directory_must_be_ours: only root can give one away"))
         tcase_add_test(group, runtime_directory_must_be_ours);
     tcase_add_test(group, file_key_lies_at_its_path);
+    tcase_add_test(group, file_key_is_no_semaphores);
+    tcase_add_test(group, segments_key_is_no_semaphores);
     return run_suite(suite);
 }

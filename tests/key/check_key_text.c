@@ -55,7 +55,30 @@ static const struct parse_row valid_texts[] = {
     {"shm:%20", MAPSEG_KEY_SHM, " ", "", "shm: "},
     {"shm:%C3%A9", MAPSEG_KEY_SHM, "\xc3\xa9", "", "shm:\xc3\xa9"},
     {"shm:%2541", MAPSEG_KEY_SHM, "%41", "", NULL},
-    /* a bad % stays what it is */
+    /* a bad % makes all of them in its part plain bytes: in the path ... */
+    {"posix:%2F%", MAPSEG_KEY_POSIX, "%2F%", "", "posix:%252F%25"},
+    {"posix:/a%41%zz", MAPSEG_KEY_POSIX, "/a%41%zz", "", "posix:/a%2541%25zz"},
+    {"posix:/%41%4", MAPSEG_KEY_POSIX, "/%41%4", "", "posix:/%2541%254"},
+    {"posix:%2F%2Fx%", MAPSEG_KEY_POSIX, "%2F%2Fx%", "", "posix:%252F%252Fx%25"},
+    {"posix:%25%", MAPSEG_KEY_POSIX, "%25%", "", "posix:%2525%25"},
+    {"posix:%%41", MAPSEG_KEY_POSIX, "%%41", "", "posix:%25%2541"},
+    {"posix:%4%41", MAPSEG_KEY_POSIX, "%4%41", "", "posix:%254%2541"},
+    {"posix:a%C3%A9%", MAPSEG_KEY_POSIX, "a%C3%A9%", "", "posix:a%25C3%25A9%25"},
+    {"posix:/a%20b%", MAPSEG_KEY_POSIX, "/a%20b%", "", "posix:/a%2520b%25"},
+    {"posix:%00%", MAPSEG_KEY_POSIX, "%00%", "", "posix:%2500%25"},
+    {"shm:a%23%3f%", MAPSEG_KEY_SHM, "a%23%3f%", "", "shm:a%2523%253f%25"},
+    /* ... and in the query, whose items are one part */
+    {"posix:/%41?legacyKey=%zz%41", MAPSEG_KEY_POSIX, "/A", "%zz%41",
+     "posix:/A?legacyKey=%25zz%2541"},
+    {"posix:/%zz%41?legacyKey=%41", MAPSEG_KEY_POSIX, "/%zz%41", "A",
+     "posix:/%25zz%2541?legacyKey=A"},
+    {"posix:/x?legacyKey=a%26b%", MAPSEG_KEY_POSIX, "/x", "a%26b%",
+     "posix:/x?legacyKey=a%2526b%25"},
+    {"posix:/x?legacyKey=%&legacyKey=%41", MAPSEG_KEY_POSIX, "/x", "%41",
+     "posix:/x?legacyKey=%2541"},
+    {"posix:/x?legacyKey=%41&legacyKey=%", MAPSEG_KEY_POSIX, "/x", "%", "posix:/x?legacyKey=%25"},
+    {"posix:/x?legacyKey=%00%", MAPSEG_KEY_POSIX, "/x", "%00%", "posix:/x?legacyKey=%2500%25"},
+    {"posix:/%41#%zz", MAPSEG_KEY_POSIX, "/A", "", "posix:/A"},
     {"shm:100%", MAPSEG_KEY_SHM, "100%", "", "shm:100%25"},
     {"shm:%zz", MAPSEG_KEY_SHM, "%zz", "", "shm:%25zz"},
     {"shm:%4", MAPSEG_KEY_SHM, "%4", "", "shm:%254"},
@@ -69,6 +92,19 @@ static const struct parse_row valid_texts[] = {
     {"posix:/%2F", MAPSEG_KEY_POSIX, "//", "", NULL},
     {"posix:%2F%2Fx", MAPSEG_KEY_POSIX, "//x", "", "posix:/%2Fx"},
     {"posix:/x//y", MAPSEG_KEY_POSIX, "/x//y", "", NULL},
+    /* an authority whose user, host and port are all empty is none */
+    {"posix://", MAPSEG_KEY_POSIX, "", "", "posix:"},
+    {"posix://:", MAPSEG_KEY_POSIX, "", "", "posix:"},
+    {"posix://@", MAPSEG_KEY_POSIX, "", "", "posix:"},
+    {"posix://@:", MAPSEG_KEY_POSIX, "", "", "posix:"},
+    {"posix://:/x", MAPSEG_KEY_POSIX, "/x", "", "posix:/x"},
+    {"posix://@/x", MAPSEG_KEY_POSIX, "/x", "", "posix:/x"},
+    {"posix://@:/x", MAPSEG_KEY_POSIX, "/x", "", "posix:/x"},
+    {"posix://:/%2", MAPSEG_KEY_POSIX, "/%2", "", "posix:/%252"},
+    {"posix:////x", MAPSEG_KEY_POSIX, "//x", "", "posix:/%2Fx"},
+    {"posix://:#x", MAPSEG_KEY_POSIX, "", "", "posix:"},
+    {"posix://?legacyKey=a", MAPSEG_KEY_POSIX, "", "a", "posix:?legacyKey=a"},
+    {"posix://@?legacyKey=a", MAPSEG_KEY_POSIX, "", "a", "posix:?legacyKey=a"},
     /* paths are taken as they are */
     {"file:/a/../b/./c/", MAPSEG_KEY_FILE, "/a/../b/./c/", "", NULL},
     {"file:../a", MAPSEG_KEY_FILE, "../a", "", NULL},
@@ -88,6 +124,15 @@ static const struct parse_row valid_texts[] = {
     {"posix:/x?legacyKey=a b/c:d", MAPSEG_KEY_POSIX, "/x", "a b/c:d", NULL},
     {"systemv:/x?legacyKey=\xc3\xa9", MAPSEG_KEY_SYSTEMV, "/x", "\xc3\xa9", NULL},
     {"shm:a?legacyKey=old", MAPSEG_KEY_SHM, "a", "old", NULL},
+    {"posix:/x?legacyKey", MAPSEG_KEY_POSIX, "/x", "", "posix:/x"},
+    {"posix:/x?legacyKey=b&legacyKey", MAPSEG_KEY_POSIX, "/x", "", "posix:/x"},
+    {"posix:/x?legacyKey=a&", MAPSEG_KEY_POSIX, "/x", "a", "posix:/x?legacyKey=a"},
+    {"posix:/x?legacyKey=a=b", MAPSEG_KEY_POSIX, "/x", "a=b", "posix:/x?legacyKey=a%3Db"},
+    {"posix:/x?legac%79%4Bey=a", MAPSEG_KEY_POSIX, "/x", "a", "posix:/x?legacyKey=a"},
+    {"posix:/x?legacyKey=%25%2541", MAPSEG_KEY_POSIX, "/x", "%%41", NULL},
+    {"posix:/x?legacyKey=a?b", MAPSEG_KEY_POSIX, "/x", "a?b", NULL},
+    {"posix:/x?legacyKey=a%3Fb", MAPSEG_KEY_POSIX, "/x", "a?b", "posix:/x?legacyKey=a?b"},
+    {"posix:/x?legacyKey=/%2F//", MAPSEG_KEY_POSIX, "/x", "////", "posix:/x?legacyKey=////"},
 };
 
 START_TEST(text_is_parsed)
@@ -175,6 +220,18 @@ static const char *const invalid_texts[] = {
     "systemv1:/x",
     "posix://host/x",
     "posix://host",
+    "posix://:@/x",
+    "posix://:@",
+    "posix://@@/x",
+    "posix://:0/x",
+    "posix://:1/x",
+    "posix://:x/x",
+    "posix://user@/x",
+    "posix://:password@/x",
+    "posix:// /x",
+    "posix://%/x",
+    "posix://%41/x",
+    "posix://./x",
     "file://localhost/A/B",
     "shm://user@host:1/x",
     "posix:/x?other=1",
@@ -183,6 +240,15 @@ static const char *const invalid_texts[] = {
     "posix:/x?LegacyKey=a",
     "posix:/x?legacyKey=a&other=1",
     "posix:/x?other=1&legacyKey=a",
+    "posix:/x?&",
+    "posix:/x?&legacyKey=a",
+    "posix:/x?legacyKey=a&&",
+    "posix:/x?legacyKey=a&&legacyKey=b",
+    "posix:/x?=a",
+    "posix:/x?legacyKey%3Da",
+    "posix:/x?legacyKey%=a",
+    "posix:/x?%6CegacyKey=a%",
+    "posix:/x?%",
     "shm:a?id=00112233445566778899aabbccddeeff",
     "memfd:5?id=0011",
     "memfd:5?id=",
@@ -344,17 +410,41 @@ START_TEST(made_keys)
 }
 END_TEST
 
+/// Qt has values for types to come, and calls a key of such a one valid.
+START_TEST(types_without_a_text)
+{
+    static const int types[] = {0x102, 0x103, 0x1fe, 0x1ff};
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        const mapseg_key_type type = (mapseg_key_type)types[i];
+        mapseg_ipc_key *key = mapseg_ipc_key_new(type, "//a%");
+        mapseg_ipc_key *same = mapseg_ipc_key_new(type, "//a%");
+        mapseg_ipc_key *other = mapseg_ipc_key_new((mapseg_key_type)0x104, "//a%");
+
+        ck_assert_int_eq(mapseg_ipc_key_type(key), type);
+        ck_assert_str_eq(mapseg_ipc_key_name(key), "//a%");
+        ck_assert_ptr_null(mapseg_ipc_key_text(key));
+        ck_assert(!mapseg_key_type_is_supported(type));
+        ck_assert(mapseg_ipc_key_equal(key, same));
+        ck_assert(!mapseg_ipc_key_equal(key, other));
+        mapseg_ipc_key_free(key);
+        mapseg_ipc_key_free(same);
+        mapseg_ipc_key_free(other);
+    }
+}
+END_TEST
+
 START_TEST(types_that_can_be_used_here)
 {
     ck_assert(mapseg_key_type_is_supported(MAPSEG_KEY_SHM));
     ck_assert(mapseg_key_type_is_supported(MAPSEG_KEY_FILE));
     ck_assert(mapseg_key_type_is_supported(MAPSEG_KEY_MEMFD));
     ck_assert(!mapseg_key_type_is_supported(MAPSEG_KEY_INVALID));
-    ck_assert(!mapseg_key_type_is_supported(MAPSEG_KEY_SYSTEMV));
-    ck_assert(!mapseg_key_type_is_supported((mapseg_key_type)1));
+    ck_assert(mapseg_key_type_is_supported(MAPSEG_KEY_SYSTEMV));
+    ck_assert(mapseg_key_type_is_supported((mapseg_key_type)1));
     ck_assert(!mapseg_key_type_is_supported(MAPSEG_KEY_WINDOWS));
-    ck_assert(!mapseg_key_type_is_supported(MAPSEG_KEY_POSIX));
-    ck_assert(!mapseg_key_type_is_supported(MAPSEG_KEY_RAW));
+    ck_assert(mapseg_key_type_is_supported(MAPSEG_KEY_POSIX));
+    ck_assert(mapseg_key_type_is_supported(MAPSEG_KEY_RAW));
 }
 END_TEST
 
@@ -380,6 +470,7 @@ main(void)
     tcase_add_test(group, memfd_key_carries_an_id);
     tcase_add_test(group, keys_are_equal_in_all_parts_or_not_at_all);
     tcase_add_test(group, made_keys);
+    tcase_add_test(group, types_without_a_text);
     tcase_add_test(group, types_that_can_be_used_here);
     return run_suite(suite);
 }

@@ -104,6 +104,16 @@ check_blocks()
     done >"$work/unknown"
     [ ! -s "$work/unknown" ] || fail "README.md hands over with: $(cat "$work/unknown")"
 
+    # So are those that show the way from other libraries.
+    { block_of_readme cpp 1; block_of_readme cpp 2; block_of_readme c 4; block_of_readme c 5; } |
+        sed '/^$/d' >"$work/block"
+    [ "$(wc -l <"$work/block")" -gt 20 ] || fail "README.md does not show the way from others"
+    sed 's/^ *//' "$pages"/examples/from_* >"$work/lines"
+    sed 's/^ *//' "$work/block" | while read -r line; do
+        grep -q -x -F -e "$line" "$work/lines" || echo "$line"
+    done >"$work/unknown"
+    [ ! -s "$work/unknown" ] || fail "README.md comes from others with: $(cat "$work/unknown")"
+
     # A page names the file that a block shows in the comment before it.
     for page in "$pages"/*.[1357]; do
         for file in $(sed -n 's/^\.\\" \([a-z_]*\.[a-z]*\)$/\1/p' "$page"); do
@@ -115,7 +125,9 @@ check_blocks()
             echo "$file" >>"$work/shown"
         done
     done
+    # README.md shows these.
     echo hello.c >>"$work/shown"
+    (cd "$pages/examples" && printf '%s\n' from_*) >>"$work/shown"
     for file in "$pages"/examples/*; do
         grep -q -x -F -e "${file##*/}" "$work/shown" || fail "nothing shows ${file##*/}"
     done

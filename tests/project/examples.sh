@@ -55,6 +55,15 @@ build_example()
         "$pages/examples/$1.c" "$build/lib/libmapseg.la" || fail "$1.c does not compile"
 }
 
+# Programs in C++, where there is a compiler.
+build_example_cxx()
+{
+    # shellcheck disable=SC2086 # flags are words
+    "$build/libtool" --silent --mode=link --tag=CXX $CXX $CXX17_FLAGS -Wall -Wextra -Wpedantic -Werror \
+        ${SANITIZER_FLAGS-} -I"$source/include" -no-install -o "$work/$1" \
+        "$pages/examples/$1.cpp" "$build/lib/libmapseg.la" || fail "$1.cpp does not compile"
+}
+
 # $1: a file; $2: what it must have as a line; 20 seconds are a hang.
 until_line()
 {
@@ -187,6 +196,45 @@ check_watch()
     [ ! -e "$1" ] || fail "watch left $1"
 }
 
+check_cxx()
+{
+    if [ -z "${CXX17_FLAGS-}" ]; then
+        pass_over "account.cpp, forecast.cpp: there is no C++17 compiler"
+        return
+    fi
+    for example in account forecast; do
+        build_example_cxx $example
+        timeout 60 "$work/$example" "$key-$example" >"$work/said" || fail "$example failed"
+        [ "$(wc -l <"$work/said")" -eq 1 ] || fail "$example says: $(cat "$work/said")"
+        grep -q -x -F -f "$work/said" "$pages/mapseg-cxx.7" ||
+            fail "mapseg-cxx.7 says that $example prints something else than $(cat "$work/said")"
+    done
+}
+
+# $1: an example, $2: its argument, $3: what it prints.
+runs()
+{
+    timeout 60 "$work/$1" "$2" >"$work/said" 2>&1 || fail "$1 failed: $(cat "$work/said")"
+    [ "$(cat "$work/said")" = "$3" ] || fail "$1 says: $(cat "$work/said")"
+}
+
+# The programs that show the way from other libraries.
+check_coming_from()
+{
+    runs from_shm_open "/$key-shm-open" hello
+    runs from_semaphore "/$key-semaphore" 'the semaphore is 0'
+    for left in "/dev/shm/$key"-* "/dev/shm/sem.$key-semaphore"; do
+        [ ! -e "$left" ] || fail "left behind: $left"
+    done
+    # The first one that makes a semaphore for a segment leaves it, as Qt does.
+    rm -f "/dev/shm/sem.$key-shm-open"
+    [ -n "${CXX17_FLAGS-}" ] || { pass_over 'from_qt.cpp, from_boost.cpp: no C++17 compiler'; return; }
+    for example in from_qt from_boost; do
+        build_example_cxx $example
+        runs $example "$key-$example" 'visitor 1'
+    done
+}
+
 # What cannot be printed is a failure.
 check_full_output()
 {
@@ -197,7 +245,7 @@ check_full_output()
     done
 }
 
-for example in inherit ring producer service client watch; do
+for example in inherit ring producer service client watch from_shm_open from_semaphore; do
     build_example "$example"
 done
 [ $status -eq 0 ] || exit $status
@@ -207,4 +255,6 @@ check_full_output
 check_producer
 check_service
 check_watch
+check_cxx
+check_coming_from
 exit $status

@@ -9,7 +9,7 @@
 set -u
 
 # From the top to the bottom; "lib" is what lies in lib/ itself.
-floors='lib handle sync file os'
+floors='lib foreign handle sync file os'
 
 # A command with its options.
 nm=${NM-nm}

@@ -134,6 +134,20 @@ int main(void)
 }
 END
 cp "$work/program.c" "$work/program.cc"
+cat >"$work/objects.cc" <<END
+#include <mapseg-shared-memory.hpp>
+#include <mapseg.hpp>
+
+int main()
+{
+    mapseg::segment seg(mapseg::create, mapseg::native_key::from_text("memfd:"), sizeof(int));
+    mapseg::shared_memory memory("any text");
+
+    seg.write(7);
+    return seg.read<int>() == 7 && !memory.isAttached() &&
+           std::string("$version") == mapseg::library_version() ? 0 : 1;
+}
+END
 
 # try NAME COMMAND... - compiles with the command and runs what it makes.
 try()
@@ -158,6 +172,15 @@ done
 if [ -n "${CXX17_FLAGS-}" ]; then
     # shellcheck disable=SC2086
     try c++17 $CXX $CXX17_FLAGS $strict "$work/program.cc"
+    # shellcheck disable=SC2086
+    try 'c++17 with mapseg.hpp' $CXX $CXX17_FLAGS $strict "$work/objects.cc"
+    find "$root" -path '*/examples/*.cpp' >"$work/examples"
+    [ "$(wc -l <"$work/examples")" -ge 2 ] || fail "too few examples in C++ are installed"
+    while read -r example; do
+        # shellcheck disable=SC2086
+        $CXX $CXX17_FLAGS $strict -o "$work/program" "$example" $flags >"$work/log" 2>&1 ||
+            { fail "$example does not compile"; cat "$work/log"; }
+    done <"$work/examples"
 else
     echo "left out: no C++17 compiler"
 fi

@@ -5,10 +5,12 @@
  */
 #include "os_operations.h"
 #include "os_faults.h"
+#include "os_system_v.h"
 
 #include <errno.h>
 #include <spawn.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -739,6 +741,137 @@ remove_link(mapseg *seg)
     ck_assert_int_eq(rmdir(runtime), 0);
 }
 
+/* ------------------------------------------- segments of other programs -- */
+
+/** The key of another type for the file at `path`. */
+static void
+set_type(mapseg *seg, const char *type)
+{
+    char text[KEY_BYTES + 8];
+
+    snprintf(text, sizeof text, "%s:%s", type,
+             strcmp(type, "raw") == 0 ? path : strrchr(path, '/'));
+    need_call(MAPSEG_OK, seg, mapseg_set_native_key(seg, text));
+}
+
+static void
+raw_key(mapseg *seg)
+{
+    set_type(seg, "raw");
+}
+
+static void
+posix_key(mapseg *seg)
+{
+    set_type(seg, "posix");
+}
+
+static void
+leave_raw(mapseg *seg)
+{
+    raw_key(seg);
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, 5000, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_detach(seg));
+}
+
+static void
+leave_posix(mapseg *seg)
+{
+    posix_key(seg);
+    need_call(MAPSEG_OK, seg, mapseg_create(seg, 5000, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_detach(seg));
+}
+
+static void
+create_posix(mapseg *seg)
+{
+    mapseg_options options = MAPSEG_OPTIONS_INIT;
+
+    options.flags = MAPSEG_REMOVE_WITH_LAST;
+    posix_key(seg);
+    need_call(MAPSEG_OK, seg, mapseg_create_with(seg, 5000, MAPSEG_READ_WRITE, &options));
+}
+
+static void
+clear_away(mapseg *seg)
+{
+    char semaphore[KEY_BYTES + 8];
+
+    (void)mapseg_detach(seg);
+    (void)unlink(path);
+    snprintf(semaphore, sizeof semaphore, "/dev/shm/sem.%.200s", strrchr(path, '/') + 1);
+    (void)unlink(semaphore);
+}
+
+static int
+die_with_lock(void *handle)
+{
+    mapseg *seg = handle;
+
+    need_call(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
+    need_call(MAPSEG_OK, seg, mapseg_lock(seg));
+    raise(SIGKILL);
+    return 1;
+}
+
+static void
+leave_owned_posix(mapseg *seg)
+{
+    leave_posix(seg);
+    ck_assert_int_eq(in_child(die_with_lock, seg), 128 + SIGKILL);
+}
+
+static void
+attach_owned_posix(mapseg *seg)
+{
+    leave_owned_posix(seg);
+    need_call(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
+}
+
+static void
+attach_raw(mapseg *seg)
+{
+    leave_raw(seg);
+    need_call(MAPSEG_OK, seg, mapseg_attach(seg, MAPSEG_READ_WRITE));
+}
+
+static mapseg_result
+run_lock_and_unlock(mapseg *seg)
+{
+    mapseg_result result = mapseg_lock_for(seg, HANG);
+
+    return result == MAPSEG_OK ? mapseg_unlock(seg) : result;
+}
+
+static mapseg_result
+run_lock_of_dead(mapseg *seg)
+{
+    mapseg_result result = mapseg_lock_for(seg, HANG);
+
+    if (result != MAPSEG_OWNER_DIED)
+        return result;
+    need_call(MAPSEG_OK, seg, mapseg_consistent(seg));
+    need_call(MAPSEG_OK, seg, mapseg_unlock(seg));
+    return MAPSEG_OK;
+}
+
+static mapseg_result
+run_repair(mapseg *seg)
+{
+    return mapseg_repair(seg, false);
+}
+
+mapseg_result
+run_foreign_list(mapseg *seg)
+{
+    mapseg_list *list;
+    mapseg_result result = mapseg_list_new_foreign(&list);
+
+    (void)seg;
+    mapseg_list_free(list);
+    return result;
+}
+
 const struct operation operations[] = {
     {"create", keep_key, run_create, detach_all, true},
     {"create read-only", keep_key, run_create_read_only, detach_all, true},
@@ -785,6 +918,31 @@ const struct operation operations[] = {
      remove_unknown_directory, true},
     {"create in place of another", leave_in_use, run_replace, end_both, true},
     {"wait and watch", watch_it, run_watch, detach_all, false},
+    {"create a System V segment", system_v_nothing, run_create, system_v_end, true},
+    {"create a System V segment read-only", system_v_nothing, run_create_filled, system_v_end,
+     true},
+    {"create a System V segment over debris", system_v_debris, run_system_v_reclaiming,
+     system_v_end, true},
+    {"attach to a System V segment", system_v_other, run_attach, system_v_end, true},
+    {"detach from a System V segment", system_v_own, run_detach, system_v_end, false},
+    {"lock a System V segment", system_v_own, run_system_v_lock, system_v_end, false},
+    {"reclaim a System V segment", system_v_debris, run_system_v_reclaim, system_v_end, false},
+    {"remove a System V segment", system_v_other, run_system_v_remove, system_v_end, false},
+    {"repair a System V lock", system_v_dead_owner, run_system_v_repair, system_v_end, false},
+    {"info of a System V segment", system_v_other, run_info, system_v_end, false},
+    {"list System V segments", system_v_other, run_system_v_list, system_v_end, false},
+    {"create a raw file", raw_key, run_create, clear_away, true},
+    {"attach a raw file", leave_raw, run_attach, clear_away, true},
+    {"lock a raw file", attach_raw, run_lock_and_unlock, clear_away, false},
+    {"create a POSIX segment", posix_key, run_create, clear_away, true},
+    {"attach a POSIX segment", leave_posix, run_attach, clear_away, true},
+    {"lock a POSIX segment", create_posix, run_lock_and_unlock, clear_away, false},
+    {"lock a POSIX segment after a death", attach_owned_posix, run_lock_of_dead, clear_away, false},
+    {"repair a POSIX segment", leave_owned_posix, run_repair, clear_away, false},
+    {"remove a POSIX segment", leave_posix, mapseg_remove, clear_away, false},
+    {"detach a POSIX segment", create_posix, run_detach, clear_away, false},
+    {"info of a POSIX segment", leave_posix, run_info, clear_away, false},
+    {"list what other programs have", leave_posix, run_foreign_list, clear_away, false},
     {"lock a memory file after a death", leave_owned_memory, run_lock, disinherit, false},
     {"attach behind a link", leave_behind_link, run_attach, remove_link, true},
 };

@@ -32,6 +32,7 @@ enum { SINGLE_WRITER = 17 };
 /* Parts of operations that tests use, too. */
 
 mapseg_result run_list(mapseg *seg);
+mapseg_result run_foreign_list(mapseg *seg);
 
 /** A memory file's descriptor, as a program inherits it. */
 extern int inherited;

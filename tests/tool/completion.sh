@@ -34,11 +34,11 @@ keys()
     done
 }
 
-same "commands" "$(offers 'mapseg ')" "create demo exec lock ls read reclaim rm show write"
-same "commands with re" "$(offers 'mapseg re')" "read reclaim"
+same "commands" "$(offers 'mapseg ')" "create demo exec lock ls read reclaim repair rm show write"
+same "commands with re" "$(offers 'mapseg re')" "read reclaim repair"
 
 # Every option that a command knows is offered, and no other.
-for command in "" create write read rm reclaim lock show ls exec demo; do
+for command in "" create write read rm reclaim repair lock show ls exec demo; do
     # shellcheck disable=SC2086 # none or one
     known=$("$tool" $command --help | grep -o -e '^ .*--[a-z-]*' | grep -o -e '--[a-z-]*$' |
         sort | tr '\n' ' ' | sed 's/ $//')
@@ -47,7 +47,7 @@ done
 
 k=shm:$name-completion
 "$tool" create $k --size 1 >/dev/null
-for command in create write read rm reclaim lock show; do
+for command in create write read rm reclaim repair lock show; do
     same "keys for $command" "$(offers "mapseg $command $name-compl")" ""
     same "keys for $command" "$(offers "mapseg $command $k")" "${k#shm:}"
 done

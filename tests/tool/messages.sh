@@ -126,8 +126,10 @@ done
     for key in shm: runtime: file:; do
         all_refused $key $key $all
     done
-    for key in "raw:/dev/shm/$name" "posix:/$name" "systemv:$name" "systemv-7:$name" \
-        "windows:$name"; do
+    for key in raw: posix:; do
+        all_refused $key $key $all
+    done
+    for key in "systemv:$name" "systemv-7:$name" "windows:$name"; do
         all_refused "$key" "$key" $all
     done
     all_refused "shm:$long" "shm:$(letters 196)" $all
