@@ -4,8 +4,8 @@
  * SPDX-License-Identifier: MIT
  */
 #include "file/header.h"
-#include "foreign/posix.h"
 #include "file/place.h"
+#include "foreign/posix.h"
 #include "handle/handle.h"
 #include "handle/options.h"
 #include "handle/report.h"

@@ -83,8 +83,8 @@ void msi_lock_allow_reading(struct msi_lock *lock, bool allowed);
 
 /** Takes the lock, and leaves no error text: OK, OWNER_DIED, ALREADY_LOCKED, TIMED_OUT at
  *  the deadline (INT64_MAX: none), DESCRIPTOR_CLOSED where the kernel cannot be asked
- *  whether the owner lives, or NOT_FOUND where the name is watched and lost. Only for a lock that
- * has a header. */
+ *  whether the owner lives, or NOT_FOUND where the name is watched and lost. Only for a lock
+ *  that has a header. */
 mapseg_result msi_lock_take(struct msi_lock *lock, int64_t deadline);
 
 /** Releases the lock, with `bits` set in the word; false: it is not this
